@@ -1,0 +1,2 @@
+//! Media over QUIC Transport (draft-ietf-moq-transport-18), sans-I/O.
+#![forbid(unsafe_code)]
