@@ -1,0 +1,102 @@
+use crate::{Micros, Version, message::Setup};
+
+/// Which end of the transport a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The one that connected.
+    Client,
+    /// The one that was connected to.
+    Server,
+}
+
+/// What a session runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A QUIC connection of its own.
+    Quic,
+    /// A WebTransport session, or what stands in for one.
+    WebTransport,
+}
+
+/// How a session is to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which end.
+    pub side: Side,
+    /// On what.
+    pub transport: Transport,
+    /// The version that was negotiated.
+    pub version: Version,
+    /// What to say of ourselves. The size of the token cache is taken from
+    /// [`Limits`], and the implementation's name is filled in if absent.
+    pub setup: Setup,
+    /// What the peer may cost.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// A session of that end on that transport, with defaults.
+    pub fn new(side: Side, transport: Transport, version: Version) -> Self {
+        Self { side, transport, version, setup: Setup::default(), limits: Limits::default() }
+    }
+}
+
+/// What a peer may cost.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Its open requests; more are refused with `EXCESSIVE_LOAD`.
+    pub requests: usize,
+    /// Bytes of its streams kept until it is known what they belong to; streams
+    /// beyond are stopped.
+    pub held_bytes: usize,
+    /// Its datagrams kept until it is known what they belong to.
+    pub held_datagrams: usize,
+    /// How long they are kept.
+    pub held_for: Micros,
+    /// Bytes of tokens that it may register.
+    pub token_cache: u64,
+    /// How long it may have us wait for a publisher.
+    pub rendezvous: Micros,
+    /// How long its SETUP may take.
+    pub setup: Micros,
+    /// How long after PUBLISH_DONE its streams may still come.
+    pub done_linger: Micros,
+    /// Namespaces it may announce in answer to one request.
+    pub namespaces: usize,
+}
+
+/// Open requests of a peer.
+const DEFAULT_REQUESTS: usize = 4096;
+/// Bytes of streams that belong to nothing yet.
+const DEFAULT_HELD_BYTES: usize = 1 << 20;
+/// Datagrams that belong to nothing yet.
+const DEFAULT_HELD_DATAGRAMS: usize = 64;
+/// Milliseconds for which they are kept.
+const DEFAULT_HELD_FOR_MS: u64 = 2000;
+/// Bytes of registered tokens.
+const DEFAULT_TOKEN_CACHE: u64 = 16 * 1024;
+/// Milliseconds of waiting for a publisher.
+const DEFAULT_RENDEZVOUS_MS: u64 = 30_000;
+/// Milliseconds of waiting for SETUP.
+const DEFAULT_SETUP_MS: u64 = 10_000;
+/// Milliseconds of waiting for late streams.
+const DEFAULT_DONE_LINGER_MS: u64 = 2000;
+/// Namespaces announced in answer to one request.
+const DEFAULT_NAMESPACES: usize = 16 * 1024;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: DEFAULT_REQUESTS,
+            held_bytes: DEFAULT_HELD_BYTES,
+            held_datagrams: DEFAULT_HELD_DATAGRAMS,
+            held_for: Micros::from_millis(DEFAULT_HELD_FOR_MS),
+            token_cache: DEFAULT_TOKEN_CACHE,
+            rendezvous: Micros::from_millis(DEFAULT_RENDEZVOUS_MS),
+            setup: Micros::from_millis(DEFAULT_SETUP_MS),
+            done_linger: Micros::from_millis(DEFAULT_DONE_LINGER_MS),
+            namespaces: DEFAULT_NAMESPACES,
+        }
+    }
+}

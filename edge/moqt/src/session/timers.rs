@@ -1,0 +1,52 @@
+use std::collections::BTreeSet;
+
+use super::{RequestId, StreamId};
+use crate::Micros;
+
+/// What is to happen at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// The peer's SETUP is late.
+    Setup,
+    /// We waited long enough after GOAWAY.
+    GoAway,
+    /// We waited long enough after GOAWAY for a request.
+    RequestGoAway(RequestId),
+    /// No publisher came for a subscription on hold.
+    Rendezvous(RequestId),
+    /// The streams that PUBLISH_DONE counted did not all come.
+    DoneLinger(RequestId),
+    /// Nobody claimed a stream.
+    Held(StreamId),
+    /// Nobody claimed the datagrams.
+    HeldDatagrams,
+    /// A finished subgroup took too long to arrive.
+    SubgroupDelivery(StreamId),
+}
+
+/// Few at a time, so a sorted set.
+#[derive(Debug, Default)]
+pub(super) struct Timers(BTreeSet<(Micros, Timer)>);
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Micros, timer: Timer) {
+        self.0.insert((at, timer));
+    }
+
+    pub(super) fn next(&self) -> Option<Micros> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// The next timer that is due.
+    pub(super) fn due(&mut self, now: Micros) -> Option<Timer> {
+        let (at, _) = self.0.first()?;
+        if *at > now {
+            return None;
+        }
+        self.0.pop_first().map(|(_, timer)| timer)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
