@@ -87,7 +87,7 @@ impl Session {
                 self.published.insert(body.track.clone(), id);
                 (
                     Kind::Subscription(Box::new(subscription)),
-                    Event::Subscribe { request: id, track: body.track, params },
+                    Event::Subscribe { request: id, track: body.track, params: Box::new(params) },
                 )
             }
             Message::Publish(body) => return self.on_publish(now, stream, id, body, params),
@@ -95,20 +95,21 @@ impl Session {
                 self.on_fetch(stream, id, body.kind, params);
                 return Ok(());
             }
-            Message::TrackStatus(body) => {
-                (Kind::TrackStatus, Event::TrackStatus { request: id, track: body.track, params })
-            }
+            Message::TrackStatus(body) => (
+                Kind::TrackStatus,
+                Event::TrackStatus { request: id, track: body.track, params: Box::new(params) },
+            ),
             Message::PublishNamespace(body) => (
                 Kind::PublishNamespace,
-                Event::PublishNamespace { request: id, namespace: body.namespace, params },
+                Event::PublishNamespace { request: id, namespace: body.namespace, params: Box::new(params) },
             ),
             Message::SubscribeNamespace(body) => (
                 Kind::SubscribeNamespace { prefix: body.prefix.clone(), announced: BTreeSet::new() },
-                Event::SubscribeNamespace { request: id, prefix: body.prefix, params },
+                Event::SubscribeNamespace { request: id, prefix: body.prefix, params: Box::new(params) },
             ),
             Message::SubscribeTracks(body) => (
                 Kind::SubscribeTracks { prefix: body.prefix.clone() },
-                Event::SubscribeTracks { request: id, prefix: body.prefix, params },
+                Event::SubscribeTracks { request: id, prefix: body.prefix, params: Box::new(params) },
             ),
             _ => return Ok(()),
         };
@@ -197,7 +198,7 @@ impl Session {
         self.requests.insert(id, Request::new(stream, Maker::Peer, kind));
         self.subscribed.insert(body.track.clone(), id);
         let properties = body.properties;
-        self.event(Event::Publish { request: id, track: body.track, params, properties });
+        self.event(Event::Publish { request: id, track: body.track, params: Box::new(params), properties });
         self.claim_alias(now, body.track_alias, id)
     }
 
@@ -207,7 +208,7 @@ impl Session {
             FetchKind::Standalone { track, start, end } => {
                 fetch.start = Some(start);
                 self.requests.insert(id, Request::new(stream, Maker::Peer, Kind::Fetch(Box::new(fetch))));
-                self.event(Event::Fetch { request: id, track, start, end, params });
+                self.event(Event::Fetch { request: id, track, start, end, params: Box::new(params) });
             }
             FetchKind::Joining { request_id, start } => {
                 let joined = RequestId(request_id);
@@ -245,7 +246,7 @@ impl Session {
         };
         fetch.start = Some(start);
         let params = fetch.waiting.take().map(|(_, _, params)| params).unwrap_or_default();
-        self.event(Event::Fetch { request: id, track, start, end, params });
+        self.event(Event::Fetch { request: id, track, start, end, params: Box::new(params) });
     }
 
     pub(super) fn refuse_join(&mut self, id: RequestId, code: RequestCode) {
@@ -297,7 +298,7 @@ impl Session {
                 let _ = self.reject_update(id, RequestError::new(code, reason));
                 self.event(Event::Cancelled { request: id, code: ResetCode::CANCELLED });
             }
-            None => self.event(Event::Update { request: id, params }),
+            None => self.event(Event::Update { request: id, params: Box::new(params) }),
         }
         Ok(())
     }
@@ -375,8 +376,10 @@ impl Session {
                 subscription.apply(&params);
             }
         }
-        if scope == Scope::TRACK_STATUS_OK {
-            self.end_in_order(request);
+        match scope {
+            Scope::TRACK_STATUS_OK => self.end_in_order(request),
+            Scope::PUBLISH_OK => self.finish_done_if_complete(request),
+            _ => {}
         }
         Ok(())
     }

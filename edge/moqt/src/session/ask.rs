@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Takes back a request of ours, or breaks off one of the peer's: unsubscribe,
-    /// withdraw, give up.
+    /// withdraw, give up. Outputs that wait to be polled still come.
     pub fn cancel(&mut self, request: RequestId) -> Result<(), Misuse> {
         self.ready_for_calls()?;
         if !self.requests.contains_key(&request) {
@@ -211,7 +211,11 @@ impl Session {
             return Ok(());
         }
         self.check_alias(ok.track_alias, id)?;
-        self.event(Event::SubscribeOk { request: id, params: ok.params, properties: ok.properties });
+        self.event(Event::SubscribeOk {
+            request: id,
+            params: Box::new(ok.params),
+            properties: ok.properties,
+        });
         self.claim_alias(now, ok.track_alias, id)
     }
 
@@ -241,7 +245,7 @@ impl Session {
             self.event(Event::RequestError { request: id, error: not_understood() });
             return Ok(());
         }
-        self.event(Event::FetchOk { request: id, ok });
+        self.event(Event::FetchOk { request: id, ok: Box::new(ok) });
         if over {
             self.end_in_order(id);
         }
@@ -268,7 +272,7 @@ impl Session {
             if let Some(subscription) = request.subscription_mut() {
                 subscription.joining = ok.params.largest.or(subscription.joining);
             }
-            self.event(Event::UpdateOk { request: id, params: ok.params });
+            self.event(Event::UpdateOk { request: id, params: Box::new(ok.params) });
             return Ok(());
         }
         let scope = match &request.kind {
@@ -294,7 +298,7 @@ impl Session {
         if scope == Scope::PUBLISH_OK {
             self.reorder(id);
         }
-        self.event(Event::RequestOk { request: id, params: ok.params, properties: ok.properties });
+        self.event(Event::RequestOk { request: id, params: Box::new(ok.params), properties: ok.properties });
         if scope == Scope::TRACK_STATUS_OK {
             self.end_in_order(id);
         }
