@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::process::{cargo, output, run, say};
+use crate::process::{cargo, output, run, say, which};
+use crate::tools::Tool;
 use crate::workspace::Workspace;
 
 /// Run every fuzz target for a moment; a finding lands in fuzz/artifacts and is an error
@@ -37,6 +38,13 @@ const RUSTFLAGS: &[&str] = &[
     "-Ccodegen-units=1",
     "-Cdebug-assertions",
 ];
+
+/// libFuzzer itself is C++.
+const COMPILER: Tool = Tool {
+    program: "g++",
+    variable: "CXX",
+    why: "compiles libFuzzer",
+};
 
 /// An input that takes longer is a finding.
 const INPUT_SECONDS: u32 = 10;
@@ -122,6 +130,9 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     say(format!("building the fuzz targets of {}", folder.display()));
     let host = output(Command::new("rustc").args(["--print", "host-tuple"]))?;
     let target = target.join("fuzz");
+    if std::env::var_os(COMPILER.variable).is_none() && which("c++").is_none() {
+        COMPILER.ensure()?;
+    }
     run(cargo()
         .args(["build", "--quiet", "--release", "--bins", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))

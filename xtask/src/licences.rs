@@ -124,20 +124,16 @@ fn report_duplicates(dependencies: &[&Package]) {
             .or_default()
             .insert(package.version.to_string());
     }
-    let duplicates: Vec<_> = versions
-        .iter()
-        .filter(|(_, versions)| versions.len() > 1)
-        .map(|(name, versions)| {
-            format!(
-                "{name} {}",
-                Vec::from_iter(versions.iter().map(String::as_str)).join(" + ")
-            )
-        })
-        .collect();
-    if !duplicates.is_empty() {
-        say(format!(
-            "in more than one version: {}",
-            duplicates.join(", ")
-        ));
+    versions.retain(|_, versions| versions.len() > 1);
+    if versions.is_empty() {
+        return;
     }
+    let names = versions.iter().map(|(name, versions)| {
+        let versions: Vec<_> = versions.iter().map(String::as_str).collect();
+        format!("{name} {}", versions.join(" + "))
+    });
+    say(format!(
+        "in more than one version: {}",
+        names.collect::<Vec<_>>().join(", ")
+    ));
 }

@@ -39,7 +39,7 @@ const NO_BROWSER: &str = "FANFARE_NO_BROWSER";
 /// arguments. A tool that is missing and cannot be installed fails the tests that need it.
 #[derive(clap::Args)]
 pub(crate) struct Test {
-    /// Leave out the tests that need a browser (sets FANFARE_NO_BROWSER=1 for them)
+    /// Leave out the tests that need a browser (sets `FANFARE_NO_BROWSER=1` for them)
     #[arg(long)]
     no_browser: bool,
 

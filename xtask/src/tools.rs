@@ -54,25 +54,25 @@ pub(crate) fn can_install() -> bool {
 
 /// Installs Debian packages, refreshing apt's lists only if they turn out too old.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let apt = |arguments: &[&str]| {
-        output(
-            Command::new("apt-get")
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .args(arguments)
-                .args(if arguments[0] == "install" {
-                    packages
-                } else {
-                    &[]
-                }),
-        )
+    let install = || {
+        apt(&[
+            &["install", "-y", "-qq", "--no-install-recommends"],
+            packages,
+        ]
+        .concat())
     };
-    const INSTALL: &[&str] = &["install", "-y", "-qq", "--no-install-recommends"];
-    if apt(INSTALL).is_err() {
+    if install().is_err() {
         // A source that cannot be reached need not be the one that has the package.
         if let Err(error) = apt(&["update", "-qq"]) {
-            say(format!("refreshing apt's lists: {error:#}"));
+            say(format!("apt-get update: {error:#}"));
         }
-        apt(INSTALL)?;
+        install()?;
     }
     Ok(())
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+    output(&mut apt).map(drop)
 }

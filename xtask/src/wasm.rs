@@ -60,7 +60,8 @@ impl Kind {
 ///
 /// The results are in target/wasm-out/NAME. The toolchain is the first of these that works: the
 /// active one, if it has wasm32-unknown-unknown; the same after `rustup target add`; one
-/// built from Debian's packages. FANFARE_WASM_TOOLCHAIN=installed, rustup or debian forces one.
+/// built from Debian's packages. `FANFARE_WASM_TOOLCHAIN` forces one:
+/// `installed`, `rustup` or `debian`.
 #[derive(clap::Args)]
 pub(crate) struct Wasm {}
 
@@ -252,7 +253,10 @@ mod tests {
         let folder = workspace.target().join("tmp/browser-crate");
         crate_at(
             &folder,
-            &format!("wasm-bindgen = \"={}\"", wasm_bindgen_cli_support::VERSION),
+            include_str!("../../Cargo.toml")
+                .lines()
+                .find(|l| l.starts_with("wasm-bindgen = "))
+                .unwrap(),
             "#[wasm_bindgen::prelude::wasm_bindgen]\n\
              pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }\n",
         );
@@ -261,14 +265,21 @@ mod tests {
             manifest: folder.join("Cargo.toml"),
             target: folder.join("target"),
         };
-        let artefact = Artefact { name: "greeter", package: "made", kind: Kind::Browser };
+        let artefact = Artefact {
+            name: "greeter",
+            package: "made",
+            kind: Kind::Browser,
+        };
         let sizes = builder.build(&artefact).unwrap();
         assert!(0 < sizes.brotli && sizes.brotli < sizes.raw);
 
         let out = folder.join("target/wasm-out/greeter");
         let module = fs::read_to_string(out.join("greeter.js")).unwrap();
         assert!(module.contains("export function greet("), "{module}");
-        assert!(module.contains("greeter_bg.wasm"), "the module finds its Wasm by itself");
+        assert!(
+            module.contains("greeter_bg.wasm"),
+            "the module finds its Wasm by itself"
+        );
     }
 
     #[test]
@@ -277,7 +288,7 @@ mod tests {
         let folder = workspace.target().join("tmp/component-crate");
         crate_at(
             &folder,
-            "wit-bindgen = \"0.53\"",
+            "wit-bindgen = \"0.61\"",
             "wit_bindgen::generate!({ inline: \"package made:up; world made { export double: func(n: u32) -> u32; }\" });\n\
              struct Made;\n\
              impl Guest for Made { fn double(n: u32) -> u32 { n * 2 } }\n\
@@ -288,9 +299,17 @@ mod tests {
             manifest: folder.join("Cargo.toml"),
             target: folder.join("target"),
         };
-        let artefact = Artefact { name: "doubler", package: "made", kind: Kind::Component };
+        let artefact = Artefact {
+            name: "doubler",
+            package: "made",
+            kind: Kind::Component,
+        };
         builder.build(&artefact).unwrap();
         let component = fs::read(folder.join("target/wasm-out/doubler/doubler.wasm")).unwrap();
-        assert_eq!(component[4..8], [0x0d, 0, 1, 0], "the version of the component format");
+        assert_eq!(
+            component[4..8],
+            [0x0d, 0, 1, 0],
+            "the version of the component format"
+        );
     }
 }

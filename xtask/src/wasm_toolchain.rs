@@ -1,5 +1,6 @@
 //! A cargo that can build for `wasm32-unknown-unknown`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,18 +126,19 @@ fn debian(target: &Path) -> Result<PathBuf> {
             DEBIAN_PACKAGES.join(" ")
         ),
     };
-    let sysroot = target.join("wasm-toolchain").join(version);
+    let folder = target.join("wasm-toolchain");
+    let sysroot = folder.join(&version);
     if !sysroot.is_dir() {
         say(format!(
             "building the standard library for {TARGET} from Debian's source: once, about a minute"
         ));
-        let draft = sysroot.with_extension("draft");
-        if draft.exists() {
+        // Another process may be at the same: the first to finish wins.
+        let draft = folder.join(format!("{version}.{}", std::process::id()));
+        let built = build_sysroot(&draft, &sysroot);
+        if built.is_err() || fs::rename(&draft, &sysroot).is_err() {
             fs::remove_dir_all(&draft)?;
         }
-        build_sysroot(&draft, &sysroot)
-            .context("cannot build a Wasm sysroot from Debian's packages")?;
-        fs::rename(&draft, &sysroot)?;
+        built.context("cannot build a Wasm sysroot from Debian's packages")?;
     }
     Ok(sysroot)
 }
@@ -169,12 +171,9 @@ fn build_sysroot(draft: &Path, sysroot: &Path) -> Result<()> {
     fs::create_dir_all(&wasm)?;
     for entry in fs::read_dir(rlibs)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if name.ends_with(".rlib") && !name.starts_with("libstub-") {
+        let name = path.file_name().unwrap_or_default();
+        let is_stub = name.to_string_lossy().starts_with("libstub-");
+        if path.extension() == Some(OsStr::new("rlib")) && !is_stub {
             fs::copy(&path, wasm.join(name))?;
         }
     }
