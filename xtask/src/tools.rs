@@ -73,6 +73,9 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
 
 fn apt(arguments: &[&str]) -> Result<()> {
     let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+    apt.env("DEBIAN_FRONTEND", "noninteractive")
+        // Somebody else may be installing something: wait for them.
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+        .args(arguments);
     output(&mut apt).map(drop)
 }

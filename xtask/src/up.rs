@@ -25,7 +25,7 @@ impl Up {
         wasm::build_all(workspace)?;
         let mut fanfare = cargo();
         fanfare
-            .args(["run", "--quiet", "--package", "fanfare", "--manifest-path"])
+            .args(["run", "--package", "fanfare", "--manifest-path"])
             .arg(workspace.manifest())
             .args(["--", "up"])
             .args(self.arguments);
