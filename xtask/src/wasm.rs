@@ -58,10 +58,10 @@ impl Kind {
 
 /// Build what ships as Wasm and report its size
 ///
-/// The results are in target/wasm-out/NAME. The toolchain is the first of these that works: the
-/// active one, if it has wasm32-unknown-unknown; the same after `rustup target add`; one
-/// built from Debian's packages. `FANFARE_WASM_TOOLCHAIN` forces one:
-/// `installed`, `rustup` or `debian`.
+/// The results are in target/wasm-out/NAME. The toolchain is the first of these that works: one
+/// that is there already; the active one after `rustup target add wasm32-unknown-unknown`; one
+/// built from Debian's packages. `FANFARE_WASM_TOOLCHAIN` forces one: `installed` (the active one
+/// as it is), `rustup` or `debian`.
 #[derive(clap::Args)]
 pub(crate) struct Wasm {}
 
@@ -236,80 +236,68 @@ pub(crate) fn compile_stripped(workspace: &Workspace, package: &str) -> Result<V
 mod tests {
     use super::*;
 
-    /// A crate of a few lines, in a workspace of its own with our versions.
-    fn crate_at(folder: &Path, dependency: &str, code: &str) {
+    /// Builds a crate of one file, in a workspace of its own; returns the folder of the result.
+    fn build(artefact: &Artefact, dependency: &str, code: &str) -> PathBuf {
+        let workspace = Workspace::load().unwrap();
+        let folder = workspace.target().join("tmp").join(artefact.package);
         let manifest = format!(
-            "[package]\nname = \"made\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
-             [dependencies]\n{dependency}\n[profile.wasm]\ninherits = \"release\"\n[workspace]\n"
+            "[package]\nname = \"{}\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
+             [dependencies]\n{dependency}\n[profile.wasm]\ninherits = \"release\"\n[workspace]\n",
+            artefact.package
         );
         fs::create_dir_all(folder.join("src")).unwrap();
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
         fs::write(folder.join("src/lib.rs"), code).unwrap();
+
+        let builder = Builder {
+            // A test installs nothing.
+            toolchain: WasmToolchain::present(workspace.target())
+                .expect("no Wasm toolchain: `cargo xtask wasm` sets it up"),
+            manifest: folder.join("Cargo.toml"),
+            target: folder.join("target"),
+        };
+        let sizes = builder.build(artefact).unwrap();
+        assert!(0 < sizes.brotli && sizes.brotli < sizes.raw);
+        builder.target.join("wasm-out").join(artefact.name)
     }
 
     #[test]
     fn a_browser_crate_becomes_an_es_module() {
-        let workspace = Workspace::load().unwrap();
-        let folder = workspace.target().join("tmp/browser-crate");
-        crate_at(
-            &folder,
-            include_str!("../../Cargo.toml")
-                .lines()
-                .find(|l| l.starts_with("wasm-bindgen = "))
-                .unwrap(),
-            "#[wasm_bindgen::prelude::wasm_bindgen]\n\
-             pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }\n",
-        );
-        let builder = Builder {
-            toolchain: WasmToolchain::resolve(workspace.target()).unwrap(),
-            manifest: folder.join("Cargo.toml"),
-            target: folder.join("target"),
-        };
-        let artefact = Artefact {
+        let manifest = include_str!("../../Cargo.toml");
+        let pinned = manifest
+            .lines()
+            .find(|line| line.starts_with("wasm-bindgen = "));
+        let greeter = Artefact {
             name: "greeter",
-            package: "made",
+            package: "browser-crate",
             kind: Kind::Browser,
         };
-        let sizes = builder.build(&artefact).unwrap();
-        assert!(0 < sizes.brotli && sizes.brotli < sizes.raw);
+        let code = "#[wasm_bindgen::prelude::wasm_bindgen]
+                    pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
+        let out = build(&greeter, pinned.unwrap(), code);
 
-        let out = folder.join("target/wasm-out/greeter");
         let module = fs::read_to_string(out.join("greeter.js")).unwrap();
         assert!(module.contains("export function greet("), "{module}");
-        assert!(
-            module.contains("greeter_bg.wasm"),
-            "the module finds its Wasm by itself"
-        );
+        assert!(module.contains("greeter_bg.wasm"), "finds its Wasm itself");
     }
 
     #[test]
     fn a_component_crate_becomes_a_component() {
-        let workspace = Workspace::load().unwrap();
-        let folder = workspace.target().join("tmp/component-crate");
-        crate_at(
-            &folder,
-            "wit-bindgen = \"0.61\"",
-            "wit_bindgen::generate!({ inline: \"package made:up; world made { export double: func(n: u32) -> u32; }\" });\n\
-             struct Made;\n\
-             impl Guest for Made { fn double(n: u32) -> u32 { n * 2 } }\n\
-             export!(Made);\n",
-        );
-        let builder = Builder {
-            toolchain: WasmToolchain::resolve(workspace.target()).unwrap(),
-            manifest: folder.join("Cargo.toml"),
-            target: folder.join("target"),
-        };
-        let artefact = Artefact {
+        const COMPONENT_VERSION: [u8; 4] = [0x0d, 0, 1, 0];
+        let bindings = r#"wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }"#;
+        let doubler = Artefact {
             name: "doubler",
-            package: "made",
+            package: "component-crate",
             kind: Kind::Component,
         };
-        builder.build(&artefact).unwrap();
-        let component = fs::read(folder.join("target/wasm-out/doubler/doubler.wasm")).unwrap();
-        assert_eq!(
-            component[4..8],
-            [0x0d, 0, 1, 0],
-            "the version of the component format"
-        );
+        let code = "wit_bindgen::generate!({ inline: \"package made:up;
+                        world made { export double: func(n: u32) -> u32; }\" });
+                    struct Made;
+                    impl Guest for Made { fn double(n: u32) -> u32 { n * 2 } }
+                    export!(Made);";
+        let out = build(&doubler, bindings, code);
+
+        let component = fs::read(out.join("doubler.wasm")).unwrap();
+        assert_eq!(component[4..8], COMPONENT_VERSION);
     }
 }

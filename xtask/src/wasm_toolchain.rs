@@ -61,8 +61,8 @@ impl WasmToolchain {
     }
 
     fn first_that_works(target: &Path) -> Result<Self> {
-        if installed() {
-            return Ok(Self::Active);
+        if let Some(present) = Self::present(target) {
+            return Ok(present);
         }
         let Err(no_rustup) = rustup_add() else {
             return Ok(Self::Active);
@@ -74,6 +74,19 @@ impl WasmToolchain {
         }
         say(format!("{no_rustup:#}; falling back to Debian's compiler"));
         debian(target).map(Self::Debian)
+    }
+
+    /// What an earlier run has set up, or a user; nothing is installed for it.
+    pub(crate) fn present(target: &Path) -> Option<Self> {
+        let debian = || {
+            let sysroot = debian_sysroot(target, &debian_version().ok()?);
+            sysroot.is_dir().then_some(Self::Debian(sysroot))
+        };
+        if installed() {
+            Some(Self::Active)
+        } else {
+            debian()
+        }
     }
 
     /// A cargo to which `--target wasm32-unknown-unknown` means something.
@@ -126,14 +139,13 @@ fn debian(target: &Path) -> Result<PathBuf> {
             DEBIAN_PACKAGES.join(" ")
         ),
     };
-    let folder = target.join("wasm-toolchain");
-    let sysroot = folder.join(&version);
+    let sysroot = debian_sysroot(target, &version);
     if !sysroot.is_dir() {
         say(format!(
             "building the standard library for {TARGET} from Debian's source: once, about a minute"
         ));
         // Another process may be at the same: the first to finish wins.
-        let draft = folder.join(format!("{version}.{}", std::process::id()));
+        let draft = debian_sysroot(target, &format!("{version}.{}", std::process::id()));
         let built = build_sysroot(&draft, &sysroot);
         if built.is_err() || fs::rename(&draft, &sysroot).is_err() {
             fs::remove_dir_all(&draft)?;
@@ -141,6 +153,10 @@ fn debian(target: &Path) -> Result<PathBuf> {
         built.context("cannot build a Wasm sysroot from Debian's packages")?;
     }
     Ok(sysroot)
+}
+
+fn debian_sysroot(target: &Path, version: &str) -> PathBuf {
+    target.join("wasm-toolchain").join(version)
 }
 
 /// The version of Debian's compiler, if every package we need is installed.
