@@ -34,10 +34,7 @@ impl Check {
 
         let results = [
             ("format", run(&mut step(&["fmt", "--all", "--check"]))),
-            (
-                "lints",
-                run(&mut step(&[CLIPPY, &["--", "-Dwarnings"]].concat())),
-            ),
+            ("lints", run(&mut step(&[CLIPPY, &["--", "-Dwarnings"]].concat()))),
             ("documentation", run(&mut docs)),
             ("dependencies", dependencies(workspace)),
         ];

@@ -40,11 +40,7 @@ const RUSTFLAGS: &[&str] = &[
 ];
 
 /// libFuzzer itself is C++.
-const COMPILER: Tool = Tool {
-    program: "g++",
-    variable: "CXX",
-    why: "compiles libFuzzer",
-};
+const COMPILER: Tool = Tool { program: "g++", variable: "CXX", why: "compiles libFuzzer" };
 
 /// An input that takes longer is a finding.
 const INPUT_SECONDS: u32 = 10;
@@ -68,16 +64,11 @@ impl Fuzz {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         let chosen = |name: &String| self.targets.is_empty() || self.targets.contains(name);
         let folders = folders(workspace.root())?;
-        if let Some(unknown) = self
-            .targets
-            .iter()
-            .find(|t| !folders.iter().any(|(_, names)| names.contains(t)))
+        if let Some(unknown) =
+            self.targets.iter().find(|t| !folders.iter().any(|(_, names)| names.contains(t)))
         {
             let known: Vec<_> = folders.into_iter().flat_map(|(_, names)| names).collect();
-            bail!(
-                "no fuzz target is called {unknown:?}; there are: {}",
-                known.join(", ")
-            );
+            bail!("no fuzz target is called {unknown:?}; there are: {}", known.join(", "));
         }
         let mut found = Vec::new();
         for (folder, names) in &folders {
@@ -87,12 +78,7 @@ impl Fuzz {
             }
             let binaries = build(folder, workspace.target())?;
             for name in names {
-                let session = Session {
-                    folder,
-                    name,
-                    target: workspace.target(),
-                    seconds: self.seconds,
-                };
+                let session = Session { folder, name, target: workspace.target(), seconds: self.seconds };
                 if let Err(error) = session.run(&binaries.join(name)) {
                     say(format!("{name}: {error:#}"));
                     found.push(name.as_str());
@@ -113,12 +99,9 @@ fn folders(root: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
         let folder = entry?.path().join("fuzz");
         let path = folder.join("Cargo.toml");
         if path.is_file() {
-            let manifest: Manifest = toml::from_str(&fs::read_to_string(&path)?)
-                .with_context(|| path.display().to_string())?;
-            folders.push((
-                folder,
-                manifest.bin.into_iter().map(|target| target.name).collect(),
-            ));
+            let manifest: Manifest =
+                toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+            folders.push((folder, manifest.bin.into_iter().map(|target| target.name).collect()));
         }
     }
     folders.sort();
@@ -154,12 +137,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(&self, binary: &Path) -> Result<()> {
-        let Self {
-            folder,
-            name,
-            target,
-            seconds,
-        } = self;
+        let Self { folder, name, target, seconds } = self;
         let grown = target.join("fuzz/corpus").join(name);
         let committed = folder.join("corpus").join(name);
         let artifacts = folder.join("artifacts").join(name);
@@ -180,11 +158,7 @@ impl Session<'_> {
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         if !status.success() {
             eprint!("{}", finding(&text));
-            bail!(
-                "{status}; the input is in {}, the log is {}",
-                artifacts.display(),
-                log.display()
-            );
+            bail!("{status}; the input is in {}, the log is {}", artifacts.display(), log.display());
         }
         say(format!("{name}: {}", summary(&text)));
         Ok(())
@@ -193,13 +167,9 @@ impl Session<'_> {
 
 /// From the panic or libFuzzer's complaint on.
 fn finding(log: &str) -> &str {
-    let start = [" panicked at ", "==ERROR", "== ERROR", "ALARM"]
-        .iter()
-        .filter_map(|mark| log.find(mark))
-        .min();
-    let start = start.map_or(0, |mark| {
-        log[..mark].rfind('\n').map_or(0, |newline| newline + 1)
-    });
+    let start =
+        [" panicked at ", "==ERROR", "== ERROR", "ALARM"].iter().filter_map(|mark| log.find(mark)).min();
+    let start = start.map_or(0, |mark| log[..mark].rfind('\n').map_or(0, |newline| newline + 1));
     &log[start..]
 }
 
@@ -212,9 +182,6 @@ fn summary(log: &str) -> String {
     let mut covered = log.lines().filter_map(coverage);
     let first = covered.next().unwrap_or_else(|| "0".to_owned());
     let last = covered.next_back().unwrap_or_else(|| first.clone());
-    let done = log
-        .lines()
-        .rfind(|line| line.starts_with("Done "))
-        .unwrap_or("ended early");
+    let done = log.lines().rfind(|line| line.starts_with("Done ")).unwrap_or("ended early");
     format!("{done}, coverage {first} to {last}")
 }

@@ -13,19 +13,11 @@ use crate::workspace::Workspace;
 /// as that package is in the workspace and among those tested.
 const TOOLS: &[(Tool, &str)] = &[
     (
-        Tool {
-            program: "chromium",
-            variable: "CHROMIUM",
-            why: "plays a stage in the browser tests",
-        },
+        Tool { program: "chromium", variable: "CHROMIUM", why: "plays a stage in the browser tests" },
         "fanfare-tests",
     ),
     (
-        Tool {
-            program: "ffmpeg",
-            variable: "FFMPEG",
-            why: "makes the media of the browser tests",
-        },
+        Tool { program: "ffmpeg", variable: "FFMPEG", why: "makes the media of the browser tests" },
         "fanfare-tests",
     ),
 ];
@@ -59,11 +51,7 @@ impl Test {
 
         let nextest = which("cargo-nextest").is_some();
         let mut tests = cargo();
-        tests.args(if nextest {
-            ["nextest", "run"]
-        } else {
-            ["test", "--no-fail-fast"]
-        });
+        tests.args(if nextest { ["nextest", "run"] } else { ["test", "--no-fail-fast"] });
         if self.package.is_empty() {
             tests.arg("--workspace");
         }
@@ -73,10 +61,7 @@ impl Test {
         if self.no_browser {
             tests.env(NO_BROWSER, "1");
         }
-        run(tests
-            .args(&self.extra)
-            .current_dir(workspace.root())
-            .envs(tools))?;
+        run(tests.args(&self.extra).current_dir(workspace.root()).envs(tools))?;
 
         // `cargo test` has run them, and what narrows the tests need not mean anything to them.
         if !nextest || !self.extra.is_empty() {
@@ -109,20 +94,12 @@ impl Test {
         let libraries: Vec<_> = workspace
             .packages()
             .filter(|package| self.covers(&package.name))
-            .filter(|package| {
-                package
-                    .targets
-                    .iter()
-                    .any(|target| target.doctest && target.is_lib())
-            })
+            .filter(|package| package.targets.iter().any(|target| target.doctest && target.is_lib()))
             .flat_map(|package| ["--package", &package.name])
             .collect();
         if libraries.is_empty() {
             return Ok(());
         }
-        run(cargo()
-            .args(["test", "--doc"])
-            .args(libraries)
-            .current_dir(workspace.root()))
+        run(cargo().args(["test", "--doc"]).args(libraries).current_dir(workspace.root()))
     }
 }

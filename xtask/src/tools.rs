@@ -19,19 +19,12 @@ pub(crate) struct Tool {
 impl Tool {
     /// Finds the program, or installs it where that can be done without asking.
     pub(crate) fn ensure(&self) -> Result<PathBuf> {
-        let Self {
-            program,
-            variable,
-            why,
-        } = self;
+        let Self { program, variable, why } = self;
         if let Some(path) = std::env::var_os(variable).map(PathBuf::from) {
             if path.is_file() {
                 return Ok(path);
             }
-            bail!(
-                "{variable}={} is no file: name the {program} to use, or unset it",
-                path.display()
-            );
+            bail!("{variable}={} is no file: name the {program} to use, or unset it", path.display());
         }
         if let Some(path) = which(program) {
             return Ok(path);
@@ -54,13 +47,7 @@ pub(crate) fn can_install() -> bool {
 
 /// Installs Debian packages, refreshing apt's lists only if they turn out too old.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let install = || {
-        apt(&[
-            &["install", "-y", "-qq", "--no-install-recommends"],
-            packages,
-        ]
-        .concat())
-    };
+    let install = || apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat());
     if install().is_err() {
         // A source that cannot be reached need not be the one that has the package.
         if let Err(error) = apt(&["update", "-qq"]) {

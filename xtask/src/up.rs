@@ -12,11 +12,7 @@ use crate::workspace::Workspace;
 #[derive(clap::Args)]
 pub(crate) struct Up {
     /// Arguments for `fanfare up`; `cargo xtask up -- --help` lists them
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "ARGS"
-    )]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     arguments: Vec<String>,
 }
 

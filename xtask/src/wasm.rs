@@ -47,10 +47,7 @@ impl Kind {
     fn rustflags(self) -> &'static [&'static str] {
         match self {
             // WebTransport and WebCodecs are behind the first, random numbers behind the second.
-            Self::Browser => &[
-                "--cfg=web_sys_unstable_apis",
-                "--cfg=getrandom_backend=\"wasm_js\"",
-            ],
+            Self::Browser => &["--cfg=web_sys_unstable_apis", "--cfg=getrandom_backend=\"wasm_js\""],
             Self::Component => &[],
         }
     }
@@ -77,10 +74,7 @@ pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
     let builder = Builder::new(workspace)?;
     for artefact in ARTEFACTS {
         let Sizes { raw, brotli, .. } = builder.build(artefact)?;
-        say(format!(
-            "{}: {raw} bytes, {brotli} with brotli",
-            artefact.name
-        ));
+        say(format!("{}: {raw} bytes, {brotli} with brotli", artefact.name));
     }
     Ok(())
 }
@@ -107,9 +101,7 @@ impl Builder {
         let out = self.target.join("wasm-out").join(artefact.name);
         let input = fingerprint(&fs::read(&module)?);
         let report = out.join("size.json");
-        let known: Option<Sizes> = fs::read(&report)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok());
+        let known: Option<Sizes> = fs::read(&report).ok().and_then(|json| serde_json::from_slice(&json).ok());
         if let Some(sizes) = known
             && sizes.input == input
         {
@@ -121,11 +113,7 @@ impl Builder {
         };
         let wasm = packed.with_context(|| format!("cannot pack {}", module.display()))?;
         let bytes = fs::read(wasm)?;
-        let sizes = Sizes {
-            input,
-            raw: bytes.len(),
-            brotli: brotli_len(&bytes)?,
-        };
+        let sizes = Sizes { input, raw: bytes.len(), brotli: brotli_len(&bytes)? };
         fs::write(report, serde_json::to_vec(&sizes)?)?;
         Ok(sizes)
     }
@@ -135,16 +123,7 @@ impl Builder {
         say(format!("building {package} for {TARGET}"));
         let mut cargo = self.toolchain.cargo();
         cargo
-            .args([
-                "rustc",
-                "--lib",
-                "--profile",
-                "wasm",
-                "--target",
-                TARGET,
-                "--package",
-                package,
-            ])
+            .args(["rustc", "--lib", "--profile", "wasm", "--target", TARGET, "--package", package])
             .arg("--message-format=json-render-diagnostics")
             .arg("--manifest-path")
             .arg(&self.manifest)
@@ -160,10 +139,7 @@ impl Builder {
         let mut module = None;
         for message in Message::parse_stream(BufReader::new(stdout)) {
             if let Message::CompilerArtifact(made) = message? {
-                let wasm = made
-                    .filenames
-                    .into_iter()
-                    .find(|file| file.extension() == Some("wasm"));
+                let wasm = made.filenames.into_iter().find(|file| file.extension() == Some("wasm"));
                 module = wasm.or(module);
             }
         }
@@ -206,10 +182,8 @@ fn bind(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
 
 /// What `wasm-tools component new` does.
 fn componentize(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
-    let component = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&fs::read(module)?)?
-        .encode()?;
+    let component =
+        wit_component::ComponentEncoder::default().validate(true).module(&fs::read(module)?)?.encode()?;
     fs::create_dir_all(out)?;
     let path = out.join(format!("{name}.wasm"));
     fs::write(&path, component)?;
@@ -264,14 +238,8 @@ mod tests {
     #[test]
     fn a_browser_crate_becomes_an_es_module() {
         let manifest = include_str!("../../Cargo.toml");
-        let pinned = manifest
-            .lines()
-            .find(|line| line.starts_with("wasm-bindgen = "));
-        let greeter = Artefact {
-            name: "greeter",
-            package: "browser-crate",
-            kind: Kind::Browser,
-        };
+        let pinned = manifest.lines().find(|line| line.starts_with("wasm-bindgen = "));
+        let greeter = Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser };
         let code = "#[wasm_bindgen::prelude::wasm_bindgen]
                     pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
         let out = build(&greeter, pinned.unwrap(), code);
@@ -285,11 +253,7 @@ mod tests {
     fn a_component_crate_becomes_a_component() {
         const COMPONENT_VERSION: [u8; 4] = [0x0d, 0, 1, 0];
         let bindings = r#"wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }"#;
-        let doubler = Artefact {
-            name: "doubler",
-            package: "component-crate",
-            kind: Kind::Component,
-        };
+        let doubler = Artefact { name: "doubler", package: "component-crate", kind: Kind::Component };
         let code = "wit_bindgen::generate!({ inline: \"package made:up;
                         world made { export double: func(n: u32) -> u32; }\" });
                     struct Made;

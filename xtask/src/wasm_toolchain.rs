@@ -47,16 +47,13 @@ impl WasmToolchain {
             Err(std::env::VarError::NotPresent) => Self::first_that_works(target),
             Ok("installed") if installed() => Ok(Self::Active),
             Ok("installed") => {
-                bail!(
-                    "{VARIABLE}=installed, but the active Rust toolchain has no {TARGET}: unset it"
-                )
+                bail!("{VARIABLE}=installed, but the active Rust toolchain has no {TARGET}: unset it")
             }
             Ok("rustup") => rustup_add().map(|()| Self::Active),
             Ok("debian") => debian(target).map(Self::Debian),
-            other => bail!(
-                "{VARIABLE}={:?} is none of installed, rustup, debian",
-                other.unwrap_or("(not UTF-8)")
-            ),
+            other => {
+                bail!("{VARIABLE}={:?} is none of installed, rustup, debian", other.unwrap_or("(not UTF-8)"))
+            }
         }
     }
 
@@ -68,9 +65,7 @@ impl WasmToolchain {
             return Ok(Self::Active);
         };
         if !tools::can_install() {
-            return Err(no_rustup.context(format!(
-                "no Rust toolchain for {TARGET}, and none could be added"
-            )));
+            return Err(no_rustup.context(format!("no Rust toolchain for {TARGET}, and none could be added")));
         }
         say(format!("{no_rustup:#}; falling back to Debian's compiler"));
         debian(target).map(Self::Debian)
@@ -82,11 +77,7 @@ impl WasmToolchain {
             let sysroot = debian_sysroot(target, &debian_version().ok()?);
             sysroot.is_dir().then_some(Self::Debian(sysroot))
         };
-        if installed() {
-            Some(Self::Active)
-        } else {
-            debian()
-        }
+        if installed() { Some(Self::Active) } else { debian() }
     }
 
     /// A cargo to which `--target wasm32-unknown-unknown` means something.
@@ -108,9 +99,7 @@ fn installed() -> bool {
 }
 
 fn rustup_add() -> Result<()> {
-    say(format!(
-        "rustup target add {TARGET}: the active toolchain cannot build for browsers yet"
-    ));
+    say(format!("rustup target add {TARGET}: the active toolchain cannot build for browsers yet"));
     output(Command::new("rustup").args(["target", "add", TARGET])).map(drop)
 }
 
@@ -141,9 +130,7 @@ fn debian(target: &Path) -> Result<PathBuf> {
     };
     let sysroot = debian_sysroot(target, &version);
     if !sysroot.is_dir() {
-        say(format!(
-            "building the standard library for {TARGET} from Debian's source: once, about a minute"
-        ));
+        say(format!("building the standard library for {TARGET} from Debian's source: once, about a minute"));
         // Another process may be at the same: the first to finish wins.
         let draft = debian_sysroot(target, &format!("{version}.{}", std::process::id()));
         let built = build_sysroot(&draft, &sysroot);
@@ -169,11 +156,7 @@ fn debian_version() -> Result<String> {
     if !shown.lines().all(|line| line.starts_with("installed ")) {
         bail!("not all of {} are installed", DEBIAN_PACKAGES.join(", "));
     }
-    let version = shown
-        .lines()
-        .next()
-        .and_then(|line| line.split(' ').nth(1))
-        .unwrap_or_default();
+    let version = shown.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
     Ok(version.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"))
 }
 
@@ -197,20 +180,14 @@ fn build_sysroot(draft: &Path, sysroot: &Path) -> Result<()> {
 
     let host_tools = rustlib.join(&host).join("bin");
     fs::create_dir_all(&host_tools)?;
-    link(
-        Path::new("/usr/lib/rustlib").join(&host).join("lib"),
-        rustlib.join(&host).join("lib"),
-    )?;
+    link(Path::new("/usr/lib/rustlib").join(&host).join("lib"), rustlib.join(&host).join("lib"))?;
     link("/usr/lib/rustlib/src", rustlib.join("src"))?;
     link("/usr/lib/rustlib/etc", rustlib.join("etc"))?;
     link(linker()?, host_tools.join("rust-lld"))?;
 
     let bin = draft.join("bin");
     fs::create_dir_all(&bin)?;
-    let wrapper = format!(
-        "#!/bin/sh\nexec /usr/bin/rustc --sysroot '{}' \"$@\"\n",
-        sysroot.display()
-    );
+    let wrapper = format!("#!/bin/sh\nexec /usr/bin/rustc --sysroot '{}' \"$@\"\n", sysroot.display());
     fs::write(bin.join("rustc"), wrapper)?;
     run(Command::new("chmod").arg("+x").arg(bin.join("rustc")))
 }
@@ -230,14 +207,7 @@ fn build_std(folder: &Path) -> Result<PathBuf> {
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", "/usr/bin/rustc")
             .env("RUSTFLAGS", "-Cembed-bitcode=yes")
-            .args([
-                "build",
-                "--release",
-                "--target",
-                TARGET,
-                "--target-dir",
-                "target",
-            ])
+            .args(["build", "--release", "--target", TARGET, "--target-dir", "target"])
             .arg("-Zbuild-std=std,panic_abort,panic_unwind"),
     )?;
     Ok(folder.join("target").join(TARGET).join("release/deps"))
@@ -247,10 +217,7 @@ fn build_std(folder: &Path) -> Result<PathBuf> {
 fn linker() -> Result<PathBuf> {
     let bundled = || -> Result<PathBuf> {
         let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-        let path = Path::new(&sysroot)
-            .join("lib/rustlib")
-            .join(host_of("rustc")?)
-            .join("bin/rust-lld");
+        let path = Path::new(&sysroot).join("lib/rustlib").join(host_of("rustc")?).join("bin/rust-lld");
         path.is_file().then_some(path).context("no rust-lld")
     };
     if let Ok(path) = bundled() {
@@ -266,9 +233,7 @@ fn linker() -> Result<PathBuf> {
 fn host_of(rustc: &str) -> Result<String> {
     let version = output(Command::new(rustc).arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host
-        .with_context(|| format!("`{rustc} -vV` names no host"))?
-        .to_owned())
+    Ok(host.with_context(|| format!("`{rustc} -vV` names no host"))?.to_owned())
 }
 
 #[cfg(unix)]
