@@ -1,7 +1,7 @@
 //! Tracks of fragmented MP4 on their own: what passes through as CMAF.
 
 use bytes::Bytes;
-use mp4_atom::{Encode as _, Moof, Moov, Mvex, Result, Traf};
+use mp4_atom::{Encode as _, Mfhd, Moof, Moov, Mvex, Result, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 
 /// The initialisation segment of one track: `ftyp` as it came, moov without the other tracks.
 pub(crate) fn init(ftyp: &[u8], moov: &Moov, track_id: u32) -> Result<Bytes> {
@@ -16,26 +16,33 @@ pub(crate) fn init(ftyp: &[u8], moov: &Moov, track_id: u32) -> Result<Bytes> {
     Ok(segment.into())
 }
 
-/// One track's part of a fragment, as a fragment of its own: `data` is its samples, end to end.
-pub(crate) fn fragment(moof: &Moof, traf: &Traf, data: &[u8]) -> Result<Bytes> {
-    let mut traf = Traf { tfhd: traf.tfhd.clone(), tfdt: traf.tfdt.clone(), trun: traf.trun.clone(), ..Traf::default() };
-    traf.tfhd.base_data_offset = None;
-    traf.tfhd.default_base_is_moof = true;
-    for (index, trun) in traf.trun.iter_mut().enumerate() {
-        trun.data_offset = (index == 0).then_some(0);
-    }
-    let mut alone = Moof { mfhd: moof.mfhd.clone(), traf: vec![traf] };
+/// Samples of one track, as a fragment of their own: `data` is their bytes, end to end.
+pub(crate) fn fragment(run: Run, data: &[u8]) -> Result<Bytes> {
+    let tfhd = Tfhd { track_id: run.track_id, default_base_is_moof: true, ..Tfhd::default() };
+    let traf = |offset| Traf {
+        tfhd: tfhd.clone(),
+        tfdt: Some(Tfdt { base_media_decode_time: run.decode }),
+        trun: vec![Trun { data_offset: Some(offset), samples: run.entries.clone().into() }],
+        ..Traf::default()
+    };
+    let moof = |offset| Moof { mfhd: Mfhd { sequence_number: run.sequence }, traf: vec![traf(offset)] };
     let mut bytes = Vec::new();
-    alone.encode(&mut bytes)?;
-    // The offset counts from the start of moof, and is as long as the placeholder.
+    moof(0).encode(&mut bytes)?;
+    // The offset counts from the start of moof, and takes as much room as its placeholder.
     let offset = i32::try_from(bytes.len() + 8).unwrap_or(i32::MAX);
-    if let Some(first) = alone.traf.iter_mut().flat_map(|traf| &mut traf.trun).next() {
-        first.data_offset = Some(offset);
-    }
     bytes.clear();
-    alone.encode(&mut bytes)?;
+    moof(offset).encode(&mut bytes)?;
     bytes.extend_from_slice(&u32::try_from(data.len() + 8).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend_from_slice(b"mdat");
     bytes.extend_from_slice(data);
     Ok(bytes.into())
+}
+
+/// What the boxes around some samples say.
+pub(crate) struct Run {
+    pub(crate) sequence: u32,
+    pub(crate) track_id: u32,
+    /// When the first is decoded, in ticks of the track.
+    pub(crate) decode: u64,
+    pub(crate) entries: Vec<TrunEntry>,
 }

@@ -31,7 +31,6 @@ pub struct Rendition {
 
 /// What the test card shows and sounds like.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Config {
     /// The renditions, best first.
     pub renditions: Vec<Rendition>,

@@ -32,3 +32,30 @@ impl Timeline {
         self.first = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn sample(track: usize, pts: u64, dts: u64) -> Sample {
+        let (pts, dts, duration) = (Micros(pts), Micros(dts), Micros(20));
+        Sample { track, pts, dts, duration, keyframe: true, frames: 1, data: Bytes::new() }
+    }
+
+    #[test]
+    fn a_loop_goes_on_where_it_ended() {
+        let mut timeline = Timeline::starting_at(Micros(1000));
+        let mut times = Vec::new();
+        for _ in 0..2 {
+            for input in [sample(0, 540, 500), sample(1, 505, 505), sample(0, 520, 520), sample(1, 525, 525)] {
+                let placed = timeline.place(input);
+                times.push((placed.pts.0, placed.dts.0));
+            }
+            timeline.rewind();
+        }
+        assert_eq!(times[..4], [(1040, 1000), (1005, 1005), (1020, 1020), (1025, 1025)]);
+        assert_eq!(times[4..], [(1100, 1060), (1065, 1065), (1080, 1080), (1085, 1085)]);
+    }
+}

@@ -5,7 +5,6 @@ use bytes::Bytes;
 #[non_exhaustive]
 pub enum Kind {
     /// Moving pictures.
-    #[non_exhaustive]
     Video {
         /// How they are encoded.
         codec: VideoCodec,
@@ -17,7 +16,6 @@ pub enum Kind {
         framerate: Option<f64>,
     },
     /// Sound.
-    #[non_exhaustive]
     Audio {
         /// How it is encoded.
         codec: AudioCodec,
@@ -54,7 +52,6 @@ pub enum AudioCodec {
 
 /// A track as a catalog describes it and as WebCodecs wants it configured.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct TrackInfo {
     /// What it holds.
     pub kind: Kind,

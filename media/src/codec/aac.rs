@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(info.codec_string, "mp4a.40.2");
         assert_eq!(info.kind, Kind::Audio { codec: AudioCodec::Aac, sample_rate: 48000, channels: 2 });
         assert!(track(&[0x11], 1).is_err());
-        assert!(track(&[0x17, 0x90], 1).is_err());
+        assert!(track(&[0x16, 0x90], 1).is_err());
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct Fragments {
     tracks: Vec<Track>,
     /// For each track, where its next sample is decoded if no tfdt says so.
     next_decode: Vec<u64>,
+    /// How many fragments of our own making went out.
+    sequence: u32,
     packaging: Packaging,
 }
 
@@ -47,6 +49,8 @@ impl Mdat {
 struct Part {
     times: Times,
     keyframe: bool,
+    decode: u64,
+    entry: TrunEntry,
     data: Bytes,
 }
 
@@ -54,7 +58,7 @@ impl Fragments {
     pub(super) fn new(source: Source, tracks: Vec<Track>, packaging: Packaging) -> Self {
         let infos = tracks.iter().map(|track| track.info.clone()).collect();
         let next_decode = vec![0; tracks.len()];
-        Self { source, infos, tracks, next_decode, packaging }
+        Self { source, infos, tracks, next_decode, sequence: 0, packaging }
     }
 
     fn fragment(&mut self, header: &Header, out: &mut VecDeque<Sample>) -> Result<()> {
@@ -81,8 +85,10 @@ impl Fragments {
             match self.packaging {
                 Packaging::Frames => samples.extend(parts.into_iter().map(|part| self.frame(track, part))),
                 Packaging::Cmaf if whole => {
-                    let verbatim = (moof.traf.len() == 1).then(|| [&header.raw, &raw, &mdat_header.raw, &mdat.data[..]].concat());
-                    samples.extend(chunk((track, traf), &moof, &parts, verbatim).map_err(|error| header.malformed(error))?);
+                    let verbatim = || [&header.raw, &raw, &mdat_header.raw, &mdat.data[..]].concat().into();
+                    let only = moof.traf.len() == 1 && runs(&parts, self.infos[track].is_video()).count() == 1;
+                    let verbatim = only.then(verbatim);
+                    samples.extend(self.chunks(track, &parts, verbatim).map_err(|error| header.malformed(error))?);
                 }
                 Packaging::Cmaf => {}
             }
@@ -117,13 +123,15 @@ impl Fragments {
                 if parts.len() == MAX_FRAGMENT_SAMPLES {
                     return Err(header.malformed(format!("it has more than {MAX_FRAGMENT_SAMPLES} samples")));
                 }
-                let Entry { ticks, size, keyframe } = self.entry(track, &traf.tfhd, entry, decode);
+                let (entry, keyframe) = self.complete(track, &traf.tfhd, entry);
+                let (size, duration) = (entry.size.unwrap_or(0), entry.duration.unwrap_or(0));
                 let Some(data) = mdat.slice(at, size).map_err(|why| header.malformed(why))? else {
                     return Ok(parts);
                 };
-                parts.push(Part { times: self.tracks[track].times(ticks), keyframe, data });
+                let ticks = Ticks { decode, composition: entry.cts.unwrap_or(0), duration };
+                parts.push(Part { times: self.tracks[track].times(ticks), keyframe, decode, entry, data });
                 at += u64::from(size);
-                decode = decode.saturating_add(ticks.duration.into());
+                decode = decode.saturating_add(duration.into());
             }
         }
         *end = at;
@@ -131,47 +139,54 @@ impl Fragments {
         Ok(parts)
     }
 
-    fn entry(&self, track: usize, tfhd: &Tfhd, entry: TrunEntry, decode: u64) -> Entry {
+    /// Fills in the defaults of the fragment and of the track.
+    fn complete(&self, track: usize, tfhd: &Tfhd, entry: TrunEntry) -> (TrunEntry, bool) {
         let Track { trex, info, .. } = &self.tracks[track];
         let flags = entry.flags.or(tfhd.default_sample_flags).unwrap_or(trex.default_sample_flags);
-        Entry {
-            ticks: Ticks {
-                decode,
-                composition: entry.cts.unwrap_or(0),
-                duration: entry.duration.or(tfhd.default_sample_duration).unwrap_or(trex.default_sample_duration),
-            },
-            size: entry.size.or(tfhd.default_sample_size).unwrap_or(trex.default_sample_size),
-            keyframe: !info.is_video() || flags & NON_SYNC == 0,
-        }
+        let entry = TrunEntry {
+            duration: entry.duration.or(tfhd.default_sample_duration).or(Some(trex.default_sample_duration)),
+            size: entry.size.or(tfhd.default_sample_size).or(Some(trex.default_sample_size)),
+            flags: Some(flags),
+            cts: Some(entry.cts.unwrap_or(0)),
+        };
+        (entry, !info.is_video() || flags & NON_SYNC == 0)
     }
 
-    fn frame(&self, track: usize, Part { times, keyframe, data }: Part) -> Sample {
+    fn frame(&self, track: usize, Part { times, keyframe, data, .. }: Part) -> Sample {
         let Times { pts, dts, duration } = times;
         Sample { track, pts, dts, duration, keyframe, frames: 1, data: self.tracks[track].sample(data, keyframe) }
     }
+
+    /// The fragments that a track's part of a fragment becomes: one, `verbatim` where the track is alone in it; but one
+    /// for each key frame of video, because a group can only start with a fragment.
+    fn chunks(&mut self, track: usize, parts: &[Part], verbatim: Option<Bytes>) -> mp4_atom::Result<Vec<Sample>> {
+        let video = self.infos[track].is_video();
+        let mut chunks = Vec::new();
+        for run in runs(parts, video) {
+            let Some(first) = run.first() else { continue };
+            let data = match &verbatim {
+                Some(bytes) => bytes.clone(),
+                None => self.chunk(track, first.decode, run)?,
+            };
+            let duration = run.iter().fold(Micros::ZERO, |sum, part| sum + part.times.duration);
+            let Times { pts, dts, .. } = first.times;
+            chunks.push(Sample { track, pts, dts, duration, keyframe: first.keyframe, frames: run.len() as u32, data });
+        }
+        Ok(chunks)
+    }
+
+    fn chunk(&mut self, track: usize, decode: u64, run: &[Part]) -> mp4_atom::Result<Bytes> {
+        self.sequence += 1;
+        let entries = run.iter().map(|part| part.entry).collect();
+        let track_id = self.tracks[track].trak.tkhd.track_id;
+        let run_of = cmaf::Run { sequence: self.sequence, track_id, decode, entries };
+        cmaf::fragment(run_of, &run.iter().map(|part| &part.data[..]).collect::<Vec<_>>().concat())
+    }
 }
 
-struct Entry {
-    ticks: Ticks,
-    size: u32,
-    keyframe: bool,
-}
-
-/// One track's part of a fragment as one sample.
-fn chunk(
-    (track, traf): (usize, &Traf),
-    moof: &Moof,
-    parts: &[Part],
-    verbatim: Option<Vec<u8>>,
-) -> mp4_atom::Result<Option<Sample>> {
-    let Some(first) = parts.first() else { return Ok(None) };
-    let data = match verbatim {
-        Some(bytes) => bytes.into(),
-        None => cmaf::fragment(moof, traf, &parts.iter().map(|part| &part.data[..]).collect::<Vec<_>>().concat())?,
-    };
-    let duration = parts.iter().fold(Micros::ZERO, |sum, part| sum + part.times.duration);
-    let Times { pts, dts, .. } = first.times;
-    Ok(Some(Sample { track, pts, dts, duration, keyframe: first.keyframe, frames: parts.len() as u32, data }))
+/// Cuts before each key frame of video.
+fn runs(parts: &[Part], video: bool) -> impl Iterator<Item = &[Part]> {
+    parts.chunk_by(move |_, next| !video || !next.keyframe)
 }
 
 impl Format for Fragments {
