@@ -192,7 +192,8 @@ impl Spacing {
 
     /// How long a sample at `dts` lasts, if the container does not know.
     fn duration(&mut self, dts: Micros, known: Option<Micros>) -> Micros {
-        let spacing = self.last_dts.map(|last| dts - last).filter(|spacing| (1..Micros::SECOND.0).contains(&spacing.0));
+        let spacing =
+            self.last_dts.map(|last| dts - last).filter(|spacing| (1..Micros::SECOND.0).contains(&spacing.0));
         self.last_dts = Some(dts);
         self.duration = known.or(spacing).unwrap_or(self.duration);
         self.duration

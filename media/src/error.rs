@@ -43,7 +43,9 @@ pub enum Error {
         limit: u64,
     },
     /// The input is none of the containers this crate knows.
-    #[error("not a container we know (it starts with {start:02x?}): send fragmented MP4, MPEG-TS, Matroska or WebM")]
+    #[error(
+        "not a container we know (it starts with {start:02x?}): send fragmented MP4, MPEG-TS, Matroska or WebM"
+    )]
     UnknownContainer {
         /// The first bytes.
         start: Vec<u8>,

@@ -68,7 +68,9 @@ impl Groups {
     /// Groups for these tracks, the first of them numbered `first`.
     pub fn new(tracks: &[TrackInfo], first: u64) -> Self {
         let lead = if tracks.iter().any(TrackInfo::is_video) { Lead::KeyFrames } else { Lead::Time };
-        let role = |track: &TrackInfo| if track.is_video() || lead == Lead::Time { Role::Leads } else { Role::Follows };
+        let role = |track: &TrackInfo| {
+            if track.is_video() || lead == Lead::Time { Role::Leads } else { Role::Follows }
+        };
         let tracks = tracks.iter().map(|track| Track { role: role(track), open: None }).collect();
         Self { tracks, lead, opened: VecDeque::new(), next: first }
     }
@@ -83,10 +85,9 @@ impl Groups {
     pub fn place(&mut self, sample: &Sample) -> Option<Place> {
         let Track { role, open } = *self.tracks.get(sample.track)?;
         let opens = match (open, role, self.lead) {
-            (None, _, _) => sample.keyframe,
             (Some(open), Role::Follows, _) => self.latest(sample.pts).is_some_and(|group| group > open.group),
             (Some(open), Role::Leads, Lead::Time) => sample.pts >= open.since + Self::AUDIO_GROUP,
-            (Some(_), Role::Leads, Lead::KeyFrames) => sample.keyframe,
+            (None, _, _) | (Some(_), Role::Leads, Lead::KeyFrames) => sample.keyframe,
         };
         let open = if opens {
             let after = open.map_or(0, |open| open.group + 1);
@@ -104,7 +105,8 @@ impl Groups {
 
     /// Opens a group, or joins the one another rendition opened at the same time.
     fn open(&mut self, pts: Micros, after: u64) -> u64 {
-        let near = |opened: &&Opened| opened.pts.0.abs_diff(pts.0) <= Self::ALIGNMENT.0 && opened.group >= after;
+        let near =
+            |opened: &&Opened| opened.pts.0.abs_diff(pts.0) <= Self::ALIGNMENT.0 && opened.group >= after;
         if let Some(opened) = self.opened.iter().find(near) {
             return opened.group;
         }

@@ -28,7 +28,11 @@ impl Pacer {
     /// When a sample with this decode timestamp is due. Until then wait; if it is not after `now`, send.
     pub fn due(&mut self, now: Micros, dts: Micros) -> Micros {
         let start = *self.start.get_or_insert(Start { media: dts, show: now });
-        let due = if dts >= start.media { start.show + (dts - start.media) } else { start.show - (start.media - dts) };
+        let due = if dts >= start.media {
+            start.show + (dts - start.media)
+        } else {
+            start.show - (start.media - dts)
+        };
         if due > now + Self::MAX_JUMP || due + Self::MAX_JUMP < now {
             self.start = Some(Start { media: dts, show: now });
             return now;

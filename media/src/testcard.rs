@@ -152,7 +152,15 @@ impl TestCard {
         let keyframe = self.group.replace(group) != Some(group);
         for (track, rendition) in self.renditions.iter_mut().enumerate() {
             let (data, keyframe) = rendition.encode(at, keyframe)?;
-            self.ready.push_back(Sample { track, pts: at, dts: at, duration: until - at, keyframe, frames: 1, data });
+            self.ready.push_back(Sample {
+                track,
+                pts: at,
+                dts: at,
+                duration: until - at,
+                keyframe,
+                frames: 1,
+                data,
+            });
         }
         Ok(())
     }

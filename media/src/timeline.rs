@@ -49,7 +49,8 @@ mod tests {
         let mut timeline = Timeline::starting_at(Micros(1000));
         let mut times = Vec::new();
         for _ in 0..2 {
-            for input in [sample(0, 540, 500), sample(1, 505, 505), sample(0, 520, 520), sample(1, 525, 525)] {
+            for input in [sample(0, 540, 500), sample(1, 505, 505), sample(0, 520, 520), sample(1, 525, 525)]
+            {
                 let placed = timeline.place(input);
                 times.push((placed.pts.0, placed.dts.0));
             }

@@ -75,11 +75,21 @@ impl TrackInfo {
         Self { kind, codec_string, description: None, timescale, bitrate: None, lang: None, init: None }
     }
 
-    pub(crate) fn video(codec: VideoCodec, codec_string: String, (width, height): (u32, u32), timescale: u32) -> Self {
+    pub(crate) fn video(
+        codec: VideoCodec,
+        codec_string: String,
+        (width, height): (u32, u32),
+        timescale: u32,
+    ) -> Self {
         Self::new(Kind::Video { codec, width, height, framerate: None }, codec_string, timescale)
     }
 
-    pub(crate) fn audio(codec: AudioCodec, codec_string: String, (sample_rate, channels): (u32, u32), timescale: u32) -> Self {
+    pub(crate) fn audio(
+        codec: AudioCodec,
+        codec_string: String,
+        (sample_rate, channels): (u32, u32),
+        timescale: u32,
+    ) -> Self {
         Self::new(Kind::Audio { codec, sample_rate, channels }, codec_string, timescale)
     }
 

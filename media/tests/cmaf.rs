@@ -23,7 +23,11 @@ fn a_track_of_fragments_is_a_file_of_its_own() {
             let expected = frames.of(track);
             assert_eq!(alone.samples.len(), expected.len(), "{name}");
             for (one, other) in alone.samples.iter().zip(expected) {
-                assert_eq!((&one.data, one.dts, one.keyframe), (&other.data, other.dts, other.keyframe), "{name}");
+                assert_eq!(
+                    (&one.data, one.dts, one.keyframe),
+                    (&other.data, other.dts, other.keyframe),
+                    "{name}"
+                );
             }
             let counted: u32 = chunks.of(track).iter().map(|chunk| chunk.frames).sum();
             assert_eq!(counted as usize, alone.samples.len());

@@ -6,11 +6,25 @@ use common::{FIXTURES, demux, demux_pipe, fixture};
 use media::{Container, Demuxer, Error, Kind, Packaging};
 
 /// Name, container, codecs, whether each has a description, and how many samples there are.
-const EXPECTED: &[(&str, Container, [&str; 2], [bool; 2], [usize; 2])] = &[
+type Expected = (&'static str, Container, [&'static str; 2], [bool; 2], [usize; 2]);
+
+const EXPECTED: &[Expected] = &[
     ("h264-aac.frag.mp4", Container::FragmentedMp4, ["avc1.64000a", "mp4a.40.2"], [true, true], [30, 95]),
     ("h264-opus.frag.mp4", Container::FragmentedMp4, ["avc1.64000a", "opus"], [true, false], [30, 101]),
-    ("h264-aac.moov-first.mp4", Container::ProgressiveMp4, ["avc1.64000a", "mp4a.40.2"], [true, true], [30, 95]),
-    ("h264-aac.moov-last.mp4", Container::ProgressiveMp4, ["avc1.64000a", "mp4a.40.2"], [true, true], [30, 95]),
+    (
+        "h264-aac.moov-first.mp4",
+        Container::ProgressiveMp4,
+        ["avc1.64000a", "mp4a.40.2"],
+        [true, true],
+        [30, 95],
+    ),
+    (
+        "h264-aac.moov-last.mp4",
+        Container::ProgressiveMp4,
+        ["avc1.64000a", "mp4a.40.2"],
+        [true, true],
+        [30, 95],
+    ),
     ("h264-aac.ts", Container::MpegTs, ["avc1.64000a", "mp4a.40.2"], [true, true], [30, 95]),
     ("h265-opus.ts", Container::MpegTs, ["hvc1.1.6.L30.90", "opus"], [true, false], [30, 101]),
     ("vp9-opus.live.webm", Container::Matroska, ["vp09.00.10.08", "opus"], [false, false], [30, 101]),
@@ -35,7 +49,9 @@ fn every_container_gives_its_tracks_and_samples() {
         }
         let Kind::Video { width, height, .. } = output.tracks[0].kind else { panic!("{name}: no video") };
         assert_eq!((width, height), (160, 90), "{name}");
-        let Kind::Audio { sample_rate, channels, .. } = output.tracks[1].kind else { panic!("{name}: no audio") };
+        let Kind::Audio { sample_rate, channels, .. } = output.tracks[1].kind else {
+            panic!("{name}: no audio")
+        };
         assert_eq!((sample_rate, channels), (48_000, 2), "{name}");
     }
 }
@@ -50,11 +66,16 @@ fn times_run_on() {
             assert!(ordered, "{}: decoding times of track {track} fall", fixture.name);
             assert!(samples[0].keyframe, "{}: track {track} starts with a key frame", fixture.name);
             let shown = |sample: &&media::Sample| sample.pts;
-            let (first, last) = (samples.iter().map(shown).min().unwrap(), samples.iter().map(shown).max().unwrap());
+            let (first, last) =
+                (samples.iter().map(shown).min().unwrap(), samples.iter().map(shown).max().unwrap());
             let span = (last - first).as_millis();
             assert!((1850..2150).contains(&span), "{}: track {track} spans {span} ms", fixture.name);
             let duration: u64 = samples.iter().skip(1).map(|sample| sample.duration.0).sum();
-            assert!((1_850_000..2_200_000).contains(&duration), "{}: track {track} lasts {duration} µs", fixture.name);
+            assert!(
+                (1_850_000..2_200_000).contains(&duration),
+                "{}: track {track} lasts {duration} µs",
+                fixture.name
+            );
         }
         let keyframes = output.of(0).iter().filter(|sample| sample.keyframe).count();
         assert_eq!(keyframes, 2, "{}", fixture.name);
@@ -86,7 +107,9 @@ fn the_same_frames_come_out_of_every_container() {
         for name in others {
             let other = demux(fixture(name), Packaging::Frames);
             for track in 0..2 {
-                let data = |output: &common::Output| output.of(track).iter().map(|s| s.data.clone()).collect::<Vec<_>>();
+                let data = |output: &common::Output| {
+                    output.of(track).iter().map(|s| s.data.clone()).collect::<Vec<_>>()
+                };
                 assert!(data(&reference) == data(&other), "{name}: track {track} differs");
             }
             assert_eq!(reference.tracks[0].description, other.tracks[0].description, "{name}: avcC differs");
@@ -96,7 +119,9 @@ fn the_same_frames_come_out_of_every_container() {
 
 #[test]
 fn what_cannot_be_published_is_said_so() {
-    let error = |bytes: &[u8], packaging| demux(bytes, packaging).error.map(|error| error.to_string()).unwrap_or_default();
+    let error = |bytes: &[u8], packaging| {
+        demux(bytes, packaging).error.map(|error| error.to_string()).unwrap_or_default()
+    };
     assert!(error(b"#!/bin/sh\necho", Packaging::Frames).contains("not a container we know"));
     assert!(error(b"", Packaging::Frames).contains("not a container we know"));
     assert!(error(fixture("h264-aac.ts"), Packaging::Cmaf).contains("as CMAF"));

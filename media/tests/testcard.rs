@@ -122,7 +122,10 @@ fn beeps_sound_at_full_seconds() {
 
 #[test]
 fn late_calls_skip_frames_instead_of_piling_up() {
-    let config = Config { renditions: vec![Rendition { width: 128, height: 72, bitrate: 50_000 }], ..Config::default() };
+    let config = Config {
+        renditions: vec![Rendition { width: 128, height: 72, bitrate: 50_000 }],
+        ..Config::default()
+    };
     let mut card = TestCard::new(config).unwrap();
     card.handle(START).unwrap();
     card.handle(START + Micros(60_000_000)).unwrap();

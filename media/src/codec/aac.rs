@@ -3,14 +3,16 @@
 use super::Parsed;
 use crate::track::{AudioCodec, TrackInfo};
 
-const SAMPLE_RATES: [u32; 13] = [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
+const SAMPLE_RATES: [u32; 13] =
+    [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
 
 /// Samples in an AAC frame.
 pub(crate) const FRAME: u32 = 1024;
 
 /// A track from its `AudioSpecificConfig` (ISO/IEC 14496-3 1.6.2.1).
 pub(crate) fn track(config: &[u8], timescale: u32) -> Parsed<TrackInfo> {
-    let bits = config.iter().chain([0; 8].iter()).take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let bits =
+        config.iter().chain([0; 8].iter()).take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
     let take = |at: u32, len: u32| (bits << at >> (64 - len)) as u32;
     if config.len() < 2 {
         return Err("AudioSpecificConfig is too short".into());
@@ -21,7 +23,10 @@ pub(crate) fn track(config: &[u8], timescale: u32) -> Parsed<TrackInfo> {
     };
     let (rate, at) = match take(at, 4) {
         15 => (take(at + 4, 24), at + 28),
-        index => (*SAMPLE_RATES.get(index as usize).ok_or("AudioSpecificConfig has a reserved sample rate")?, at + 4),
+        index => (
+            *SAMPLE_RATES.get(index as usize).ok_or("AudioSpecificConfig has a reserved sample rate")?,
+            at + 4,
+        ),
     };
     let channels = match take(at, 4) {
         7 => 8,
@@ -41,15 +46,19 @@ pub(crate) struct Adts<'a> {
 
 /// Takes one ADTS frame off the front of `data`. `Ok(None)` if it is not all there yet.
 pub(crate) fn adts<'a>(data: &mut &'a [u8]) -> Parsed<Option<Adts<'a>>> {
-    let [a, b, c, d, e, f, g, ..] = **data else { return Ok(None) };
-    if a != 0xff || b & 0xf6 != 0xf0 {
+    // ISO/IEC 14496-3 1.A.2.2: 56 bits, then maybe a CRC.
+    let Some(header) = data.first_chunk::<7>() else { return Ok(None) };
+    let bits = header.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let take = |at: u32, len: u32| (bits >> (56 - at - len)) as u8 & ((1u16 << len) - 1) as u8;
+    if bits >> 44 != 0xfff || take(13, 2) != 0 {
         return Err("no ADTS sync word".into());
     }
-    let (object, rate, channels) = ((c >> 6) + 1, c >> 2 & 0xf, (c & 1) << 2 | d >> 6);
-    let len = usize::from(d & 3) << 11 | usize::from(e) << 3 | usize::from(f >> 5);
-    let header = if b & 1 == 0 { 9 } else { 7 };
+    let (object, rate, channels) = (take(16, 2) + 1, take(18, 4), take(23, 3));
+    let len = (bits >> 13 & 0x1fff) as usize;
+    let blocks = take(54, 2);
+    let header = if take(15, 1) == 0 { 9 } else { 7 };
     let sample_rate = *SAMPLE_RATES.get(usize::from(rate)).ok_or("ADTS has a reserved sample rate")?;
-    if len < header || g & 3 != 0 {
+    if len < header || blocks != 0 {
         return Err("ADTS frame with an impossible length or several data blocks".into());
     }
     let Some((frame, rest)) = data.split_at_checked(len) else { return Ok(None) };

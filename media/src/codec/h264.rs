@@ -33,7 +33,8 @@ fn sps(unit: &[u8]) -> Parsed<SeqParameterSet> {
 pub(crate) fn track(avcc: &Avcc, size: (u32, u32), timescale: u32) -> Parsed<TrackInfo> {
     let mut description = Vec::new();
     avcc.encode_body(&mut description).map_err(|error| error.to_string())?;
-    let codec = codec_string(avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication);
+    let codec =
+        codec_string(avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication);
     let sps = avcc.sequence_parameter_sets.first().and_then(|unit| sps(unit).ok());
     let size = sps.as_ref().and_then(|sps| sps.pixel_dimensions().ok()).unwrap_or(size);
     let mut info = TrackInfo::video(VideoCodec::H264, codec, size, timescale).described(description);

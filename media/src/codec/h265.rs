@@ -43,7 +43,9 @@ impl Sps {
         Self::read(&mut bits).map_err(|error| format!("SPS: {error:?}"))
     }
 
-    fn read<R: std::io::BufRead + Clone>(bits: &mut BitReader<R>) -> Result<Self, h264_reader::rbsp::BitReaderError> {
+    fn read<R: std::io::BufRead + Clone>(
+        bits: &mut BitReader<R>,
+    ) -> Result<Self, h264_reader::rbsp::BitReaderError> {
         bits.read::<4, u8>("sps_video_parameter_set_id")?;
         let sub_layers_minus1: u8 = bits.read::<3, u8>("sps_max_sub_layers_minus1")?;
         let nested = bits.read_bit("sps_temporal_id_nesting_flag")?;
@@ -62,11 +64,13 @@ impl Sps {
         if chroma_format == 3 {
             bits.read_bit("separate_colour_plane_flag")?;
         }
-        let (mut width, mut height) = (bits.read_ue("pic_width_in_luma_samples")?, bits.read_ue("pic_height_in_luma_samples")?);
+        let (mut width, mut height) =
+            (bits.read_ue("pic_width_in_luma_samples")?, bits.read_ue("pic_height_in_luma_samples")?);
         if bits.read_bit("conformance_window_flag")? {
             let [x, y] = [1 + u32::from(matches!(chroma_format, 1 | 2)), 1 + u32::from(chroma_format == 1)];
             for (side, unit) in [(&mut width, x), (&mut height, y)] {
-                let cropped = bits.read_ue("conf_win_offset")?.saturating_add(bits.read_ue("conf_win_offset")?);
+                let cropped =
+                    bits.read_ue("conf_win_offset")?.saturating_add(bits.read_ue("conf_win_offset")?);
                 *side = side.saturating_sub(cropped.saturating_mul(unit));
             }
         }
@@ -87,7 +91,10 @@ pub(crate) fn codec_string(hvcc: &Hvcc) -> String {
     let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
     let compatibility = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
     let tier = if hvcc.general_tier_flag { 'H' } else { 'L' };
-    let mut name = format!("hvc1.{space}{}.{compatibility:X}.{tier}{}", hvcc.general_profile_idc, hvcc.general_level_idc);
+    let mut name = format!(
+        "hvc1.{space}{}.{compatibility:X}.{tier}{}",
+        hvcc.general_profile_idc, hvcc.general_level_idc
+    );
     let constraints = &hvcc.general_constraint_indicator_flags;
     let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     for byte in &constraints[..used] {
@@ -100,7 +107,8 @@ pub(crate) fn codec_string(hvcc: &Hvcc) -> String {
 pub(crate) fn track(hvcc: &Hvcc, size: (u32, u32), timescale: u32) -> Parsed<TrackInfo> {
     let mut description = Vec::new();
     hvcc.encode_body(&mut description).map_err(|error| error.to_string())?;
-    let sps = hvcc.arrays.iter().filter(|array| array.nal_unit_type == SPS).flat_map(|array| &array.nalus).next();
+    let sps =
+        hvcc.arrays.iter().filter(|array| array.nal_unit_type == SPS).flat_map(|array| &array.nalus).next();
     let size = sps.and_then(|unit| Sps::parse(unit).ok()).map_or(size, |sps| sps.size);
     Ok(TrackInfo::video(VideoCodec::H265, codec_string(hvcc), size, timescale).described(description))
 }

@@ -31,7 +31,6 @@ fn after_start_code(data: &[u8]) -> Option<&[u8]> {
     start_code(data).map(|at| &data[at + 3..])
 }
 
-
 /// Joins units into the length-prefixed form, four bytes of length each.
 pub(crate) fn prefix<'a>(units: impl Iterator<Item = &'a [u8]>) -> Bytes {
     let mut out = BytesMut::new();
@@ -67,7 +66,12 @@ impl ParameterSets {
 
 /// The first unsigned Exp-Golomb number after `skip` bytes: where a parameter set keeps its id.
 pub(crate) fn first_golomb(unit: &[u8], skip: usize) -> u8 {
-    let bits = unit.get(skip..).unwrap_or_default().iter().take(2).fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+    let bits = unit
+        .get(skip..)
+        .unwrap_or_default()
+        .iter()
+        .take(2)
+        .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
     let bits = bits << (32 - 8 * unit.len().saturating_sub(skip).clamp(1, 2));
     let zeros = bits.leading_zeros().min(7);
     ((bits << zeros >> (31 - zeros)) - u32::from(bits != 0)) as u8
@@ -89,7 +93,9 @@ mod tests {
 
     #[test]
     fn golomb_ids() {
-        for (byte, id) in [(0b1000_0000, 0), (0b0100_0000, 1), (0b0110_0000, 2), (0b0010_0000, 3), (0b0011_1000, 6)] {
+        for (byte, id) in
+            [(0b1000_0000, 0), (0b0100_0000, 1), (0b0110_0000, 2), (0b0010_0000, 3), (0b0011_1000, 6)]
+        {
             assert_eq!(first_golomb(&[0x68, byte], 1), id);
         }
         first_golomb(&[], 1);

@@ -22,8 +22,15 @@ pub(crate) fn from_codec_private(mut features: &[u8], size: (u32, u32)) -> Strin
 
 /// The lowest level whose luma picture size is enough.
 fn level_for((width, height): (u32, u32)) -> u8 {
-    const LEVELS: [(u64, u8); 7] =
-        [(36_864, 10), (73_728, 11), (122_880, 20), (245_760, 21), (552_960, 30), (983_040, 31), (2_228_224, 40)];
+    const LEVELS: [(u64, u8); 7] = [
+        (36_864, 10),
+        (73_728, 11),
+        (122_880, 20),
+        (245_760, 21),
+        (552_960, 30),
+        (983_040, 31),
+        (2_228_224, 40),
+    ];
     let size = u64::from(width) * u64::from(height);
     LEVELS.iter().find(|(limit, _)| size <= *limit).map_or(50, |(_, level)| *level)
 }

@@ -77,7 +77,9 @@ impl Fragments {
         let mut whole = true;
         let mut end = header.at;
         for traf in &moof.traf {
-            let Some(track) = self.tracks.iter().position(|track| track.trak.tkhd.track_id == traf.tfhd.track_id) else {
+            let Some(track) =
+                self.tracks.iter().position(|track| track.trak.tkhd.track_id == traf.tfhd.track_id)
+            else {
                 continue;
             };
             let parts = self.parts(header, (track, traf), &mdat, &mut end)?;
@@ -86,9 +88,12 @@ impl Fragments {
                 Packaging::Frames => samples.extend(parts.into_iter().map(|part| self.frame(track, part))),
                 Packaging::Cmaf if whole => {
                     let verbatim = || [&header.raw, &raw, &mdat_header.raw, &mdat.data[..]].concat().into();
-                    let only = moof.traf.len() == 1 && runs(&parts, self.infos[track].is_video()).count() == 1;
+                    let only =
+                        moof.traf.len() == 1 && runs(&parts, self.infos[track].is_video()).count() == 1;
                     let verbatim = only.then(verbatim);
-                    samples.extend(self.chunks(track, &parts, verbatim).map_err(|error| header.malformed(error))?);
+                    samples.extend(
+                        self.chunks(track, &parts, verbatim).map_err(|error| header.malformed(error))?,
+                    );
                 }
                 Packaging::Cmaf => {}
             }
@@ -112,7 +117,8 @@ impl Fragments {
     ) -> Result<Vec<Part>> {
         let Tfhd { base_data_offset, default_base_is_moof, .. } = traf.tfhd;
         let base = base_data_offset.unwrap_or(if default_base_is_moof { header.at } else { *end });
-        let mut decode = traf.tfdt.as_ref().map_or(self.next_decode[track], |tfdt| tfdt.base_media_decode_time);
+        let mut decode =
+            traf.tfdt.as_ref().map_or(self.next_decode[track], |tfdt| tfdt.base_media_decode_time);
         let mut at = base;
         let mut parts = Vec::new();
         for trun in &traf.trun {
@@ -154,12 +160,25 @@ impl Fragments {
 
     fn frame(&self, track: usize, Part { times, keyframe, data, .. }: Part) -> Sample {
         let Times { pts, dts, duration } = times;
-        Sample { track, pts, dts, duration, keyframe, frames: 1, data: self.tracks[track].sample(data, keyframe) }
+        Sample {
+            track,
+            pts,
+            dts,
+            duration,
+            keyframe,
+            frames: 1,
+            data: self.tracks[track].sample(data, keyframe),
+        }
     }
 
     /// The fragments that a track's part of a fragment becomes: one, `verbatim` where the track is alone in it; but one
     /// for each key frame of video, because a group can only start with a fragment.
-    fn chunks(&mut self, track: usize, parts: &[Part], verbatim: Option<Bytes>) -> mp4_atom::Result<Vec<Sample>> {
+    fn chunks(
+        &mut self,
+        track: usize,
+        parts: &[Part],
+        verbatim: Option<Bytes>,
+    ) -> mp4_atom::Result<Vec<Sample>> {
         let video = self.infos[track].is_video();
         let mut chunks = Vec::new();
         for run in runs(parts, video) {
@@ -170,7 +189,15 @@ impl Fragments {
             };
             let duration = run.iter().fold(Micros::ZERO, |sum, part| sum + part.times.duration);
             let Times { pts, dts, .. } = first.times;
-            chunks.push(Sample { track, pts, dts, duration, keyframe: first.keyframe, frames: run.len() as u32, data });
+            chunks.push(Sample {
+                track,
+                pts,
+                dts,
+                duration,
+                keyframe: first.keyframe,
+                frames: run.len() as u32,
+                data,
+            });
         }
         Ok(chunks)
     }

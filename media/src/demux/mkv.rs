@@ -1,17 +1,20 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use mp4_atom::{Atom as _, Avcc, Hvcc};
 use webm_iterable::WebmIterator;
 use webm_iterable::errors::TagIteratorError;
 use webm_iterable::iterator::AllowableErrors;
-use webm_iterable::matroska_spec::{Block, Master, MatroskaSpec, SimpleBlock};
+use webm_iterable::matroska_spec::{Master, MatroskaSpec};
 
 use super::source::Source;
 use super::{Format, MAX_SAMPLE, Progress, Spacing};
 use crate::codec::{Parsed, aac, av1, h264, h265, opus, vp9};
 use crate::track::{Kind, VideoCodec};
 use crate::{Error, Micros, Result, Sample, TrackInfo};
+
+mod block;
+
+use block::Block;
 
 /// More tracks than any one show has.
 const MAX_TRACKS: usize = 64;
@@ -41,15 +44,6 @@ struct Track {
     /// What comes out of the decoder starts this much before the timestamp.
     delay: Micros,
     spacing: Spacing,
-}
-
-/// A block of either kind.
-struct Frames<'a> {
-    track: u64,
-    ticks: i16,
-    keyframe: bool,
-    duration: Option<u64>,
-    data: Vec<&'a [u8]>,
 }
 
 impl Mkv {
@@ -82,9 +76,10 @@ impl Mkv {
                 Error::Truncated { what: "an element".into(), at: self.tags.get_ref().offset() }
             }
             TagIteratorError::ReadError { source } => Error::Io { at: self.tags.get_ref().offset(), source },
-            TagIteratorError::CorruptedTagData { tag_id, .. } => {
-                self.malformed("element after the one", format!("element {tag_id:x} does not hold what it should"))
-            }
+            TagIteratorError::CorruptedTagData { tag_id, .. } => self.malformed(
+                "element after the one",
+                format!("element {tag_id:x} does not hold what it should"),
+            ),
             TagIteratorError::CorruptedFileData(why) => self.malformed("element after the one", why),
         }
     }
@@ -96,8 +91,15 @@ impl Mkv {
         let entry = Entry::new(children);
         match entry.info() {
             Ok(Some((info, av1))) => {
-                let (duration, delay) = (entry.duration.map(|nanos| Micros(nanos / 1000)), Micros(entry.delay / 1000));
-                self.tracks.push(Track { number: entry.number, av1, duration, delay, spacing: Spacing::default() });
+                let (duration, delay) =
+                    (entry.duration.map(|nanos| Micros(nanos / 1000)), Micros(entry.delay / 1000));
+                self.tracks.push(Track {
+                    number: entry.number,
+                    av1,
+                    duration,
+                    delay,
+                    spacing: Spacing::default(),
+                });
                 self.infos.push(info);
             }
             Ok(None) => self.refused.push(entry.codec.to_owned()),
@@ -106,22 +108,25 @@ impl Mkv {
         Ok(())
     }
 
-    fn block(&mut self, frames: &Frames<'_>, out: &mut VecDeque<Sample>) {
-        let Some(index) = self.tracks.iter().position(|track| track.number == frames.track) else { return };
-        let ticks = self.cluster.saturating_add_signed(frames.ticks.into());
+    /// Hands out the frames of a block. `duration` is in ticks.
+    fn block(&mut self, block: Block, duration: Option<u64>, out: &mut VecDeque<Sample>) {
+        let Some(index) = self.tracks.iter().position(|track| track.number == block.track) else { return };
+        let ticks = self.cluster.saturating_add_signed(block.ticks.into());
         // All tracks move on together so that no delay takes one before zero.
         let most = self.tracks.iter().map(|track| track.delay).max().unwrap_or_default();
-        let known = frames.duration.map(|ticks| self.micros(ticks));
+        let known = duration.map(|ticks| self.micros(ticks));
         let mut pts = self.micros(ticks) + (most - self.tracks[index].delay);
-        let video = self.infos[index].is_video();
-        for frame in &frames.data {
-            let track = &mut self.tracks[index];
-            let packet = if self.infos[index].codec_string == "opus" { opus::duration(frame) } else { None };
-            let keyframe = frames.keyframe || !video;
+        let keyframe = block.keyframe || !self.infos[index].is_video();
+        let is_opus = self.infos[index].codec_string == "opus";
+        let track = &mut self.tracks[index];
+        for data in block.frames {
+            let packet = if is_opus { opus::duration(&data) } else { None };
             let dts = track.spacing.dts(pts);
             let duration = track.spacing.duration(dts, packet.or(known).or(track.duration));
-            let data = Bytes::copy_from_slice(frame);
-            let data = track.av1.as_ref().map_or(data.clone(), |config| config.sample(data, keyframe));
+            let data = match &track.av1 {
+                Some(config) => config.sample(data, keyframe),
+                None => data,
+            };
             out.push_back(Sample { track: index, pts, dts, duration, keyframe, frames: 1, data });
             pts = pts + duration;
         }
@@ -144,11 +149,8 @@ impl Format for Mkv {
             }
             MatroskaSpec::Timestamp(ticks) => self.cluster = ticks,
             MatroskaSpec::SimpleBlock(data) => {
-                let block = SimpleBlock::try_from(&data).map_err(|error| self.malformed("SimpleBlock", error))?;
-                let data = block.read_frame_data().map_err(|error| self.malformed("SimpleBlock", error))?;
-                let SimpleBlock { track, timestamp: ticks, keyframe, .. } = block;
-                let data = data.iter().map(|frame| frame.data).collect();
-                self.block(&Frames { track, ticks, keyframe, duration: None, data }, out);
+                let block = Block::parse(data.into()).map_err(|why| self.malformed("SimpleBlock", why))?;
+                self.block(block, None, out);
             }
             MatroskaSpec::BlockGroup(Master::Full(children)) => {
                 let duration = children.iter().find_map(|child| match child {
@@ -156,13 +158,10 @@ impl Format for Mkv {
                     _ => None,
                 });
                 let keyframe = !children.iter().any(|child| matches!(child, MatroskaSpec::ReferenceBlock(_)));
-                for child in &children {
+                for child in children {
                     let MatroskaSpec::Block(data) = child else { continue };
-                    let block = Block::try_from(data).map_err(|error| self.malformed("Block", error))?;
-                    let data = block.read_frame_data().map_err(|error| self.malformed("Block", error))?;
-                    let data = data.iter().map(|frame| frame.data).collect();
-                    let (track, ticks) = (block.track, block.timestamp);
-                    self.block(&Frames { track, ticks, keyframe, duration, data }, out);
+                    let block = Block::parse(data.into()).map_err(|why| self.malformed("Block", why))?;
+                    self.block(Block { keyframe, ..block }, duration, out);
                 }
             }
             _ => {}
@@ -206,7 +205,9 @@ impl<'a> Entry<'a> {
                 MatroskaSpec::PixelHeight(height) => self.size.1 = *height as u32,
                 MatroskaSpec::Channels(channels) => self.channels = *channels as u32,
                 MatroskaSpec::ContentEncodings(_) => self.encoded = true,
-                MatroskaSpec::Video(Master::Full(inner)) | MatroskaSpec::Audio(Master::Full(inner)) => self.read(inner),
+                MatroskaSpec::Video(Master::Full(inner)) | MatroskaSpec::Audio(Master::Full(inner)) => {
+                    self.read(inner);
+                }
                 _ => {}
             }
         }
@@ -231,7 +232,8 @@ impl<'a> Entry<'a> {
             }
             "V_AV1" => {
                 let config = av1::Config::parse(self.private)?;
-                let info = TrackInfo::video(VideoCodec::Av1, config.codec_string.clone(), self.size, TIMESCALE);
+                let info =
+                    TrackInfo::video(VideoCodec::Av1, config.codec_string.clone(), self.size, TIMESCALE);
                 av1 = Some(config);
                 info
             }
@@ -243,7 +245,9 @@ impl<'a> Entry<'a> {
             "A_AAC" => aac::track(self.private, TIMESCALE)?,
             _ => return Ok(None),
         };
-        if let (Kind::Video { framerate: framerate @ None, .. }, Some(nanos @ 1..)) = (&mut info.kind, self.duration) {
+        if let (Kind::Video { framerate: framerate @ None, .. }, Some(nanos @ 1..)) =
+            (&mut info.kind, self.duration)
+        {
             *framerate = Some(1e9 / nanos as f64);
         }
         info.lang = self.lang.filter(|lang| *lang != "und").map(str::to_owned);

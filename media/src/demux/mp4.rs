@@ -16,9 +16,8 @@ const MAX_MOOV: u64 = 64 << 20;
 const MAX_FTYP: u64 = 4096;
 
 pub(super) fn sniff(start: &[u8]) -> bool {
-    const FIRST: [&[u8]; 11] = [
-        b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"sidx", b"wide", b"prft", b"emsg",
-    ];
+    const FIRST: [&[u8]; 11] =
+        [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"sidx", b"wide", b"prft", b"emsg"];
     start.get(4..8).is_some_and(|kind| FIRST.contains(&kind))
 }
 
@@ -73,7 +72,9 @@ impl Header {
     pub(super) fn bounded(&self, limit: u64) -> Result<u64> {
         match self.body {
             None => Err(self.malformed("its size is not known")),
-            Some(size) if size > limit => Err(Error::TooLarge { what: self.name(), at: self.at, size, limit }),
+            Some(size) if size > limit => {
+                Err(Error::TooLarge { what: self.name(), at: self.at, size, limit })
+            }
             Some(size) => Ok(size),
         }
     }
@@ -98,13 +99,14 @@ pub(super) fn open(mut source: Source, packaging: Packaging) -> Result<(Containe
                 return with_moov(source, packaging, (&header, &moov), &ftyp);
             }
             b"ftyp" => {
-                ftyp = header.raw.clone();
+                ftyp.clone_from(&header.raw);
                 ftyp.extend(source.take_all(header.bounded(MAX_FTYP)?, "ftyp")?);
             }
             b"moof" => return Err(header.malformed("no moov comes before it")),
             b"mdat" if !source.seekable() => {
                 let what = "an MP4 file with its moov at the end, through a pipe,".into();
-                let instead = "give the file itself, or let ffmpeg write it with -movflags +frag_keyframe+empty_moov";
+                let instead =
+                    "give the file itself, or let ffmpeg write it with -movflags +frag_keyframe+empty_moov";
                 return Err(Error::Unsupported { what, instead });
             }
             _ if source.seekable() => source.seek(header.end().unwrap_or(u64::MAX / 2))?,
@@ -191,9 +193,16 @@ fn tracks(moov: &Moov) -> Parsed<Vec<Track>> {
     let mut shifts = Vec::new();
     for trak in &moov.trak {
         let Some((info, av1)) = track(trak)? else { continue };
-        let trex = moov.mvex.iter().flat_map(|mvex| &mvex.trex).find(|trex| trex.track_id == trak.tkhd.track_id);
+        let trex =
+            moov.mvex.iter().flat_map(|mvex| &mvex.trex).find(|trex| trex.track_id == trak.tkhd.track_id);
         shifts.push(edits(trak, moov.mvhd.timescale));
-        tracks.push(Track { info, trak: trak.clone(), trex: trex.cloned().unwrap_or_default(), shift: Micros::ZERO, av1 });
+        tracks.push(Track {
+            info,
+            trak: trak.clone(),
+            trex: trex.cloned().unwrap_or_default(),
+            shift: Micros::ZERO,
+            av1,
+        });
     }
     // Edit lists may put the start of a track before zero; all move on together until none does.
     let earliest = shifts.iter().copied().min().unwrap_or(0).min(0);
@@ -209,8 +218,13 @@ fn edits(trak: &Trak, movie_timescale: u32) -> i64 {
     let signed = |micros: Micros| i64::try_from(micros.0).unwrap_or(i64::MAX);
     for entry in trak.edts.iter().flat_map(|edts| &edts.elst).flat_map(|elst| &elst.entries) {
         match entry.media_time {
-            None => shift = shift.saturating_add(signed(Micros::from_ticks(entry.segment_duration, movie_timescale))),
-            Some(time) => return shift.saturating_sub(signed(Micros::from_ticks(time, trak.mdia.mdhd.timescale))),
+            None => {
+                let pause = Micros::from_ticks(entry.segment_duration, movie_timescale);
+                shift = shift.saturating_add(signed(pause));
+            }
+            Some(time) => {
+                return shift.saturating_sub(signed(Micros::from_ticks(time, trak.mdia.mdhd.timescale)));
+            }
         }
     }
     shift
@@ -220,7 +234,8 @@ fn track(trak: &Trak) -> Parsed<Option<(TrackInfo, Option<av1::Config>)>> {
     let timescale = trak.mdia.mdhd.timescale.max(1);
     let Some(codec) = trak.mdia.minf.stbl.stsd.codecs.first() else { return Ok(None) };
     let size = codec.visual().map_or((0, 0), |visual| (visual.width.into(), visual.height.into()));
-    let renamed = |info: TrackInfo, from, to| TrackInfo { codec_string: info.codec_string.replace(from, to), ..info };
+    let renamed =
+        |info: TrackInfo, from, to| TrackInfo { codec_string: info.codec_string.replace(from, to), ..info };
     let (mut av1, mut bitrate) = (None, None);
     let mut info = match codec {
         Codec::Avc1(entry) => h264::track(&entry.avcc, size, timescale)?,
@@ -244,7 +259,9 @@ fn track(trak: &Trak) -> Parsed<Option<(TrackInfo, Option<av1::Config>)>> {
             let config = &entry.esds.es_desc.dec_config;
             bitrate = Some(config.avg_bitrate);
             match &config.dec_specific {
-                Some(specific) if config.object_type_indication == 0x40 => aac::track(&specific.raw, timescale)?,
+                Some(specific) if config.object_type_indication == 0x40 => {
+                    aac::track(&specific.raw, timescale)?
+                }
                 _ => return Ok(None),
             }
         }

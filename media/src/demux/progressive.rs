@@ -82,7 +82,11 @@ impl Format for Progressive {
     }
 
     fn advance(&mut self, out: &mut VecDeque<Sample>) -> Result<Progress> {
-        let read = if self.entries.get(self.put).is_some_and(|next| next.data.is_none()) { self.read() } else { Ok(()) };
+        let read = if self.entries.get(self.put).is_some_and(|next| next.data.is_none()) {
+            self.read()
+        } else {
+            Ok(())
+        };
         // After an error all that is whole goes out, in order, even with gaps.
         let upto = if read.is_ok() { self.put + 1 } else { self.entries.len() };
         while self.put < upto.min(self.entries.len()) {
@@ -109,7 +113,9 @@ impl Format for Progressive {
 fn table(track: &Track, index: u32, entries: &mut Vec<Entry>) -> Result<(), String> {
     let stbl = &track.trak.mdia.minf.stbl;
     let mut durations = runs(stbl.stts.entries.iter().map(|run| (run.sample_count, run.sample_delta)));
-    let mut offsets = runs(stbl.ctts.iter().flat_map(|ctts| &ctts.entries).map(|run| (run.sample_count, run.sample_offset)));
+    let mut offsets = runs(
+        stbl.ctts.iter().flat_map(|ctts| &ctts.entries).map(|run| (run.sample_count, run.sample_offset)),
+    );
     let mut sync = stbl.stss.as_ref().map(|stss| stss.entries.iter().peekable());
     let mut places = places(stbl);
     let (mut sizes, count): (Box<dyn Iterator<Item = u32>>, usize) = match &stbl.stsz.samples {

@@ -39,11 +39,19 @@ impl Source {
     const BUFFER: usize = 1 << 16;
 
     pub(crate) fn pipe(reader: impl Read + Send + 'static) -> Self {
-        Self { inner: Inner::Pipe(Box::new(BufReader::with_capacity(Self::BUFFER, reader))), ahead: Vec::new(), offset: 0 }
+        Self {
+            inner: Inner::Pipe(Box::new(BufReader::with_capacity(Self::BUFFER, reader))),
+            ahead: Vec::new(),
+            offset: 0,
+        }
     }
 
     pub(crate) fn file(file: impl Read + Seek + Send + 'static) -> Self {
-        Self { inner: Inner::File(Box::new(BufReader::with_capacity(Self::BUFFER, file))), ahead: Vec::new(), offset: 0 }
+        Self {
+            inner: Inner::File(Box::new(BufReader::with_capacity(Self::BUFFER, file))),
+            ahead: Vec::new(),
+            offset: 0,
+        }
     }
 
     /// How many bytes have been taken out: where the next one lies.
@@ -99,7 +107,11 @@ impl Source {
     /// Takes out exactly `len` bytes, which belong to `what`.
     pub(crate) fn take_all(&mut self, len: u64, what: &str) -> Result<Vec<u8>> {
         let bytes = self.take(len)?;
-        if (bytes.len() as u64) < len { Err(Error::Truncated { what: what.into(), at: self.offset }) } else { Ok(bytes) }
+        if (bytes.len() as u64) < len {
+            Err(Error::Truncated { what: what.into(), at: self.offset })
+        } else {
+            Ok(bytes)
+        }
     }
 
     /// Passes over `len` bytes of `what`.

@@ -2,12 +2,12 @@ use std::collections::VecDeque;
 
 use mpeg2ts_reader::StreamType;
 use mpeg2ts_reader::demultiplex::{
-    DemuxContext, Demultiplex, FilterChangeset, FilterRequest, NullPacketFilter, PacketFilter, PatPacketFilter,
-    PmtPacketFilter,
+    Demultiplex, DemuxContext, FilterChangeset, FilterRequest, NullPacketFilter, PacketFilter,
+    PatPacketFilter, PmtPacketFilter,
 };
 use mpeg2ts_reader::descriptor::{Descriptor, DescriptorError};
-use mpeg2ts_reader::packet::Packet;
-use mpeg2ts_reader::pes::{ElementaryStreamConsumer, PesContents, PesHeader, PesPacketFilter, PtsDts, Timestamp};
+use mpeg2ts_reader::packet::{ContinuityCounter, Packet};
+use mpeg2ts_reader::pes::{PesContents, PesHeader, PesLength, PtsDts, Timestamp};
 use mpeg2ts_reader::psi::pat::PAT_PID;
 
 use super::source::Source;
@@ -74,8 +74,11 @@ impl Ts {
             self.play();
         }
         if self.state == State::Playing {
-            let track = |sample: &Sample| self.context.streams.get(sample.track).and_then(|stream| stream.track);
-            out.extend(self.held.drain(..).filter_map(|sample| Some(Sample { track: track(&sample)?, ..sample })));
+            let track =
+                |sample: &Sample| self.context.streams.get(sample.track).and_then(|stream| stream.track);
+            out.extend(
+                self.held.drain(..).filter_map(|sample| Some(Sample { track: track(&sample)?, ..sample })),
+            );
         }
     }
 
@@ -103,7 +106,11 @@ impl Format for Ts {
         if packet.len() < Packet::SIZE {
             self.finish(out);
             let at = self.source.offset();
-            return if packet.is_empty() { Ok(Progress::End) } else { Err(Error::Truncated { what: what.into(), at }) };
+            return if packet.is_empty() {
+                Ok(Progress::End)
+            } else {
+                Err(Error::Truncated { what: what.into(), at })
+            };
         }
         let malformed = |why| Error::Malformed { what: what.into(), at, why };
         if Packet::try_new(&packet).is_none() {
@@ -163,7 +170,9 @@ impl DemuxContext for Context {
         let FilterRequest::ByStream { stream_type, stream_info, .. } = request else {
             return match request {
                 FilterRequest::ByPid(PAT_PID) => Filter::Pat(PatPacketFilter::default()),
-                FilterRequest::Pmt { pid, program_number } => Filter::Pmt(PmtPacketFilter::new(pid, program_number)),
+                FilterRequest::Pmt { pid, program_number } => {
+                    Filter::Pmt(PmtPacketFilter::new(pid, program_number))
+                }
                 _ => Filter::Null(NullPacketFilter::default()),
             };
         };
@@ -172,7 +181,7 @@ impl DemuxContext for Context {
             StreamType::H265 => Coding::H265,
             StreamType::ADTS => Coding::Aac,
             StreamType::H222_0_PES_PRIVATE_DATA
-                if stream_info.descriptors::<Raw<'_>>().flatten().any(|raw| raw.registers(b"Opus")) =>
+                if stream_info.descriptors::<Raw<'_>>().flatten().any(|raw| raw.registers(*b"Opus")) =>
             {
                 Coding::Opus
             }
@@ -187,7 +196,7 @@ impl DemuxContext for Context {
         if known.is_none() {
             self.streams.push(Stream::new(pid, coding));
         }
-        Filter::Pes(PesPacketFilter::new(Pes { stream: index }))
+        Filter::Pes(Pes::new(index))
     }
 }
 
@@ -195,7 +204,7 @@ impl DemuxContext for Context {
 enum Filter {
     Pat(PatPacketFilter<Context>),
     Pmt(PmtPacketFilter<Context>),
-    Pes(PesPacketFilter<Context, Pes>),
+    Pes(Pes),
     Null(NullPacketFilter<Context>),
 }
 
@@ -212,25 +221,29 @@ impl PacketFilter for Filter {
     }
 }
 
-/// Collects the PES packets of a stream.
+/// Collects the PES packets of a stream. The crate's own filter ends a packet only when the next one starts; this one
+/// also when a packet that says how long it is has come to its end, so that sound need not wait.
 struct Pes {
     stream: usize,
+    counter: Option<ContinuityCounter>,
+    state: PesState,
+}
+
+enum PesState {
+    /// Nothing is wanted until a packet starts.
+    Waiting,
+    /// So many bytes are missing, if the packet says.
+    Reading(Option<usize>),
 }
 
 impl Pes {
-    fn append(&self, context: &mut Context, data: &[u8]) {
-        if let Some(stream) = context.streams.get_mut(self.stream)
-            && let Err(why) = stream.append(data)
-        {
-            context.failed.get_or_insert(why);
-        }
+    fn new(stream: usize) -> Self {
+        Self { stream, counter: None, state: PesState::Waiting }
     }
-}
 
-impl ElementaryStreamConsumer<Context> for Pes {
-    fn start_stream(&mut self, _: &mut Context) {}
-
-    fn begin_packet(&mut self, context: &mut Context, header: PesHeader<'_>) {
+    fn begin(&mut self, context: &mut Context, payload: &[u8]) {
+        self.state = PesState::Waiting;
+        let Some(header) = PesHeader::from_bytes(payload) else { return };
         let PesContents::Parsed(Some(parsed)) = header.contents() else { return };
         let (pts, dts) = match parsed.pts_dts() {
             Ok(PtsDts::PtsOnly(Ok(pts))) => (Some(pts), Some(pts)),
@@ -242,20 +255,75 @@ impl ElementaryStreamConsumer<Context> for Pes {
         if let Some(stream) = context.streams.get_mut(self.stream) {
             stream.begin(pts, dts);
         }
-        self.append(context, parsed.payload());
+        let body = parsed.payload();
+        // The length counts from behind itself (ISO/IEC 13818-1 2.4.3.7).
+        let missing = match header.pes_packet_length() {
+            PesLength::Bounded(len) => {
+                Some((6 + usize::from(len.get())).saturating_sub(payload.len() - body.len()))
+            }
+            PesLength::Unbounded => None,
+        };
+        self.state = PesState::Reading(missing);
+        self.append(context, body);
     }
 
-    fn continue_packet(&mut self, context: &mut Context, data: &[u8]) {
-        self.append(context, data);
+    fn append(&mut self, context: &mut Context, data: &[u8]) {
+        let PesState::Reading(missing) = &mut self.state else { return };
+        let data = &data[..data.len().min(missing.unwrap_or(usize::MAX))];
+        if let Some(stream) = context.streams.get_mut(self.stream)
+            && let Err(why) = stream.append(data)
+        {
+            context.failed.get_or_insert(why);
+        }
+        if let Some(missing) = missing {
+            *missing -= data.len();
+            if *missing == 0 {
+                self.state = PesState::Waiting;
+                context.end(self.stream);
+            }
+        }
     }
 
-    fn end_packet(&mut self, context: &mut Context) {
-        context.end(self.stream);
+    /// How the packet follows the last one of its PID (ISO/IEC 13818-1 2.4.3.3).
+    fn order(&self, packet: &Packet<'_>) -> Order {
+        let this = packet.continuity_counter();
+        match self.counter {
+            None => Order::Next,
+            Some(last) if this.count() == last.count() => Order::Repeated,
+            Some(last) if this.follows(last) => Order::Next,
+            Some(_) => Order::Gap,
+        }
     }
+}
 
-    fn continuity_error(&mut self, context: &mut Context) {
-        if let Some(stream) = context.streams.get_mut(self.stream) {
-            stream.lost();
+enum Order {
+    Next,
+    /// Sent twice, or without payload, which does not count.
+    Repeated,
+    Gap,
+}
+
+impl PacketFilter for Pes {
+    type Ctx = Context;
+
+    fn consume(&mut self, context: &mut Context, packet: &Packet<'_>) {
+        match self.order(packet) {
+            Order::Next => {}
+            Order::Repeated => return,
+            Order::Gap => {
+                self.state = PesState::Waiting;
+                if let Some(stream) = context.streams.get_mut(self.stream) {
+                    stream.lost();
+                }
+            }
+        }
+        self.counter = Some(packet.continuity_counter());
+        let payload = packet.payload().unwrap_or_default();
+        if packet.payload_unit_start_indicator() {
+            context.end(self.stream);
+            self.begin(context, payload);
+        } else {
+            self.append(context, payload);
         }
     }
 }
@@ -268,8 +336,8 @@ struct Raw<'a> {
 
 impl Raw<'_> {
     /// Whether this is a registration descriptor for a format (ISO/IEC 13818-1 2.6.8).
-    fn registers(&self, format: &[u8; 4]) -> bool {
-        self.tag == 5 && self.body.starts_with(format)
+    fn registers(&self, format: [u8; 4]) -> bool {
+        self.tag == 5 && self.body.starts_with(&format)
     }
 }
 

@@ -70,8 +70,9 @@ impl Encoder {
             let what = format!("{bitrate} bits a second of sound");
             return Err(Error::Config { what, why: "Opus takes 6,000 to 510,000" });
         }
-        let mut opus = OpusEncoder::new(SAMPLE_RATE as i32, CHANNELS as usize, Application::RestrictedLowDelay)
-            .map_err(failed)?;
+        let mut opus =
+            OpusEncoder::new(SAMPLE_RATE as i32, CHANNELS as usize, Application::RestrictedLowDelay)
+                .map_err(failed)?;
         opus.bitrate_bps = bitrate as i32;
         opus.complexity = 5;
         Ok(Self { opus, bitrate })
@@ -92,7 +93,15 @@ impl Encoder {
         let len = self.opus.encode(&pcm, PACKET_SAMPLES as usize, &mut data).map_err(failed)?;
         data.truncate(len);
         let pts = Micros(start) - LOOKAHEAD;
-        Ok(Sample { track, pts, dts: pts, duration: PACKET, keyframe: true, frames: 1, data: Bytes::from(data) })
+        Ok(Sample {
+            track,
+            pts,
+            dts: pts,
+            duration: PACKET,
+            keyframe: true,
+            frames: 1,
+            data: Bytes::from(data),
+        })
     }
 }
 

@@ -75,7 +75,8 @@ fn cell(luma: &[u8], width: usize, height: usize, bit: usize) -> u32 {
     let columns = middle(span(bit % COLUMNS, COLUMNS, width));
     let rows = middle(span(FIRST_ROW + bit / COLUMNS, ROWS, height));
     let count = (columns.len() * rows.len()).max(1) as u32;
-    let sum: u32 = rows.flat_map(|row| &luma[row * width..][columns.clone()]).map(|pixel| u32::from(*pixel)).sum();
+    let sum: u32 =
+        rows.flat_map(|row| &luma[row * width..][columns.clone()]).map(|pixel| u32::from(*pixel)).sum();
     sum / count
 }
 
@@ -91,11 +92,17 @@ mod tests {
 
     #[test]
     fn reads_what_was_drawn_at_any_size() {
-        for (width, height) in [(1280, 720), (854, 480), (640, 360), (426, 240), (320, 180), (160, 90), (65, 37)] {
+        for (width, height) in
+            [(1280, 720), (854, 480), (640, 360), (426, 240), (320, 180), (160, 90), (65, 37)]
+        {
             for millis in [0, 1, 1_790_000_000_123, TIME_MASK] {
                 let picture = shown(width & !1, height & !1, Micros::from_millis(millis));
                 let found = read(picture.luma(), picture.width(), picture.height());
-                assert_eq!(found, (Micros::from_millis(millis).as_millis() & TIME_MASK).into(), "{width}x{height}");
+                assert_eq!(
+                    found,
+                    (Micros::from_millis(millis).as_millis() & TIME_MASK).into(),
+                    "{width}x{height}"
+                );
             }
         }
     }

@@ -86,8 +86,10 @@ impl Picture {
     /// A line with round ends, or a disc where both ends are the same, with smooth edges.
     pub(super) fn stroke(&mut self, (ax, ay): (f32, f32), (bx, by): (f32, f32), radius: f32, colour: Colour) {
         let reach = radius + 1.0;
-        let columns = (ax.min(bx) - reach).max(0.0) as usize..((ax.max(bx) + reach).max(0.0) as usize + 1).min(self.width);
-        let rows = (ay.min(by) - reach).max(0.0) as usize..((ay.max(by) + reach).max(0.0) as usize + 1).min(self.height);
+        let columns = (ax.min(bx) - reach).max(0.0) as usize
+            ..((ax.max(bx) + reach).max(0.0) as usize + 1).min(self.width);
+        let rows = (ay.min(by) - reach).max(0.0) as usize
+            ..((ay.max(by) + reach).max(0.0) as usize + 1).min(self.height);
         let (dx, dy) = (bx - ax, by - ay);
         let scale = 1.0 / (dx * dx + dy * dy).max(f32::EPSILON);
         for row in rows {
@@ -104,7 +106,10 @@ impl Picture {
     }
 
     fn blend(&mut self, column: usize, row: usize, colour: Colour, cover: f32) {
-        let mix = |pixel: &mut u8, to: u8| *pixel = (f32::from(*pixel) + (f32::from(to) - f32::from(*pixel)) * cover) as u8;
+        let mix = |pixel: &mut u8, to: u8| {
+            let from = f32::from(*pixel);
+            *pixel = (from + (f32::from(to) - from) * cover) as u8;
+        };
         mix(&mut self.y[row * self.width + column], colour.y);
         if column % 2 + row % 2 == 0 {
             let at = row / 2 * (self.width / 2) + column / 2;

@@ -41,15 +41,21 @@ impl Encoder {
             .background_detection(false)
             .skip_frames(false)
             .num_threads(1);
-        let mut h264 =
-            openh264::encoder::Encoder::with_api_config(OpenH264API::from_source(), settings).map_err(failed)?;
+        let mut h264 = openh264::encoder::Encoder::with_api_config(OpenH264API::from_source(), settings)
+            .map_err(failed)?;
         let mut scene = Scene::new(rendition.width, rendition.height, &config.title);
         let mut annex_b = AnnexB::default();
         // The parameter sets, which the track must know before the first frame, come with a frame nobody sees.
         let unseen = h264.encode(&Source(scene.at(Micros::ZERO))).map_err(failed)?.to_vec();
         annex_b.sample(&unseen, config.framerate).map_err(confused)?;
         let track = annex_b.track().cloned().ok_or_else(|| confused("no key frame came first".into()))?;
-        Ok(Self { scene, h264, annex_b, track: track.rendered(rendition, config.framerate), framerate: config.framerate })
+        Ok(Self {
+            scene,
+            h264,
+            annex_b,
+            track: track.rendered(rendition, config.framerate),
+            framerate: config.framerate,
+        })
     }
 
     pub(super) fn track(&self) -> &TrackInfo {
@@ -61,7 +67,8 @@ impl Encoder {
             self.h264.force_intra_frame();
         }
         let source = Source(self.scene.at(at));
-        let encoded = self.h264.encode_at(&source, Timestamp::from_millis(at.as_millis())).map_err(failed)?.to_vec();
+        let encoded =
+            self.h264.encode_at(&source, Timestamp::from_millis(at.as_millis())).map_err(failed)?.to_vec();
         let sample = self.annex_b.sample(&encoded, self.framerate).map_err(confused)?;
         sample.ok_or_else(|| confused("it skipped a frame".into()))
     }

@@ -62,7 +62,17 @@ impl Stream {
             Coding::Opus => Decoder::Opus,
         };
         let (buffer, spacing) = (Vec::new(), Spacing::default());
-        Self { pid, track: None, decoder, audio: None, buffer, times: None, next: None, spacing, health: Health::Sound }
+        Self {
+            pid,
+            track: None,
+            decoder,
+            audio: None,
+            buffer,
+            times: None,
+            next: None,
+            spacing,
+            health: Health::Sound,
+        }
     }
 
     pub(super) fn coding(&self) -> Coding {
