@@ -45,6 +45,20 @@ pub enum Packaging {
 /// Opening reads as far as it takes to know the tracks; then each sample is read when it is asked for, and waited for if
 /// the input is a pipe. Samples come in decoding order over all tracks, as near as the container has them. An error ends the
 /// samples; all that were whole before it have been handed out.
+///
+/// ```no_run
+/// use media::{Demuxer, Groups, Packaging};
+///
+/// let demuxer = Demuxer::open(std::io::stdin(), Packaging::Frames)?;
+/// let mut groups = Groups::new(demuxer.tracks(), 0);
+/// for sample in demuxer {
+///     let sample = sample?;
+///     if let Some(place) = groups.place(&sample) {
+///         println!("track {} {place:?}: {} bytes", sample.track, sample.data.len());
+///     }
+/// }
+/// # Ok::<(), media::Error>(())
+/// ```
 pub struct Demuxer {
     format: Box<dyn Format>,
     container: Container,

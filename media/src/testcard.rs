@@ -3,6 +3,21 @@
 //! Time comes in as an argument and is burned into the picture, so that latency and the offset between sound and
 //! picture can be measured at the other end: [`clock::read`] reads the time back, [`audio::beep_times`] says when a
 //! beep began.
+//!
+//! ```
+//! use media::Micros;
+//! use media::testcard::{Config, TestCard};
+//!
+//! let mut card = TestCard::new(Config::default())?;
+//! let mut now = Micros::from_millis(1_790_000_000_000);
+//! card.handle(now)?;
+//! while let Some(sample) = card.poll() {
+//!     assert!(sample.keyframe, "the first frame of each rendition");
+//! }
+//! now = card.next_due().unwrap(); // Sleep until then, and handle it.
+//! # card.handle(now)?;
+//! # Ok::<(), media::Error>(())
+//! ```
 
 use std::collections::VecDeque;
 

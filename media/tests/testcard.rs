@@ -146,3 +146,10 @@ fn impossible_wishes_are_refused() {
     let sound_only = TestCard::new(Config { renditions: Vec::new(), ..Config::default() }).unwrap();
     assert!(matches!(sound_only.tracks()[0].kind, Kind::Audio { .. }));
 }
+
+#[test]
+fn a_thread_can_run_it() {
+    fn sent<T: Send>() {}
+    sent::<TestCard>();
+    sent::<media::Demuxer>();
+}

@@ -1,5 +1,7 @@
 //! Opus: how long a packet is, and the header a decoder of more than two channels needs.
 
+use mp4_atom::Dops;
+
 use crate::Micros;
 use crate::track::{AudioCodec, TrackInfo};
 
@@ -10,6 +12,23 @@ pub(crate) const SAMPLE_RATE: u32 = 48_000;
 pub(crate) fn track(head: &[u8], channels: u32, timescale: u32) -> TrackInfo {
     let info = TrackInfo::audio(AudioCodec::Opus, "opus".into(), (SAMPLE_RATE, channels), timescale);
     if channels > 2 && head.starts_with(b"OpusHead") { info.described(head.to_vec()) } else { info }
+}
+
+/// The `OpusHead` that says what MP4's `dOps` says.
+pub(crate) fn head(dops: &Dops) -> Vec<u8> {
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(dops.output_channel_count);
+    head.extend(dops.pre_skip.to_le_bytes());
+    head.extend(dops.input_sample_rate.to_le_bytes());
+    head.extend(dops.output_gain.to_le_bytes());
+    match &dops.channel_mapping {
+        None => head.push(0),
+        Some(mapping) => {
+            head.extend([mapping.family, mapping.stream_count, mapping.coupled_count]);
+            head.extend(&mapping.channel_mapping);
+        }
+    }
+    head
 }
 
 /// How long a packet sounds (RFC 6716 3.1).

@@ -254,7 +254,9 @@ fn track(trak: &Trak) -> Parsed<Option<(TrackInfo, Option<av1::Config>)>> {
             av1 = Some(config);
             info
         }
-        Codec::Opus(entry) => opus::track(&[], entry.dops.output_channel_count.into(), timescale),
+        Codec::Opus(entry) => {
+            opus::track(&opus::head(&entry.dops), entry.dops.output_channel_count.into(), timescale)
+        }
         Codec::Mp4a(entry) => {
             let config = &entry.esds.es_desc.dec_config;
             bitrate = Some(config.avg_bitrate);

@@ -8,8 +8,8 @@ use super::source::Source;
 use super::{Format, MAX_SAMPLE, Progress};
 use crate::{Error, Result, Sample, TrackInfo};
 
-/// Half a day at 30 frames a second with sound.
-const MAX_SAMPLES: usize = 4_000_000;
+/// Seven hours at 30 frames a second with sound.
+const MAX_SAMPLES: usize = 2_000_000;
 /// What may be held back while tracks that lie apart in the file are interleaved.
 const MAX_HELD: usize = 128 << 20;
 
