@@ -146,7 +146,8 @@ impl Endpoint {
             return Ok(Connection { session: Session::raw(connection), config, url: None });
         }
         let request = Request::accept(connection).await.map_err(|error| failed(&error))?;
-        let Some(version) = Version::choose(request.protocols.iter().map(|name| name.as_bytes())) else {
+        let Some(version) = Version::choose(request.protocols.iter().map(std::string::String::as_bytes))
+        else {
             let _ = request.reject(web_transport_quinn::http::StatusCode::NOT_ACCEPTABLE).await;
             return Err(Error::Version { peer });
         };

@@ -43,9 +43,10 @@ impl<T> Signal<T> {
     }
 
     async fn wait(&self) -> T {
-        poll_fn(|cx| match self.value.take() {
-            Some(value) => Poll::Ready(value),
-            None => {
+        poll_fn(|cx| {
+            if let Some(value) = self.value.take() {
+                Poll::Ready(value)
+            } else {
                 self.waker.set(Some(cx.waker().clone()));
                 Poll::Pending
             }
@@ -158,9 +159,10 @@ impl Pipe {
     }
 
     async fn next(&self) -> Step {
-        poll_fn(|cx| match self.step() {
-            Some(step) => Poll::Ready(step),
-            None => {
+        poll_fn(|cx| {
+            if let Some(step) = self.step() {
+                Poll::Ready(step)
+            } else {
                 self.waker.set(Some(cx.waker().clone()));
                 Poll::Pending
             }
