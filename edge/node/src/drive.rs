@@ -135,7 +135,7 @@ impl<A: App> Driver<'_, A> {
             if let Some(ended) = self.ended.take() {
                 return Poll::Ready(ended);
             }
-            // What was just opened or written has not been polled yet.
+            // What was just opened, written or said has not been polled for yet.
             if !busy {
                 break;
             }
@@ -210,7 +210,8 @@ impl<A: App> Driver<'_, A> {
         self.app.poll(task, &mut cx)
     }
 
-    /// Does what the session says. Whether that gave the streams something to do.
+    /// Does what the session says. Whether that gave the streams or the app something
+    /// to do.
     fn drain(&mut self, now: Micros) -> bool {
         let mut busy = false;
         while let Some(output) = self.session.poll() {
@@ -226,6 +227,8 @@ impl<A: App> Driver<'_, A> {
                         self.link.use_plain_codes();
                     }
                     self.event(now, event);
+                    // The app may have something to wait for now.
+                    busy = true;
                 }
                 Output::Open { stream, dir, order } => {
                     self.open(stream, dir, order.to_i32());

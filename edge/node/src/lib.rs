@@ -15,6 +15,9 @@ pub use drive::{App, Cx, Ended, drive};
 mod endpoint;
 pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 
+pub mod relay;
+pub use relay::Relay;
+
 mod stream;
 
 mod transport;

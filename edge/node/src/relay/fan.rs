@@ -1,0 +1,373 @@
+//! A subscription or fetch of a peer's, and how far it has got.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, task::Context};
+
+use moqt::{
+    DoneCode, FetchOk, Filter, GroupOrder, Location, Micros, Params, RequestCode, ResetCode,
+    data::{FetchObject, SubgroupId},
+    message::RequestError,
+    session::{Delivery, Hold, RequestId, StreamId},
+};
+
+use super::track::{End, Sequence, State, Track};
+use crate::Cx;
+
+/// Bytes of one stream that may wait for a fan before the stream gets no more.
+pub const FAN_BACKLOG: usize = 256 << 10;
+/// Groups by which a fan may be behind before the old one is broken off.
+pub const FAN_LAG: usize = 2;
+
+/// A subscription that takes from a track.
+pub(super) struct Subscription {
+    pub(super) track: Rc<RefCell<Track>>,
+    pub(super) request: RequestId,
+    phase: Phase,
+    /// It was there before the track was.
+    waited: bool,
+    filter: Option<Filter>,
+    /// Objects before this are not sent.
+    from: Option<Location>,
+    next: Sequence,
+    next_datagram: u64,
+    open: BTreeMap<Sequence, Cursor>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The peer waits for an answer.
+    Asked,
+    /// The peer waits for a publisher to come.
+    Held,
+    Live,
+    Over,
+}
+
+/// How much of one subgroup has been sent.
+#[derive(Default)]
+struct Cursor {
+    stream: Option<StreamId>,
+    object: usize,
+    begun: bool,
+    chunk: usize,
+}
+
+impl Subscription {
+    /// One that the peer asks for.
+    pub(super) fn asked(track: Rc<RefCell<Track>>, request: RequestId, filter: Option<Filter>) -> Self {
+        let mut this = Self::new(track, request, Phase::Asked);
+        this.filter = filter;
+        this
+    }
+
+    /// One that we offered: objects may be sent at once.
+    pub(super) fn offered(track: Rc<RefCell<Track>>, request: RequestId) -> Self {
+        let mut this = Self::new(track, request, Phase::Live);
+        this.start();
+        this
+    }
+
+    fn new(track: Rc<RefCell<Track>>, request: RequestId, phase: Phase) -> Self {
+        track.borrow_mut().takers += 1;
+        let waited = !matches!(track.borrow().state, State::Live);
+        let open = BTreeMap::new();
+        Self { track, request, phase, waited, filter: None, from: None, next: 0, next_datagram: 0, open }
+    }
+
+    fn start(&mut self) {
+        let track = self.track.borrow();
+        self.phase = Phase::Live;
+        if self.waited {
+            self.next = track.since.1;
+            return;
+        }
+        self.next_datagram = track.next_datagram;
+        // Without a filter, a fan is given the newest group from its start: what it
+        // can begin with at once. With one, it gets what the filter says.
+        self.from = self.filter.map(|filter| filter.start(track.largest));
+        let newest = track.newest();
+        let group = |subgroup: &super::track::Subgroup| Some(subgroup.header.group) == newest;
+        let first = track.subgroups.iter().find(|(_, subgroup)| group(subgroup));
+        self.next = first.map_or_else(|| track.next_sequence(), |(sequence, _)| *sequence);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// The peer wants no more of a stream.
+    pub(super) fn stopped(&mut self, stream: StreamId) {
+        self.open.retain(|_, cursor| cursor.stream != Some(stream));
+    }
+
+    /// Sends what there is to send.
+    pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
+        let track = Rc::clone(&self.track);
+        let mut track = track.borrow_mut();
+        track.watch(task.waker());
+        match (&track.state, self.phase) {
+            (State::Pending, _) | (State::Refused(_) | State::Ended(_), Phase::Held) => return,
+            (State::Refused(error), Phase::Asked) => {
+                self.refused(cx, error.clone());
+                return;
+            }
+            (State::Ended(_), Phase::Asked) => {
+                let error = RequestError::new(RequestCode::DOES_NOT_EXIST, "the track is over");
+                let _ = cx.session.reject(self.request, error);
+                self.phase = Phase::Over;
+                return;
+            }
+            (State::Live, Phase::Asked | Phase::Held) => {
+                let largest = if self.waited { track.since.0 } else { track.largest };
+                let params = Params { largest, ..Params::default() };
+                let accepted = cx.session.accept_subscribe(self.request, params, track.properties.clone());
+                if accepted.is_err() {
+                    self.phase = Phase::Over;
+                    return;
+                }
+                drop(track);
+                self.start();
+                return self.poll(task, cx);
+            }
+            _ => {}
+        }
+        self.send(&track, cx);
+        if let State::Ended(code) = track.state {
+            self.done(cx, code);
+        }
+    }
+
+    fn refused(&mut self, cx: &mut Cx<'_>, error: RequestError) {
+        let absent = error.code == RequestCode::DOES_NOT_EXIST;
+        self.phase = if absent && cx.session.hold(cx.now, self.request) == Ok(Hold::Waiting) {
+            Phase::Held
+        } else {
+            // Held in vain, it has been refused by the session.
+            let _ = cx.session.reject(self.request, error);
+            Phase::Over
+        };
+    }
+
+    fn send(&mut self, track: &Track, cx: &mut Cx<'_>) {
+        for (sequence, _) in track.subgroups.range(self.next..) {
+            self.open.insert(*sequence, Cursor::default());
+        }
+        self.next = self.next.max(track.next_sequence());
+        let (request, from) = (self.request, self.from);
+        self.open.retain(|sequence, cursor| {
+            let Some(subgroup) = track.subgroups.get(sequence) else {
+                cursor.reset(cx, ResetCode::TOO_FAR_BEHIND);
+                return false;
+            };
+            let stuck = cursor.stream.is_some_and(|stream| cx.backlog(stream) > 0);
+            if stuck && track.newer_than(subgroup.header.group) >= FAN_LAG {
+                cursor.reset(cx, ResetCode::TOO_FAR_BEHIND);
+                return false;
+            }
+            cursor.advance(subgroup, from, request, cx)
+        });
+        let oldest = track.next_datagram - track.datagrams.len() as u64;
+        self.next_datagram = self.next_datagram.max(oldest);
+        for datagram in track.datagrams.iter().skip((self.next_datagram - oldest) as usize) {
+            let _ = cx.session.datagram(request, datagram.clone());
+        }
+        self.next_datagram = track.next_datagram;
+    }
+
+    fn done(&mut self, cx: &mut Cx<'_>, code: DoneCode) {
+        if self.open.is_empty() {
+            let _ = cx.session.done(self.request, code, "");
+            self.phase = Phase::Over;
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut track = self.track.borrow_mut();
+        track.takers -= 1;
+        track.wake();
+    }
+}
+
+impl Cursor {
+    fn reset(&mut self, cx: &mut Cx<'_>, code: ResetCode) {
+        if let Some(stream) = self.stream.take() {
+            let _ = cx.session.reset(stream, code);
+        }
+    }
+
+    /// Sends on. Whether there is, or may be, more to send.
+    fn advance(
+        &mut self,
+        subgroup: &super::track::Subgroup,
+        from: Option<Location>,
+        request: RequestId,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        while let Some(object) = subgroup.objects.get(self.object) {
+            let at = Location::new(subgroup.header.group, object.header.id);
+            if from.is_some_and(|from| at < from) {
+                self.object += 1;
+                continue;
+            }
+            let stream = match self.stream {
+                Some(stream) if cx.backlog(stream) > FAN_BACKLOG => return true,
+                Some(stream) => stream,
+                None => {
+                    let mut header = subgroup.header;
+                    header.first_object &= self.object == 0;
+                    if self.object == 0 && header.subgroup == SubgroupId::Id(0) {
+                        header.subgroup = SubgroupId::Zero;
+                    }
+                    let Ok(stream) = cx.session.open_subgroup(request, header) else { return false };
+                    *self.stream.insert(stream)
+                }
+            };
+            if !self.begun {
+                match cx.session.object(cx.now, stream, &object.header, cx.now) {
+                    Ok(Delivery::Sent) => self.begun = true,
+                    Ok(Delivery::Expired) | Err(_) => return false,
+                }
+            }
+            for chunk in &object.chunks[self.chunk..] {
+                if cx.session.payload(stream, chunk.clone()).is_err() {
+                    return false;
+                }
+                self.chunk += 1;
+            }
+            if object.missing > 0 {
+                break;
+            }
+            *self = Self { stream: self.stream, object: self.object + 1, ..Self::default() };
+        }
+        match (subgroup.end, self.object == subgroup.objects.len()) {
+            (None, _) | (Some(End::Finished), false) => true,
+            (Some(End::Finished), true) => {
+                if let Some(stream) = self.stream {
+                    let _ = cx.session.finish(cx.now, stream);
+                }
+                false
+            }
+            (Some(End::Reset(code)), _) => {
+                self.reset(cx, code);
+                false
+            }
+        }
+    }
+}
+
+/// A fetch that is answered from what is here.
+pub(super) struct Fetch {
+    track: Rc<RefCell<Track>>,
+    pub(super) request: RequestId,
+    stream: StreamId,
+    /// What is left to send, the next last.
+    plan: Vec<(Location, Sequence, usize)>,
+    begun: bool,
+    chunk: usize,
+}
+
+impl Fetch {
+    /// Whether a range is here in full.
+    pub(super) fn is_here(track: &Track, start: Location) -> bool {
+        let oldest = track.subgroups.values().map(|subgroup| subgroup.header.group).min();
+        matches!(track.state, State::Live | State::Ended(_))
+            && start.group >= track.whole_from
+            && oldest.is_some_and(|oldest| oldest <= start.group)
+    }
+
+    /// Accepts a fetch of what is here.
+    pub(super) fn accept(
+        track: Rc<RefCell<Track>>,
+        request: RequestId,
+        (start, end): (Location, Location),
+        order: GroupOrder,
+        cx: &mut Cx<'_>,
+    ) -> Option<Self> {
+        let mut plan = Vec::new();
+        let ok = {
+            let track = track.borrow();
+            let largest = track.largest?;
+            let last = Location::new(largest.group, largest.object.saturating_add(1));
+            let whole = end.object == 0;
+            let within = |at: Location| at >= start && (at < end || (whole && at.group == end.group));
+            for (sequence, subgroup) in &track.subgroups {
+                for (index, object) in subgroup.objects.iter().enumerate() {
+                    let at = Location::new(subgroup.header.group, object.header.id);
+                    if within(at) && object.header.status == moqt::data::Status::Normal {
+                        plan.push((at, *sequence, index));
+                    }
+                }
+            }
+            match order {
+                GroupOrder::Ascending => plan.sort_by_key(|(at, ..)| std::cmp::Reverse(*at)),
+                GroupOrder::Descending => {
+                    plan.sort_by_key(|(at, ..)| (at.group, std::cmp::Reverse(at.object)));
+                }
+            }
+            let beyond = end > last || (whole && end.group >= last.group);
+            let end = if beyond { last } else { end };
+            FetchOk { end, properties: track.properties.clone(), ..FetchOk::default() }
+        };
+        cx.session.accept_fetch(request, ok).ok()?;
+        let stream = cx.session.open_fetch(request).ok()?;
+        Some(Self { track, request, stream, plan, begun: false, chunk: 0 })
+    }
+
+    /// Sends on. Whether there is more to send.
+    pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> bool {
+        let track = Rc::clone(&self.track);
+        let mut track = track.borrow_mut();
+        track.watch(task.waker());
+        while let Some(&(location, sequence, index)) = self.plan.last() {
+            if cx.backlog(self.stream) > FAN_BACKLOG {
+                return true;
+            }
+            let subgroup = track.subgroups.get(&sequence);
+            let Some((subgroup, object)) =
+                subgroup.and_then(|subgroup| Some((subgroup, subgroup.objects.get(index)?)))
+            else {
+                // It has been let go of in the meantime.
+                let _ = cx.session.reset(self.stream, ResetCode::UNKNOWN_OBJECT_STATUS);
+                return false;
+            };
+            if !self.begun {
+                let id = match subgroup.header.subgroup {
+                    SubgroupId::Id(id) => id,
+                    SubgroupId::Zero | SubgroupId::FirstObject => 0,
+                };
+                let header = FetchObject {
+                    location,
+                    subgroup: Some(id),
+                    priority: subgroup.header.priority.unwrap_or(128),
+                    properties: object.header.properties.clone(),
+                    payload_len: object.header.payload_len,
+                };
+                if cx.session.fetch_object(self.stream, &header).is_err() {
+                    return false;
+                }
+                self.begun = true;
+            }
+            for chunk in &object.chunks[self.chunk..] {
+                if cx.session.payload(self.stream, chunk.clone()).is_err() {
+                    return false;
+                }
+                self.chunk += 1;
+            }
+            if object.missing > 0 {
+                if subgroup.end.is_some() {
+                    let _ = cx.session.reset(self.stream, ResetCode::UNKNOWN_OBJECT_STATUS);
+                    return false;
+                }
+                return true;
+            }
+            self.plan.pop();
+            (self.begun, self.chunk) = (false, 0);
+        }
+        let _ = cx.session.finish(cx.now, self.stream);
+        false
+    }
+}
+
+/// How long a track is kept that nobody takes from.
+pub const LINGER: Micros = Micros::from_millis(5_000);

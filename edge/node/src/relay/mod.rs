@@ -1,0 +1,426 @@
+//! A relay: one node's share of the tracks, between who publishes and who watches.
+//!
+//! All of a [`Relay`] lives in one thread: sessions and tracks share it without a
+//! lock. A session's task takes what is new in the tracks that its peer subscribed
+//! to whenever it is woken, and writes it at its own pace; so a slow peer holds up
+//! nobody, and its old groups are broken off rather than queued.
+
+mod fan;
+mod peer;
+mod pipe;
+mod track;
+
+pub use fan::{FAN_BACKLOG, FAN_LAG, LINGER};
+pub use pipe::FETCH_BACKLOG;
+pub use track::{BYTES_KEPT, GROUPS_KEPT};
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
+    task::Waker,
+    time::Duration,
+};
+
+use moqt::{
+    DoneCode, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    message::RequestError, session::RequestId,
+};
+use url::Url;
+
+use crate::{Clock, Connection, Ended, Endpoint, Error, drive};
+use peer::{Kind, Peer};
+use pipe::{Question, Step};
+use track::{State, Track};
+
+/// The first pause before the upstream is tried again, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Names a session of this relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PeerId(u64);
+
+/// A node's tracks and sessions. A clone is the same relay.
+#[derive(Clone, Default)]
+pub struct Relay(Rc<RefCell<Hub>>);
+
+#[derive(Default)]
+struct Hub {
+    tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
+    peers: BTreeMap<PeerId, Mailbox>,
+    next_peer: u64,
+    /// Whether there is somebody to ask for what is not here.
+    has_upstream: bool,
+    upstream: Option<PeerId>,
+    upstream_at: Option<(Endpoint, Url)>,
+    /// Namespaces published to this node.
+    local: BTreeMap<Namespace, PeerId>,
+    /// Namespaces that the upstream knows of.
+    remote: BTreeSet<Namespace>,
+    wants_namespaces: bool,
+    /// Who wants to be offered tracks under a prefix.
+    interests: Vec<(PeerId, RequestId, Namespace)>,
+}
+
+/// What a session is told by the others.
+#[derive(Default)]
+struct Mailbox {
+    commands: VecDeque<Command>,
+    waker: Option<Waker>,
+}
+
+enum Command {
+    Subscribe(Rc<RefCell<Track>>, Option<u64>),
+    Unsubscribe(TrackName),
+    /// Offer a track; and if it was offered to this node, tell who did of the answer.
+    Publish(Rc<RefCell<Track>>, Option<(PeerId, RequestId)>),
+    PublishNamespace(Namespace, (PeerId, RequestId)),
+    WithdrawNamespace(Namespace),
+    Answer(RequestId, Result<(), RequestError>),
+    Fetch(Rc<Question>),
+    Status(TrackName, (PeerId, RequestId)),
+    StatusAnswer(RequestId, Result<Box<(Params, Properties)>, RequestError>),
+    WatchNamespaces,
+    WatchTracks(Namespace),
+    /// The namespaces that are known have changed.
+    Look,
+    /// The relay is being shut down.
+    GoAway(Duration),
+}
+
+/// What a creator said of itself, to be said upstream on its behalf.
+#[derive(Clone, Debug, Default)]
+struct Credentials {
+    query: Option<String>,
+    tokens: Vec<Token>,
+}
+
+impl Relay {
+    /// A relay without an upstream: what is not published to it does not exist.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Connects to an upstream, again and again, until the relay is dropped.
+    pub async fn follow(&self, endpoint: Endpoint, url: Url) {
+        {
+            let mut hub = self.0.borrow_mut();
+            hub.has_upstream = true;
+            hub.upstream_at = Some((endpoint.clone(), url.clone()));
+        }
+        let mut pause = BACKOFF.0;
+        loop {
+            match endpoint.connect(&url).await {
+                Ok(connection) => {
+                    tracing::info!(%url, "connected upstream");
+                    pause = BACKOFF.0;
+                    let ended = self.run(connection, Kind::Upstream).await;
+                    tracing::warn!(%url, ?ended, "lost the upstream");
+                }
+                Err(error) => tracing::warn!(%url, %error, "no upstream"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// Serves a client until its session ends.
+    pub async fn serve(&self, connection: Connection) -> Option<Ended> {
+        let query = connection.url.as_ref().and_then(Url::query).map(str::to_owned);
+        let kind = Kind::Client(Credentials { query, tokens: Vec::new() });
+        self.run(connection, kind).await
+    }
+
+    /// Asks all clients to leave, and gives them so long to do it.
+    pub fn drain(&self, within: Duration) {
+        let mut hub = self.0.borrow_mut();
+        let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
+        for id in peers {
+            hub.tell(id, Command::GoAway(within));
+        }
+    }
+
+    /// Sessions that are open.
+    pub fn sessions(&self) -> usize {
+        self.0.borrow().peers.len()
+    }
+
+    /// Tracks that are kept.
+    pub fn tracks(&self) -> usize {
+        self.0.borrow().tracks.len()
+    }
+
+    /// Whether the upstream is there.
+    pub fn is_connected(&self) -> bool {
+        self.0.borrow().upstream.is_some()
+    }
+
+    /// Lets go of tracks that nobody has taken from for [`LINGER`]. To be run beside
+    /// the sessions.
+    pub async fn housekeep(&self) {
+        let mut idle: BTreeSet<TrackName> = BTreeSet::new();
+        let mut every = tokio::time::interval(Duration::from_micros(LINGER.0));
+        loop {
+            every.tick().await;
+            let mut hub = self.0.borrow_mut();
+            let unused: BTreeSet<TrackName> = hub
+                .tracks
+                .iter()
+                .filter(|(_, track)| track.borrow().takers == 0)
+                .map(|(name, _)| name.clone())
+                .collect();
+            for name in unused.intersection(&idle) {
+                hub.let_go(name);
+            }
+            idle = unused;
+        }
+    }
+
+    async fn run(&self, mut connection: Connection, kind: Kind) -> Option<Ended> {
+        let id = self.0.borrow_mut().enter(&kind);
+        if !matches!(kind, Kind::Client(_)) {
+            let name = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
+            connection.config.setup.implementation = Some(name.into());
+        }
+        let mut peer = Peer::new(self.clone(), id, kind);
+        let ended = drive(connection.transport, connection.config, Clock::default(), &mut peer).await.ok();
+        drop(peer);
+        self.0.borrow_mut().leave(id);
+        ended
+    }
+
+    /// Opens a session upstream on behalf of a creator, with what it said of itself.
+    fn act_for(&self, credentials: Credentials) -> PeerId {
+        let (id, at) = {
+            let mut hub = self.0.borrow_mut();
+            let id = hub.enter(&Kind::OnBehalf);
+            (id, hub.upstream_at.clone())
+        };
+        let relay = self.clone();
+        tokio::task::spawn_local(async move {
+            let Some((endpoint, mut url)) = at else { return };
+            url.set_query(credentials.query.as_deref());
+            match endpoint.connect(&url).await {
+                Ok(mut connection) => {
+                    connection.config.setup.tokens = credentials.tokens;
+                    let mut peer = Peer::new(relay.clone(), id, Kind::OnBehalf);
+                    let Connection { transport, config, .. } = connection;
+                    if let Ok(ended) = drive(transport, config, Clock::default(), &mut peer).await {
+                        peer.refuse_all(&ended.reason, ended.code == SessionCode::UNAUTHORIZED);
+                    }
+                }
+                Err(error) => relay.0.borrow_mut().unreachable(id, &error),
+            }
+            relay.0.borrow_mut().leave(id);
+        });
+        id
+    }
+}
+
+impl Hub {
+    fn enter(&mut self, kind: &Kind) -> PeerId {
+        let id = PeerId(self.next_peer);
+        self.next_peer += 1;
+        self.peers.insert(id, Mailbox::default());
+        if matches!(kind, Kind::Upstream) {
+            self.upstream = Some(id);
+            if self.wants_namespaces {
+                self.tell(id, Command::WatchNamespaces);
+            }
+            let prefixes: Vec<_> = self.interests.iter().map(|(_, _, prefix)| prefix.clone()).collect();
+            for prefix in prefixes {
+                self.tell(id, Command::WatchTracks(prefix));
+            }
+            self.adopt();
+        }
+        id
+    }
+
+    fn leave(&mut self, id: PeerId) {
+        self.peers.remove(&id);
+        self.interests.retain(|(peer, ..)| *peer != id);
+        self.local.retain(|_, peer| *peer != id);
+        if self.upstream == Some(id) {
+            self.upstream = None;
+            self.remote.clear();
+        }
+        for track in self.tracks.values() {
+            let mut track = track.borrow_mut();
+            if track.source == Some(id) {
+                track.orphaned();
+            }
+        }
+        self.adopt();
+        self.look();
+    }
+
+    fn tell(&mut self, id: PeerId, command: Command) {
+        if let Some(mailbox) = self.peers.get_mut(&id) {
+            mailbox.commands.push_back(command);
+            if let Some(waker) = mailbox.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let peers: Vec<_> = self.peers.keys().copied().collect();
+        for id in peers {
+            self.tell(id, Command::Look);
+        }
+    }
+
+    /// Who publishes a track, of those who are not asking for it.
+    fn source(&self, name: &TrackName, asking: PeerId) -> Option<PeerId> {
+        let local = self
+            .local
+            .iter()
+            .filter(|(namespace, peer)| namespace.is_prefix_of(name.namespace()) && **peer != asking)
+            .max_by_key(|(namespace, _)| namespace.fields().len())
+            .map(|(_, peer)| *peer);
+        local.or(self.upstream.filter(|upstream| *upstream != asking))
+    }
+
+    /// The track of that name; a new one, if there was none or it is over.
+    fn named(&mut self, name: &TrackName) -> Rc<RefCell<Track>> {
+        if let Some(track) = self.tracks.get(name).filter(|track| !track.borrow().is_over()) {
+            return Rc::clone(track);
+        }
+        let track = Rc::new(RefCell::new(Track::new(name.clone())));
+        self.tracks.insert(name.clone(), Rc::clone(&track));
+        track
+    }
+
+    /// The track of that name, asked for if it is not here.
+    fn take(
+        &mut self,
+        name: &TrackName,
+        asking: PeerId,
+        from_upstream: bool,
+        patience: Option<u64>,
+    ) -> Rc<RefCell<Track>> {
+        let track = self.named(name);
+        // Asked back for what we asked for ourselves: somebody here has it, or nobody.
+        let upstream = self.upstream.filter(|upstream| {
+            from_upstream && track.borrow().source == Some(*upstream) && !track.borrow().is_live()
+        });
+        if let Some(upstream) = upstream {
+            self.tell(upstream, Command::Unsubscribe(name.clone()));
+            track.borrow_mut().source = None;
+        }
+        if track.borrow().source.is_some() {
+            return track;
+        }
+        track.borrow_mut().ask_again();
+        let source =
+            self.source(name, asking).filter(|source| !(from_upstream && self.upstream == Some(*source)));
+        match source {
+            Some(source) => {
+                track.borrow_mut().source = Some(source);
+                self.tell(source, Command::Subscribe(Rc::clone(&track), patience));
+            }
+            None if self.has_upstream && !from_upstream => {} // It waits until the upstream is back.
+            None => track.borrow_mut().set(State::Refused(absent())),
+        }
+        track
+    }
+
+    /// Finds publishers for tracks that have lost theirs, or found none yet.
+    fn adopt(&mut self) {
+        let orphans: Vec<_> = self
+            .tracks
+            .values()
+            .filter(|track| {
+                let track = track.borrow();
+                track.source.is_none()
+                    && matches!(track.state, State::Pending | State::Live | State::Refused(_))
+            })
+            .cloned()
+            .collect();
+        for track in orphans {
+            let name = track.borrow().name.clone();
+            match self.source(&name, PeerId(u64::MAX)) {
+                Some(source) => {
+                    track.borrow_mut().source = Some(source);
+                    self.tell(source, Command::Subscribe(track, None));
+                }
+                // Nobody is left who could have it.
+                None if !self.has_upstream && track.borrow().is_live() => {
+                    track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A peer publishes a track of its own accord.
+    fn offered(&mut self, name: &TrackName, by: PeerId) -> Rc<RefCell<Track>> {
+        let track = self.named(name);
+        let before = track.borrow_mut().source.replace(by);
+        if before != Some(by) {
+            // What another published is not what this one publishes.
+            track.borrow_mut().clear();
+        }
+        if let Some(before) = before.filter(|before| *before != by) {
+            self.tell(before, Command::Unsubscribe(name.clone()));
+        }
+        let interested: Vec<_> = self
+            .interests
+            .iter()
+            .filter(|(peer, _, prefix)| *peer != by && prefix.is_prefix_of(name.namespace()))
+            .map(|(peer, ..)| *peer)
+            .collect();
+        for peer in interested {
+            self.tell(peer, Command::Publish(Rc::clone(&track), None));
+        }
+        track
+    }
+
+    /// Namespaces under a prefix.
+    fn namespaces(&self, prefix: &Namespace) -> BTreeSet<Namespace> {
+        self.local.keys().chain(&self.remote).filter_map(|namespace| namespace.strip_prefix(prefix)).collect()
+    }
+
+    fn let_go(&mut self, name: &TrackName) {
+        let Some(track) = self.tracks.get(name) else { return };
+        let (source, state) = (track.borrow().source, track.borrow().state.clone());
+        // What a creator here offers is its to end.
+        let ours = source.is_some() && source == self.upstream;
+        let over = matches!(state, State::Refused(_) | State::Ended(_)) || source.is_none();
+        if ours || over || self.local.values().any(|peer| Some(*peer) == source) {
+            self.tracks.remove(name);
+            if let Some(source) = source {
+                self.tell(source, Command::Unsubscribe(name.clone()));
+            }
+        }
+    }
+
+    /// The upstream cannot be reached on a creator's behalf: so it is told.
+    fn unreachable(&mut self, id: PeerId, error: &Error) {
+        let commands = self.peers.get_mut(&id).map(|mailbox| std::mem::take(&mut mailbox.commands));
+        for command in commands.into_iter().flatten() {
+            self.decline(command, &error.to_string());
+        }
+    }
+
+    fn decline(&mut self, command: Command, why: &str) {
+        let error = RequestError::new(RequestCode::INTERNAL_ERROR, why);
+        match command {
+            Command::Publish(_, Some((peer, request))) | Command::PublishNamespace(_, (peer, request)) => {
+                self.tell(peer, Command::Answer(request, Err(error)));
+            }
+            Command::Fetch(question) => {
+                question.say(Step::Error(error));
+            }
+            Command::Status(_, (peer, request)) => {
+                self.tell(peer, Command::StatusAnswer(request, Err(error)));
+            }
+            Command::Subscribe(track, _) => track.borrow_mut().set(State::Refused(error)),
+            _ => {}
+        }
+    }
+}
+
+fn absent() -> RequestError {
+    RequestError::new(RequestCode::DOES_NOT_EXIST, "nobody publishes that track")
+}
