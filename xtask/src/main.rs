@@ -1,3 +1,59 @@
 //! `cargo xtask`: everything one does with this repository besides plain cargo.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod bench;
+mod check;
+mod fuzz;
+mod licences;
+mod process;
+mod test;
+mod tools;
+mod up;
+mod wasm;
+mod wasm_toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// Everything one does with this repository besides plain cargo
+///
+/// Each command first sets up what it needs, saying what it does and why; a second run finds
+/// it done. All of it stays under the target folder, except Debian packages.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Xtask {
+    Up(up::Up),
+    Test(test::Test),
+    Check(check::Check),
+    Wasm(wasm::Wasm),
+    Bench(bench::Bench),
+    Fuzz(fuzz::Fuzz),
+}
+
+impl Xtask {
+    fn run(self) -> anyhow::Result<()> {
+        let workspace = Workspace::load()?;
+        match self {
+            Self::Up(command) => command.run(&workspace),
+            Self::Test(command) => command.run(&workspace),
+            Self::Check(command) => command.run(&workspace),
+            Self::Wasm(command) => command.run(&workspace),
+            Self::Bench(command) => command.run(&workspace),
+            Self::Fuzz(command) => command.run(&workspace),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Xtask::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -41,7 +41,8 @@ pub enum Misuse {
     /// The peer sent GOAWAY: new requests go to another session.
     #[error("the peer is going away: make this request on a new session")]
     GoingAway,
-    /// No such request, or it has ended.
+    /// No such request, or it has ended; perhaps just now, and the event that
+    /// says so is still to be polled.
     #[error("there is no request {0:?} in this session")]
     UnknownRequest(RequestId),
     /// No such stream, or it has ended.

@@ -197,14 +197,11 @@ impl std::str::FromStr for TrackName {
         let split = text.find("--").ok_or(NameError::NotSerialized(bytes.len()))?;
         let mut fields = Vec::new();
         let mut start = 0;
-        while split > 0 {
-            let end =
-                bytes[start..split].iter().position(|byte| *byte == b'-').map_or(split, |at| start + at);
-            fields.push(parse_field(bytes, start, end)?);
-            if end == split {
-                break;
+        if split > 0 {
+            for field in bytes[..split].split(|byte| *byte == b'-') {
+                fields.push(parse_field(bytes, start, start + field.len())?);
+                start += field.len() + 1;
             }
-            start = end + 1;
         }
         let name = parse_field(bytes, split + 2, bytes.len())?;
         Self::new(Namespace::new(fields)?, name)

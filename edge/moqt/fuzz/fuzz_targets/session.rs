@@ -245,7 +245,7 @@ impl Words<'_> {
         let code = RequestCode(u64::from(self.byte()));
         let mut error = RequestError::new(code, "no");
         if code == RequestCode::REDIRECT && self.flag() {
-            error.redirect = Some(Redirect { uri: self.uri().into(), ..Redirect::default() });
+            error.redirect = Some(Box::new(Redirect { uri: self.uri().into(), ..Redirect::default() }));
         }
         error
     }

@@ -250,7 +250,7 @@ impl StreamReader {
                 return Ok(Step::Starved);
             }
             State::Alias(_) | State::Group(_) | State::Subgroup(_) | State::Priority(_) | State::FetchId => {
-                return self.read_header(chunk);
+                return Ok(self.read_header(chunk));
             }
         }
         Ok(Step::Next)
@@ -286,24 +286,24 @@ impl StreamReader {
         }
     }
 
-    fn read_header(&mut self, chunk: &mut Bytes) -> Result<Step, Violation> {
+    fn read_header(&mut self, chunk: &mut Bytes) -> Step {
         if let State::Priority(mut header) = self.state {
             if header.priority.is_some() {
                 if chunk.is_empty() {
-                    return Ok(Step::Starved);
+                    return Step::Starved;
                 }
                 header.priority = Some(chunk.get_u8());
             }
             self.state = State::Delta { properties: header.properties };
-            return Ok(Step::Item(Item::Subgroup(header)));
+            return Step::Item(Item::Subgroup(header));
         }
         if let State::Subgroup(header) = self.state
             && !matches!(header.subgroup, SubgroupId::Id(_))
         {
             self.state = State::Priority(header);
-            return Ok(Step::Next);
+            return Step::Next;
         }
-        let Some(value) = self.integer.take(chunk) else { return Ok(Step::Starved) };
+        let Some(value) = self.integer.take(chunk) else { return Step::Starved };
         self.state = match self.state {
             State::Alias(header) => State::Group(SubgroupHeader { track_alias: value, ..header }),
             State::Group(header) => State::Subgroup(SubgroupHeader { group: value, ..header }),
@@ -312,10 +312,10 @@ impl StreamReader {
             }
             _ => {
                 self.state = State::Flags;
-                return Ok(Step::Item(Item::Fetch(FetchHeader { request_id: value })));
+                return Step::Item(Item::Fetch(FetchHeader { request_id: value }));
             }
         };
-        Ok(Step::Next)
+        Step::Next
     }
 
     fn fetched(&mut self, fields: &FetchFields, payload_len: u64) -> Result<Item, Violation> {

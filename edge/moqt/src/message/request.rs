@@ -46,7 +46,7 @@ pub struct RequestError {
     /// For people.
     pub reason: Bytes,
     /// Where to ask instead; if and only if the code is `REDIRECT`.
-    pub redirect: Option<Redirect>,
+    pub redirect: Option<Box<Redirect>>,
 }
 
 /// Where to ask instead (Section 10.6.1).
@@ -82,7 +82,7 @@ impl RequestError {
             if namespace.byte_len() + name.len() > MAX_NAME_LEN {
                 return Err(Violation::protocol("a full track name over 4096 bytes"));
             }
-            Some(Redirect { uri, namespace, name })
+            Some(Box::new(Redirect { uri, namespace, name }))
         } else {
             None
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Event, FetchStream, Kind, Maker, Micros, Misuse, Output, Phase, Request, RequestId, Role, Session,
     Stream, StreamId,
-    ask::{is_range, read_properties},
+    ask::{check_params, is_range, read_properties},
     request::{Fetch, Subscription, Via},
 };
 use crate::{
@@ -73,7 +73,8 @@ impl Session {
             self.refusal(&message)
         };
         if let Some((code, reason)) = refusal {
-            return self.refuse_now(stream, code, reason);
+            self.refuse_now(stream, code, reason);
+            return Ok(());
         }
         if let Some(Stream::Request(entry)) = self.streams.get_mut(&stream) {
             entry.request = Some(id);
@@ -86,25 +87,29 @@ impl Session {
                 self.published.insert(body.track.clone(), id);
                 (
                     Kind::Subscription(Box::new(subscription)),
-                    Event::Subscribe { request: id, track: body.track, params },
+                    Event::Subscribe { request: id, track: body.track, params: Box::new(params) },
                 )
             }
             Message::Publish(body) => return self.on_publish(now, stream, id, body, params),
-            Message::Fetch(body) => return self.on_fetch(stream, id, body.kind, params),
-            Message::TrackStatus(body) => {
-                (Kind::TrackStatus, Event::TrackStatus { request: id, track: body.track, params })
+            Message::Fetch(body) => {
+                self.on_fetch(stream, id, body.kind, params);
+                return Ok(());
             }
+            Message::TrackStatus(body) => (
+                Kind::TrackStatus,
+                Event::TrackStatus { request: id, track: body.track, params: Box::new(params) },
+            ),
             Message::PublishNamespace(body) => (
                 Kind::PublishNamespace,
-                Event::PublishNamespace { request: id, namespace: body.namespace, params },
+                Event::PublishNamespace { request: id, namespace: body.namespace, params: Box::new(params) },
             ),
             Message::SubscribeNamespace(body) => (
                 Kind::SubscribeNamespace { prefix: body.prefix.clone(), announced: BTreeSet::new() },
-                Event::SubscribeNamespace { request: id, prefix: body.prefix, params },
+                Event::SubscribeNamespace { request: id, prefix: body.prefix, params: Box::new(params) },
             ),
             Message::SubscribeTracks(body) => (
                 Kind::SubscribeTracks { prefix: body.prefix.clone() },
-                Event::SubscribeTracks { request: id, prefix: body.prefix, params },
+                Event::SubscribeTracks { request: id, prefix: body.prefix, params: Box::new(params) },
             ),
             _ => return Ok(()),
         };
@@ -164,15 +169,14 @@ impl Session {
     /// Whether a prefix lies within another of the same kind that the peer asked
     /// for, or around it.
     fn overlaps(&self, except: Option<RequestId>, prefix: &Namespace, of: PrefixOf) -> bool {
-        self.requests.iter().any(|(id, request)| {
-            let other = match (&request.kind, of) {
-                (Kind::SubscribeNamespace { prefix, .. }, PrefixOf::Namespaces)
-                | (Kind::SubscribeTracks { prefix }, PrefixOf::Tracks) => prefix,
-                _ => return false,
-            };
-            request.maker == Maker::Peer
-                && Some(*id) != except
-                && (other.is_prefix_of(prefix) || prefix.is_prefix_of(other))
+        self.requests.iter().any(|(id, request)| match (&request.kind, of) {
+            (Kind::SubscribeNamespace { prefix: other, .. }, PrefixOf::Namespaces)
+            | (Kind::SubscribeTracks { prefix: other }, PrefixOf::Tracks) => {
+                request.maker == Maker::Peer
+                    && Some(*id) != except
+                    && (other.is_prefix_of(prefix) || prefix.is_prefix_of(other))
+            }
+            _ => false,
         })
     }
 
@@ -194,23 +198,17 @@ impl Session {
         self.requests.insert(id, Request::new(stream, Maker::Peer, kind));
         self.subscribed.insert(body.track.clone(), id);
         let properties = body.properties;
-        self.event(Event::Publish { request: id, track: body.track, params, properties });
+        self.event(Event::Publish { request: id, track: body.track, params: Box::new(params), properties });
         self.claim_alias(now, body.track_alias, id)
     }
 
-    fn on_fetch(
-        &mut self,
-        stream: StreamId,
-        id: RequestId,
-        kind: FetchKind,
-        params: Params,
-    ) -> Result<(), Violation> {
+    fn on_fetch(&mut self, stream: StreamId, id: RequestId, kind: FetchKind, params: Params) {
         let mut fetch = Fetch::new(Role::Publisher, &params, None);
         match kind {
             FetchKind::Standalone { track, start, end } => {
                 fetch.start = Some(start);
                 self.requests.insert(id, Request::new(stream, Maker::Peer, Kind::Fetch(Box::new(fetch))));
-                self.event(Event::Fetch { request: id, track, start, end, params });
+                self.event(Event::Fetch { request: id, track, start, end, params: Box::new(params) });
             }
             FetchKind::Joining { request_id, start } => {
                 let joined = RequestId(request_id);
@@ -219,7 +217,6 @@ impl Session {
                 self.join(id, joined, start);
             }
         }
-        Ok(())
     }
 
     /// Lets a joining fetch of the peer's go ahead, wait or fail (Section 10.12.2).
@@ -249,7 +246,7 @@ impl Session {
         };
         fetch.start = Some(start);
         let params = fetch.waiting.take().map(|(_, _, params)| params).unwrap_or_default();
-        self.event(Event::Fetch { request: id, track, start, end, params });
+        self.event(Event::Fetch { request: id, track, start, end, params: Box::new(params) });
     }
 
     pub(super) fn refuse_join(&mut self, id: RequestId, code: RequestCode) {
@@ -262,10 +259,9 @@ impl Session {
         let _ = self.refuse(request.stream, RequestError::new(code, reason));
     }
 
-    fn refuse_now(&mut self, stream: StreamId, code: RequestCode, reason: &str) -> Result<(), Violation> {
+    fn refuse_now(&mut self, stream: StreamId, code: RequestCode, reason: &str) {
         // A reason this short always fits.
         let _ = self.refuse(stream, RequestError::new(code, reason));
-        Ok(())
     }
 
     fn on_update(&mut self, id: RequestId, mut params: Params) -> Result<(), Violation> {
@@ -302,7 +298,7 @@ impl Session {
                 let _ = self.reject_update(id, RequestError::new(code, reason));
                 self.event(Event::Cancelled { request: id, code: ResetCode::CANCELLED });
             }
-            None => self.event(Event::Update { request: id, params }),
+            None => self.event(Event::Update { request: id, params: Box::new(params) }),
         }
         Ok(())
     }
@@ -315,7 +311,7 @@ impl Session {
         params: Params,
         properties: Properties,
     ) -> Result<(), Misuse> {
-        self.check_params(&params, Scope::SUBSCRIBE_OK)?;
+        check_params(&params, Scope::SUBSCRIBE_OK)?;
         let track = read_properties(&properties)?;
         let alias = self.next_alias;
         let stream = self.pending(
@@ -366,7 +362,7 @@ impl Session {
             };
             true
         })?;
-        self.check_params(&params, scope)?;
+        check_params(&params, scope)?;
         if scope != Scope::TRACK_STATUS_OK && !properties.is_empty() {
             return Err(Misuse::BadField("track properties are for the answer to TRACK_STATUS"));
         }
@@ -380,15 +376,17 @@ impl Session {
                 subscription.apply(&params);
             }
         }
-        if scope == Scope::TRACK_STATUS_OK {
-            self.end_in_order(request);
+        match scope {
+            Scope::TRACK_STATUS_OK => self.end_in_order(request),
+            Scope::PUBLISH_OK => self.finish_done_if_complete(request),
+            _ => {}
         }
         Ok(())
     }
 
     /// Accepts a fetch of the peer's. Its stream may have been opened before.
     pub fn accept_fetch(&mut self, request: RequestId, ok: FetchOk) -> Result<(), Misuse> {
-        self.check_params(&ok.params, Scope::FETCH_OK)?;
+        check_params(&ok.params, Scope::FETCH_OK)?;
         read_properties(&ok.properties)?;
         let mut start = None;
         let stream = self.pending(request, |kind| match kind {
@@ -427,7 +425,7 @@ impl Session {
 
     /// Accepts the peer's oldest update of a request, and applies it.
     pub fn accept_update(&mut self, request: RequestId, params: Params) -> Result<(), Misuse> {
-        self.check_params(&params, Scope::UPDATE_OK)?;
+        check_params(&params, Scope::UPDATE_OK)?;
         let stream = self.updating(request)?;
         let largest = params.largest;
         let ok = RequestOk { params, properties: Properties::NONE };

@@ -19,7 +19,7 @@ const WRONG_PARAMS: Misuse = Misuse::BadField("a parameter that this message can
 impl Session {
     /// Asks for a track's objects from now on.
     pub fn subscribe(&mut self, track: TrackName, params: Params) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::SUBSCRIBE)?;
+        check_params(&params, Scope::SUBSCRIBE)?;
         if self.subscribed.contains_key(&track) {
             return Err(Misuse::DuplicateSubscription(Box::new(track)));
         }
@@ -40,7 +40,7 @@ impl Session {
         params: Params,
         properties: Properties,
     ) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::PUBLISH)?;
+        check_params(&params, Scope::PUBLISH)?;
         if self.published.contains_key(&track) {
             return Err(Misuse::DuplicateSubscription(Box::new(track)));
         }
@@ -64,7 +64,7 @@ impl Session {
 
     /// Says that tracks are to be had in a namespace.
     pub fn publish_namespace(&mut self, namespace: Namespace, params: Params) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::PUBLISH_NAMESPACE)?;
+        check_params(&params, Scope::PUBLISH_NAMESPACE)?;
         let request_id = self.next_request;
         let body = message::PublishNamespace { request_id, namespace, params };
         self.ask(&Message::PublishNamespace(body), Kind::PublishNamespace)
@@ -72,7 +72,7 @@ impl Session {
 
     /// Asks which namespaces are under a prefix.
     pub fn subscribe_namespace(&mut self, prefix: Namespace, params: Params) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::SUBSCRIBE_NAMESPACE)?;
+        check_params(&params, Scope::SUBSCRIBE_NAMESPACE)?;
         let kind = Kind::SubscribeNamespace { prefix: prefix.clone(), announced: BTreeSet::new() };
         let body = message::SubscribeNamespace { request_id: self.next_request, prefix, params };
         self.ask(&Message::SubscribeNamespace(body), kind)
@@ -80,7 +80,7 @@ impl Session {
 
     /// Asks for the tracks under a prefix, now and later.
     pub fn subscribe_tracks(&mut self, prefix: Namespace, params: Params) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::SUBSCRIBE_TRACKS)?;
+        check_params(&params, Scope::SUBSCRIBE_TRACKS)?;
         let kind = Kind::SubscribeTracks { prefix: prefix.clone() };
         let body = message::SubscribeTracks { request_id: self.next_request, prefix, params };
         self.ask(&Message::SubscribeTracks(body), kind)
@@ -88,7 +88,7 @@ impl Session {
 
     /// Asks what a `subscribe` would be answered.
     pub fn track_status(&mut self, track: TrackName, params: Params) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::TRACK_STATUS)?;
+        check_params(&params, Scope::TRACK_STATUS)?;
         let body = message::TrackStatus { request_id: self.next_request, track, params };
         let id = self.ask(&Message::TrackStatus(body), Kind::TrackStatus)?;
         // "The first and only message" (Section 10.14).
@@ -98,7 +98,7 @@ impl Session {
 
     /// Asks for objects of the past.
     pub fn fetch(&mut self, kind: FetchKind, params: Params) -> Result<RequestId, Misuse> {
-        self.check_params(&params, Scope::FETCH)?;
+        check_params(&params, Scope::FETCH)?;
         let start = match &kind {
             FetchKind::Standalone { start, end, .. } => {
                 if !is_range(*start, *end) {
@@ -131,7 +131,7 @@ impl Session {
         if !ours || !self.may_write(stream) {
             return Err(Misuse::WrongState { id: request, what: "be updated from this side" });
         }
-        self.check_params(&params, scope)?;
+        check_params(&params, scope)?;
         let update = RequestId(self.next_request);
         let body = message::RequestUpdate { request_id: update.0, params: params.clone() };
         let data = self.encoded(&Message::RequestUpdate(body))?;
@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Takes back a request of ours, or breaks off one of the peer's: unsubscribe,
-    /// withdraw, give up.
+    /// withdraw, give up. Outputs that wait to be polled still come.
     pub fn cancel(&mut self, request: RequestId) -> Result<(), Misuse> {
         self.ready_for_calls()?;
         if !self.requests.contains_key(&request) {
@@ -173,18 +173,6 @@ impl Session {
         self.outputs.push_back(Output::Open { stream, dir: Dir::Bi, order: SendOrder::REQUEST });
         self.write(stream, data);
         Ok(id)
-    }
-
-    pub(super) fn check_params(&self, params: &Params, scope: Scope) -> Result<(), Misuse> {
-        if !params.within(scope) {
-            return Err(WRONG_PARAMS);
-        }
-        match params.filter {
-            Some(Filter::Range { start, end_group }) if end_group < start.group => {
-                Err(Misuse::BadField("a filter that ends before it starts"))
-            }
-            _ => Ok(()),
-        }
     }
 
     pub(super) fn may_write(&self, stream: StreamId) -> bool {
@@ -223,7 +211,11 @@ impl Session {
             return Ok(());
         }
         self.check_alias(ok.track_alias, id)?;
-        self.event(Event::SubscribeOk { request: id, params: ok.params, properties: ok.properties });
+        self.event(Event::SubscribeOk {
+            request: id,
+            params: Box::new(ok.params),
+            properties: ok.properties,
+        });
         self.claim_alias(now, ok.track_alias, id)
     }
 
@@ -253,7 +245,7 @@ impl Session {
             self.event(Event::RequestError { request: id, error: not_understood() });
             return Ok(());
         }
-        self.event(Event::FetchOk { request: id, ok });
+        self.event(Event::FetchOk { request: id, ok: Box::new(ok) });
         if over {
             self.end_in_order(id);
         }
@@ -280,7 +272,7 @@ impl Session {
             if let Some(subscription) = request.subscription_mut() {
                 subscription.joining = ok.params.largest.or(subscription.joining);
             }
-            self.event(Event::UpdateOk { request: id, params: ok.params });
+            self.event(Event::UpdateOk { request: id, params: Box::new(ok.params) });
             return Ok(());
         }
         let scope = match &request.kind {
@@ -306,7 +298,7 @@ impl Session {
         if scope == Scope::PUBLISH_OK {
             self.reorder(id);
         }
-        self.event(Event::RequestOk { request: id, params: ok.params, properties: ok.properties });
+        self.event(Event::RequestOk { request: id, params: Box::new(ok.params), properties: ok.properties });
         if scope == Scope::TRACK_STATUS_OK {
             self.end_in_order(id);
         }
@@ -444,6 +436,19 @@ fn not_understood() -> RequestError {
         RequestCode::UNSUPPORTED_EXTENSION,
         "the track has a mandatory property that is not understood",
     )
+}
+
+/// Whether a message can carry these parameters.
+pub(super) fn check_params(params: &Params, scope: Scope) -> Result<(), Misuse> {
+    if !params.within(scope) {
+        return Err(WRONG_PARAMS);
+    }
+    match params.filter {
+        Some(Filter::Range { start, end_group }) if end_group < start.group => {
+            Err(Misuse::BadField("a filter that ends before it starts"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether an end in FETCH's encoding (one more than the last object, or 0 for

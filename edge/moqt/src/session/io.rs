@@ -135,7 +135,7 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The peer's SETUP is here.
-    Ready(Setup),
+    Ready(Box<Setup>),
     /// The session is over.
     Closed {
         /// Why.
@@ -171,7 +171,7 @@ pub enum Event {
         /// The track.
         track: TrackName,
         /// How.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer offers a track. Answer with `accept` or `reject`; objects may
     /// come before.
@@ -181,7 +181,7 @@ pub enum Event {
         /// The track.
         track: TrackName,
         /// How.
-        params: Params,
+        params: Box<Params>,
         /// Of the track.
         properties: Properties,
     },
@@ -192,7 +192,7 @@ pub enum Event {
         /// The namespace.
         namespace: Namespace,
         /// Tokens.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer asks for namespaces. Answer with `accept` or `reject`, then
     /// `namespace` and `namespace_done`.
@@ -202,7 +202,7 @@ pub enum Event {
         /// What they start with.
         prefix: Namespace,
         /// Tokens.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer asks for tracks. Answer with `accept` or `reject`, then `publish`
     /// or `publish_blocked`.
@@ -212,7 +212,7 @@ pub enum Event {
         /// What their namespaces start with.
         prefix: Namespace,
         /// Whether they are to be forwarded.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer asks about a track. Answer with `accept` or `reject`.
     TrackStatus {
@@ -221,7 +221,7 @@ pub enum Event {
         /// The track.
         track: TrackName,
         /// Tokens.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer asks for objects of the past. Answer with `accept_fetch` and
     /// `open_fetch`, or `reject`.
@@ -235,14 +235,14 @@ pub enum Event {
         /// The last object plus one; with object 0, all of the group.
         end: Location,
         /// How.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer changes a request. Answer with `accept_update` or `reject_update`.
     Update {
         /// The request.
         request: RequestId,
         /// What changes.
-        params: Params,
+        params: Box<Params>,
     },
     /// The peer took back a request, or ended the one it was answering.
     Cancelled {
@@ -262,7 +262,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
         /// The newest object, and when it expires.
-        params: Params,
+        params: Box<Params>,
         /// Of the track.
         properties: Properties,
     },
@@ -271,14 +271,14 @@ pub enum Event {
         /// The request.
         request: RequestId,
         /// With what.
-        ok: FetchOk,
+        ok: Box<FetchOk>,
     },
     /// Any other request was accepted.
     RequestOk {
         /// The request.
         request: RequestId,
         /// How.
-        params: Params,
+        params: Box<Params>,
         /// Of the track, for `track_status`.
         properties: Properties,
     },
@@ -294,7 +294,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
         /// What the peer adds.
-        params: Params,
+        params: Box<Params>,
     },
     /// An `update` was refused. The request it was for ends too.
     UpdateError {

@@ -49,7 +49,8 @@ const SCRATCH: usize = 4096;
 ///   peer opens and hands the rest of what the transport does to
 ///   [`handle`](Self::handle). The application calls the other methods: requests
 ///   (`subscribe`, `publish`, …), answers (`accept_subscribe`, `reject`, …) and
-///   objects (`open_subgroup`, `object`, `payload`, …).
+///   objects (`open_subgroup`, `object`, `payload`, …). [`Input::Delivered`] is
+///   owed for each data stream that the session finishes.
 /// * **Outputs.** After any input, call [`poll`](Self::poll) until it gives
 ///   `None` and do what it says in that order; then call
 ///   [`timeout`](Self::timeout) and come back with [`Input::Timeout`] at that
@@ -101,9 +102,9 @@ enum Stream {
     /// The peer's.
     PeerControl(ControlReader),
     Request(RequestStream),
-    Incoming(Incoming),
+    Incoming(Box<Incoming>),
     Outgoing(Outgoing),
-    /// A subgroup of ours that has ended but may not have arrived.
+    /// Ours, all written and of no request any more, but not all arrived.
     Finished,
     /// Of no more interest: what comes is dropped.
     Over,
@@ -184,7 +185,9 @@ impl Session {
         let stream = self.new_stream();
         let kind = match dir {
             Dir::Bi => Stream::Request(RequestStream::new(self.config.version, None)),
-            Dir::Uni => Stream::Incoming(Incoming { reader: StreamReader::new(), state: Claim::Unknown }),
+            Dir::Uni => {
+                Stream::Incoming(Box::new(Incoming { reader: StreamReader::new(), state: Claim::Unknown }))
+            }
         };
         self.streams.insert(stream, kind);
         stream
@@ -204,9 +207,7 @@ impl Session {
                 Ok(())
             }
             Input::Delivered { stream } => {
-                if matches!(self.streams.get(&stream), Some(Stream::Finished)) {
-                    self.streams.remove(&stream);
-                }
+                self.on_delivered(stream);
                 Ok(())
             }
             Input::Datagram(datagram) => self.on_datagram(now, datagram),
@@ -405,12 +406,8 @@ impl Session {
                     self.cancelled(request, code);
                 }
             }
-            Some(Stream::Outgoing(_)) => self.on_outgoing_stopped(id, code),
-            Some(Stream::Finished) => {
-                self.outputs.push_back(Output::Reset { stream: id, code: ResetCode::CANCELLED });
-                self.streams.remove(&id);
-            }
-            _ => {}
+            Some(_) => self.cut_off(id, code, ResetCode::CANCELLED),
+            None => {}
         }
     }
 
@@ -432,10 +429,12 @@ impl Session {
                 }
                 Timer::RequestGoAway(request) => self.drop_request(request, ResetCode::GOING_AWAY),
                 Timer::Rendezvous(request) => self.on_rendezvous_timeout(request),
-                Timer::DoneLinger(request) => self.finish_done(request),
+                Timer::DoneLinger(request) => self.on_done_linger(request),
                 Timer::Held(stream) => self.on_held_too_long(stream),
                 Timer::HeldDatagrams => self.held.datagrams.clear(),
-                Timer::SubgroupDelivery(stream) => self.on_delivery_timeout(stream),
+                Timer::SubgroupDelivery(stream) => {
+                    self.cut_off(stream, ResetCode::DELIVERY_TIMEOUT, ResetCode::DELIVERY_TIMEOUT);
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    Claim, Event, FetchStream, Incoming, Kind, Micros, Misuse, Output, Phase, Piece, RequestId, Role,
-    Session, Stream, StreamId, Timer,
+    Claim, Event, FetchStream, Kind, Micros, Misuse, Output, Phase, Piece, RequestId, Role, Session, Stream,
+    StreamId, Timer,
 };
 use crate::{
     DoneCode, ResetCode, Violation,
@@ -17,8 +17,7 @@ impl Session {
     pub fn stop(&mut self, stream: StreamId, code: ResetCode) -> Result<(), Misuse> {
         self.ready_for_calls()?;
         match self.streams.get(&stream) {
-            Some(Stream::Incoming(Incoming { state: Claim::Of(request), .. })) => {
-                let request = *request;
+            Some(Stream::Incoming(incoming)) if let Claim::Of(request) = incoming.state => {
                 self.close_data(stream, code);
                 self.data_stream_over(request, stream);
                 Ok(())
@@ -107,7 +106,8 @@ impl Session {
         self.retired.retain(|retired| *retired != alias);
         let mut waiting = Vec::new();
         for (id, stream) in &mut self.streams {
-            if let Stream::Incoming(Incoming { state: Claim::Waiting { header, pieces }, .. }) = stream
+            let Stream::Incoming(incoming) = stream else { continue };
+            if let Claim::Waiting { header, pieces } = &mut incoming.state
                 && header.track_alias == alias
             {
                 waiting.push((*id, *header, std::mem::take(pieces)));
@@ -232,23 +232,37 @@ impl Session {
         Ok(())
     }
 
-    fn finish_done_if_complete(&mut self, id: RequestId) {
-        let complete =
-            self.requests.get(&id).and_then(|request| request.subscription()).is_some_and(|subscription| {
-                subscription.open.is_empty()
-                    && subscription
-                        .done
-                        .as_ref()
-                        .is_some_and(|done| subscription.streams >= done.stream_count)
-            });
+    /// Ends a subscription that PUBLISH_DONE ended, once all of its streams are
+    /// over; and if the peer offered it, once it has been answered.
+    pub(super) fn finish_done_if_complete(&mut self, id: RequestId) {
+        let complete = self.requests.get(&id).is_some_and(|request| {
+            let answered = request.phase == Phase::Established;
+            request.subscription().is_some_and(|subscription| {
+                let counted =
+                    subscription.done.as_ref().is_some_and(|done| subscription.streams >= done.stream_count);
+                answered && counted && subscription.open.is_empty()
+            })
+        });
         if complete {
             self.finish_done(id);
         }
     }
 
-    /// Ends a subscription that PUBLISH_DONE ended. Streams that are still open
-    /// at the end of the linger are stopped.
-    pub(super) fn finish_done(&mut self, id: RequestId) {
+    /// Streams that have not begun by now will not come. Those that have are read
+    /// to their end (Section 10.11).
+    pub(super) fn on_done_linger(&mut self, id: RequestId) {
+        if let Some(subscription) = self.requests.get_mut(&id).and_then(|request| request.subscription_mut())
+        {
+            let streams = subscription.streams;
+            if let Some(done) = &mut subscription.done {
+                done.stream_count = streams;
+                self.finish_done_if_complete(id);
+            }
+        }
+    }
+
+    /// Ends a subscription that PUBLISH_DONE ended.
+    fn finish_done(&mut self, id: RequestId) {
         let Some(request) = self.forget(id, ResetCode::CANCELLED) else { return };
         self.finish_stream(request.stream);
         let done = match request.kind {
@@ -268,7 +282,9 @@ impl Session {
     }
 
     pub(super) fn on_held_too_long(&mut self, id: StreamId) {
-        if let Some(Stream::Incoming(Incoming { state: Claim::Waiting { .. }, .. })) = self.streams.get(&id) {
+        if let Some(Stream::Incoming(incoming)) = self.streams.get(&id)
+            && matches!(incoming.state, Claim::Waiting { .. })
+        {
             self.unclaimed(id, ResetCode::CANCELLED);
         }
     }
@@ -277,7 +293,9 @@ impl Session {
     fn unclaimed(&mut self, id: StreamId, code: ResetCode) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
         let before = std::mem::replace(entry, Stream::Over);
-        if let Stream::Incoming(Incoming { state: Claim::Waiting { pieces, .. }, .. }) = before {
+        if let Stream::Incoming(incoming) = before
+            && let Claim::Waiting { pieces, .. } = incoming.state
+        {
             self.held.give_back(&pieces);
             if matches!(pieces.last(), Some(Piece::Finished)) {
                 self.streams.remove(&id);

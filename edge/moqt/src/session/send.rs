@@ -33,6 +33,14 @@ pub(super) struct Outgoing {
     writer: Writer,
     /// What is left of the last object's payload.
     left: u64,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Writing,
+    /// All is written; not all has arrived.
+    Finished,
 }
 
 #[derive(Debug)]
@@ -77,7 +85,7 @@ impl Session {
             priority,
         };
         self.new_stream();
-        self.streams.insert(stream, Stream::Outgoing(Outgoing { request, writer, left: 0 }));
+        self.streams.insert(stream, Stream::Outgoing(Outgoing::new(request, writer)));
         self.outputs.push_back(Output::Open { stream, dir: Dir::Uni, order });
         let head = self.written(|out| header.encode(out));
         self.write(stream, head);
@@ -134,23 +142,22 @@ impl Session {
     pub fn finish(&mut self, now: Micros, stream: StreamId) -> Result<(), Misuse> {
         let outgoing = self.outgoing(stream)?;
         outgoing.between_objects()?;
+        outgoing.progress = Progress::Finished;
         let request = outgoing.request;
         self.outputs.push_back(Output::Finish { stream });
-        let timeout = self
-            .requests
-            .get(&request)
-            .and_then(|request| request.subscription())
-            .and_then(super::request::Subscription::subgroup_timeout);
-        match timeout {
-            Some(timeout) => {
+        let Some(entry) = self.requests.get_mut(&request) else { return Ok(()) };
+        match &mut entry.kind {
+            Kind::Subscription(subscription) => {
+                if let Some(timeout) = subscription.subgroup_timeout() {
+                    self.timers.set(now + timeout, Timer::SubgroupDelivery(stream));
+                }
+            }
+            Kind::Fetch(_) => {
                 self.streams.insert(stream, Stream::Finished);
-                self.timers.set(now + timeout, Timer::SubgroupDelivery(stream));
+                self.sent_stream_over(request, stream);
             }
-            None => {
-                self.streams.remove(&stream);
-            }
+            _ => {}
         }
-        self.sent_stream_over(request, stream);
         Ok(())
     }
 
@@ -189,7 +196,7 @@ impl Session {
         let order = SendOrder::object(fetch.priority, 128, 0, 0);
         let writer = Writer::Fetch(FetchWriter::new(fetch.order));
         self.new_stream();
-        self.streams.insert(stream, Stream::Outgoing(Outgoing { request, writer, left: 0 }));
+        self.streams.insert(stream, Stream::Outgoing(Outgoing::new(request, writer)));
         self.outputs.push_back(Output::Open { stream, dir: Dir::Uni, order });
         let head = self.written(|out| FetchHeader { request_id: request.0 }.encode(out));
         self.write(stream, head);
@@ -244,7 +251,15 @@ impl Session {
         };
         let stream_count = subscription.streams;
         let done = PublishDone { code, stream_count, reason: crate::message::reason(reason) };
+        let streams = subscription.open.clone();
         let data = self.encoded(&crate::Message::PublishDone(done))?;
+        for stream in streams {
+            // What is all written is left to arrive.
+            if matches!(self.streams.get(&stream), Some(Stream::Outgoing(outgoing)) if outgoing.is_finished())
+            {
+                self.streams.insert(stream, Stream::Finished);
+            }
+        }
         if let Some(entry) = self.forget(request, ResetCode::CANCELLED) {
             self.write(entry.stream, data);
             self.finish_stream(entry.stream);
@@ -275,8 +290,23 @@ impl Session {
     fn outgoing(&mut self, stream: StreamId) -> Result<&mut Outgoing, Misuse> {
         self.ready_for_calls()?;
         match self.streams.get_mut(&stream) {
-            Some(Stream::Outgoing(outgoing)) => Ok(outgoing),
+            Some(Stream::Outgoing(outgoing)) if !outgoing.is_finished() => Ok(outgoing),
             _ => Err(Misuse::UnknownStream(stream)),
+        }
+    }
+
+    /// All of a data stream has arrived.
+    pub(super) fn on_delivered(&mut self, stream: StreamId) {
+        match self.streams.get(&stream) {
+            Some(Stream::Finished) => {
+                self.streams.remove(&stream);
+            }
+            Some(Stream::Outgoing(outgoing)) if outgoing.is_finished() => {
+                let request = outgoing.request;
+                self.streams.remove(&stream);
+                self.sent_stream_over(request, stream);
+            }
+            _ => {}
         }
     }
 
@@ -319,22 +349,31 @@ impl Session {
         }
     }
 
-    pub(super) fn on_outgoing_stopped(&mut self, stream: StreamId, code: ResetCode) {
-        if self.reset(stream, ResetCode::CANCELLED).is_ok() {
+    /// The peer wants no more of a data stream, or its time is up.
+    pub(super) fn cut_off(&mut self, stream: StreamId, code: ResetCode, answer: ResetCode) {
+        let request = match self.streams.get(&stream) {
+            Some(Stream::Outgoing(outgoing)) => Some(outgoing.request),
+            Some(Stream::Finished) => None,
+            _ => return,
+        };
+        self.streams.remove(&stream);
+        self.outputs.push_back(Output::Reset { stream, code: answer });
+        if let Some(request) = request {
+            self.sent_stream_over(request, stream);
             self.event(Event::StreamStopped { stream, code });
-        }
-    }
-
-    pub(super) fn on_delivery_timeout(&mut self, stream: StreamId) {
-        if matches!(self.streams.get(&stream), Some(Stream::Finished)) {
-            self.streams.remove(&stream);
-            self.outputs.push_back(Output::Reset { stream, code: ResetCode::DELIVERY_TIMEOUT });
-            self.event(Event::StreamStopped { stream, code: ResetCode::DELIVERY_TIMEOUT });
         }
     }
 }
 
 impl Outgoing {
+    fn new(request: RequestId, writer: Writer) -> Self {
+        Self { request, writer, left: 0, progress: Progress::Writing }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.progress == Progress::Finished
+    }
+
     fn between_objects(&self) -> Result<(), Misuse> {
         match self.left {
             0 => Ok(()),

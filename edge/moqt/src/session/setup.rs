@@ -71,7 +71,7 @@ impl Session {
         }
         self.tokens.resolve_setup(&mut setup.tokens)?;
         self.state = State::Ready;
-        self.event(Event::Ready(setup));
+        self.event(Event::Ready(Box::new(setup)));
         self.replay_early(now)
     }
 

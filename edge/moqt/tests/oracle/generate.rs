@@ -221,7 +221,12 @@ pub(crate) fn answer() -> impl Strategy<Value = Message> {
         }),
         (text(40), redirect()).prop_map(|(reason, redirect)| {
             let code = RequestCode::REDIRECT;
-            Message::RequestError(RequestError { code, retry_interval: 1, reason, redirect: Some(redirect) })
+            Message::RequestError(RequestError {
+                code,
+                retry_interval: 1,
+                reason,
+                redirect: Some(Box::new(redirect)),
+            })
         }),
         (any::<bool>(), location(), track_properties()).prop_map(|(end_of_track, end, properties)| {
             Message::FetchOk(FetchOk { end_of_track, end, params: Params::default(), properties })

@@ -1,0 +1,40 @@
+//! Pairs of sessions, and a relay between three, over seeded virtual time.
+//!
+//! Each test runs many seeds; a failure names its seed, and the same seed fails
+//! the same way again.
+
+mod apps;
+mod net;
+mod track;
+
+mod discovery;
+mod fetch;
+mod goaway;
+mod join;
+mod priority;
+mod publish;
+mod relay;
+mod reset;
+mod subscribe;
+
+use moqt::Micros;
+
+/// Virtual time within which every scenario is long over.
+const LONG: Micros = Micros(600_000_000);
+
+/// Runs a scenario with each seed, and says which one failed.
+fn seeds(count: u64, scenario: impl Fn(u64)) {
+    struct Name(u64);
+    impl Drop for Name {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("failed with seed {}", self.0);
+            }
+        }
+    }
+    for seed in 0..count {
+        let name = Name(seed);
+        scenario(seed);
+        std::mem::forget(name);
+    }
+}

@@ -1,0 +1,321 @@
+//! One session on one connection.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use moqt::{
+    Event, Input, Micros, Misuse, Output, ResetCode, Session, SessionCode,
+    session::{Closer, Config, Dir, StreamId},
+};
+use tokio::time::{Instant, Sleep};
+use web_transport_quinn::{
+    RecvStream, SendStream, Session as Transport, SessionError, WebTransportError, quinn::ConnectionError,
+};
+
+use crate::{
+    Clock,
+    stream::{Inbox, Pipe, Signal, receive, send},
+};
+
+/// What runs on top of a session.
+pub trait App {
+    /// The session said something.
+    fn event(&mut self, cx: &mut Cx<'_>, event: Event);
+
+    /// Called whenever the connection's task runs: the app does what it has to do
+    /// by itself, and sees to it that the task is woken when there is more. When
+    /// it is ready, the session is closed without an error.
+    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
+        let _ = (task, cx);
+        Poll::Pending
+    }
+}
+
+/// What an app works with.
+pub struct Cx<'a> {
+    /// The session.
+    pub session: &'a mut Session,
+    /// Now, by the clock of the connection.
+    pub now: Micros,
+    transport: &'a Transport,
+    pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
+}
+
+impl Cx<'_> {
+    /// Bytes written to a stream that the transport has not taken.
+    pub fn backlog(&self, stream: StreamId) -> usize {
+        self.pipes.get(&stream).map_or(0, |pipe| pipe.backlog())
+    }
+
+    /// The connection, for its statistics.
+    pub fn transport(&self) -> &Transport {
+        self.transport
+    }
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The code it was closed with.
+    pub code: SessionCode,
+    /// For people.
+    pub reason: String,
+    /// Who closed it.
+    pub by: Closer,
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+type Accept<T> = Pin<Box<dyn Future<Output = Result<T, SessionError>>>>;
+
+struct Driver<'a, A> {
+    transport: Transport,
+    session: Session,
+    app: &'a mut A,
+    clock: Clock,
+    inbox: Inbox,
+    pipes: BTreeMap<StreamId, Rc<Pipe>>,
+    stops: BTreeMap<StreamId, Rc<Signal<ResetCode>>>,
+    tasks: FuturesUnordered<Task>,
+    uni: Accept<RecvStream>,
+    bi: Accept<(SendStream, RecvStream)>,
+    datagram: Accept<Bytes>,
+    closed: Pin<Box<dyn Future<Output = SessionError>>>,
+    sleep: Pin<Box<Sleep>>,
+    ended: Option<Ended>,
+}
+
+/// Runs a session on a connection until it ends.
+pub async fn drive(
+    transport: Transport,
+    config: Config,
+    clock: Clock,
+    app: &mut impl App,
+) -> Result<Ended, Misuse> {
+    let session = Session::new(clock.now(), config)?;
+    let mut driver = Driver {
+        uni: accept(&transport, |transport| async move { transport.accept_uni().await }),
+        bi: accept(&transport, |transport| async move { transport.accept_bi().await }),
+        datagram: accept(&transport, |transport| async move { transport.read_datagram().await }),
+        closed: {
+            let transport = transport.clone();
+            Box::pin(async move { transport.closed().await })
+        },
+        sleep: Box::pin(tokio::time::sleep_until(Instant::now())),
+        transport,
+        session,
+        app,
+        clock,
+        inbox: Inbox::default(),
+        pipes: BTreeMap::new(),
+        stops: BTreeMap::new(),
+        tasks: FuturesUnordered::new(),
+        ended: None,
+    };
+    Ok(poll_fn(|task| driver.poll(task)).await)
+}
+
+fn accept<T, F>(transport: &Transport, with: impl FnOnce(Transport) -> F) -> Accept<T>
+where
+    F: Future<Output = Result<T, SessionError>> + 'static,
+{
+    Box::pin(with(transport.clone()))
+}
+
+impl<A: App> Driver<'_, A> {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            self.accept(task);
+            // Reads, writes and what became of them.
+            while let Poll::Ready(Some(())) = self.tasks.poll_next_unpin(task) {}
+            let now = self.clock.now();
+            self.feed(now);
+            if self.app_poll(task, now).is_ready() {
+                self.session.close(SessionCode::NO_ERROR, "");
+            }
+            if self.session.timeout().is_some_and(|at| at <= now) {
+                self.session.handle(now, Input::Timeout);
+            }
+            let busy = self.drain(now);
+            if let Some(ended) = self.ended.take() {
+                return Poll::Ready(ended);
+            }
+            // What was just opened or written has not been polled yet.
+            if !busy {
+                break;
+            }
+        }
+        if let Some(at) = self.session.timeout() {
+            let at = Instant::from_std(self.clock.instant(at));
+            if self.sleep.deadline() != at {
+                self.sleep.as_mut().reset(at);
+            }
+            if self.sleep.as_mut().poll(task).is_ready() {
+                task.waker().wake_by_ref();
+            }
+        }
+        if let Poll::Ready(error) = self.closed.as_mut().poll(task) {
+            let (code, reason) = why(&error);
+            let now = self.clock.now();
+            self.feed(now);
+            self.session.handle(now, Input::Closed { code, reason: reason.into() });
+            self.drain(now);
+            if let Some(ended) = self.ended.take() {
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn accept(&mut self, task: &mut Context<'_>) {
+        while let Poll::Ready(Ok(stream)) = self.uni.as_mut().poll(task) {
+            self.uni = accept(&self.transport, |transport| async move { transport.accept_uni().await });
+            let id = self.session.opened(Dir::Uni);
+            self.receive(id, stream);
+        }
+        while let Poll::Ready(Ok((sender, receiver))) = self.bi.as_mut().poll(task) {
+            self.bi = accept(&self.transport, |transport| async move { transport.accept_bi().await });
+            let id = self.session.opened(Dir::Bi);
+            self.receive(id, receiver);
+            let pipe = Rc::new(Pipe::new(moqt::session::SendOrder::REQUEST.to_i32()));
+            self.pipes.insert(id, Rc::clone(&pipe));
+            let opened = std::future::ready(Ok::<_, SessionError>(sender));
+            self.tasks.push(Box::pin(send(id, opened, pipe, Rc::clone(&self.inbox))));
+        }
+        while let Poll::Ready(Ok(datagram)) = self.datagram.as_mut().poll(task) {
+            self.datagram =
+                accept(&self.transport, |transport| async move { transport.read_datagram().await });
+            self.inbox.borrow_mut().push_back(Input::Datagram(datagram));
+        }
+    }
+
+    fn receive(&mut self, id: StreamId, stream: RecvStream) {
+        let stop = Rc::new(Signal::default());
+        self.stops.insert(id, Rc::clone(&stop));
+        self.tasks.push(Box::pin(receive(id, stream, stop, Rc::clone(&self.inbox))));
+    }
+
+    /// Hands the session what the streams said.
+    fn feed(&mut self, now: Micros) {
+        loop {
+            let Some(input) = self.inbox.borrow_mut().pop_front() else { return };
+            match &input {
+                Input::Finished { stream } | Input::Reset { stream, .. } => {
+                    self.stops.remove(stream);
+                }
+                Input::Delivered { stream } => {
+                    self.pipes.remove(stream);
+                }
+                _ => {}
+            }
+            self.session.handle(now, input);
+        }
+    }
+
+    fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
+        let mut cx = Cx { session: &mut self.session, now, transport: &self.transport, pipes: &self.pipes };
+        self.app.poll(task, &mut cx)
+    }
+
+    /// Does what the session says. Whether that gave the streams something to do.
+    fn drain(&mut self, now: Micros) -> bool {
+        let mut busy = false;
+        while let Some(output) = self.session.poll() {
+            match output {
+                Output::Event(Event::Closed { code, reason, by }) => {
+                    let reason = String::from_utf8_lossy(&reason).into_owned();
+                    let event = Event::Closed { code, reason: reason.clone().into(), by };
+                    self.event(now, event);
+                    self.ended = Some(Ended { code, reason, by });
+                }
+                Output::Event(event) => self.event(now, event),
+                Output::Open { stream, dir, order } => {
+                    self.open(stream, dir, order.to_i32());
+                    busy = true;
+                }
+                Output::Write { stream, data } => {
+                    if let Some(pipe) = self.pipes.get(&stream) {
+                        pipe.write(data);
+                        busy = true;
+                    }
+                }
+                Output::SetOrder { stream, order } => {
+                    if let Some(pipe) = self.pipes.get(&stream) {
+                        pipe.set_order(order.to_i32());
+                    }
+                }
+                Output::Finish { stream } => {
+                    if let Some(pipe) = self.pipes.get(&stream) {
+                        pipe.finish();
+                        busy = true;
+                    }
+                }
+                Output::Reset { stream, code } => {
+                    if let Some(pipe) = self.pipes.remove(&stream) {
+                        pipe.reset(code);
+                        busy = true;
+                    }
+                }
+                Output::Stop { stream, code } => {
+                    if let Some(stop) = self.stops.remove(&stream) {
+                        stop.set(code);
+                        busy = true;
+                    }
+                }
+                Output::Datagram(datagram) => {
+                    // Too large for the path is lost, as datagrams are (Section 11.3).
+                    let _ = self.transport.send_datagram(datagram);
+                }
+                Output::Close { code, reason } => self.transport.close(code.0 as u32, &reason),
+            }
+        }
+        busy
+    }
+
+    fn event(&mut self, now: Micros, event: Event) {
+        let mut cx = Cx { session: &mut self.session, now, transport: &self.transport, pipes: &self.pipes };
+        self.app.event(&mut cx, event);
+    }
+
+    fn open(&mut self, id: StreamId, dir: Dir, order: i32) {
+        let pipe = Rc::new(Pipe::new(order));
+        self.pipes.insert(id, Rc::clone(&pipe));
+        let inbox = Rc::clone(&self.inbox);
+        let transport = self.transport.clone();
+        match dir {
+            Dir::Uni => {
+                let opening = async move { transport.open_uni().await };
+                self.tasks.push(Box::pin(send(id, opening, pipe, inbox)));
+            }
+            Dir::Bi => {
+                let stop = Rc::new(Signal::default());
+                self.stops.insert(id, Rc::clone(&stop));
+                self.tasks.push(Box::pin(async move {
+                    let Ok((sender, receiver)) = transport.open_bi().await else { return };
+                    let opened = std::future::ready(Ok::<_, SessionError>(sender));
+                    let sending = send(id, opened, pipe, Rc::clone(&inbox));
+                    futures_util::future::join(sending, receive(id, receiver, stop, inbox)).await;
+                }));
+            }
+        }
+    }
+}
+
+/// What the end of a connection means for its session.
+fn why(error: &SessionError) -> (SessionCode, String) {
+    match error {
+        SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => {
+            (SessionCode(u64::from(*code)), reason.clone())
+        }
+        SessionError::ConnectionError(ConnectionError::ApplicationClosed(close)) => {
+            (SessionCode(close.error_code.into_inner()), String::from_utf8_lossy(&close.reason).into_owned())
+        }
+        other => (SessionCode::INTERNAL_ERROR, other.to_string()),
+    }
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask bench`: figures.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::process::{cargo, run};
+use crate::wasm;
+use crate::workspace::Workspace;
+
+/// Measure one thing
+#[derive(clap::Args)]
+pub(crate) struct Bench {
+    name: Name,
+
+    /// Further arguments for `cargo bench`
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Name {
+    /// Speed of MoQ Transport: messages, data streams, allocations
+    Moqt,
+    /// Size of MoQ Transport in a browser: what its codec and session add to a download
+    MoqtSize,
+}
+
+impl Bench {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        match self.name {
+            Name::Moqt => run(cargo()
+                .args(["bench", "--package", "fanfare-moqt"])
+                .args(self.extra)
+                .current_dir(workspace.root())),
+            Name::MoqtSize => weigh(workspace, "moqt-size"),
+        }
+    }
+}
+
+fn weigh(workspace: &Workspace, package: &str) -> Result<()> {
+    let module = wasm::compile_stripped(workspace, package)?;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&module)?;
+    println!("{:<8}{:>9} bytes", "raw", module.len());
+    println!("{:<8}{:>9} bytes", "gzip", gzip.finish()?.len());
+    println!("{:<8}{:>9} bytes", "brotli", wasm::brotli_len(&module)?);
+    Ok(())
+}

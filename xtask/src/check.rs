@@ -1,0 +1,72 @@
+//! `cargo xtask check`: everything about the code that is not a test.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::licences;
+use crate::process::{cargo, run, say, which};
+use crate::workspace::Workspace;
+
+/// Check format, lints, documentation, licences and advisories
+///
+/// Licences and sources of dependencies are held against deny.toml. Advisories need a database
+/// that cargo-deny or cargo-audit keeps: they are checked if one of the two is installed.
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    /// Apply what rustfmt and clippy can repair by themselves, then check
+    #[arg(long)]
+    fix: bool,
+}
+
+const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets"];
+
+impl Check {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let step = |arguments: &[&str]| cargo_at(workspace, arguments);
+        if self.fix {
+            let fix = [CLIPPY, &["--fix", "--allow-dirty", "--allow-staged"]].concat();
+            run(&mut step(&fix))?;
+            run(&mut step(&["fmt", "--all"]))?;
+        }
+        let mut docs = step(&["doc", "--workspace", "--no-deps"]);
+        docs.env("RUSTDOCFLAGS", "-Dwarnings");
+
+        let results = [
+            ("format", run(&mut step(&["fmt", "--all", "--check"]))),
+            ("lints", run(&mut step(&[CLIPPY, &["--", "-Dwarnings"]].concat()))),
+            ("documentation", run(&mut docs)),
+            ("dependencies", dependencies(workspace)),
+        ];
+        let mut failed = Vec::new();
+        for (name, result) in results {
+            if let Err(error) = result {
+                say(format!("{name}: {error:#}"));
+                failed.push(name);
+            }
+        }
+        if !failed.is_empty() {
+            bail!("check failed: {}", failed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+fn cargo_at(workspace: &Workspace, arguments: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(arguments).current_dir(workspace.root());
+    command
+}
+
+/// Licences, sources, duplicates and advisories of everything we depend on.
+fn dependencies(workspace: &Workspace) -> Result<()> {
+    if which("cargo-deny").is_some() {
+        return run(&mut cargo_at(workspace, &["deny", "--workspace", "check"]));
+    }
+    licences::check(workspace)?;
+    if which("cargo-audit").is_some() {
+        return run(&mut cargo_at(workspace, &["audit"]));
+    }
+    say("advisories and yanked versions: NOT checked, for want of cargo-deny or cargo-audit");
+    Ok(())
+}

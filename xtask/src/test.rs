@@ -1,0 +1,105 @@
+//! `cargo xtask test`: every test.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::process::{cargo, run, say, which};
+use crate::tools::Tool;
+use crate::wasm;
+use crate::workspace::Workspace;
+
+/// What tests run besides our own code, and which package's tests: a tool is asked for as soon
+/// as that package is in the workspace and among those tested.
+const TOOLS: &[(Tool, &str)] = &[
+    (
+        Tool { program: "chromium", variable: "CHROMIUM", why: "plays a stage in the browser tests" },
+        "fanfare-tests",
+    ),
+    (
+        Tool { program: "ffmpeg", variable: "FFMPEG", why: "makes the media of the browser tests" },
+        "fanfare-tests",
+    ),
+];
+
+/// Set for tests that may not start a browser.
+const NO_BROWSER: &str = "FANFARE_NO_BROWSER";
+
+/// Run the tests, after building or installing what they need
+///
+/// Uses cargo-nextest if it is installed. Documentation tests follow, unless there are extra
+/// arguments. A tool that is missing and cannot be installed fails the tests that need it.
+#[derive(clap::Args)]
+pub(crate) struct Test {
+    /// Leave out the tests that need a browser (sets `FANFARE_NO_BROWSER=1` for them)
+    #[arg(long)]
+    no_browser: bool,
+
+    /// Test only this package; may be repeated
+    #[arg(short, long, value_name = "PACKAGE")]
+    package: Vec<String>,
+
+    /// Further arguments for `cargo nextest run` or `cargo test`, such as part of a test's name
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+impl Test {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        wasm::build_all(workspace)?;
+        let tools = self.tools(workspace);
+
+        let nextest = which("cargo-nextest").is_some();
+        let mut tests = cargo();
+        tests.args(if nextest { ["nextest", "run"] } else { ["test", "--no-fail-fast"] });
+        if self.package.is_empty() {
+            tests.arg("--workspace");
+        }
+        for package in &self.package {
+            tests.args(["--package", package]);
+        }
+        if self.no_browser {
+            tests.env(NO_BROWSER, "1");
+        }
+        run(tests.args(&self.extra).current_dir(workspace.root()).envs(tools))?;
+
+        // `cargo test` has run them, and what narrows the tests need not mean anything to them.
+        if !nextest || !self.extra.is_empty() {
+            return Ok(());
+        }
+        self.run_doc_tests(workspace)
+    }
+
+    fn covers(&self, package: &str) -> bool {
+        self.package.is_empty() || self.package.iter().any(|chosen| chosen == package)
+    }
+
+    /// Variables that tell the tests where each tool is.
+    fn tools(&self, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
+        let mut found = Vec::new();
+        for (tool, package) in TOOLS {
+            if self.no_browser || !workspace.has(package) || !self.covers(package) {
+                continue;
+            }
+            match tool.ensure() {
+                Ok(path) => found.push((tool.variable, path)),
+                Err(error) => say(format!("{error:#}; the tests that need it will fail")),
+            }
+        }
+        found
+    }
+
+    /// The examples in the libraries' documentation, which nextest leaves out.
+    fn run_doc_tests(&self, workspace: &Workspace) -> Result<()> {
+        let libraries: Vec<_> = workspace
+            .packages()
+            .filter(|package| self.covers(&package.name))
+            .filter(|package| package.targets.iter().any(|target| target.doctest && target.is_lib()))
+            .flat_map(|package| ["--package", &package.name])
+            .collect();
+        if libraries.is_empty() {
+            return Ok(());
+        }
+        run(cargo().args(["test", "--doc"]).args(libraries).current_dir(workspace.root()))
+    }
+}

@@ -1,0 +1,267 @@
+//! `cargo xtask wasm`: what ships as Wasm.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::process::say;
+use crate::wasm_toolchain::{TARGET, WasmToolchain};
+use crate::workspace::Workspace;
+
+/// Everything that ships as Wasm. `cargo xtask up` and `cargo xtask test` build all of it.
+const ARTEFACTS: &[Artefact] = &[];
+
+/// One Wasm module and what it takes to make it.
+struct Artefact {
+    /// The folder and file name of the result, under `target/wasm-out`.
+    name: &'static str,
+    /// The package, whose library is a `cdylib`.
+    package: &'static str,
+    kind: Kind,
+}
+
+/// Who runs it.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the table has no artefact yet"))]
+enum Kind {
+    /// A page or a worker of it: `NAME.js`, an ES module, beside `NAME_bg.wasm`.
+    Browser,
+    /// An edge node: `NAME.wasm`, a component.
+    Component,
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Component => "component",
+        }
+    }
+
+    fn rustflags(self) -> &'static [&'static str] {
+        match self {
+            // WebTransport and WebCodecs are behind the first, random numbers behind the second.
+            Self::Browser => &["--cfg=web_sys_unstable_apis", "--cfg=getrandom_backend=\"wasm_js\""],
+            Self::Component => &[],
+        }
+    }
+}
+
+/// Build what ships as Wasm and report its size
+///
+/// The results are in target/wasm-out/NAME. The toolchain is the first of these that works: one
+/// that is there already; the active one after `rustup target add wasm32-unknown-unknown`; one
+/// built from Debian's packages. `FANFARE_WASM_TOOLCHAIN` forces one: `installed` (the active one
+/// as it is), `rustup` or `debian`.
+#[derive(clap::Args)]
+pub(crate) struct Wasm {}
+
+impl Wasm {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let Self {} = self;
+        build_all(workspace)
+    }
+}
+
+/// Builds what has changed of the table.
+pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
+    let builder = Builder::new(workspace)?;
+    for artefact in ARTEFACTS {
+        let Sizes { raw, brotli, .. } = builder.build(artefact)?;
+        say(format!("{}: {raw} bytes, {brotli} with brotli", artefact.name));
+    }
+    Ok(())
+}
+
+/// Compiles packages of one workspace for Wasm.
+struct Builder {
+    toolchain: WasmToolchain,
+    manifest: PathBuf,
+    target: PathBuf,
+}
+
+impl Builder {
+    fn new(workspace: &Workspace) -> Result<Self> {
+        Ok(Self {
+            toolchain: WasmToolchain::resolve(workspace.target())?,
+            manifest: workspace.manifest(),
+            target: workspace.target().to_owned(),
+        })
+    }
+
+    /// Compiles and packs one artefact; what has not changed is not packed again.
+    fn build(&self, artefact: &Artefact) -> Result<Sizes> {
+        let module = self.compile(artefact.package, artefact.kind, &[])?;
+        let out = self.target.join("wasm-out").join(artefact.name);
+        let input = fingerprint(&fs::read(&module)?);
+        let report = out.join("size.json");
+        let known: Option<Sizes> = fs::read(&report).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        if let Some(sizes) = known
+            && sizes.input == input
+        {
+            return Ok(sizes);
+        }
+        let packed = match artefact.kind {
+            Kind::Browser => bind(&module, artefact.name, &out),
+            Kind::Component => componentize(&module, artefact.name, &out),
+        };
+        let wasm = packed.with_context(|| format!("cannot pack {}", module.display()))?;
+        let bytes = fs::read(wasm)?;
+        let sizes = Sizes { input, raw: bytes.len(), brotli: brotli_len(&bytes)? };
+        fs::write(report, serde_json::to_vec(&sizes)?)?;
+        Ok(sizes)
+    }
+
+    /// Runs cargo, with `rustc_arguments` for the last crate only; returns the module it made.
+    fn compile(&self, package: &str, kind: Kind, rustc_arguments: &[&str]) -> Result<PathBuf> {
+        say(format!("building {package} for {TARGET}"));
+        let mut cargo = self.toolchain.cargo();
+        cargo
+            .args(["rustc", "--lib", "--profile", "wasm", "--target", TARGET, "--package", package])
+            .arg("--message-format=json-render-diagnostics")
+            .arg("--manifest-path")
+            .arg(&self.manifest)
+            // A folder of its own, and one per set of flags: none evicts another's build.
+            .arg("--target-dir")
+            .arg(self.target.join("wasm").join(kind.folder()))
+            .env("CARGO_ENCODED_RUSTFLAGS", kind.rustflags().join("\x1f"))
+            .arg("--")
+            .args(rustc_arguments)
+            .stdout(Stdio::piped());
+        let mut child = cargo.spawn().context("cannot start cargo")?;
+        let stdout = child.stdout.take().context("cargo has no output")?;
+        let mut module = None;
+        for message in Message::parse_stream(BufReader::new(stdout)) {
+            if let Message::CompilerArtifact(made) = message? {
+                let wasm = made.filenames.into_iter().find(|file| file.extension() == Some("wasm"));
+                module = wasm.or(module);
+            }
+        }
+        if !child.wait()?.success() {
+            bail!("{package} does not build for {TARGET}");
+        }
+        Ok(module
+            .with_context(|| format!("{package} makes no Wasm module: is its library a cdylib?"))?
+            .into())
+    }
+}
+
+/// A size report, and the fingerprint of the module it was made from.
+#[derive(Serialize, Deserialize)]
+struct Sizes {
+    input: u64,
+    raw: usize,
+    brotli: usize,
+}
+
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What `wasm-bindgen --target web` does.
+fn bind(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
+    wasm_bindgen_cli_support::Bindgen::new()
+        .input_path(module)
+        .out_name(name)
+        .web(true)?
+        .omit_default_module_path(false)
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(out)?;
+    Ok(out.join(format!("{name}_bg.wasm")))
+}
+
+/// What `wasm-tools component new` does.
+fn componentize(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
+    let component =
+        wit_component::ComponentEncoder::default().validate(true).module(&fs::read(module)?)?.encode()?;
+    fs::create_dir_all(out)?;
+    let path = out.join(format!("{name}.wasm"));
+    fs::write(&path, component)?;
+    Ok(path)
+}
+
+/// The size that a browser downloads: `brotli -q 11`, as a server keeps it.
+pub(crate) fn brotli_len(bytes: &[u8]) -> Result<usize> {
+    const BUFFER_BYTES: usize = 1 << 16;
+    const QUALITY: u32 = 11;
+    const WINDOW_BITS: u32 = 22;
+    let mut encoder = brotli::CompressorWriter::new(Vec::new(), BUFFER_BYTES, QUALITY, WINDOW_BITS);
+    encoder.write_all(bytes)?;
+    Ok(encoder.into_inner().len())
+}
+
+/// Compiles a package of the workspace for browsers with its names left out: a module to weigh.
+pub(crate) fn compile_stripped(workspace: &Workspace, package: &str) -> Result<Vec<u8>> {
+    let module = Builder::new(workspace)?.compile(package, Kind::Browser, &["-Cstrip=symbols"])?;
+    Ok(fs::read(module)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Builds a crate of one file, in a workspace of its own; returns the folder of the result.
+    fn build(artefact: &Artefact, dependency: &str, code: &str) -> PathBuf {
+        let workspace = Workspace::load().unwrap();
+        let folder = workspace.target().join("tmp").join(artefact.package);
+        let manifest = format!(
+            "[package]\nname = \"{}\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
+             [dependencies]\n{dependency}\n[profile.wasm]\ninherits = \"release\"\n[workspace]\n",
+            artefact.package
+        );
+        fs::create_dir_all(folder.join("src")).unwrap();
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        fs::write(folder.join("src/lib.rs"), code).unwrap();
+
+        let builder = Builder {
+            // A test installs nothing.
+            toolchain: WasmToolchain::present(workspace.target())
+                .expect("no Wasm toolchain: `cargo xtask wasm` sets it up"),
+            manifest: folder.join("Cargo.toml"),
+            target: folder.join("target"),
+        };
+        let sizes = builder.build(artefact).unwrap();
+        assert!(0 < sizes.brotli && sizes.brotli < sizes.raw);
+        builder.target.join("wasm-out").join(artefact.name)
+    }
+
+    #[test]
+    fn a_browser_crate_becomes_an_es_module() {
+        let manifest = include_str!("../../Cargo.toml");
+        let pinned = manifest.lines().find(|line| line.starts_with("wasm-bindgen = "));
+        let greeter = Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser };
+        let code = "#[wasm_bindgen::prelude::wasm_bindgen]
+                    pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
+        let out = build(&greeter, pinned.unwrap(), code);
+
+        let module = fs::read_to_string(out.join("greeter.js")).unwrap();
+        assert!(module.contains("export function greet("), "{module}");
+        assert!(module.contains("greeter_bg.wasm"), "finds its Wasm itself");
+    }
+
+    #[test]
+    fn a_component_crate_becomes_a_component() {
+        const COMPONENT_VERSION: [u8; 4] = [0x0d, 0, 1, 0];
+        let bindings = r#"wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }"#;
+        let doubler = Artefact { name: "doubler", package: "component-crate", kind: Kind::Component };
+        let code = "wit_bindgen::generate!({ inline: \"package made:up;
+                        world made { export double: func(n: u32) -> u32; }\" });
+                    struct Made;
+                    impl Guest for Made { fn double(n: u32) -> u32 { n * 2 } }
+                    export!(Made);";
+        let out = build(&doubler, bindings, code);
+
+        let component = fs::read(out.join("doubler.wasm")).unwrap();
+        assert_eq!(component[4..8], COMPONENT_VERSION);
+    }
+}
