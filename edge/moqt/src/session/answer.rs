@@ -295,7 +295,10 @@ impl Session {
         match refusal {
             // Answers are in order, so one can only be ours if it is the next.
             Some((code, reason)) => {
-                let _ = self.reject_update(id, RequestError::new(code, reason));
+                if self.reject_update(id, RequestError::new(code, reason)).is_err() {
+                    // Not accepted yet: the request itself is what is refused.
+                    let _ = self.reject(id, RequestError::new(code, reason));
+                }
                 self.event(Event::Cancelled { request: id, code: ResetCode::CANCELLED });
             }
             None => self.event(Event::Update { request: id, params: Box::new(params) }),
@@ -321,7 +324,7 @@ impl Session {
         let largest = params.largest;
         let ok = SubscribeOk { track_alias: alias, params, properties };
         let data = self.encoded(&Message::SubscribeOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         self.next_alias += 1;
         let mut joins = Vec::new();
         if let Some(entry) = self.requests.get_mut(&request) {
@@ -369,7 +372,7 @@ impl Session {
         read_properties(&properties)?;
         let ok = RequestOk { params: params.clone(), properties };
         let data = self.encoded(&Message::RequestOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         if let Some(entry) = self.requests.get_mut(&request) {
             entry.phase = Phase::Established;
             if let Some(subscription) = entry.subscription_mut() {
@@ -400,7 +403,7 @@ impl Session {
             return Err(Misuse::BadField("a FETCH_OK that ends before it starts"));
         }
         let data = self.encoded(&Message::FetchOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         let mut over = false;
         if let Some(entry) = self.requests.get_mut(&request) {
             entry.phase = Phase::Established;
@@ -418,7 +421,7 @@ impl Session {
         check_error(&error)?;
         let data = self.encoded(&Message::RequestError(error))?;
         self.forget(request, ResetCode::CANCELLED);
-        self.write(stream, data);
+        self.reply(stream, data);
         self.finish_stream(stream);
         Ok(())
     }
@@ -430,7 +433,7 @@ impl Session {
         let largest = params.largest;
         let ok = RequestOk { params, properties: Properties::NONE };
         let data = self.encoded(&Message::RequestOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         let Some(entry) = self.requests.get_mut(&request) else { return Ok(()) };
         let Some(update) = entry.updates_received.pop_front() else { return Ok(()) };
         match &mut entry.kind {
@@ -471,7 +474,7 @@ impl Session {
         let stream = self.updating(request)?;
         check_error(&error)?;
         let data = self.encoded(&Message::RequestError(error))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         if self.done(request, DoneCode::UPDATE_FAILED, "an update was refused").is_err() {
             self.end_in_order(request);
         }
@@ -485,7 +488,7 @@ impl Session {
             return Ok(());
         }
         let data = self.encoded(&Message::Namespace(suffix))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         Ok(())
     }
 
@@ -496,7 +499,7 @@ impl Session {
             return Err(Misuse::BadField("a namespace that was not announced cannot be done"));
         }
         let data = self.encoded(&Message::NamespaceDone(suffix))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         Ok(())
     }
 
@@ -511,7 +514,7 @@ impl Session {
         }
         let stream = entry.stream;
         let data = self.encoded(&Message::PublishBlocked(message::PublishBlocked { track }))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         Ok(())
     }
 

@@ -281,6 +281,7 @@ impl Session {
         self.subscribed.clear();
         self.aliases.clear();
         self.held = Held::default();
+        self.tokens = TokenCache::new(0);
         self.event(Event::Closed { code, reason, by });
     }
 
@@ -297,6 +298,13 @@ impl Session {
 
     fn write(&mut self, stream: StreamId, data: Bytes) {
         self.outputs.push_back(Output::Write { stream, data });
+    }
+
+    /// Says something on a request's stream, unless the peer has stopped listening.
+    fn reply(&mut self, stream: StreamId, data: Bytes) {
+        if self.may_write(stream) {
+            self.write(stream, data);
+        }
     }
 
     fn on_data(&mut self, now: Micros, id: StreamId, mut data: Bytes) -> Result<(), Violation> {
@@ -336,6 +344,7 @@ impl Session {
             Some(Stream::PeerControl(_)) => Err(Violation::protocol("the control stream was closed")),
             Some(Stream::Request(stream)) => {
                 if self.state == State::Waiting {
+                    stream.recv = Half::Closed;
                     stream.early.push(Piece::Finished);
                     return Ok(());
                 }
@@ -569,7 +578,7 @@ impl Session {
     /// Answers a request of the peer's with an error, and is done with it.
     fn refuse(&mut self, stream: StreamId, error: RequestError) -> Result<(), Misuse> {
         let data = self.encoded(&Message::RequestError(error))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         self.finish_stream(stream);
         Ok(())
     }

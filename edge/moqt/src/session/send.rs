@@ -261,7 +261,7 @@ impl Session {
             }
         }
         if let Some(entry) = self.forget(request, ResetCode::CANCELLED) {
-            self.write(entry.stream, data);
+            self.reply(entry.stream, data);
             self.finish_stream(entry.stream);
         }
         Ok(())
