@@ -37,8 +37,12 @@ use timers::{Timer, Timers};
 /// Aliases of ended subscriptions that are remembered, so that their late
 /// objects are discarded rather than held (Section 11.1).
 const RETIRED_ALIASES: usize = 256;
-/// How much is reserved at once for what the session writes itself.
+/// How much is taken at once for what the session writes itself.
 const SCRATCH: usize = 4096;
+/// The most that the head of a stream or object takes, besides properties. No more
+/// is asked for, so that memory is taken anew only once a piece is used up: what
+/// was cut from it may still be on its way.
+const HEAD: usize = 64;
 
 /// One end of one MoQ session: publisher, subscriber or both, client or server,
 /// on raw QUIC or WebTransport.
@@ -156,7 +160,7 @@ impl Session {
         let mut session = Self {
             state: State::Waiting,
             outputs: VecDeque::new(),
-            scratch: BytesMut::new(),
+            scratch: BytesMut::with_capacity(SCRATCH),
             timers: Timers::default(),
             next_stream: 0,
             next_request: first,
@@ -291,7 +295,6 @@ impl Session {
 
     /// The bytes of a message, or why it cannot be one.
     fn encoded(&mut self, message: &Message) -> Result<Bytes, Misuse> {
-        self.scratch.reserve(SCRATCH);
         message.encode(self.config.version, &mut self.scratch)?;
         Ok(self.scratch.split().freeze())
     }
