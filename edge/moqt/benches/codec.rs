@@ -5,7 +5,7 @@
 //! that allocations per object are an iteration's by [`OBJECTS`].
 #![allow(missing_docs)]
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use moqt::{
     Config, ControlReader, Event, Filter, GroupOrder, Input, Location, Message, Micros, Namespace, Output,
@@ -102,7 +102,7 @@ const NAMES: [&str; 6] = ["SUBSCRIBE", "SUBSCRIBE_OK", "PUBLISH", "FETCH", "REQU
 
 #[divan::bench_group]
 mod decode {
-    use super::*;
+    use super::{Bencher, ControlMessage, ControlReader, NAMES, Version, black_box, message, written};
 
     #[divan::bench(args = NAMES)]
     fn fanfare(bencher: Bencher<'_, '_>, name: &str) {
@@ -120,7 +120,7 @@ mod decode {
 
 #[divan::bench_group]
 mod encode {
-    use super::*;
+    use super::{Bencher, BytesMut, ControlMessage, NAMES, Version, black_box, message, written};
 
     #[divan::bench(args = NAMES)]
     fn fanfare(bencher: Bencher<'_, '_>, name: &str) {
@@ -168,7 +168,9 @@ fn packets(mut stream: Bytes) -> Vec<Bytes> {
 /// Reading a subgroup of 1,000 objects, in packets unless it says otherwise.
 #[divan::bench_group(counters = [ItemsCount::new(OBJECTS)])]
 mod subgroup {
-    use super::*;
+    use bytes::Buf as _;
+
+    use super::{Bencher, BytesMut, CodecError, PAYLOADS, StreamReader, black_box, moqtap, packets, stream};
 
     #[divan::bench(args = PAYLOADS)]
     fn fanfare(bencher: Bencher<'_, '_>, payload: usize) {

@@ -343,9 +343,12 @@ fn moqtap_miscounts_an_object_that_arrives_in_two_pieces() {
     let head = moqtap::SubgroupHeader::decode(&mut rest).expect("a header");
     for meta in [false, true] {
         let mut reader = moqtap::SubgroupObjectReader::new(&head);
-        let mut read = |mut bytes: &[u8]| match meta {
-            false => reader.read_object(&mut bytes).map(|object| object.object_id.into_inner()),
-            true => reader.read_object_meta(&mut bytes).map(|object| object.object_id),
+        let mut read = |mut bytes: &[u8]| {
+            if meta {
+                reader.read_object_meta(&mut bytes).map(|object| object.object_id)
+            } else {
+                reader.read_object(&mut bytes).map(|object| object.object_id.into_inner())
+            }
         };
         assert!(matches!(read(&rest[..3]), Err(CodecError::UnexpectedEnd)));
         assert_eq!(read(rest).expect("all of the object"), 15, "7 on top of the 7 that was counted");
