@@ -118,6 +118,9 @@ impl TrackProperties {
     /// Reads them, and refuses values outside their ranges (Section 12): also of
     /// properties given again, of which only the first has a meaning.
     pub fn read(properties: &Properties) -> Result<Self, Violation> {
+        if properties.is_empty() {
+            return Ok(Self::default());
+        }
         for Property { key, value } in properties.iter().chain(properties.immutable()) {
             let PropertyValue::Int(value) = value else { continue };
             let wrong = match key {
