@@ -21,10 +21,14 @@ const CHOICES: usize = 32;
 pub struct Shell {
     pub session: Session,
     side: Side,
+    /// Requests that the peer may have open.
+    limit: usize,
     now: Micros,
     streams: BTreeMap<StreamId, Ends>,
     order: Vec<StreamId>,
     requests: Vec<RequestId>,
+    /// How many of them are ours.
+    made: usize,
     /// Those of which the application has been told that they are over.
     over: BTreeSet<RequestId>,
     closed: bool,
@@ -70,11 +74,13 @@ impl Drop for Lent {
 impl Shell {
     /// A session that has been connected; `greeted` is one whose peer's SETUP is there.
     pub fn new(config: Config, greeted: bool) -> Self {
-        let side = config.side;
+        let (side, limit) = (config.side, config.limits.requests);
         let session = Session::new(Micros(0), config).expect("a session");
         let mut shell = Self {
             session,
             side,
+            limit,
+            made: 0,
             now: Micros(0),
             streams: BTreeMap::new(),
             order: Vec::new(),
@@ -212,6 +218,7 @@ impl Shell {
 
     /// A request of ours.
     pub fn made(&mut self, request: Option<RequestId>) {
+        self.made += usize::from(request.is_some());
         self.requests.extend(request);
     }
 
@@ -230,6 +237,8 @@ impl Shell {
             assert!(!self.closed, "after Closed: {output:?}");
             self.output(output);
         }
+        // A call's own request is counted once the call is over.
+        assert!(self.session.open_requests() <= self.limit + self.made + 1);
         if self.closed {
             assert!(self.session.is_closed());
             assert_eq!(self.session.timeout(), None);
