@@ -49,7 +49,9 @@ struct Ends {
 enum Send {
     None,
     Open,
+    /// All is written, and not all has arrived.
     Finished,
+    Delivered,
     Reset,
 }
 
@@ -194,7 +196,8 @@ impl Shell {
 
     pub fn delivered(&mut self, choice: u8) {
         let stream = self.stream(choice);
-        if self.streams.get(&stream).is_some_and(|ends| ends.send == Send::Finished) {
+        if let Some(ends) = self.streams.get_mut(&stream).filter(|ends| ends.send == Send::Finished) {
+            ends.send = Send::Delivered;
             self.handle(Input::Delivered { stream });
         }
     }
@@ -256,7 +259,8 @@ impl Shell {
         match output {
             Output::Open { stream, dir, .. } => self.add(stream, Send::Open, dir == Dir::Bi),
             Output::SetOrder { stream, .. } => {
-                self.sending(stream, "SetOrder");
+                let ends = self.streams.get(&stream).expect("a stream that was opened");
+                assert!(matches!(ends.send, Send::Open | Send::Finished), "SetOrder of {stream:?}: {ends:?}");
             }
             Output::Write { stream, data } => {
                 assert!(!data.is_empty());
