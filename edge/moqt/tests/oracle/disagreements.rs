@@ -203,10 +203,11 @@ const ALL: &[Disagreement] = &[
         moq_transport: Taken,
     },
     Disagreement {
-        about: "UNSUBSCRIBE is a message of older drafts, and not in Table 5: moq-transport takes it.",
-        form: Form::Request,
-        bytes: &[0x0A, 0, 1, 0],
-        ours: Refused,
+        about: "UNSUBSCRIBE is a message of older drafts, and not in Table 5. moq-transport still says it, \
+                so we understand it.",
+        form: Form::Answer,
+        bytes: &[0x0A, 0, 0],
+        ours: Taken,
         moqtap: Refused,
         moq_transport: Taken,
     },
@@ -285,6 +286,7 @@ fn moqtap_message(mut bytes: &[u8]) -> Result<ControlMessage, CodecError> {
 /// The entry that says why moqtap and we do not agree on a message, if one does.
 pub(crate) fn between_us_and_moqtap(bytes: &[u8]) -> Option<&'static str> {
     match (ours(bytes), moqtap_message(bytes)) {
+        (Ok(Message::Unsubscribe(_)), Err(_)) => Some("UNSUBSCRIBE"),
         (Ok(_), Err(CodecError::InvalidRange(..))) => Some("a FETCH that ends before it starts"),
         (Err("End Of Track over 1"), Ok(_)) => Some("End Of Track"),
         (Err("a default priority over 255"), Ok(_)) => Some("DEFAULT_PUBLISHER_PRIORITY"),
@@ -314,7 +316,8 @@ pub(crate) fn between_us_and_moq_transport(bytes: &[u8]) -> Option<&'static str>
         | Message::RequestOk(_)
         | Message::RequestError(_)
         | Message::FetchOk(_)
-        | Message::PublishDone(_) => Some("the ID in answers"),
+        | Message::PublishDone(_)
+        | Message::Unsubscribe(_) => Some("the ID in answers"),
         _ => None,
     }
 }

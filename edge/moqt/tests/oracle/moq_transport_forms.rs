@@ -165,7 +165,9 @@ pub(crate) fn message(message: &Message) -> theirs::Message {
             params: params(&m.params),
         }
         .into(),
-        Message::Setup(_) | Message::GoAway(_) => unreachable!("they have tests of their own"),
+        Message::Setup(_) | Message::GoAway(_) | Message::Unsubscribe(_) => {
+            unreachable!("they have tests of their own")
+        }
     }
 }
 

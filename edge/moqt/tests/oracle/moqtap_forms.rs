@@ -207,6 +207,7 @@ pub(crate) fn message(message: &Message) -> theirs::ControlMessage {
             parameters: params(&m.params),
         }),
         Message::Setup(m) => T::Setup(theirs::Setup { options: setup(m) }),
+        Message::Unsubscribe(_) => unreachable!("moqtap has no form for it"),
     }
 }
 
