@@ -78,12 +78,15 @@ impl Properties {
         }
     }
 
+    /// What is in the immutable ones. A block that is no properties is passed on
+    /// like any other value, and means nothing here.
     fn immutable(&self) -> impl Iterator<Item = Property<'_>> {
         self.iter()
             .filter_map(|property| match property {
                 Property { key: IMMUTABLE, value: PropertyValue::Bytes(value) } => Some(value),
                 _ => None,
             })
+            .filter(|inner| Iter::new(inner).all(|pair| pair.is_ok()))
             .flat_map(|inner| Iter::new(inner).map_while(Result::ok))
     }
 
@@ -112,33 +115,32 @@ pub struct TrackProperties {
 }
 
 impl TrackProperties {
-    /// Reads them, and refuses values outside their ranges (Section 12).
+    /// Reads them, and refuses values outside their ranges (Section 12): also of
+    /// properties given again, of which only the first has a meaning.
     pub fn read(properties: &Properties) -> Result<Self, Violation> {
+        if properties.is_empty() {
+            return Ok(Self::default());
+        }
+        for Property { key, value } in properties.iter().chain(properties.immutable()) {
+            let PropertyValue::Int(value) = value else { continue };
+            let wrong = match key {
+                DEFAULT_PUBLISHER_PRIORITY if value > 255 => "a default priority over 255",
+                DEFAULT_PUBLISHER_GROUP_ORDER if GroupOrder::from_wire(value).is_none() => {
+                    "an unknown group order"
+                }
+                DYNAMIC_GROUPS if value > 1 => "DYNAMIC_GROUPS over 1",
+                _ => continue,
+            };
+            return Err(Violation::protocol(wrong));
+        }
         let timeout = |key| properties.int(key).filter(|ms| *ms > 0).map(Micros::from_millis);
-        let priority = match properties.int(DEFAULT_PUBLISHER_PRIORITY) {
-            None => None,
-            Some(value) => {
-                Some(u8::try_from(value).map_err(|_| Violation::protocol("a default priority over 255"))?)
-            }
-        };
-        let group_order = match properties.int(DEFAULT_PUBLISHER_GROUP_ORDER) {
-            None => None,
-            Some(value) => {
-                Some(GroupOrder::from_wire(value).ok_or(Violation::protocol("an unknown group order"))?)
-            }
-        };
-        let dynamic_groups = match properties.int(DYNAMIC_GROUPS) {
-            None | Some(0) => false,
-            Some(1) => true,
-            Some(_) => return Err(Violation::protocol("DYNAMIC_GROUPS over 1")),
-        };
         Ok(Self {
             object_delivery_timeout: timeout(OBJECT_DELIVERY_TIMEOUT),
             subgroup_delivery_timeout: timeout(SUBGROUP_DELIVERY_TIMEOUT),
             max_cache_duration: timeout(MAX_CACHE_DURATION),
-            priority,
-            group_order,
-            dynamic_groups,
+            priority: properties.int(DEFAULT_PUBLISHER_PRIORITY).map(|priority| priority as u8),
+            group_order: properties.int(DEFAULT_PUBLISHER_GROUP_ORDER).and_then(GroupOrder::from_wire),
+            dynamic_groups: properties.int(DYNAMIC_GROUPS) == Some(1),
         })
     }
 
@@ -322,6 +324,9 @@ mod tests {
         for (key, value) in [(0x0E, 256), (0x22, 0), (0x22, 3), (0x30, 2)] {
             let properties = Properties::builder().int(key, value).build();
             assert!(TrackProperties::read(&properties).is_err(), "{key:#x} = {value}");
+            let inner = properties.as_wire().clone();
+            let outer = Properties::builder().int(key, 1).bytes(IMMUTABLE, inner).build();
+            assert!(TrackProperties::read(&outer).is_err(), "{key:#x} = {value} in immutable ones");
         }
     }
 

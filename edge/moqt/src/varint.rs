@@ -39,6 +39,9 @@ pub fn put(buf: &mut impl BufMut, value: u64) {
 /// while `buf` is too short to hold it.
 pub fn get(buf: &[u8]) -> Option<(u64, usize)> {
     let first = *buf.first()?;
+    if first < 0x80 {
+        return Some((u64::from(first), 1));
+    }
     let len = len_from_first(first);
     let bytes = buf.get(..len)?;
     let kept = if len >= 8 { 0 } else { first & (0xFF >> len) };

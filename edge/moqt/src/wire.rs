@@ -1,6 +1,6 @@
 //! Reading a control message's payload.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 use crate::{Location, Violation, varint};
 
@@ -21,13 +21,13 @@ impl Reader {
 
     pub(crate) fn varint(&mut self) -> Result<u64, Violation> {
         let (value, len) = varint::get(&self.0).ok_or(SHORT)?;
-        self.0 = self.0.slice(len..);
+        self.0.advance(len);
         Ok(value)
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, Violation> {
         let value = *self.0.first().ok_or(SHORT)?;
-        self.0 = self.0.slice(1..);
+        self.0.advance(1);
         Ok(value)
     }
 

@@ -41,14 +41,17 @@ pub enum Item {
 pub struct StreamReader {
     state: State,
     integer: Integer,
-    properties: BytesMut,
+    /// The part of an object's properties that has arrived.
+    partial: BytesMut,
+    /// Those of the object whose header is arriving, once they are all there.
+    properties: Properties,
     previous: Option<u64>,
     prior: fetch::Prior,
     order: GroupOrder,
 }
 
 /// The field that comes next, with what is known by then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     Type,
     Alias(SubgroupHeader),
@@ -67,13 +70,11 @@ enum State {
     },
     PayloadLen {
         id: u64,
-        properties: Option<Properties>,
-        has_properties: bool,
+        properties: bool,
     },
     Status {
         id: u64,
-        properties: Properties,
-        has_properties: bool,
+        properties: bool,
     },
     Payload {
         left: u64,
@@ -94,7 +95,7 @@ enum Next {
 }
 
 /// The fields of a fetched object, as far as they have arrived.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct FetchFields {
     flags: u64,
     at: FetchField,
@@ -102,7 +103,6 @@ struct FetchFields {
     subgroup: Option<u64>,
     object_delta: Option<u64>,
     priority: Option<u8>,
-    properties: Properties,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,7 +129,8 @@ impl StreamReader {
         Self {
             state: State::Type,
             integer: Integer::default(),
-            properties: BytesMut::new(),
+            partial: BytesMut::new(),
+            properties: Properties::NONE,
             previous: None,
             prior: fetch::Prior::default(),
             order: GroupOrder::Ascending,
@@ -177,7 +178,7 @@ impl StreamReader {
                 self.state = if properties {
                     State::PropertiesLen { id }
                 } else {
-                    State::PayloadLen { id, properties: None, has_properties: false }
+                    State::PayloadLen { id, properties }
                 };
             }
             State::PropertiesLen { id } => {
@@ -186,34 +187,31 @@ impl StreamReader {
                 self.state = State::Properties { id, len: properties_len(len)? };
             }
             State::Properties { id, len } => {
-                let Some(bytes) = take_bytes(&mut self.properties, *len, chunk) else {
+                let Some(bytes) = take_bytes(&mut self.partial, *len, chunk) else {
                     return Ok(Step::Starved);
                 };
-                let properties = Some(object_properties(bytes)?);
-                self.state = State::PayloadLen { id: *id, properties, has_properties: true };
+                self.properties = Properties::from_wire(bytes)?;
+                self.state = State::PayloadLen { id: *id, properties: true };
             }
-            State::PayloadLen { id, properties, has_properties } => {
+            State::PayloadLen { id, properties } => {
+                let (id, properties) = (*id, *properties);
                 let Some(len) = self.integer.take(chunk) else { return Ok(Step::Starved) };
-                let (id, has_properties) = (*id, *has_properties);
-                let properties = properties.take().unwrap_or_default();
                 if len == 0 {
-                    self.state = State::Status { id, properties, has_properties };
+                    self.state = State::Status { id, properties };
                     return Ok(Step::Next);
                 }
-                self.state = State::Payload { left: len, then: Next::Object { properties: has_properties } };
-                let header = ObjectHeader { id, properties, payload_len: len, status: Status::Normal };
-                return Ok(Step::Item(Item::Object(header)));
+                self.state = State::Payload { left: len, then: Next::Object { properties } };
+                return Ok(self.object(id, len, Status::Normal));
             }
-            State::Status { id, properties, has_properties } => {
+            State::Status { id, properties } => {
+                let (id, properties) = (*id, *properties);
                 let Some(status) = self.integer.take(chunk) else { return Ok(Step::Starved) };
                 let status = Status::from_wire(status)?;
-                let properties = std::mem::take(properties);
-                if status != Status::Normal && !properties.is_empty() {
+                if status != Status::Normal && !self.properties.is_empty() {
                     return Err(Violation::protocol("properties of an object that is not normal"));
                 }
-                let header = ObjectHeader { id: *id, properties, payload_len: 0, status };
-                self.state = State::Delta { properties: *has_properties };
-                return Ok(Step::Item(Item::Object(header)));
+                self.state = State::Delta { properties };
+                return Ok(self.object(id, 0, status));
             }
             State::Payload { left, then } => {
                 if chunk.is_empty() {
@@ -238,11 +236,12 @@ impl StreamReader {
                 self.state = State::FetchFields(FetchFields { flags, ..FetchFields::default() });
             }
             State::FetchFields(fields) => {
-                return match fields.read(&mut self.integer, &mut self.properties, chunk)? {
+                let into = (&mut self.integer, &mut self.partial, &mut self.properties);
+                return match fields.read(into, chunk)? {
                     None => Ok(Step::Starved),
                     Some(payload_len) => {
-                        let fields = std::mem::take(fields);
-                        self.fetched(fields, payload_len).map(Step::Item)
+                        let fields = *fields;
+                        self.fetched(&fields, payload_len).map(Step::Item)
                     }
                 };
             }
@@ -255,6 +254,12 @@ impl StreamReader {
             }
         }
         Ok(Step::Next)
+    }
+
+    /// The header of an object of a subgroup, with the properties that arrived.
+    fn object(&mut self, id: u64, payload_len: u64, status: Status) -> Step {
+        let properties = std::mem::take(&mut self.properties);
+        Step::Item(Item::Object(ObjectHeader { id, properties, payload_len, status }))
     }
 
     fn read_type(&mut self, chunk: &mut Bytes) -> Result<Step, Violation> {
@@ -313,7 +318,7 @@ impl StreamReader {
         Step::Next
     }
 
-    fn fetched(&mut self, fields: FetchFields, payload_len: u64) -> Result<Item, Violation> {
+    fn fetched(&mut self, fields: &FetchFields, payload_len: u64) -> Result<Item, Violation> {
         if fetch::is_range_end(fields.flags) {
             let location = crate::Location::new(
                 fields.group_delta.unwrap_or_default(),
@@ -329,7 +334,7 @@ impl StreamReader {
             location: self.prior.location(self.order, fields.group_delta, fields.object_delta)?,
             subgroup: self.prior.subgroup(fields.flags, fields.subgroup)?,
             priority: self.prior.priority(fields.priority)?,
-            properties: fields.properties,
+            properties: std::mem::take(&mut self.properties),
             payload_len,
         };
         self.prior.object(&object);
@@ -352,8 +357,7 @@ impl FetchFields {
     /// Reads on; gives the payload's length, the last field, once it is there.
     fn read(
         &mut self,
-        integer: &mut Integer,
-        partial: &mut BytesMut,
+        (integer, partial, properties): (&mut Integer, &mut BytesMut, &mut Properties),
         chunk: &mut Bytes,
     ) -> Result<Option<u64>, Violation> {
         let range_end = fetch::is_range_end(self.flags);
@@ -408,7 +412,7 @@ impl FetchFields {
                 FetchField::PropertiesLen => FetchField::Properties(properties_len(integer!())?),
                 FetchField::Properties(len) => {
                     let Some(bytes) = take_bytes(partial, len, chunk) else { return Ok(None) };
-                    self.properties = object_properties(bytes)?;
+                    *properties = Properties::from_wire(bytes)?;
                     FetchField::PayloadLen
                 }
                 FetchField::PayloadLen => return Ok(Some(integer!())),
@@ -422,10 +426,6 @@ fn properties_len(len: u64) -> Result<usize, Violation> {
         Ok(len) if len <= MAX_PROPERTIES_LEN => Ok(len),
         _ => Err(Violation::protocol("object properties over 64 KiB")),
     }
-}
-
-fn object_properties(bytes: Bytes) -> Result<Properties, Violation> {
-    Properties::from_wire(bytes)
 }
 
 /// `len` bytes, sliced from the chunk if they are in it, else gathered.

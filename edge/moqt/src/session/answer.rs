@@ -305,7 +305,10 @@ impl Session {
         match refusal {
             // Answers are in order, so one can only be ours if it is the next.
             Some((code, reason)) => {
-                let _ = self.reject_update(id, RequestError::new(code, reason));
+                if self.reject_update(id, RequestError::new(code, reason)).is_err() {
+                    // Not accepted yet: the request itself is what is refused.
+                    let _ = self.reject(id, RequestError::new(code, reason));
+                }
                 self.event(Event::Cancelled { request: id, code: ResetCode::CANCELLED });
             }
             None => self.event(Event::Update { request: id, params: Box::new(params) }),
@@ -331,7 +334,7 @@ impl Session {
         let largest = params.largest;
         let ok = SubscribeOk { track_alias: alias, params, properties };
         let data = self.encoded(&Message::SubscribeOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         self.next_alias += 1;
         let mut joins = Vec::new();
         if let Some(entry) = self.requests.get_mut(&request) {
@@ -379,7 +382,7 @@ impl Session {
         read_properties(&properties)?;
         let ok = RequestOk { params: params.clone(), properties };
         let data = self.encoded(&Message::RequestOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         if let Some(entry) = self.requests.get_mut(&request) {
             entry.phase = Phase::Established;
             if let Some(subscription) = entry.subscription_mut() {
@@ -410,7 +413,7 @@ impl Session {
             return Err(Misuse::BadField("a FETCH_OK that ends before it starts"));
         }
         let data = self.encoded(&Message::FetchOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         let mut over = false;
         if let Some(entry) = self.requests.get_mut(&request) {
             entry.phase = Phase::Established;
@@ -428,7 +431,7 @@ impl Session {
         check_error(&error)?;
         let data = self.encoded(&Message::RequestError(error))?;
         self.forget(request, ResetCode::CANCELLED);
-        self.write(stream, data);
+        self.reply(stream, data);
         self.finish_stream(stream);
         Ok(())
     }
@@ -440,7 +443,7 @@ impl Session {
         let largest = params.largest;
         let ok = RequestOk { params, properties: Properties::NONE };
         let data = self.encoded(&Message::RequestOk(ok))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         let Some(entry) = self.requests.get_mut(&request) else { return Ok(()) };
         let Some(update) = entry.updates_received.pop_front() else { return Ok(()) };
         match &mut entry.kind {
@@ -481,7 +484,7 @@ impl Session {
         let stream = self.updating(request)?;
         check_error(&error)?;
         let data = self.encoded(&Message::RequestError(error))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         if self.done(request, DoneCode::UPDATE_FAILED, "an update was refused").is_err() {
             self.end_in_order(request);
         }
@@ -495,7 +498,7 @@ impl Session {
             return Ok(());
         }
         let data = self.encoded(&Message::Namespace(suffix))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         Ok(())
     }
 
@@ -506,7 +509,7 @@ impl Session {
             return Err(Misuse::BadField("a namespace that was not announced cannot be done"));
         }
         let data = self.encoded(&Message::NamespaceDone(suffix))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         Ok(())
     }
 
@@ -521,7 +524,7 @@ impl Session {
         }
         let stream = entry.stream;
         let data = self.encoded(&Message::PublishBlocked(message::PublishBlocked { track }))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         Ok(())
     }
 

@@ -37,8 +37,12 @@ use timers::{Timer, Timers};
 /// Aliases of ended subscriptions that are remembered, so that their late
 /// objects are discarded rather than held (Section 11.1).
 const RETIRED_ALIASES: usize = 256;
-/// How much is reserved at once for what the session writes itself.
+/// How much is taken at once for what the session writes itself.
 const SCRATCH: usize = 4096;
+/// The most that the head of a stream or object takes, besides properties. No more
+/// is asked for, so that memory is taken anew only once a piece is used up: what
+/// was cut from it may still be on its way.
+const HEAD: usize = 64;
 
 /// One end of one MoQ session: publisher, subscriber or both, client or server,
 /// on raw QUIC or WebTransport.
@@ -156,7 +160,7 @@ impl Session {
         let mut session = Self {
             state: State::Waiting,
             outputs: VecDeque::new(),
-            scratch: BytesMut::new(),
+            scratch: BytesMut::with_capacity(SCRATCH),
             timers: Timers::default(),
             next_stream: 0,
             next_request: first,
@@ -281,6 +285,7 @@ impl Session {
         self.subscribed.clear();
         self.aliases.clear();
         self.held = Held::default();
+        self.tokens = TokenCache::new(0);
         self.event(Event::Closed { code, reason, by });
     }
 
@@ -290,13 +295,19 @@ impl Session {
 
     /// The bytes of a message, or why it cannot be one.
     fn encoded(&mut self, message: &Message) -> Result<Bytes, Misuse> {
-        self.scratch.reserve(SCRATCH);
         message.encode(self.config.version, &mut self.scratch)?;
         Ok(self.scratch.split().freeze())
     }
 
     fn write(&mut self, stream: StreamId, data: Bytes) {
         self.outputs.push_back(Output::Write { stream, data });
+    }
+
+    /// Says something on a request's stream, unless the peer has stopped listening.
+    fn reply(&mut self, stream: StreamId, data: Bytes) {
+        if self.may_write(stream) {
+            self.write(stream, data);
+        }
     }
 
     fn on_data(&mut self, now: Micros, id: StreamId, mut data: Bytes) -> Result<(), Violation> {
@@ -336,6 +347,7 @@ impl Session {
             Some(Stream::PeerControl(_)) => Err(Violation::protocol("the control stream was closed")),
             Some(Stream::Request(stream)) => {
                 if self.state == State::Waiting {
+                    stream.recv = Half::Closed;
                     stream.early.push(Piece::Finished);
                     return Ok(());
                 }
@@ -569,7 +581,7 @@ impl Session {
     /// Answers a request of the peer's with an error, and is done with it.
     fn refuse(&mut self, stream: StreamId, error: RequestError) -> Result<(), Misuse> {
         let data = self.encoded(&Message::RequestError(error))?;
-        self.write(stream, data);
+        self.reply(stream, data);
         self.finish_stream(stream);
         Ok(())
     }

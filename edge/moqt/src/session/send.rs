@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Dir, Event, FetchStream, Kind, Micros, Misuse, Output, Phase, RequestId, ResetCode, Role, SCRATCH,
+    Dir, Event, FetchStream, HEAD, Kind, Micros, Misuse, Output, Phase, RequestId, ResetCode, Role,
     SendOrder, Session, Stream, StreamId, Timer,
     order::{GROUP_SPAN, group_rank},
     request::Via,
@@ -111,7 +111,7 @@ impl Session {
             self.reset(stream, ResetCode::DELIVERY_TIMEOUT)?;
             return Ok(Delivery::Expired);
         }
-        self.scratch.reserve(SCRATCH);
+        self.scratch.reserve(HEAD + header.properties.as_wire().len());
         let Some(Stream::Outgoing(outgoing)) = self.streams.get_mut(&stream) else {
             return Err(Misuse::UnknownStream(stream));
         };
@@ -224,7 +224,7 @@ impl Session {
         left: u64,
     ) -> Result<(), Misuse> {
         self.ready_for_calls()?;
-        self.scratch.reserve(SCRATCH);
+        self.scratch.reserve(HEAD);
         let Some(Stream::Outgoing(outgoing)) = self.streams.get_mut(&stream) else {
             return Err(Misuse::UnknownStream(stream));
         };
@@ -261,7 +261,7 @@ impl Session {
             }
         }
         if let Some(entry) = self.forget(request, ResetCode::CANCELLED) {
-            self.write(entry.stream, data);
+            self.reply(entry.stream, data);
             self.finish_stream(entry.stream);
         }
         Ok(())
@@ -311,7 +311,7 @@ impl Session {
     }
 
     fn written(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
-        self.scratch.reserve(SCRATCH);
+        self.scratch.reserve(HEAD);
         write(&mut self.scratch);
         self.scratch.split().freeze()
     }
