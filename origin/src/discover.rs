@@ -15,12 +15,12 @@ use crate::{
     session::Peer,
 };
 
-/// Tracks published at once to one SUBSCRIBE_TRACKS.
+/// Tracks published at once to one `SUBSCRIBE_TRACKS`.
 const MAX_TRACKS: usize = 128;
-/// Namespaces told to one SUBSCRIBE_NAMESPACE.
+/// Namespaces told to one `SUBSCRIBE_NAMESPACE`.
 const MAX_NAMESPACES: usize = 8192;
 
-/// Serves one SUBSCRIBE_NAMESPACE (§10.18): what there is, then every change.
+/// Serves one `SUBSCRIBE_NAMESPACE` (§10.18): what there is, then every change.
 pub(crate) async fn namespaces(peer: Arc<Peer>, mut request: SubscribedNamespace) {
     let registry = &peer.shared.registry;
     let mut changes = registry.changes();
@@ -51,7 +51,7 @@ pub(crate) async fn namespaces(peer: Arc<Peer>, mut request: SubscribedNamespace
     let _: Result<(), ServeError> = tell.await;
 }
 
-/// Serves one SUBSCRIBE_TRACKS (§10.19): a PUBLISH for every track published below
+/// Serves one `SUBSCRIBE_TRACKS` (§10.19): a PUBLISH for every track published below
 /// the prefix, now and later, by others than the peer itself.
 pub(crate) async fn tracks(peer: Arc<Peer>, mut request: SubscribedTracks, publisher: Publisher) {
     let registry = &peer.shared.registry;

@@ -63,7 +63,7 @@ pub(crate) fn bind(
     )
 }
 
-/// A connection on which MoQ Transport can begin.
+/// A connection on which `MoQ` Transport can begin.
 pub(crate) struct Accepted {
     pub(crate) session: Session,
     pub(crate) connection: quinn::Connection,

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use moq_transport::{
     coding::{KeyValuePairs, Location},
     data::{FetchRecord, FetchRecordObject},
-    message::{GroupOrder, RequestErrorCode as Code, StandaloneFetch},
+    message::{GroupOrder, RequestErrorCode as Code, StandaloneFetch, TrackExtensions},
     serve::FullTrackName,
     session::{Fetch, FetchOkInfo, FetchRequested, FetchWriter, SessionError},
 };
@@ -90,7 +90,7 @@ async fn kept(asked: &StandaloneFetch, found: &Fetchable) -> Option<Kept> {
     let announced = found
         .reader
         .as_ref()
-        .and_then(|reader| reader.largest_location());
+        .and_then(moq_transport::serve::TrackReader::largest_location);
     if let Some(announced) = announced {
         let _ = tokio::time::timeout(CATCH_UP, store.reached(announced.group_id)).await;
     }
@@ -139,7 +139,7 @@ async fn answer(
     let descending = request.group_order() == Some(GroupOrder::Descending);
     let track_extensions = match &found.reader {
         Some(reader) => reader.track_extensions()?,
-        None => Default::default(),
+        None => TrackExtensions::default(),
     };
     let mut writer = request
         .respond(FetchOkInfo {

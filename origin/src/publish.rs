@@ -39,7 +39,7 @@ fn cut_off(peer: &Peer, track: &str, too_large: &GroupTooLarge) {
     ));
 }
 
-/// Serves one PUBLISH_NAMESPACE (§10.15) until the creator takes it back.
+/// Serves one `PUBLISH_NAMESPACE` (§10.15) until the creator takes it back.
 pub(crate) async fn namespace(
     peer: Arc<Peer>,
     mut published: PublishedNamespace,

@@ -110,6 +110,9 @@ pub(crate) enum Lookup {
 pub(crate) struct Attached {
     pub(crate) reader: TrackReader,
     pub(crate) ready: watch::Receiver<Ready>,
+    pub(crate) store: Arc<TrackStore>,
+    /// Others are subscribed.
+    pub(crate) shared: bool,
     _interest: Interest,
 }
 
@@ -400,6 +403,7 @@ impl Registry {
         }
         let attached = inner.tracks.get_mut(name).and_then(|entry| {
             let live = entry.live.as_ref()?;
+            let shared = *live.interest.borrow() > 0;
             live.interest.send_modify(|count| *count += 1);
             entry
                 .viewers
@@ -418,6 +422,8 @@ impl Registry {
             Some(Attached {
                 reader: live.reader.clone(),
                 ready: live.ready.clone(),
+                store: Arc::clone(&entry.store),
+                shared,
                 _interest: interest,
             })
         });
@@ -653,7 +659,7 @@ impl Inner {
                 );
                 let stats = entry.store.stats();
                 TrackView {
-                    namespace: name.namespace.to_utf8_path(),
+                    namespace: room_name(&name.namespace).unwrap_or_default(),
                     name: name.name.to_string(),
                     live: entry.live.is_some(),
                     bitrate: stats.bitrate,

@@ -13,7 +13,7 @@ pub const MAX_ROOMS: usize = 4096;
 /// How long a creator who withdrew everything may stay silent before its room ends.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long an ended room is still shown as such.
-const SHOW_ENDED: Duration = Duration::from_secs(60);
+const SHOW_ENDED: Duration = Duration::from_mins(1);
 
 /// What a room is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -223,7 +223,7 @@ impl Rooms {
             .filter(|room| room.owner == Some(session))
         {
             if room.finished {
-                room.end(now);
+                room.deadline = Some(now);
             } else {
                 room.state = State::Reconnecting;
                 room.owner = None;
@@ -339,6 +339,7 @@ mod tests {
             rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Said);
             if leaves {
                 rooms.leave(now, SessionKey(1));
+                assert_eq!(rooms.poll(now).0, ["demo"]);
             } else {
                 assert_eq!(rooms.poll(now + SETTLE).0, ["demo"]);
             }

@@ -26,6 +26,10 @@ pub const DEFAULT_TOTAL_BUDGET: u64 = 1 << 30;
 pub const MAX_GROUP_BYTES: u64 = 256 << 20;
 /// What an object costs beside its payload and properties.
 const OBJECT_OVERHEAD: u64 = 512;
+/// How long after a track began its objects are noted here. The one subscriber that
+/// was there before its first object must read it first: only a reader that begins
+/// before any other has, or while a group is open, is handed that group.
+const BEGIN_AFTER: Duration = Duration::from_millis(50);
 /// The span over which a track's bitrate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
 
@@ -238,7 +242,9 @@ impl TrackStore {
 
     /// Keeps what comes over `track` until it ends. Fails if a group is too large.
     pub(crate) async fn fill(&self, track: TrackReader) -> Result<(), GroupTooLarge> {
-        match track.mode().await {
+        let mode = track.mode().await;
+        tokio::time::sleep(BEGIN_AFTER).await;
+        match mode {
             Ok(TrackReaderMode::Subgroups(mut subgroups)) => {
                 let mut counting = FuturesUnordered::new();
                 loop {

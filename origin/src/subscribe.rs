@@ -12,10 +12,13 @@ use crate::{
     session::{Peer, REQUEST_EXCESSIVE_LOAD},
 };
 
-/// The longest a SUBSCRIBE is held for a publisher to come (RENDEZVOUS_TIMEOUT, §10.2).
+/// The longest a SUBSCRIBE is held for a publisher to come (`RENDEZVOUS_TIMEOUT`, §10.2).
 const MAX_RENDEZVOUS: Duration = Duration::from_secs(30);
 /// How long a track's last publication may take to be cleared away.
 const MAX_CLOSING: Duration = Duration::from_secs(5);
+/// How long a SUBSCRIBE is held for a track that did not begin yet, if it is not the
+/// first.
+const MAX_UNBEGUN: Duration = Duration::from_secs(1);
 /// How long a creator has to say whether it has a track.
 const MAX_ANSWER: Duration = Duration::from_secs(10);
 
@@ -62,7 +65,7 @@ async fn find(
     }
 }
 
-/// Waits for the creator's answer: SUBSCRIBE_OK may only be sent after it (§9.4).
+/// Waits for the creator's answer: `SUBSCRIBE_OK` may only be sent after it (§9.4).
 async fn answered(mut attached: Attached) -> Result<Attached, ServeError> {
     let answer = attached
         .ready
@@ -104,6 +107,15 @@ pub(crate) async fn subscribe(peer: Arc<Peer>, subscribed: Subscribed) {
     };
     match found {
         Ok(attached) => {
+            if attached.shared && attached.reader.largest_location().is_none() {
+                // A group that ends as it begins only reaches the first subscriber. The
+                // others learn of it by SUBSCRIBE_OK's LARGEST_OBJECT, and can fetch it.
+                let begun = tokio::time::timeout(MAX_UNBEGUN, attached.store.reached(0));
+                tokio::select! {
+                    _ = begun => {}
+                    _ = subscribed.closed() => return,
+                }
+            }
             if let Err(err) = subscribed.serve(attached.reader.clone()).await {
                 tracing::debug!(session = peer.key.0, %err, "a subscription ended");
             }
@@ -114,7 +126,7 @@ pub(crate) async fn subscribe(peer: Arc<Peer>, subscribed: Subscribed) {
     }
 }
 
-/// Answers one TRACK_STATUS (§10.14), asking the creator if it is not known here.
+/// Answers one `TRACK_STATUS` (§10.14), asking the creator if it is not known here.
 pub(crate) async fn track_status(peer: Arc<Peer>, mut request: TrackStatusRequested) {
     let asked = &request.request_msg;
     if let Err(err) = peer.may_watch(&asked.track_namespace) {

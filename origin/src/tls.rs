@@ -23,13 +23,13 @@ use rustls::{
 use crate::Error;
 
 /// How long a self-signed certificate is valid; browsers allow at most 14 days.
-pub const VALIDITY: Duration = Duration::from_secs(13 * 24 * 3600);
+pub const VALIDITY: Duration = Duration::from_hours(312);
 /// A self-signed certificate with less than this left is replaced.
-pub const RENEW_BEFORE: Duration = Duration::from_secs(2 * 24 * 3600);
+pub const RENEW_BEFORE: Duration = Duration::from_hours(48);
 /// How far a self-signed certificate is dated back, for clocks that are behind.
-pub const BACKDATE: Duration = Duration::from_secs(3600);
+pub const BACKDATE: Duration = Duration::from_hours(1);
 /// How often a running endpoint should call [`Certificate::refresh`].
-pub const REFRESH_EVERY: Duration = Duration::from_secs(3600);
+pub const REFRESH_EVERY: Duration = Duration::from_hours(1);
 
 const CERT_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
@@ -267,7 +267,7 @@ pub(crate) fn write_secret(path: &Path, what: &'static str, content: &[u8]) -> R
 mod tests {
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn source(dir: &Path) -> Source {
         let names = vec!["localhost".into()];

@@ -288,7 +288,9 @@ impl Keys {
     fn json(&self, private: bool) -> String {
         let mut keys = self.keys.clone();
         if !private {
-            keys.iter_mut().for_each(|key| key.d = None);
+            for key in &mut keys {
+                key.d = None;
+            }
         }
         let mut text = serde_json::to_string_pretty(&Set { keys }).unwrap_or_default();
         text.push('\n');
@@ -357,7 +359,7 @@ fn now() -> u64 {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn minted_with_the_private_file_verified_with_the_public_one() -> Result<(), Error> {
