@@ -111,10 +111,12 @@ async fn publish(peer: Arc<Peer>, mut publisher: Publisher, live: LiveKey, forwa
     if !forward {
         params.set_forward(false);
     }
-    let published: Result<Published, _> = publisher.publish(attached.reader.clone(), params).await;
+    let published: Result<Published, _> = publisher
+        .publish(attached.feed.reader().clone(), params)
+        .await;
     match published {
         Ok(published) => {
-            let _ = published.serve().await;
+            let _ = attached.feed.beside(published.serve()).await;
         }
         Err(err) => tracing::debug!(session = peer.key.0, %err, "PUBLISH was not sent"),
     }

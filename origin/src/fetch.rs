@@ -9,6 +9,7 @@ use moq_transport::{
 };
 
 use crate::{
+    feed::CATCH_UP,
     metrics::FetchSource,
     registry::Fetchable,
     session::Peer,
@@ -19,9 +20,6 @@ use crate::{
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time a creator has to answer a FETCH of what is not kept here.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time a group just announced has to be noted here.
-const CATCH_UP: Duration = Duration::from_millis(250);
-
 /// Serves one FETCH (§10.12), standalone or joining: from the groups kept, or from
 /// the creator if it asks for older ones.
 pub(crate) async fn fetch(peer: Arc<Peer>, request: FetchRequested) {

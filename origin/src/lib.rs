@@ -14,6 +14,7 @@ mod config;
 mod discover;
 mod endpoint;
 mod error;
+mod feed;
 mod fetch;
 mod http;
 mod metrics;

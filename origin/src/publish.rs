@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use moq_transport::{
     coding::KeyValuePairs,
     serve::ServeError,
-    session::{PublishReceived, PublishedNamespace, Subscribe, Subscriber},
+    session::{PublishReceived, PublishedNamespace, SessionError, Subscribe, Subscriber},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -74,15 +74,10 @@ pub(crate) async fn namespace(
 pub(crate) async fn track(peer: Arc<Peer>, mut published: PublishReceived) {
     let namespace = published.namespace().clone();
     let claimed = peer.may_publish(&namespace).and_then(|(room, creator)| {
-        let reader = published
-            .take_reader()
-            .map_err(moq_transport::session::SessionError::from)?;
-        peer.shared
-            .registry
-            .publish_track(&room, &creator, reader.clone())
-            .map(|(publication, store)| (publication, store, reader))
+        let reader = published.take_reader().map_err(SessionError::from)?;
+        peer.shared.registry.publish_track(&room, &creator, reader)
     });
-    let (publication, store, reader) = match claimed {
+    let (publication, feed) = match claimed {
         Ok(claimed) => claimed,
         Err(err) => {
             refused(&peer, &namespace.to_utf8_path(), &err);
@@ -103,7 +98,7 @@ pub(crate) async fn track(peer: Arc<Peer>, mut published: PublishReceived) {
         tokio::time::sleep(DRAIN_TRACK).await;
     };
     tokio::select! {
-        filled = store.fill(reader) => {
+        filled = feed.fill() => {
             if let Err(too_large) = filled {
                 cut_off(&peer, &published.name().to_string(), &too_large);
             }
@@ -119,8 +114,7 @@ pub(crate) async fn pull(peer: Arc<Peer>, subscriber: Subscriber, pull: Pull) {
     let Pull {
         live,
         writer,
-        reader,
-        store,
+        feed,
         ready,
         interest,
         new_group,
@@ -166,7 +160,7 @@ pub(crate) async fn pull(peer: Arc<Peer>, subscriber: Subscriber, pull: Pull) {
         tokio::time::sleep(DRAIN_TRACK).await;
     };
     tokio::select! {
-        filled = store.fill(reader) => {
+        filled = feed.fill() => {
             if let Err(too_large) = filled {
                 cut_off(&peer, &live.name.name.to_string(), &too_large);
             }

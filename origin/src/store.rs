@@ -7,13 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use moq_transport::{
     coding::{Location, Value},
     data::{ExtensionHeaders, ObjectStatus},
-    serve::{
-        Datagram, ServeError, SubgroupObjectReader, SubgroupReader, TrackReader, TrackReaderMode,
-    },
+    serve::{Datagram, ServeError, SubgroupObjectReader, SubgroupReader, TrackReaderMode},
 };
 use tokio::sync::watch;
 
@@ -26,10 +24,6 @@ pub const DEFAULT_TOTAL_BUDGET: u64 = 1 << 30;
 pub const MAX_GROUP_BYTES: u64 = 256 << 20;
 /// What an object costs beside its payload and properties.
 const OBJECT_OVERHEAD: u64 = 512;
-/// How long after a track began its objects are noted here. The one subscriber that
-/// was there before its first object must read it first: only a reader that begins
-/// before any other has, or while a group is open, is handed that group.
-const BEGIN_AFTER: Duration = Duration::from_millis(50);
 /// The span over which a track's bitrate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
 
@@ -130,6 +124,8 @@ struct Kept {
 #[derive(Default)]
 struct Group {
     subgroups: Vec<SubgroupReader>,
+    /// Subgroups of which more is to come.
+    open: usize,
     datagrams: Vec<Datagram>,
     bytes: u64,
 }
@@ -240,20 +236,16 @@ impl TrackStore {
         stats
     }
 
-    /// Keeps what comes over `track` until it ends. Fails if a group is too large.
-    pub(crate) async fn fill(&self, track: TrackReader) -> Result<(), GroupTooLarge> {
-        let mode = track.mode().await;
-        tokio::time::sleep(BEGIN_AFTER).await;
-        match mode {
-            Ok(TrackReaderMode::Subgroups(mut subgroups)) => {
+    /// Keeps what comes over a track until it ends. Fails if a group is too large.
+    pub(crate) async fn fill(&self, track: TrackReaderMode) -> Result<(), GroupTooLarge> {
+        match track {
+            TrackReaderMode::Subgroups(mut subgroups) => {
                 let mut counting = FuturesUnordered::new();
                 loop {
                     tokio::select! {
                         next = subgroups.next() => match next {
-                            Ok(Some(subgroup)) => {
-                                counting.push(self.keep_subgroup(subgroup).boxed());
-                            }
-                            _ => break,
+                            Ok(Some(subgroup)) => counting.push(self.keep_subgroup(subgroup)),
+                            Ok(None) | Err(_) => break,
                         },
                         Some(counted) = counting.next() => counted?,
                     }
@@ -261,22 +253,22 @@ impl TrackStore {
                 while let Some(counted) = counting.next().await {
                     counted?;
                 }
-                Ok(())
             }
-            Ok(TrackReaderMode::Datagrams(mut datagrams)) => {
+            TrackReaderMode::Datagrams(mut datagrams) => {
                 while let Ok(Some(datagram)) = datagrams.read().await {
                     self.keep_datagram(datagram)?;
                 }
-                Ok(())
             }
-            Ok(TrackReaderMode::Stream(_)) | Err(_) => Ok(()),
+            TrackReaderMode::Stream(_) => {}
         }
+        Ok(())
     }
 
     async fn keep_subgroup(&self, mut subgroup: SubgroupReader) -> Result<(), GroupTooLarge> {
         let id = subgroup.group_id;
         if let Some(group) = self.kept().group(id) {
             group.subgroups.push(subgroup.clone());
+            group.open += 1;
         }
         self.newest
             .send_if_modified(|newest| newest.replace(id) != Some(id));
@@ -288,6 +280,9 @@ impl TrackStore {
                 return Err(GroupTooLarge { group: id });
             }
             self.account(id, size);
+        }
+        if let Some(group) = self.kept().groups.get_mut(&id) {
+            group.open = group.open.saturating_sub(1);
         }
         Ok(())
     }
@@ -334,6 +329,23 @@ impl TrackStore {
         let _ = newest
             .wait_for(|newest| newest.is_some_and(|newest| newest >= id))
             .await;
+    }
+
+    /// Whether more is to come in the newest group.
+    pub(crate) fn is_group_open(&self) -> bool {
+        self.kept()
+            .groups
+            .last_key_value()
+            .is_some_and(|(_, group)| group.open > 0)
+    }
+
+    /// The subgroups kept of group `from` and later ones.
+    pub(crate) fn subgroups(&self, from: u64) -> Vec<SubgroupReader> {
+        let kept = self.kept();
+        kept.groups
+            .range(from..)
+            .flat_map(|(_, group)| group.subgroups.iter().cloned())
+            .collect()
     }
 
     /// The oldest group kept.
@@ -464,7 +476,8 @@ mod tests {
             }
             drop(writer);
         };
-        let (filled, ()) = tokio::join!(kept.fill(reader), write);
+        let mode = reader.mode().await.expect("open");
+        let (filled, ()) = tokio::join!(kept.fill(mode), write);
         filled.expect("small groups");
         kept
     }

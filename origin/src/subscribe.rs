@@ -16,9 +16,6 @@ use crate::{
 const MAX_RENDEZVOUS: Duration = Duration::from_secs(30);
 /// How long a track's last publication may take to be cleared away.
 const MAX_CLOSING: Duration = Duration::from_secs(5);
-/// How long a SUBSCRIBE is held for a track that did not begin yet, if it is not the
-/// first.
-const MAX_UNBEGUN: Duration = Duration::from_secs(1);
 /// How long a creator has to say whether it has a track.
 const MAX_ANSWER: Duration = Duration::from_secs(10);
 
@@ -107,16 +104,7 @@ pub(crate) async fn subscribe(peer: Arc<Peer>, subscribed: Subscribed) {
     };
     match found {
         Ok(attached) => {
-            if attached.shared && attached.reader.largest_location().is_none() {
-                // A group that ends as it begins only reaches the first subscriber. The
-                // others learn of it by SUBSCRIBE_OK's LARGEST_OBJECT, and can fetch it.
-                let begun = tokio::time::timeout(MAX_UNBEGUN, attached.store.reached(0));
-                tokio::select! {
-                    _ = begun => {}
-                    _ = subscribed.closed() => return,
-                }
-            }
-            if let Err(err) = subscribed.serve(attached.reader.clone()).await {
+            if let Err(err) = attached.feed.serve(subscribed, attached.first).await {
                 tracing::debug!(session = peer.key.0, %err, "a subscription ended");
             }
         }
@@ -138,7 +126,7 @@ pub(crate) async fn track_status(peer: Arc<Peer>, mut request: TrackStatusReques
         name: asked.track_name.clone(),
     };
     let _ = match find(&peer, &name, None, None).await {
-        Ok(attached) => request.respond_ok(&attached.reader),
+        Ok(attached) => request.respond_ok(attached.feed.reader()),
         Err(err) => request.respond_error(RequestErrorCode::DoesNotExist as u64, &err.to_string()),
     };
 }
