@@ -126,11 +126,6 @@ impl Feed {
         if direct || has_properties {
             return self.beside(subscribed.serve(self.reader.clone())).await;
         }
-        let from = if begun {
-            self.store.stats().newest
-        } else {
-            self.before.map(|group| group + 1)
-        };
         let track = Track::clone(&self.reader.info);
         let (writer, reader) = track.produce();
         let largest = self.reader.largest_location();
@@ -138,20 +133,21 @@ impl Feed {
         tokio::select! {
             biased;
             served = &mut serving => return served,
-            () = self.copy(writer, from.unwrap_or(0)) => {}
+            () = self.copy(writer, begun) => {}
         }
         serving.await
     }
 
-    /// Copies the track: what is kept of group `from` and later ones, then all that comes.
-    async fn copy(&self, writer: TrackWriter, from: u64) {
+    /// Copies the track: its newest group if it had `begun` before, or all of it from its
+    /// begin, and then all that comes.
+    async fn copy(&self, writer: TrackWriter, begun: bool) {
         let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
         match self.reader.mode().await {
             Ok(TrackReaderMode::Subgroups(source)) => {
                 if let Ok(copy) = writer.subgroups() {
                     // The subscriber must read before there is more than it is kept.
                     tokio::task::yield_now().await;
-                    self.copy_subgroups(source, copy, from).await;
+                    self.copy_subgroups(source, copy, begun).await;
                 }
             }
             Ok(TrackReaderMode::Datagrams(mut source)) => {
@@ -172,13 +168,19 @@ impl Feed {
         &self,
         mut source: SubgroupsReader,
         mut copy: SubgroupsWriter,
-        from: u64,
+        begun: bool,
     ) {
         if let Some(largest) = self.reader.largest_location() {
             let _ = tokio::time::timeout(CATCH_UP, self.store.reached(largest.group_id)).await;
         }
+        let newest = self.store.stats().newest;
+        let from = match self.before {
+            _ if begun => newest,
+            Some(before) if newest > Some(before) => Some(before + 1),
+            _ => None,
+        };
         let mut copying = FuturesUnordered::new();
-        for subgroup in self.store.subgroups(from) {
+        for subgroup in self.store.subgroups(from.unwrap_or(0)) {
             if let Ok(to) = copy.create(key(&subgroup)) {
                 copying.push(copy_objects(subgroup, to));
             }

@@ -141,19 +141,12 @@ impl Origin {
         }
 
         shared.draining.store(true, Ordering::Relaxed);
-        quic.set_server_config(None);
-        let left = async { while sessions.join_next().await.is_some() {} };
-        if tokio::time::timeout(shared.config.drain, left)
-            .await
-            .is_err()
-        {
-            for session in shared.registry.sessions() {
-                session.close(0, "the origin is shutting down");
+        let refuse = async {
+            while let Some(incoming) = quic.accept().await {
+                incoming.refuse();
             }
-            let left = async { while sessions.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(FLUSH, left).await;
-            sessions.shutdown().await;
-        }
+        };
+        tokio::select! { () = drain(&shared, sessions) => {}, () = refuse => {} }
         quic.close(0u32.into(), b"the origin is shutting down");
         let _ = tokio::time::timeout(FLUSH, quic.wait_idle()).await;
         let _ = stop_http.send(());
@@ -197,6 +190,23 @@ async fn accept(shared: &Arc<Shared>, quic: &quinn::Endpoint, sessions: &mut Joi
             }
         });
     }
+}
+
+/// Lets sessions go on for a while, then closes them.
+async fn drain(shared: &Shared, mut sessions: JoinSet<()>) {
+    let left = async { while sessions.join_next().await.is_some() {} };
+    if tokio::time::timeout(shared.config.drain, left)
+        .await
+        .is_ok()
+    {
+        return;
+    }
+    for session in shared.registry.sessions() {
+        session.close(0, "the origin is shutting down");
+    }
+    let left = async { while sessions.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(FLUSH, left).await;
+    sessions.shutdown().await;
 }
 
 async fn renew(certificate: Arc<Certificate>) {

@@ -119,6 +119,8 @@ struct Kept {
     /// Of the objects as they came, kept or not.
     stats: Stats,
     window: Option<(Instant, u64)>,
+    /// A publication began of which nothing came yet.
+    is_new: bool,
 }
 
 #[derive(Default)]
@@ -164,7 +166,13 @@ impl Kept {
     }
 
     /// The group, if it is one to keep.
-    fn group(&mut self, id: u64) -> Option<&mut Group> {
+    fn group(&mut self, store: &Store, id: u64) -> Option<&mut Group> {
+        if std::mem::take(&mut self.is_new) && self.stats.newest.is_some_and(|newest| id <= newest)
+        {
+            // The creator counts from the start again: what was is another track's.
+            while self.drop_oldest(store) {}
+            (self.floor, self.stats.newest) = (0, None);
+        }
         if self.stats.newest.is_none_or(|newest| newest < id) {
             self.stats.newest = Some(id);
             self.stats.groups += 1;
@@ -238,6 +246,8 @@ impl TrackStore {
 
     /// Keeps what comes over a track until it ends. Fails if a group is too large.
     pub(crate) async fn fill(&self, track: TrackReaderMode) -> Result<(), GroupTooLarge> {
+        self.kept().is_new = true;
+        self.newest.send_replace(None);
         match track {
             TrackReaderMode::Subgroups(mut subgroups) => {
                 let mut counting = FuturesUnordered::new();
@@ -266,7 +276,7 @@ impl TrackStore {
 
     async fn keep_subgroup(&self, mut subgroup: SubgroupReader) -> Result<(), GroupTooLarge> {
         let id = subgroup.group_id;
-        if let Some(group) = self.kept().group(id) {
+        if let Some(group) = self.kept().group(&self.store, id) {
             group.subgroups.push(subgroup.clone());
             group.open += 1;
         }
@@ -290,7 +300,7 @@ impl TrackStore {
     fn keep_datagram(&self, datagram: Datagram) -> Result<(), GroupTooLarge> {
         let id = datagram.group_id;
         let size = datagram.payload.len() as u64 + properties_size(&datagram.extension_headers);
-        if let Some(group) = self.kept().group(id) {
+        if let Some(group) = self.kept().group(&self.store, id) {
             if group.bytes > MAX_GROUP_BYTES {
                 return Err(GroupTooLarge { group: id });
             }
