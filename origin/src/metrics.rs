@@ -1,65 +1,40 @@
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, atomic::Ordering};
 
 use moq_transport::session::Transport;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry as Metrics,
 };
 
 use crate::{State, registry::Registry};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum TransportLabel {
-    Quic,
-    WebTransport,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SessionLabels {
-    transport: TransportLabel,
-}
-
 /// What a FETCH was answered from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FetchSource {
     Kept,
     Upstream,
     Refused,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FetchLabels {
-    source: FetchSource,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum StateLabel {
-    Live,
-    Reconnecting,
-    Ended,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RoomLabels {
-    state: StateLabel,
-}
+/// One label and its value.
+type Label = [(&'static str, &'static str); 1];
 
 /// What `/metrics` shows. Gauges are read off the registry when they are asked for.
 #[derive(Default)]
 pub(crate) struct Figures {
-    accepted: Family<SessionLabels, Counter>,
-    fetches: Family<FetchLabels, Counter>,
+    accepted: Family<Label, Counter>,
+    fetches: Family<Label, Counter>,
     refused: Counter,
     sessions: Gauge,
-    rooms: Family<RoomLabels, Gauge>,
+    rooms: Family<Label, Gauge>,
     tracks: Gauge,
     viewers: Gauge,
     edges: Gauge,
     kept: Gauge,
-    evicted: Gauge,
-    received: Gauge,
-    metrics: Mutex<Option<Metrics>>,
+    evicted: Counter,
+    received: Counter,
+    metrics: Mutex<Metrics>,
 }
 
 impl Figures {
@@ -77,6 +52,13 @@ impl Figures {
             "Publications refused",
             figures.refused.clone(),
         );
+        let evicted = "Groups dropped to stay within the budget";
+        metrics.register("evicted_groups", evicted, figures.evicted.clone());
+        metrics.register(
+            "received_bytes",
+            "Bytes of objects published",
+            figures.received.clone(),
+        );
         for (name, help, gauge) in [
             ("sessions", "Sessions served now", &figures.sessions),
             ("tracks", "Tracks being published", &figures.tracks),
@@ -91,38 +73,33 @@ impl Figures {
                 "Bytes of groups kept for FETCH",
                 &figures.kept,
             ),
-            (
-                "evicted_groups",
-                "Groups dropped to stay within the budget",
-                &figures.evicted,
-            ),
-            (
-                "received_bytes",
-                "Bytes of objects published",
-                &figures.received,
-            ),
         ] {
             metrics.register(name, help, gauge.clone());
         }
         metrics.register("rooms", "Rooms by state", figures.rooms.clone());
         Self {
-            metrics: Mutex::new(Some(metrics)),
+            metrics: Mutex::new(metrics),
             ..figures
         }
     }
 
     pub(crate) fn session(&self, transport: Transport) {
         let transport = match transport {
-            Transport::RawQuic => TransportLabel::Quic,
-            Transport::WebTransport => TransportLabel::WebTransport,
+            Transport::RawQuic => "quic",
+            Transport::WebTransport => "webtransport",
         };
         self.accepted
-            .get_or_create(&SessionLabels { transport })
+            .get_or_create(&[("transport", transport)])
             .inc();
     }
 
     pub(crate) fn fetch(&self, source: FetchSource) {
-        self.fetches.get_or_create(&FetchLabels { source }).inc();
+        let source = match source {
+            FetchSource::Kept => "kept",
+            FetchSource::Upstream => "upstream",
+            FetchSource::Refused => "refused",
+        };
+        self.fetches.get_or_create(&[("source", source)]).inc();
     }
 
     pub(crate) fn refused_publish(&self) {
@@ -132,14 +109,15 @@ impl Figures {
     /// All figures, in Prometheus's text format.
     pub(crate) fn text(&self, registry: &Registry) -> String {
         let rooms = registry.rooms();
-        let count = |state| rooms.iter().filter(|room| room.state == state).count();
         for (label, state) in [
-            (StateLabel::Live, State::Live),
-            (StateLabel::Reconnecting, State::Reconnecting),
-            (StateLabel::Ended, State::Ended),
+            ("live", State::Live),
+            ("reconnecting", State::Reconnecting),
+            ("ended", State::Ended),
         ] {
-            let labels = RoomLabels { state: label };
-            self.rooms.get_or_create(&labels).set(count(state) as i64);
+            let count = rooms.iter().filter(|room| room.state == state).count();
+            self.rooms
+                .get_or_create(&[("state", label)])
+                .set(count as i64);
         }
         let tracks = rooms
             .iter()
@@ -151,17 +129,17 @@ impl Figures {
         self.edges
             .set(rooms.iter().map(|room| room.edges as i64).sum());
         self.sessions.set(registry.session_count() as i64);
-        self.kept.set(registry.store().bytes() as i64);
-        self.evicted.set(registry.store().evicted() as i64);
-        self.received.set(registry.store().received() as i64);
+        let store = registry.store();
+        self.kept.set(store.bytes() as i64);
+        self.evicted
+            .inner()
+            .store(store.evicted(), Ordering::Relaxed);
+        self.received
+            .inner()
+            .store(store.received(), Ordering::Relaxed);
         let mut text = String::new();
-        if let Some(metrics) = &*self
-            .metrics
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-        {
-            let _ = encode(&mut text, metrics);
-        }
+        let metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = encode(&mut text, &metrics);
         text
     }
 }

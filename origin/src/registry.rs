@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use moq_transport::{
@@ -9,16 +9,22 @@ use moq_transport::{
     serve::{FullTrackName, ServeError, Track, TrackReader, TrackWriter},
     session::{Subscriber, transport::Session as Transport},
 };
-use serde::Serialize;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
-    Error, State,
+    Error,
     feed::Feed,
     room::{Claim, Creator, Rooms, SessionKey, Withdrawal},
     session::{CLOSE_UNAUTHORIZED, room_name},
     store::{Store, TrackStore},
 };
+
+mod publication;
+mod view;
+
+pub(crate) use publication::Publication;
+use publication::Published;
+pub use view::{RoomView, TrackView};
 
 /// Tracks a room may have.
 pub const MAX_TRACKS: usize = 1024;
@@ -150,48 +156,6 @@ pub(crate) struct Fetchable {
     pub(crate) store: Option<Arc<TrackStore>>,
     pub(crate) reader: Option<TrackReader>,
     pub(crate) upstream: Option<Subscriber>,
-}
-
-/// A room as `/api/rooms` shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct RoomView {
-    /// Its name.
-    pub name: String,
-    /// What it is doing.
-    pub state: State,
-    /// The name in its creator's token.
-    pub creator: Option<String>,
-    /// Since when it is live, or ended (RFC 3339).
-    pub since: String,
-    /// Sessions subscribed to any of its tracks, edges excluded.
-    pub viewers: usize,
-    /// Edges subscribed to any of its tracks.
-    pub edges: usize,
-    /// Its tracks, by name.
-    pub tracks: Vec<TrackView>,
-}
-
-/// A track as `/api/rooms` shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct TrackView {
-    /// Its namespace, joined with `/`.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Whether it is being published.
-    pub live: bool,
-    /// Bits per second that come in.
-    pub bitrate: u64,
-    /// Groups that came.
-    pub groups: u64,
-    /// Objects that came.
-    pub objects: u64,
-    /// The newest group.
-    pub newest_group: Option<u64>,
-    /// Bytes kept for FETCH.
-    pub kept_bytes: u64,
-    /// Subscriptions to it.
-    pub subscribers: usize,
 }
 
 /// Every room, namespace and track of the origin. The lock is held for look-ups
@@ -367,13 +331,7 @@ impl Registry {
         }
         self.due.notify_one();
         self.bump();
-        Ok(Publication {
-            registry: Arc::clone(self),
-            room: room.to_owned(),
-            session: creator.session,
-            what: None,
-            how: Withdrawal::Broken,
-        })
+        Ok(Publication::new(Arc::clone(self), room, creator.session))
     }
 
     /// Subscribes to a track, asking its creator for it if need be.
@@ -643,110 +601,11 @@ impl Inner {
         }
         self.prune();
     }
-
-    fn view(&self, name: &str) -> Option<RoomView> {
-        let room = self.rooms.get(name)?;
-        let entries = self.tracks.iter().filter(|(_, entry)| entry.room == name);
-        let mut sessions: HashMap<SessionKey, bool> = HashMap::new();
-        let mut tracks: Vec<_> = entries
-            .map(|(name, entry)| {
-                sessions.extend(
-                    entry
-                        .viewers
-                        .iter()
-                        .map(|(session, (_, edge))| (*session, *edge)),
-                );
-                let stats = entry.store.stats();
-                TrackView {
-                    namespace: room_name(&name.namespace).unwrap_or_default(),
-                    name: name.name.to_string(),
-                    live: entry.live.is_some(),
-                    bitrate: stats.bitrate,
-                    groups: stats.groups,
-                    objects: stats.objects,
-                    newest_group: stats.newest,
-                    kept_bytes: stats.kept,
-                    subscribers: entry.viewers.values().map(|(count, _)| count).sum(),
-                }
-            })
-            .collect();
-        tracks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let edges = sessions.values().filter(|edge| **edge).count();
-        Some(RoomView {
-            name: name.to_owned(),
-            state: room.state,
-            creator: room.creator.clone(),
-            since: rfc3339(SystemTime::now() - room.since.elapsed()),
-            viewers: sessions.len() - edges,
-            edges,
-            tracks,
-        })
-    }
-}
-
-fn rfc3339(at: SystemTime) -> String {
-    time::UtcDateTime::from(at)
-        .replace_nanosecond(0)
-        .ok()
-        .and_then(|at| {
-            at.format(&time::format_description::well_known::Rfc3339)
-                .ok()
-        })
-        .unwrap_or_default()
 }
 
 fn full_name(track: &Track) -> FullTrackName {
     FullTrackName {
         namespace: track.namespace.clone(),
         name: track.name.clone(),
-    }
-}
-
-enum Published {
-    Namespace(TrackNamespace),
-    Track(LiveKey),
-}
-
-/// Something a creator publishes, until this is withdrawn or dropped.
-pub(crate) struct Publication {
-    registry: Arc<Registry>,
-    room: String,
-    session: SessionKey,
-    what: Option<Published>,
-    how: Withdrawal,
-}
-
-impl Publication {
-    fn of(mut self, what: Published) -> Self {
-        self.what = Some(what);
-        self
-    }
-
-    pub(crate) fn withdraw(mut self, how: Withdrawal) {
-        self.how = how;
-    }
-}
-
-impl Drop for Publication {
-    fn drop(&mut self) {
-        let mut inner = self.registry.inner();
-        if inner.rooms.owns(&self.room, self.session)
-            && let Some(Published::Namespace(namespace)) = &self.what
-            && inner
-                .namespaces
-                .get(namespace)
-                .is_some_and(|(_, by)| by.session == self.session)
-        {
-            inner.namespaces.remove(namespace);
-        }
-        if let Some(Published::Track(live)) = &self.what {
-            inner.remove_live(live);
-        }
-        inner
-            .rooms
-            .withdraw(Instant::now(), &self.room, self.session, self.how);
-        drop(inner);
-        self.registry.due.notify_one();
-        self.registry.bump();
     }
 }

@@ -119,6 +119,8 @@ struct Kept {
     /// Of the objects as they came, kept or not.
     stats: Stats,
     window: Option<(Instant, u64)>,
+    /// Groups of which more is to come, kept or not.
+    open: BTreeMap<u64, OpenGroup>,
     /// A publication began of which nothing came yet.
     is_new: bool,
 }
@@ -126,8 +128,6 @@ struct Kept {
 #[derive(Default)]
 struct Group {
     subgroups: Vec<SubgroupReader>,
-    /// Subgroups of which more is to come.
-    open: usize,
     datagrams: Vec<Datagram>,
     bytes: u64,
 }
@@ -138,6 +138,12 @@ impl std::fmt::Debug for Group {
             .field("bytes", &self.bytes)
             .finish_non_exhaustive()
     }
+}
+
+#[derive(Debug, Default)]
+struct OpenGroup {
+    subgroups: usize,
+    bytes: u64,
 }
 
 /// What came over a track.
@@ -246,7 +252,11 @@ impl TrackStore {
 
     /// Keeps what comes over a track until it ends. Fails if a group is too large.
     pub(crate) async fn fill(&self, track: TrackReaderMode) -> Result<(), GroupTooLarge> {
-        self.kept().is_new = true;
+        {
+            let mut kept = self.kept();
+            kept.is_new = true;
+            kept.open.clear();
+        }
         self.newest.send_replace(None);
         match track {
             TrackReaderMode::Subgroups(mut subgroups) => {
@@ -276,23 +286,25 @@ impl TrackStore {
 
     async fn keep_subgroup(&self, mut subgroup: SubgroupReader) -> Result<(), GroupTooLarge> {
         let id = subgroup.group_id;
-        if let Some(group) = self.kept().group(&self.store, id) {
-            group.subgroups.push(subgroup.clone());
-            group.open += 1;
+        {
+            let mut kept = self.kept();
+            if let Some(group) = kept.group(&self.store, id) {
+                group.subgroups.push(subgroup.clone());
+            }
+            kept.open.entry(id).or_default().subgroups += 1;
         }
         self.newest
             .send_if_modified(|newest| newest.replace(id) != Some(id));
-        let mut whole = 0;
         while let Ok(Some(object)) = subgroup.next().await {
             let size = object.size as u64 + properties_size(&object.extension_headers);
-            whole += size + OBJECT_OVERHEAD;
-            if whole > MAX_GROUP_BYTES {
-                return Err(GroupTooLarge { group: id });
-            }
-            self.account(id, size);
+            self.account(id, size)?;
         }
-        if let Some(group) = self.kept().groups.get_mut(&id) {
-            group.open = group.open.saturating_sub(1);
+        let mut kept = self.kept();
+        if let Some(open) = kept.open.get_mut(&id) {
+            open.subgroups -= 1;
+            if open.subgroups == 0 {
+                kept.open.remove(&id);
+            }
         }
         Ok(())
     }
@@ -308,21 +320,26 @@ impl TrackStore {
         }
         self.newest
             .send_if_modified(|newest| newest.replace(id) != Some(id));
-        self.account(id, size);
-        Ok(())
+        self.account(id, size)
     }
 
     /// One object of `size` bytes more in group `id`; old groups make way.
-    fn account(&self, id: u64, size: u64) {
+    fn account(&self, id: u64, size: u64) -> Result<(), GroupTooLarge> {
         let store = &*self.store;
         store.received.fetch_add(size, Ordering::Relaxed);
         {
             let mut kept = self.kept();
             kept.count(Instant::now(), size);
-            let Some(group) = kept.groups.get_mut(&id) else {
-                return;
-            };
             let cost = size + OBJECT_OVERHEAD;
+            if let Some(open) = kept.open.get_mut(&id) {
+                open.bytes += cost;
+                if open.bytes > MAX_GROUP_BYTES {
+                    return Err(GroupTooLarge { group: id });
+                }
+            }
+            let Some(group) = kept.groups.get_mut(&id) else {
+                return Ok(());
+            };
             group.bytes += cost;
             kept.bytes += cost;
             store.total.fetch_add(cost, Ordering::Relaxed);
@@ -331,6 +348,7 @@ impl TrackStore {
         if store.bytes() > store.limits.total {
             store.shed();
         }
+        Ok(())
     }
 
     /// Waits until group `id` or a later one has come in.
@@ -343,10 +361,10 @@ impl TrackStore {
 
     /// Whether more is to come in the newest group.
     pub(crate) fn is_group_open(&self) -> bool {
-        self.kept()
-            .groups
-            .last_key_value()
-            .is_some_and(|(_, group)| group.open > 0)
+        let kept = self.kept();
+        kept.stats
+            .newest
+            .is_some_and(|newest| kept.open.contains_key(&newest))
     }
 
     /// The subgroups kept of group `from` and later ones.

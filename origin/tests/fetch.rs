@@ -5,7 +5,7 @@ use moq_transport::{
     serve::ServeError,
     session::Fetch,
 };
-use origin::{Config, Limits};
+use origin::{Config, Limits, State};
 
 use crate::stage::{Client, Stage, TRANSPORTS, namespace, within, write};
 
@@ -94,7 +94,7 @@ async fn kept_groups_are_fetched_alone_and_joining() {
     }
     let (_, figures) = stage.get("/metrics").await;
     assert!(
-        figures.contains("fetches_total{source=\"Kept\"} 6"),
+        figures.contains("fetches_total{source=\"kept\"} 6"),
         "{figures}"
     );
 }
@@ -137,4 +137,25 @@ async fn the_budget_holds_and_what_was_dropped_is_said_to_be_unknown() {
         reason.contains(&format!("the oldest group is {}", first.0)),
         "{reason}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_that_counts_from_the_start_again_replaces_what_was_kept() {
+    let stage = Stage::open();
+    for (groups, payload) in [(3, "old"), (2, "new")] {
+        let mut creator = stage.client("moqt").await;
+        let mut video = creator.publish("demo", "video").await.expect("accepted");
+        for group in 0..groups {
+            write(&mut video, group, &[payload]);
+        }
+        let objects = if payload == "old" { 3 } else { 5 };
+        stage.objects("demo", objects).await;
+        creator.vanish();
+        stage
+            .room("demo", |room| room.state == State::Reconnecting)
+            .await;
+    }
+    let mut fan = stage.client("moqt").await;
+    let got = all(fetch(&mut fan, (0, 0), (9, 0), None).await).await;
+    assert_eq!(objects(&got), [(0, 0, "new"), (1, 0, "new")]);
 }

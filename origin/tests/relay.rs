@@ -1,7 +1,8 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use moq_transport::{
-    coding::{KeyValuePairs, TrackNamespacePrefix},
+    coding::{Encode as _, KeyValuePairs, TrackNamespacePrefix},
     data::{ExtensionHeaders, ObjectStatus},
+    message::{Message, SubscribeTracks},
     serve::{Datagram, ServeError, TrackReaderMode, Tracks},
 };
 use origin::State;
@@ -196,4 +197,47 @@ async fn datagrams_are_relayed() {
         (datagram.group_id, datagram.payload),
         (3, Bytes::from("here"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribe_tracks_brings_every_track_now_and_later() {
+    let stage = Stage::open();
+    let mut creator = stage.client("https").await;
+    let mut video = creator.publish("demo", "video").await.expect("accepted");
+    let mut edge = stage.client("moqt").await;
+    // The client has no call for it, so the request is written by hand (§10.19).
+    let request = SubscribeTracks {
+        id: 0,
+        track_namespace_prefix: TrackNamespacePrefix::from_utf8_path("demo"),
+        params: KeyValuePairs::default(),
+    };
+    let mut frame = BytesMut::new();
+    Message::from(request).encode(&mut frame).expect("small");
+    let (mut send, _recv) = edge.connection.open_bi().await.expect("connected");
+    send.write_all(&frame).await.expect("connected");
+
+    let mut published = within("PUBLISH", edge.subscriber.publish_received())
+        .await
+        .expect("one");
+    assert_eq!(published.name().to_string(), "video");
+    let reader = published.ok(true).expect("once");
+    write(&mut video, 0, &["a"]);
+    let mode = within("the begin", reader.mode()).await.expect("open");
+    let TrackReaderMode::Subgroups(mut subgroups) = mode else {
+        panic!("not subgroups")
+    };
+    let mut group = within("a group", subgroups.next())
+        .await
+        .expect("open")
+        .expect("one");
+    assert_eq!(
+        group.read_next().await.expect("whole"),
+        Some(Bytes::from("a"))
+    );
+
+    let _audio = creator.publish("demo", "audio").await.expect("accepted");
+    let published = within("PUBLISH", edge.subscriber.publish_received())
+        .await
+        .expect("one");
+    assert_eq!(published.name().to_string(), "audio");
 }
