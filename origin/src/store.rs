@@ -296,7 +296,8 @@ impl TrackStore {
         self.newest
             .send_if_modified(|newest| newest.replace(id) != Some(id));
         while let Ok(Some(object)) = subgroup.next().await {
-            let size = object.size as u64 + properties_size(&object.extension_headers);
+            let size =
+                properties_size(&object.extension_headers).saturating_add(object.size as u64);
             self.account(id, size)?;
         }
         let mut kept = self.kept();
@@ -326,17 +327,19 @@ impl TrackStore {
     /// One object of `size` bytes more in group `id`; old groups make way.
     fn account(&self, id: u64, size: u64) -> Result<(), GroupTooLarge> {
         let store = &*self.store;
-        store.received.fetch_add(size, Ordering::Relaxed);
+        // A peer may announce any size; only what passes this check is ever summed up.
+        let cost = size.saturating_add(OBJECT_OVERHEAD);
         {
             let mut kept = self.kept();
-            kept.count(Instant::now(), size);
-            let cost = size + OBJECT_OVERHEAD;
+            let before = kept.open.get(&id).map_or(0, |open| open.bytes);
+            if cost.saturating_add(before) > MAX_GROUP_BYTES {
+                return Err(GroupTooLarge { group: id });
+            }
             if let Some(open) = kept.open.get_mut(&id) {
                 open.bytes += cost;
-                if open.bytes > MAX_GROUP_BYTES {
-                    return Err(GroupTooLarge { group: id });
-                }
             }
+            store.received.fetch_add(size, Ordering::Relaxed);
+            kept.count(Instant::now(), size);
             let Some(group) = kept.groups.get_mut(&id) else {
                 return Ok(());
             };
@@ -536,6 +539,24 @@ mod tests {
         assert_eq!(some.oldest, Some(7));
         drop(track);
         assert_eq!(store.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_object_announced_with_any_size_is_refused_not_summed_up() {
+        let store = Store::new(Limits::default());
+        let namespace = TrackNamespace::from_utf8_path("demo");
+        let (writer, reader) = Track::new(namespace, "video").produce();
+        let mut writer = writer.subgroups().expect("open");
+        let subgroup = Subgroup {
+            group_id: 9,
+            subgroup_id: 0,
+            priority: 1,
+        };
+        let mut subgroup = writer.create(subgroup).expect("open");
+        let _object = subgroup.create(usize::MAX, None).expect("open");
+        let filled = store.track().fill(reader.mode().await.expect("open")).await;
+        assert_eq!(filled.expect_err("too large").group, 9);
+        assert_eq!((store.bytes(), store.received()), (0, 0));
     }
 
     #[tokio::test]
