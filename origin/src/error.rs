@@ -1,0 +1,147 @@
+use std::{io, net::SocketAddr, path::PathBuf};
+
+/// Everything that can go wrong in the origin, one line each: what was wrong, with
+/// which value, and the way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The UDP or TCP address cannot be had.
+    #[error("cannot listen on {protocol} {addr}: {source}; {hint}")]
+    Listen {
+        /// `udp` (media) or `tcp` (HTTP).
+        protocol: &'static str,
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A file or directory the configuration names cannot be read.
+    #[error("cannot read {what} {}: {source}; check the path and its permissions", path.display())]
+    Read {
+        /// What the file is for.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file or directory the origin keeps cannot be written.
+    #[error("cannot write {what} {}: {source}; choose a writable data directory", path.display())]
+    Write {
+        /// What the file is for.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file was read but makes no sense.
+    #[error("{what} {} is not usable: {reason}", path.display())]
+    Parse {
+        /// What the file is for.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// The cryptographic provider refused to work.
+    #[error("cryptography failed while {0}")]
+    Crypto(&'static str),
+    /// A key set holds no key able to sign.
+    #[error("the key set holds no private key; sign with the private file that `token` generated")]
+    NoSigningKey,
+    /// The token is not a JWT the origin understands.
+    #[error("the token is malformed: {0}")]
+    TokenMalformed(String),
+    /// The token was signed with a key the origin does not have.
+    #[error("the token was signed with unknown key {kid:?}; add that key to the origin's JWKS")]
+    UnknownKey {
+        /// The `kid` of the token's header.
+        kid: String,
+    },
+    /// The token's signature is wrong.
+    #[error("the token's signature does not match key {kid:?}")]
+    BadSignature {
+        /// The `kid` of the token's header.
+        kid: String,
+    },
+    /// The token is over.
+    #[error("the token expired at {exp} (Unix time); mint a new one")]
+    Expired {
+        /// Its `exp` claim.
+        exp: u64,
+    },
+    /// The token is for another room.
+    #[error("the token is for room {has:?}, not {wanted:?}")]
+    WrongRoom {
+        /// The room in the token.
+        has: String,
+        /// The room asked for.
+        wanted: String,
+    },
+    /// The token's role may not do that.
+    #[error("role {role} may not publish; a creator's token is needed")]
+    WrongRole {
+        /// The role in the token.
+        role: crate::token::Role,
+    },
+    /// Nothing was presented where a token is needed.
+    #[error("{0} needs a token: present it in SETUP or as ?jwt= in the URL")]
+    NoToken(&'static str),
+    /// The origin has no keys, so it can verify no token.
+    #[error("the origin has no keys to verify tokens with; give it a JWKS file")]
+    NoKeys,
+    /// A namespace that cannot be the name of a room.
+    #[error("namespace {0} cannot name a room: it must be non-empty UTF-8")]
+    BadNamespace(String),
+    /// Somebody else's room.
+    #[error("room {room:?} is {state} with creator {creator:?}; publish with ?takeover=1 to take it over")]
+    RoomTaken {
+        /// The room.
+        room: String,
+        /// Live or reconnecting.
+        state: crate::State,
+        /// Who holds it.
+        creator: String,
+    },
+    /// The track has a publisher already.
+    #[error("track {0} is already being published")]
+    Duplicate(String),
+    /// The room has as many tracks as it may.
+    #[error("room {room:?} already has {max} tracks; end one first")]
+    TooManyTracks {
+        /// The room.
+        room: String,
+        /// The bound.
+        max: usize,
+    },
+    /// The origin holds as many rooms as it will.
+    #[error("the origin already holds {0} rooms; end one or raise the bound")]
+    TooManyRooms(usize),
+    /// The peer broke off, or broke the protocol.
+    #[error("session: {0}")]
+    Session(#[from] moq_transport::session::SessionError),
+    /// A peer did not finish its handshake.
+    #[error("handshake: {0}")]
+    Handshake(String),
+}
+
+impl Error {
+    /// The draft's code for refusing a request for this reason (§15.10.2).
+    pub(crate) fn request_code(&self) -> u64 {
+        use moq_transport::message::RequestErrorCode as Code;
+        let code = match self {
+            Self::TokenMalformed(_) => Code::MalformedAuthToken,
+            Self::Expired { .. } => Code::ExpiredAuthToken,
+            Self::RoomTaken { .. } => Code::Uninterested,
+            Self::Duplicate(_) => Code::DuplicateSubscription,
+            Self::TooManyRooms(_) | Self::TooManyTracks { .. } => Code::ExcessiveLoad,
+            Self::BadNamespace(_) => Code::NotSupported,
+            _ => Code::Unauthorized,
+        };
+        code as u64
+    }
+}

@@ -1,0 +1,317 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::Error;
+
+/// Rooms known at once, the recently ended ones included.
+pub const MAX_ROOMS: usize = 4096;
+/// How long a creator who withdrew everything may stay silent before its room ends.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long an ended room is still shown as such.
+const SHOW_ENDED: Duration = Duration::from_mins(1);
+
+/// What a room is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// A creator publishes.
+    Live,
+    /// The creator vanished, and the room is held for its return.
+    Reconnecting,
+    /// The creator said goodbye or did not return in time.
+    Ended,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live => "live",
+            Self::Reconnecting => "reconnecting",
+            Self::Ended => "ended",
+        })
+    }
+}
+
+/// A session of the origin, in the order they were accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+/// Who wants to publish.
+#[derive(Clone, Debug)]
+pub(crate) struct Creator {
+    pub(crate) session: SessionKey,
+    /// The name in its token; `None` without a token.
+    pub(crate) name: Option<String>,
+    pub(crate) takeover: bool,
+}
+
+/// What became of a wish to publish.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The room is the session's, as before or anew.
+    Granted,
+    /// The room is the session's, and no longer this one's.
+    TakenFrom(SessionKey),
+}
+
+/// How a creator stopped publishing something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withdrawal {
+    /// It said so.
+    Said,
+    /// Its session broke off.
+    Broken,
+}
+
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) state: State,
+    pub(crate) creator: Option<String>,
+    pub(crate) since: Instant,
+    owner: Option<SessionKey>,
+    /// Namespaces and tracks the owner publishes now.
+    publications: usize,
+    /// The last publication was withdrawn in so many words.
+    finished: bool,
+    deadline: Option<Instant>,
+}
+
+impl Room {
+    /// Until when a subscriber may wait for the creator to return.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.state == State::Reconnecting)
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.state = State::Ended;
+        self.owner = None;
+        self.since = now;
+        self.deadline = Some(now + SHOW_ENDED);
+    }
+}
+
+/// Who holds which room: inputs are [`publish`](Self::publish),
+/// [`withdraw`](Self::withdraw) and [`leave`](Self::leave); after each, and when the
+/// time it returns has come, call [`poll`](Self::poll).
+///
+/// A room has at most one owner, and only its owner's publications count.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    rooms: BTreeMap<String, Room>,
+    grace: Duration,
+}
+
+impl Rooms {
+    pub(crate) fn new(grace: Duration) -> Self {
+        Self { rooms: BTreeMap::new(), grace }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Room)> {
+        self.rooms.iter()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Room> {
+        self.rooms.get(name)
+    }
+
+    /// The room this namespace is in: itself or the nearest one above it.
+    pub(crate) fn containing(&self, namespace: &str) -> Option<(&String, &Room)> {
+        let mut name = namespace;
+        loop {
+            if let Some(found) = self.rooms.get_key_value(name) {
+                return Some(found);
+            }
+            name = name.rsplit_once('/')?.0;
+        }
+    }
+
+    pub(crate) fn owns(&self, name: &str, session: SessionKey) -> bool {
+        self.rooms.get(name).is_some_and(|room| room.owner == Some(session))
+    }
+
+    /// One more publication in the room `name`.
+    pub(crate) fn publish(&mut self, now: Instant, name: &str, by: &Creator) -> Result<Claim, Error> {
+        if let Some(room) = self.rooms.get_mut(name) {
+            let same_name = room.creator == by.name;
+            // A creator whose connection died returns before that is noticed.
+            let own = same_name || room.owner == Some(by.session);
+            let may = own || by.takeover || room.state == State::Ended;
+            if !may {
+                return Err(Error::RoomTaken {
+                    room: name.into(),
+                    state: room.state,
+                    creator: room.creator.clone().unwrap_or_else(|| "anonymous".into()),
+                });
+            }
+            let from = room.owner.filter(|owner| *owner != by.session);
+            if room.state == State::Ended || !same_name {
+                room.since = now;
+            }
+            if room.owner != Some(by.session) {
+                room.publications = 0;
+            }
+            room.state = State::Live;
+            room.owner = Some(by.session);
+            room.creator.clone_from(&by.name);
+            room.publications += 1;
+            room.finished = false;
+            room.deadline = None;
+            return Ok(from.map_or(Claim::Granted, Claim::TakenFrom));
+        }
+        if self.rooms.len() >= MAX_ROOMS {
+            return Err(Error::TooManyRooms(MAX_ROOMS));
+        }
+        let room = Room {
+            state: State::Live,
+            creator: by.name.clone(),
+            since: now,
+            owner: Some(by.session),
+            publications: 1,
+            finished: false,
+            deadline: None,
+        };
+        self.rooms.insert(name.into(), room);
+        Ok(Claim::Granted)
+    }
+
+    /// One publication less.
+    pub(crate) fn withdraw(&mut self, now: Instant, name: &str, session: SessionKey, how: Withdrawal) {
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.owner == Some(session)) else {
+            return;
+        };
+        room.publications = room.publications.saturating_sub(1);
+        if room.publications == 0 {
+            room.finished = how == Withdrawal::Said;
+            room.deadline = Some(now + SETTLE);
+        }
+    }
+
+    /// The session is gone: what it left unfinished waits for its return.
+    pub(crate) fn leave(&mut self, now: Instant, session: SessionKey) {
+        for room in self.rooms.values_mut().filter(|room| room.owner == Some(session)) {
+            if room.finished {
+                room.deadline = Some(now);
+            } else {
+                room.state = State::Reconnecting;
+                room.owner = None;
+                room.publications = 0;
+                room.deadline = Some(now + self.grace);
+            }
+        }
+    }
+
+    /// Lets time pass. Returns the rooms that ended, and when to poll next.
+    pub(crate) fn poll(&mut self, now: Instant) -> (Vec<String>, Option<Instant>) {
+        let mut ended = Vec::new();
+        self.rooms.retain(|name, room| {
+            let due = room.deadline.is_some_and(|deadline| deadline <= now);
+            if room.state == State::Ended {
+                return !due;
+            }
+            if due {
+                room.end(now);
+                ended.push(name.clone());
+            }
+            true
+        });
+        let next = self.rooms.values().filter_map(|room| room.deadline).min();
+        (ended, next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(15);
+
+    fn by(session: u64, name: &str) -> Creator {
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        Creator { session: SessionKey(session), name, takeover: false }
+    }
+
+    fn state(rooms: &Rooms) -> Option<State> {
+        rooms.containing("demo/cam").map(|(_, room)| room.state)
+    }
+
+    #[test]
+    fn a_second_creator_is_refused_and_may_take_over() {
+        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        assert_eq!(rooms.publish(now, "demo", &by(1, "ada")).ok(), Some(Claim::Granted));
+        let refused = rooms.publish(now, "demo", &by(2, "bob")).expect_err("taken");
+        assert_eq!(
+            refused.to_string(),
+            "room \"demo\" is live with creator \"ada\"; publish with ?takeover=1 to take it over"
+        );
+        let bob = Creator { takeover: true, ..by(2, "bob") };
+        let taken = rooms.publish(now, "demo", &bob).ok();
+        assert_eq!(taken, Some(Claim::TakenFrom(SessionKey(1))));
+        rooms.leave(now, SessionKey(1));
+        assert_eq!(state(&rooms), Some(State::Live));
+    }
+
+    #[test]
+    fn the_same_creator_returns_before_its_death_is_noticed() {
+        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        rooms.publish(now, "demo", &by(1, "ada")).expect("free");
+        let again = rooms.publish(now, "demo", &by(2, "ada")).ok();
+        assert_eq!(again, Some(Claim::TakenFrom(SessionKey(1))));
+        // Those without a token are one and the same.
+        rooms.publish(now, "open", &by(3, "")).expect("free");
+        assert!(rooms.publish(now, "open", &by(4, "")).is_ok());
+        assert!(rooms.publish(now, "open", &by(5, "bob")).is_err());
+    }
+
+    #[test]
+    fn a_vanished_creator_has_the_grace_time_to_return() {
+        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        rooms.publish(now, "demo", &by(1, "ada")).expect("free");
+        rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Broken);
+        rooms.leave(now, SessionKey(1));
+        assert_eq!(state(&rooms), Some(State::Reconnecting));
+        assert!(rooms.publish(now, "demo", &by(2, "bob")).is_err());
+        assert_eq!(rooms.publish(now, "demo", &by(3, "ada")).ok(), Some(Claim::Granted));
+        assert_eq!(state(&rooms), Some(State::Live));
+
+        rooms.leave(now, SessionKey(3));
+        assert_eq!(rooms.poll(now), (vec![], Some(now + GRACE)));
+        assert_eq!(rooms.poll(now + GRACE).0, ["demo"]);
+        assert_eq!(state(&rooms), Some(State::Ended));
+        assert_eq!(rooms.poll(now + GRACE + SHOW_ENDED), (vec![], None));
+        assert_eq!(state(&rooms), None);
+    }
+
+    #[test]
+    fn a_creator_that_says_goodbye_ends_the_room() {
+        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        for leaves in [true, false] {
+            rooms.publish(now, "demo", &by(1, "ada")).expect("free");
+            rooms.publish(now, "demo", &by(1, "ada")).expect("own");
+            rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Said);
+            assert_eq!(rooms.poll(now).1, None);
+            rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Said);
+            if leaves {
+                rooms.leave(now, SessionKey(1));
+                assert_eq!(rooms.poll(now).0, ["demo"]);
+            } else {
+                assert_eq!(rooms.poll(now + SETTLE).0, ["demo"]);
+            }
+            assert_eq!(state(&rooms), Some(State::Ended));
+        }
+    }
+
+    #[test]
+    fn rooms_are_bounded() {
+        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        for room in 0..MAX_ROOMS {
+            rooms.publish(now, &room.to_string(), &by(1, "ada")).expect("free");
+        }
+        let full = rooms.publish(now, "one more", &by(1, "ada"));
+        assert!(matches!(full, Err(Error::TooManyRooms(_))));
+    }
+}

@@ -1,0 +1,124 @@
+use moq_transport::{
+    coding::{KeyValuePairs, Location},
+    data::FetchRecord,
+    message::{FetchType, GroupOrder, StandaloneFetch},
+    serve::ServeError,
+    session::Fetch,
+};
+use origin::{Config, Limits, State};
+
+use crate::stage::{Client, Stage, TRANSPORTS, namespace, within, write};
+
+/// Everything a FETCH brings: locations and payloads, `None` for an unknown range.
+async fn all(mut fetch: Fetch) -> Vec<(Location, Option<String>)> {
+    within("FETCH_OK", fetch.ok()).await.expect("accepted");
+    let mut got = Vec::new();
+    while let Some(record) = within("a record", fetch.next()).await.expect("whole") {
+        let mut payload = None;
+        if let FetchRecord::Object(_) = &record {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = fetch.read_payload_chunk(1024).await.expect("whole") {
+                bytes.extend_from_slice(&chunk);
+            }
+            payload = Some(String::from_utf8(bytes).expect("text"));
+        }
+        got.push((record.location(), payload));
+    }
+    got
+}
+
+fn objects(got: &[(Location, Option<String>)]) -> Vec<(u64, u64, &str)> {
+    got.iter().filter_map(|(at, payload)| Some((at.group_id, at.object_id, payload.as_deref()?))).collect()
+}
+
+async fn fetch(client: &mut Client, start: (u64, u64), end: (u64, u64), order: Option<GroupOrder>) -> Fetch {
+    let range = StandaloneFetch {
+        track_namespace: namespace("demo"),
+        track_name: "video".into(),
+        start_location: Location::new(start.0, start.1),
+        end_location: Location::new(end.0, end.1),
+    };
+    let mut params = KeyValuePairs::default();
+    if let Some(order) = order {
+        params.set_group_order(order);
+    }
+    within("FETCH", client.subscriber.fetch(range, params)).await.expect("sent")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_groups_are_fetched_alone_and_joining() {
+    let stage = Stage::open();
+    let mut creator = stage.client("moqt").await;
+    let mut video = creator.publish("demo", "video").await.expect("accepted");
+    for group in 0..4 {
+        write(&mut video, group, &["a", "b"]);
+    }
+    stage.objects("demo", 8).await;
+    for scheme in TRANSPORTS {
+        let mut fan = stage.client(scheme).await;
+        let got = all(fetch(&mut fan, (1, 1), (2, 0), None).await).await;
+        assert_eq!(objects(&got), [(1, 1, "b"), (2, 0, "a"), (2, 1, "b")]);
+        let got = all(fetch(&mut fan, (2, 0), (9, 0), Some(GroupOrder::Descending)).await).await;
+        assert_eq!(objects(&got), [(3, 0, "a"), (3, 1, "b"), (2, 0, "a"), (2, 1, "b")]);
+        let past = fetch(&mut fan, (9, 0), (10, 0), None).await;
+        assert_eq!(past.ok().await.err(), Some(ServeError::Closed(0x11)), "INVALID_RANGE");
+
+        let watching = fan.subscribe("demo", "video").await.expect("found");
+        let joining = fan.subscriber.joining_fetch(
+            FetchType::RelativeJoining,
+            watching.subscribe.info.id,
+            1,
+            KeyValuePairs::default(),
+        );
+        let got = all(within("FETCH", joining).await.expect("sent")).await;
+        assert_eq!(objects(&got), [(2, 0, "a"), (2, 1, "b"), (3, 0, "a"), (3, 1, "b")]);
+    }
+    let (_, figures) = stage.get("/metrics").await;
+    assert!(figures.contains("fetches_total{source=\"kept\"} 6"), "{figures}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budget_holds_and_what_was_dropped_is_said_to_be_unknown() {
+    const BUDGET: u64 = 4096;
+    let store = Limits { track: BUDGET, total: 2 * BUDGET };
+    let stage = Stage::start(Config { open_publish: true, store, ..Config::default() });
+    let mut creator = stage.client("https").await;
+    let mut video = creator.publish("demo", "video").await.expect("accepted");
+    for group in 0..20 {
+        write(&mut video, group, &["some", "thing"]);
+        stage.objects("demo", 2 * (group + 1)).await;
+    }
+    let room = stage.room("demo", |_| true).await;
+    assert!((1..=BUDGET).contains(&room.tracks[0].kept_bytes), "{room:?}");
+    assert!(stage.handle.kept_bytes() <= BUDGET);
+    let mut fan = stage.client("moqt").await;
+    let got = all(fetch(&mut fan, (0, 0), (19, 0), None).await).await;
+    let (unknown, kept) = got.split_first().expect("something");
+    assert_eq!(unknown.1, None);
+    let first = objects(kept)[0];
+    assert_eq!(unknown.0.group_id + 1, first.0);
+    assert_eq!(objects(kept).last(), Some(&(19, 1, "thing")));
+    let gone = fetch(&mut fan, (0, 0), (2, 0), None).await;
+    assert!(gone.ok().await.is_err());
+    let reason = gone.rejection().expect("refused").reason.0;
+    assert!(reason.contains(&format!("the oldest group is {}", first.0)), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_that_counts_from_the_start_again_replaces_what_was_kept() {
+    let stage = Stage::open();
+    for (groups, payload) in [(3, "old"), (2, "new")] {
+        let mut creator = stage.client("moqt").await;
+        let mut video = creator.publish("demo", "video").await.expect("accepted");
+        for group in 0..groups {
+            write(&mut video, group, &[payload]);
+        }
+        let objects = if payload == "old" { 3 } else { 5 };
+        stage.objects("demo", objects).await;
+        creator.vanish();
+        stage.room("demo", |room| room.state == State::Reconnecting).await;
+    }
+    let mut fan = stage.client("moqt").await;
+    let got = all(fetch(&mut fan, (0, 0), (9, 0), None).await).await;
+    assert_eq!(objects(&got), [(0, 0, "new"), (1, 0, "new")]);
+}

@@ -1,0 +1,8 @@
+//! The origin as its peers see it: real QUIC over loopback, `moq-transport` as client.
+
+mod creator;
+mod drain;
+mod fetch;
+mod relay;
+mod stage;
+mod token;

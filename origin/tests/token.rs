@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use moq_transport::serve::ServeError;
+use origin::{
+    Config, State,
+    token::{Algorithm, Claims, Keys, Role},
+};
+
+use crate::stage::{Stage, TRANSPORTS, within};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn guarded() -> (Stage, Keys) {
+    let keys = Keys::generate(Algorithm::ES256).expect("a key");
+    let config = Config { keys: Some(keys.clone()), private: vec!["secret*".into()], ..Config::default() };
+    (Stage::start(config), keys)
+}
+
+fn mint(keys: &Keys, room: &str, role: Role) -> String {
+    keys.mint(&Claims::new(room, role, "ada", HOUR)).expect("a signing key")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creators_token_opens_its_room_in_setup_and_in_the_url() {
+    let (stage, keys) = guarded();
+    for (at, scheme) in TRANSPORTS.into_iter().enumerate() {
+        let room = format!("room{at}");
+        let jwt = mint(&keys, &room, Role::Creator);
+        let in_url = stage.url(scheme, &format!("/{room}?jwt={jwt}"));
+        let bare = stage.url(scheme, "");
+        for (url, tokens) in [(in_url, vec![]), (bare, vec![jwt])] {
+            let connecting = stage.connect(&url, &tokens);
+            let mut creator = within("a connection", connecting).await.expect("let in");
+            let _track = creator.publish(&format!("{room}/cam"), "video").await.expect("accepted");
+            let seen = stage.room(&room, |room| room.state == State::Live).await;
+            assert_eq!(seen.creator.as_deref(), Some("ada"));
+            creator.vanish();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_token_ends_the_session_with_the_reason() {
+    let (stage, keys) = guarded();
+    let claims = Claims { exp: 1, ..Claims::new("demo", Role::Creator, "ada", HOUR) };
+    let expired = keys.mint(&claims).expect("a signing key");
+    let foreign = mint(&Keys::generate(Algorithm::EdDSA).expect("a key"), "demo", Role::Creator);
+    for scheme in TRANSPORTS {
+        for (jwt, reason) in [
+            (&expired, "the token expired at 1"),
+            (&foreign, "signed with unknown key"),
+            (&"nonsense".to_owned(), "the token is malformed"),
+        ] {
+            let url = stage.url(scheme, "");
+            let told = match stage.connect(&url, std::slice::from_ref(jwt)).await {
+                Ok(client) => client.ended().await,
+                Err(err) => err,
+            };
+            assert!(told.contains(reason), "{told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_needs_the_right_room_and_role() {
+    let (stage, keys) = guarded();
+    for (jwt, reason) in [
+        (None, "publishing needs a token"),
+        (Some(mint(&keys, "other", Role::Creator)), "for room \"other\", not \"demo\""),
+        (Some(mint(&keys, "demo", Role::Moderator)), "role moderator may not publish"),
+    ] {
+        let url = stage.url("https", "");
+        let tokens: Vec<_> = jwt.into_iter().collect();
+        let mut creator = stage.connect(&url, &tokens).await.expect("let in");
+        assert!(creator.publish("demo", "video").await.is_err());
+        let told = creator.ended().await;
+        assert!(told.contains(reason), "{told}");
+    }
+    assert!(stage.handle.rooms().is_empty());
+    let (_, figures) = stage.get("/metrics").await;
+    assert!(figures.contains("fanfare_origin_refused_publishes_total 3"), "{figures}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_room_is_for_those_with_a_token() {
+    let (stage, keys) = guarded();
+    let url = stage.url("moqt", "");
+    let jwt = mint(&keys, "secret1", Role::Creator);
+    let mut creator = stage.connect(&url, &[jwt]).await.expect("let in");
+    let _track = creator.publish("secret1", "video").await.expect("accepted");
+    let stranger = stage.client("moqt").await.subscribe("secret1", "video").await.err();
+    assert_eq!(stranger, Some(ServeError::Closed(1)), "UNAUTHORIZED");
+    let jwt = mint(&keys, "secret1", Role::Fan);
+    let mut fan = stage.connect(&url, &[jwt]).await.expect("let in");
+    assert!(fan.subscribe("secret1", "video").await.is_ok());
+    assert_eq!(stage.get("/api/rooms").await.1, "[]");
+    assert_eq!(stage.get("/api/rooms/secret1").await.0, 404);
+}
