@@ -16,3 +16,6 @@ mod endpoint;
 pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 
 mod stream;
+
+mod trust;
+pub use trust::{Fingerprint, Trust};
