@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
 mod failure;
 mod publish;
@@ -25,8 +25,16 @@ enum Command {
     Publish(publish::Args),
 }
 
+/// Without a command, clap answers with the help.
+const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let Cli { command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and versions are no errors.
+        Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(),
+        Err(error) => return Failure::from(error).report(),
+    };
     let outcome = match command {
         Command::Publish(args) => publish::run(args),
     };

@@ -15,6 +15,19 @@ mod line;
 
 use line::Line;
 
+const EXAMPLES: &str = "\
+Examples:
+  The test card, to an origin on this machine:
+    fanfare publish --room demo --demo --insecure moqt://localhost:4443
+
+  Two renditions, over and over:
+    fanfare publish --room show --loop https://origin.example/ 720p.mp4 360p.mp4
+
+  Whatever ffmpeg can read:
+    ffmpeg -re -i INPUT -c:v libx264 -g 30 -bf 0 -c:a aac -f mp4 \\
+      -movflags +frag_every_frame+empty_moov+default_base_moof - |
+      fanfare publish --room show moqt://origin.example:4443 -";
+
 /// Publish a room: files, a pipe, or the test card.
 ///
 /// Fragmented or plain MP4, MPEG-TS, Matroska and WebM are understood, with H.264, H.265, AV1, VP9,
@@ -22,14 +35,12 @@ use line::Line;
 /// is encoded here. Several inputs are published together: give the renditions of one show, with
 /// their key frames at the same times.
 ///
-/// Files go out in real time. A pipe goes out as it comes; what feeds it sets the pace:
-///
-///   ffmpeg -re -i show.mkv -c copy -f mp4 -movflags frag_keyframe+empty_moov - |
-///   fanfare publish --room show --token TOKEN moqt://origin.example:4443 -
+/// Files go out in real time. A pipe goes out as it comes: what feeds it sets the pace.
 ///
 /// A connection that is lost is made again, and the groups go on with their numbers. Ctrl-C ends the
 /// show for the fans too.
 #[derive(Debug, ClapArgs)]
+#[command(after_long_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
 pub(crate) struct Args {
     /// The room: one or more names with slashes between them
