@@ -122,7 +122,7 @@ impl Broadcast {
         let names = describe::names(infos);
         let mut tracks = vec![Track::new(TrackName::new(namespace.clone(), msf::TRACK)?, CATALOG_PRIORITY)];
         for (name, priority) in names.iter().zip(describe::priorities(infos)) {
-            tracks.push(Track::new(TrackName::new(namespace.clone(), name.clone())?, priority));
+            tracks.push(Track::media(TrackName::new(namespace.clone(), name.clone())?, priority));
         }
         let alternatives = Alternatives::of(infos);
         let described = infos
@@ -274,6 +274,11 @@ const MAX_CONFIG: usize = 65_535;
 
 impl Track {
     fn new(name: TrackName, priority: u8) -> Self {
+        Self { name, priority, properties: Properties::NONE, groups: VecDeque::new(), evicted: None }
+    }
+
+    /// A track whose groups lose their worth with time.
+    fn media(name: TrackName, priority: u8) -> Self {
         let properties = TrackProperties {
             priority: Some(priority),
             group_order: Some(GroupOrder::Descending),
@@ -281,7 +286,7 @@ impl Track {
             ..TrackProperties::default()
         };
         let properties = properties.write(Properties::builder()).build();
-        Self { name, priority, properties, groups: VecDeque::new(), evicted: None }
+        Self { properties, ..Self::new(name, priority) }
     }
 
     /// Its name.

@@ -145,8 +145,8 @@ pub async fn publish(
     let mut accepted_once = false;
     let outcome = loop {
         let mut service = Service::new(&mut show);
-        let Connection { session, config, .. } = connection;
-        let ended = Box::pin(drive(session, config, clock, &mut service)).await?;
+        let Connection { transport, config, .. } = connection;
+        let ended = Box::pin(drive(transport, config, clock, &mut service)).await?;
         let Service { outlet, refusal, moved, leaving, .. } = service;
         show.drops += outlet.drops();
         if leaving.is_some() {
@@ -384,7 +384,7 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> App for Service<'_, '_, R, S> {
         self.outlet.flush(cx, &self.show.broadcast);
         while self.tick.poll_tick(task).is_ready() {
             if self.outlet.is_accepted() {
-                self.show.tell(State::Live, &self.outlet, Some(cx.transport().rtt()));
+                self.show.tell(State::Live, &self.outlet, Some(cx.transport().quic().rtt()));
             }
         }
         match &mut self.leaving {

@@ -94,7 +94,7 @@ impl Server {
         let incoming = self.endpoint.incoming().await.unwrap();
         let connection = Endpoint::accept(incoming).await.unwrap();
         fan.url.clone_from(&connection.url);
-        Box::pin(drive(connection.session, connection.config, Clock::default(), fan)).await.unwrap()
+        Box::pin(drive(connection.transport, connection.config, Clock::default(), fan)).await.unwrap()
     }
 }
 

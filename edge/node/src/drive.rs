@@ -15,13 +15,11 @@ use moqt::{
     session::{Closer, Config, Dir, StreamId},
 };
 use tokio::time::{Instant, Sleep};
-use web_transport_quinn::{
-    RecvStream, SendStream, Session as Transport, SessionError, WebTransportError, quinn::ConnectionError,
-};
 
 use crate::{
-    Clock,
+    Clock, Transport,
     stream::{Inbox, Pipe, Signal, receive, send},
+    transport::{Gone, Link, RecvHalf, SendHalf},
 };
 
 /// What runs on top of a session.
@@ -44,7 +42,7 @@ pub struct Cx<'a> {
     pub session: &'a mut Session,
     /// Now, by the clock of the connection.
     pub now: Micros,
-    transport: &'a Transport,
+    link: &'a Link,
     pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
 }
 
@@ -56,7 +54,7 @@ impl Cx<'_> {
 
     /// The connection, for its statistics.
     pub fn transport(&self) -> &Transport {
-        self.transport
+        self.link.transport()
     }
 }
 
@@ -72,10 +70,10 @@ pub struct Ended {
 }
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
-type Accept<T> = Pin<Box<dyn Future<Output = Result<T, SessionError>>>>;
+type Accept<T> = Pin<Box<dyn Future<Output = Result<T, Gone>>>>;
 
 struct Driver<'a, A> {
-    transport: Transport,
+    link: Link,
     session: Session,
     app: &'a mut A,
     clock: Clock,
@@ -83,10 +81,10 @@ struct Driver<'a, A> {
     pipes: BTreeMap<StreamId, Rc<Pipe>>,
     stops: BTreeMap<StreamId, Rc<Signal<ResetCode>>>,
     tasks: FuturesUnordered<Task>,
-    uni: Accept<RecvStream>,
-    bi: Accept<(SendStream, RecvStream)>,
+    uni: Accept<RecvHalf>,
+    bi: Accept<(SendHalf, RecvHalf)>,
     datagram: Accept<Bytes>,
-    closed: Pin<Box<dyn Future<Output = SessionError>>>,
+    closed: Pin<Box<dyn Future<Output = (SessionCode, String)>>>,
     sleep: Pin<Box<Sleep>>,
     ended: Option<Ended>,
 }
@@ -99,16 +97,14 @@ pub async fn drive(
     app: &mut impl App,
 ) -> Result<Ended, Misuse> {
     let session = Session::new(clock.now(), config)?;
+    let link = Link::new(transport);
     let mut driver = Driver {
-        uni: accept(&transport, |transport| async move { transport.accept_uni().await }),
-        bi: accept(&transport, |transport| async move { transport.accept_bi().await }),
-        datagram: accept(&transport, |transport| async move { transport.read_datagram().await }),
-        closed: {
-            let transport = transport.clone();
-            Box::pin(async move { transport.closed().await })
-        },
+        uni: Box::pin(link.clone().accept_uni()),
+        bi: Box::pin(link.clone().accept_bi()),
+        datagram: Box::pin(link.clone().read_datagram()),
+        closed: Box::pin(link.clone().closed()),
         sleep: Box::pin(tokio::time::sleep_until(Instant::now())),
-        transport,
+        link,
         session,
         app,
         clock,
@@ -119,13 +115,6 @@ pub async fn drive(
         ended: None,
     };
     Ok(poll_fn(|task| driver.poll(task)).await)
-}
-
-fn accept<T, F>(transport: &Transport, with: impl FnOnce(Transport) -> F) -> Accept<T>
-where
-    F: Future<Output = Result<T, SessionError>> + 'static,
-{
-    Box::pin(with(transport.clone()))
 }
 
 impl<A: App> Driver<'_, A> {
@@ -160,8 +149,7 @@ impl<A: App> Driver<'_, A> {
                 task.waker().wake_by_ref();
             }
         }
-        if let Poll::Ready(error) = self.closed.as_mut().poll(task) {
-            let (code, reason) = why(&error);
+        if let Poll::Ready((code, reason)) = self.closed.as_mut().poll(task) {
             let now = self.clock.now();
             self.feed(now);
             self.session.handle(now, Input::Closed { code, reason: reason.into() });
@@ -175,27 +163,26 @@ impl<A: App> Driver<'_, A> {
 
     fn accept(&mut self, task: &mut Context<'_>) {
         while let Poll::Ready(Ok(stream)) = self.uni.as_mut().poll(task) {
-            self.uni = accept(&self.transport, |transport| async move { transport.accept_uni().await });
+            self.uni = Box::pin(self.link.clone().accept_uni());
             let id = self.session.opened(Dir::Uni);
             self.receive(id, stream);
         }
         while let Poll::Ready(Ok((sender, receiver))) = self.bi.as_mut().poll(task) {
-            self.bi = accept(&self.transport, |transport| async move { transport.accept_bi().await });
+            self.bi = Box::pin(self.link.clone().accept_bi());
             let id = self.session.opened(Dir::Bi);
             self.receive(id, receiver);
             let pipe = Rc::new(Pipe::new(moqt::session::SendOrder::REQUEST.to_i32()));
             self.pipes.insert(id, Rc::clone(&pipe));
-            let opened = std::future::ready(Ok::<_, SessionError>(sender));
+            let opened = std::future::ready(Ok(sender));
             self.tasks.push(Box::pin(send(id, opened, pipe, Rc::clone(&self.inbox))));
         }
         while let Poll::Ready(Ok(datagram)) = self.datagram.as_mut().poll(task) {
-            self.datagram =
-                accept(&self.transport, |transport| async move { transport.read_datagram().await });
+            self.datagram = Box::pin(self.link.clone().read_datagram());
             self.inbox.borrow_mut().push_back(Input::Datagram(datagram));
         }
     }
 
-    fn receive(&mut self, id: StreamId, stream: RecvStream) {
+    fn receive(&mut self, id: StreamId, stream: RecvHalf) {
         let stop = Rc::new(Signal::default());
         self.stops.insert(id, Rc::clone(&stop));
         self.tasks.push(Box::pin(receive(id, stream, stop, Rc::clone(&self.inbox))));
@@ -219,7 +206,7 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
-        let mut cx = Cx { session: &mut self.session, now, transport: &self.transport, pipes: &self.pipes };
+        let mut cx = Cx { session: &mut self.session, now, link: &self.link, pipes: &self.pipes };
         self.app.poll(task, &mut cx)
     }
 
@@ -234,7 +221,12 @@ impl<A: App> Driver<'_, A> {
                     self.event(now, event);
                     self.ended = Some(Ended { code, reason, by });
                 }
-                Output::Event(event) => self.event(now, event),
+                Output::Event(event) => {
+                    if matches!(&event, Event::Ready(setup) if setup.implementation.is_some()) {
+                        self.link.use_plain_codes();
+                    }
+                    self.event(now, event);
+                }
                 Output::Open { stream, dir, order } => {
                     self.open(stream, dir, order.to_i32());
                     busy = true;
@@ -268,18 +260,15 @@ impl<A: App> Driver<'_, A> {
                         busy = true;
                     }
                 }
-                Output::Datagram(datagram) => {
-                    // Too large for the path is lost, as datagrams are (Section 11.3).
-                    let _ = self.transport.send_datagram(datagram);
-                }
-                Output::Close { code, reason } => self.transport.close(code.0 as u32, &reason),
+                Output::Datagram(datagram) => self.link.send_datagram(datagram),
+                Output::Close { code, reason } => self.link.close(code, &reason),
             }
         }
         busy
     }
 
     fn event(&mut self, now: Micros, event: Event) {
-        let mut cx = Cx { session: &mut self.session, now, transport: &self.transport, pipes: &self.pipes };
+        let mut cx = Cx { session: &mut self.session, now, link: &self.link, pipes: &self.pipes };
         self.app.event(&mut cx, event);
     }
 
@@ -287,35 +276,21 @@ impl<A: App> Driver<'_, A> {
         let pipe = Rc::new(Pipe::new(order));
         self.pipes.insert(id, Rc::clone(&pipe));
         let inbox = Rc::clone(&self.inbox);
-        let transport = self.transport.clone();
+        let link = self.link.clone();
         match dir {
             Dir::Uni => {
-                let opening = async move { transport.open_uni().await };
-                self.tasks.push(Box::pin(send(id, opening, pipe, inbox)));
+                self.tasks.push(Box::pin(send(id, link.open_uni(), pipe, inbox)));
             }
             Dir::Bi => {
                 let stop = Rc::new(Signal::default());
                 self.stops.insert(id, Rc::clone(&stop));
                 self.tasks.push(Box::pin(async move {
-                    let Ok((sender, receiver)) = transport.open_bi().await else { return };
-                    let opened = std::future::ready(Ok::<_, SessionError>(sender));
+                    let Ok((sender, receiver)) = link.open_bi().await else { return };
+                    let opened = std::future::ready(Ok(sender));
                     let sending = send(id, opened, pipe, Rc::clone(&inbox));
                     futures_util::future::join(sending, receive(id, receiver, stop, inbox)).await;
                 }));
             }
         }
-    }
-}
-
-/// What the end of a connection means for its session.
-fn why(error: &SessionError) -> (SessionCode, String) {
-    match error {
-        SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => {
-            (SessionCode(u64::from(*code)), reason.clone())
-        }
-        SessionError::ConnectionError(ConnectionError::ApplicationClosed(close)) => {
-            (SessionCode(close.error_code.into_inner()), String::from_utf8_lossy(&close.reason).into_owned())
-        }
-        other => (SessionCode::INTERNAL_ERROR, other.to_string()),
     }
 }

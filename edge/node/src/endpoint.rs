@@ -10,7 +10,7 @@ use std::{
 use moqt::{
     Version,
     message::Setup,
-    session::{Config, Side, Transport},
+    session::{Config, Side, Transport as Carrier},
 };
 use quinn::{
     TransportConfig,
@@ -18,6 +18,8 @@ use quinn::{
 };
 use rustls::{ClientConfig, ServerConfig};
 use url::Url;
+
+use crate::Transport;
 use web_transport_quinn::{
     ALPN as H3, Request, Session,
     proto::{ConnectRequest, ConnectResponse},
@@ -93,7 +95,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Connection {
     /// The connection.
-    pub session: Session,
+    pub transport: Transport,
     /// How the session is to be: side, transport, version and, for a client on
     /// raw QUIC, the path and authority of its URL.
     pub config: Config,
@@ -142,8 +144,8 @@ impl Endpoint {
         let connection = incoming.await.map_err(|error| failed(&error))?;
         let alpn = alpn(&connection);
         if let Some(version) = Version::from_protocol(&alpn) {
-            let config = Config::new(Side::Server, Transport::Quic, version);
-            return Ok(Connection { session: Session::raw(connection), config, url: None });
+            let config = Config::new(Side::Server, Carrier::Quic, version);
+            return Ok(Connection { transport: Transport::Quic(connection), config, url: None });
         }
         let request = Request::accept(connection).await.map_err(|error| failed(&error))?;
         let Some(version) = Version::choose(request.protocols.iter().map(std::string::String::as_bytes))
@@ -154,16 +156,16 @@ impl Endpoint {
         let url = request.url.clone();
         let response = ConnectResponse::OK.with_protocol(version.protocol());
         let session = request.respond(response).await.map_err(|error| failed(&error))?;
-        let config = Config::new(Side::Server, Transport::WebTransport, version);
-        Ok(Connection { session, config, url: Some(url) })
+        let config = Config::new(Side::Server, Carrier::WebTransport, version);
+        Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: Some(url) })
     }
 
     /// Connects to `moqt://…` over raw QUIC or to `https://…` over WebTransport.
     pub async fn connect(&self, url: &Url) -> Result<Connection, Error> {
         let wrong = || Error::Url { url: url.to_string() };
-        let transport = match url.scheme() {
-            "moqt" => Transport::Quic,
-            "https" => Transport::WebTransport,
+        let carrier = match url.scheme() {
+            "moqt" => Carrier::Quic,
+            "https" => Carrier::WebTransport,
             _ => return Err(wrong()),
         };
         let host = url.host_str().ok_or_else(wrong)?;
@@ -186,24 +188,24 @@ impl Endpoint {
             reason: reason.to_string(),
         };
         let mut tls = self.client.clone().ok_or(Error::Tls)?;
-        tls.alpn_protocols = match transport {
-            Transport::Quic => Version::SUPPORTED.iter().map(|v| v.protocol().into()).collect(),
-            Transport::WebTransport => vec![H3.into()],
+        tls.alpn_protocols = match carrier {
+            Carrier::Quic => Version::SUPPORTED.iter().map(|v| v.protocol().into()).collect(),
+            Carrier::WebTransport => vec![H3.into()],
         };
         let tls = QuicClientConfig::try_from(tls).map_err(|_| Error::Tls)?;
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
         config.transport_config(transport_config());
         let connecting = self.quic.connect_with(config, addr, name).map_err(|error| failed(&error))?;
         let connection = connecting.await.map_err(|error| failed(&error))?;
-        match transport {
-            Transport::Quic => {
+        match carrier {
+            Carrier::Quic => {
                 let version = Version::from_protocol(&alpn(&connection))
                     .ok_or_else(|| Error::Version { peer: url.to_string() })?;
-                let mut config = Config::new(Side::Client, transport, version);
+                let mut config = Config::new(Side::Client, carrier, version);
                 config.setup = setup(url, host);
-                Ok(Connection { session: Session::raw(connection), config, url: None })
+                Ok(Connection { transport: Transport::Quic(connection), config, url: None })
             }
-            Transport::WebTransport => {
+            Carrier::WebTransport => {
                 let offer = Version::SUPPORTED.iter().map(|version| version.protocol().to_owned());
                 let request = ConnectRequest::new(url.clone()).with_protocols(offer);
                 let session = Session::connect(connection, request).await.map_err(|error| failed(&error))?;
@@ -211,8 +213,8 @@ impl Endpoint {
                 let version = chosen
                     .and_then(|name| Version::from_protocol(name.as_bytes()))
                     .ok_or_else(|| Error::Version { peer: url.to_string() })?;
-                let config = Config::new(Side::Client, transport, version);
-                Ok(Connection { session, config, url: None })
+                let config = Config::new(Side::Client, carrier, version);
+                Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: None })
             }
         }
     }

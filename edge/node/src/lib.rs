@@ -17,5 +17,8 @@ pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 
 mod stream;
 
+mod transport;
+pub use transport::Transport;
+
 mod trust;
 pub use trust::{Fingerprint, Trust};

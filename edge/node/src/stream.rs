@@ -12,7 +12,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use moqt::{Input, ResetCode, session::StreamId};
-use web_transport_quinn::{ReadError, RecvStream, SendStream, WriteError};
+
+use crate::transport::{Gone, Read, RecvHalf, Refused, SendHalf};
 
 /// Bytes taken from the transport at once.
 const MAX_READ: usize = 64 * 1024;
@@ -56,10 +57,10 @@ impl<T> Signal<T> {
 }
 
 /// Reads a stream to its end, whichever way it ends.
-pub(crate) async fn receive(id: StreamId, mut stream: RecvStream, stop: Rc<Signal<ResetCode>>, inbox: Inbox) {
+pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, stop: Rc<Signal<ResetCode>>, inbox: Inbox) {
     loop {
         let read = {
-            let read = pin!(stream.read_chunk(MAX_READ, true));
+            let read = pin!(stream.read(MAX_READ));
             let stop = pin!(stop.wait());
             match select(read, stop).await {
                 Either::Left((read, _)) => Ok(read),
@@ -67,22 +68,14 @@ pub(crate) async fn receive(id: StreamId, mut stream: RecvStream, stop: Rc<Signa
             }
         };
         let input = match read {
-            Ok(Ok(Some(chunk))) => {
-                inbox.borrow_mut().push_back(Input::Data { stream: id, data: chunk.bytes });
+            Ok(Ok(Read::Data(data))) => {
+                inbox.borrow_mut().push_back(Input::Data { stream: id, data });
                 continue;
             }
-            Ok(Ok(None)) => Input::Finished { stream: id },
-            Ok(Err(ReadError::Reset(code))) => Input::Reset { stream: id, code: ResetCode(code.into()) },
-            // A code from elsewhere than WebTransport's means no more than that.
-            Ok(Err(ReadError::InvalidReset(_))) => {
-                Input::Reset { stream: id, code: ResetCode::INTERNAL_ERROR }
-            }
-            // The connection is gone, which it says itself.
-            Ok(Err(_)) => return,
-            Err(code) => {
-                let _ = stream.stop(code.0 as u32);
-                return;
-            }
+            Ok(Ok(Read::Finished)) => Input::Finished { stream: id },
+            Ok(Ok(Read::Reset(code))) => Input::Reset { stream: id, code },
+            Ok(Err(Gone)) => return,
+            Err(code) => return stream.stop(code),
         };
         inbox.borrow_mut().push_back(input);
         return;
@@ -188,9 +181,9 @@ impl Pipe {
 }
 
 /// Sends what comes through a pipe, and tells how it ended.
-pub(crate) async fn send<E>(
+pub(crate) async fn send(
     id: StreamId,
-    opening: impl Future<Output = Result<SendStream, E>>,
+    opening: impl Future<Output = Result<SendHalf, Gone>>,
     pipe: Rc<Pipe>,
     inbox: Inbox,
 ) {
@@ -205,35 +198,26 @@ pub(crate) async fn send<E>(
             }
         };
         match step {
-            Ok(Step::Reset(code)) => {
-                let _ = stream.reset(code.0 as u32);
-                return;
-            }
-            Ok(Step::Order(order)) => {
-                let _ = stream.set_priority(order);
-            }
+            Ok(Step::Reset(code)) => return stream.reset(code),
+            Ok(Step::Order(order)) => stream.set_order(order),
             Ok(Step::Write) => match write(&mut stream, &pipe).await {
                 Ok(()) => {}
-                Err(WriteError::Stopped(code)) => {
-                    return tell_stopped(id, Some(code), &mut stream, &pipe, &inbox).await;
-                }
-                Err(WriteError::InvalidStopped(_)) => {
-                    return tell_stopped(id, None, &mut stream, &pipe, &inbox).await;
-                }
-                Err(_) => return,
+                Err(Refused::Stopped(code)) => return stopped(id, code, &mut stream, &pipe, &inbox).await,
+                Err(Refused::Gone) => return,
             },
             Ok(Step::Finish) => {
-                let _ = stream.finish();
+                stream.finish();
                 return delivered(id, &mut stream, &pipe, &inbox).await;
             }
-            Err(Ok(code)) => return tell_stopped(id, code, &mut stream, &pipe, &inbox).await,
-            Err(Err(_)) => return,
+            Err(Ok(Some(code))) => return stopped(id, code, &mut stream, &pipe, &inbox).await,
+            // Nothing has been finished that could have arrived.
+            Err(Ok(None) | Err(Gone)) => return,
         }
     }
 }
 
 /// Gives the transport what it takes.
-async fn write(stream: &mut SendStream, pipe: &Pipe) -> Result<(), WriteError> {
+async fn write(stream: &mut SendHalf, pipe: &Pipe) -> Result<(), Refused> {
     let mut batch: [Bytes; MAX_CHUNKS] = Default::default();
     let count = {
         let chunks = pipe.chunks.borrow();
@@ -245,7 +229,7 @@ async fn write(stream: &mut SendStream, pipe: &Pipe) -> Result<(), WriteError> {
     };
     // What is interrupted has written nothing, and is tried again.
     let written = {
-        let write = pin!(stream.write_chunks(&mut batch[..count]));
+        let write = pin!(stream.write(&mut batch[..count]));
         let interrupted = pin!(pipe.interrupted());
         match select(write, interrupted).await {
             Either::Left((written, _)) => written?,
@@ -255,24 +239,22 @@ async fn write(stream: &mut SendStream, pipe: &Pipe) -> Result<(), WriteError> {
     let mut chunks = pipe.chunks.borrow_mut();
     let whole = written.chunks.min(chunks.len());
     chunks.drain(..whole);
-    if let (Some(first), Some(rest)) = (chunks.front_mut(), batch.get(written.chunks)) {
+    if whole < count {
         // The transport took part of it: go on with the rest.
-        *first = rest.clone();
+        if let Some(first) = chunks.front_mut() {
+            *first = batch[whole].clone();
+        }
     }
     pipe.bytes.set(chunks.iter().map(Bytes::len).sum());
     Ok(())
 }
 
 /// The peer wants no more: the session says how to end the stream.
-async fn tell_stopped(id: StreamId, code: Option<u32>, stream: &mut SendStream, pipe: &Pipe, inbox: &Inbox) {
-    let code = code.map_or(ResetCode::INTERNAL_ERROR, |code| ResetCode(code.into()));
+async fn stopped(id: StreamId, code: ResetCode, stream: &mut SendHalf, pipe: &Pipe, inbox: &Inbox) {
     inbox.borrow_mut().push_back(Input::Stopped { stream: id, code });
     loop {
         match pipe.next().await {
-            Step::Reset(code) => {
-                let _ = stream.reset(code.0 as u32);
-                return;
-            }
+            Step::Reset(code) => return stream.reset(code),
             Step::Write => pipe.chunks.borrow_mut().clear(),
             Step::Finish => return,
             Step::Order(_) => {}
@@ -281,14 +263,13 @@ async fn tell_stopped(id: StreamId, code: Option<u32>, stream: &mut SendStream, 
 }
 
 /// All is written: waits until all has arrived, or does not matter any more.
-async fn delivered(id: StreamId, stream: &mut SendStream, pipe: &Pipe, inbox: &Inbox) {
+async fn delivered(id: StreamId, stream: &mut SendHalf, pipe: &Pipe, inbox: &Inbox) {
     let ended = {
         let stopped = pin!(stream.stopped());
         let reset = pin!(async {
             loop {
-                match pipe.next().await {
-                    Step::Reset(code) => break code,
-                    Step::Order(_) | Step::Write | Step::Finish => {}
+                if let Step::Reset(code) = pipe.next().await {
+                    break code;
                 }
             }
         });
@@ -297,15 +278,11 @@ async fn delivered(id: StreamId, stream: &mut SendStream, pipe: &Pipe, inbox: &I
             Either::Right((code, _)) => Err(code),
         }
     };
-    match ended {
-        Ok(Ok(None)) => inbox.borrow_mut().push_back(Input::Delivered { stream: id }),
-        Ok(Ok(Some(code))) => {
-            let code = ResetCode(code.into());
-            inbox.borrow_mut().push_back(Input::Stopped { stream: id, code });
-        }
-        Ok(Err(_)) => {}
-        Err(code) => {
-            let _ = stream.reset(code.0 as u32);
-        }
-    }
+    let input = match ended {
+        Ok(Ok(None)) => Input::Delivered { stream: id },
+        Ok(Ok(Some(code))) => Input::Stopped { stream: id, code },
+        Ok(Err(Gone)) => return,
+        Err(code) => return stream.reset(code),
+    };
+    inbox.borrow_mut().push_back(input);
 }

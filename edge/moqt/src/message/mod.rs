@@ -14,7 +14,7 @@ pub use namespace::{PublishNamespace, SubscribeNamespace, SubscribeTracks};
 pub use publish::{Publish, PublishBlocked, PublishDone};
 pub use request::{Redirect, RequestError, RequestOk, RequestUpdate};
 pub use setup::Setup;
-pub use subscribe::{Subscribe, SubscribeOk, TrackStatus};
+pub use subscribe::{Subscribe, SubscribeOk, TrackStatus, Unsubscribe};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -101,6 +101,8 @@ messages! {
     RequestOk(RequestOk) = 0x07,
     /// A namespace under the prefix asked for, as what follows the prefix.
     Namespace(Namespace) = 0x08,
+    /// Not of this draft: see [`Unsubscribe`].
+    Unsubscribe(Unsubscribe) = 0x0A,
     /// Ends a subscription.
     PublishDone(PublishDone) = 0x0B,
     /// Asks what SUBSCRIBE would answer.

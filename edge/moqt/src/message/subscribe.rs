@@ -57,6 +57,24 @@ impl SubscribeOk {
     }
 }
 
+/// UNSUBSCRIBE, which ended with draft 16.
+///
+/// By the letter of draft 18 its type is unknown, and an unknown type ends the
+/// session. But `moq-transport` 0.17 still takes back a SUBSCRIBE with it, on the
+/// request's stream and without a field, so it is understood there as the STOP_SENDING that should
+/// have come. It is never sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsubscribe;
+
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)] // Of one shape with the other messages.
+impl Unsubscribe {
+    pub(crate) fn decode(_: &mut Reader) -> Result<Self, Violation> {
+        Ok(Self)
+    }
+
+    pub(crate) fn encode(self, _: &mut BytesMut) {}
+}
+
 /// TRACK_STATUS (Section 10.14).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackStatus {

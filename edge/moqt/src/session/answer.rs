@@ -42,6 +42,16 @@ impl Session {
                 self.peer_ids.use_up(update.request_id)?;
                 self.on_update(id, update.params)
             }
+            Message::Unsubscribe(_) => {
+                let ours = |request: &Request| {
+                    request.subscription().is_some_and(|subscription| subscription.role == Role::Publisher)
+                };
+                if !self.requests.get(&id).is_some_and(ours) {
+                    return Err(Violation::protocol("UNSUBSCRIBE from what is no subscription"));
+                }
+                self.cancelled(id, ResetCode::CANCELLED);
+                Ok(())
+            }
             Message::Setup(_) => Err(Violation::protocol("SETUP on a request stream")),
             _ => Err(Violation::protocol("a second request on one stream")),
         }
