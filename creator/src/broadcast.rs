@@ -273,6 +273,8 @@ impl Media {
 const MAX_CONFIG: usize = 65_535;
 
 impl Track {
+    /// Without properties: each group says how urgent it is, and relays can hand out
+    /// of their caches what they need not describe.
     fn new(name: TrackName, priority: u8) -> Self {
         Self { name, priority, properties: Properties::NONE, groups: VecDeque::new(), evicted: None }
     }
