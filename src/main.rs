@@ -1,3 +1,42 @@
-//! The `fanfare` command.
+//! The `fanfare` command: one file or folder here for each of its commands.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+mod failure;
+mod publish;
+
+use failure::Failure;
+
+/// A live stage at the edge: Media over QUIC in, a browser tab out.
+///
+/// A creator publishes over Media over QUIC Transport (draft 18); fans watch in a browser.
+#[derive(Debug, Parser)]
+#[command(name = "fanfare", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Publish(publish::Args),
+}
+
+/// Without a command, clap answers with the help.
+const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
+fn main() -> ExitCode {
+    let Cli { command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and versions are no errors.
+        Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(),
+        Err(error) => return Failure::from(error).report(),
+    };
+    let outcome = match command {
+        Command::Publish(args) => publish::run(args),
+    };
+    outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}

@@ -22,3 +22,6 @@ mod stream;
 
 mod transport;
 pub use transport::Transport;
+
+mod trust;
+pub use trust::{Fingerprint, Trust};

@@ -256,6 +256,12 @@ impl Session {
         self.requests.len()
     }
 
+    /// Data streams of ours that have not arrived in full.
+    pub fn undelivered(&self) -> usize {
+        let undelivered = |stream: &&Stream| matches!(stream, Stream::Outgoing(_) | Stream::Finished);
+        self.streams.values().filter(undelivered).count()
+    }
+
     /// The version it speaks.
     pub fn version(&self) -> crate::Version {
         self.config.version
