@@ -11,7 +11,7 @@
 //! The rest of the crate is what the session is made of, and is useful without
 //! it: [`Message`] and [`ControlReader`] for control and request streams,
 //! [`StreamReader`] and the headers in [`data`] for objects, [`loc`] and
-//! [`msf`] for what Fanfare puts into them.
+//! [`msf`] for what Fanfare puts into them, [`mux`] for sessions over a WebSocket.
 //!
 //! Sections cited in comments are those of draft-ietf-moq-transport-18 unless
 //! another draft is named.
@@ -31,6 +31,8 @@ pub use error::{Misuse, NameError, Violation};
 
 pub mod message;
 pub use message::{FetchOk, Message};
+
+pub mod mux;
 
 mod name;
 pub use name::{Namespace, TrackName};
