@@ -10,8 +10,9 @@
 //!
 //! The rest of the crate is what the session is made of, and is useful without
 //! it: [`Message`] and [`ControlReader`] for control and request streams,
-//! [`StreamReader`] and the headers in [`data`] for objects, [`loc`] and
-//! [`msf`] for what Fanfare puts into them, [`mux`] for sessions over a WebSocket.
+//! [`StreamReader`] and the headers in [`data`] for objects, [`loc`] for what
+//! Fanfare puts into them and, with the feature of its name, `msf` for catalogs;
+//! [`mux`] is for sessions over a WebSocket.
 //!
 //! Sections cited in comments are those of draft-ietf-moq-transport-18 unless
 //! another draft is named.
@@ -29,8 +30,13 @@ pub use data::StreamReader;
 mod error;
 pub use error::{Misuse, NameError, Violation};
 
+pub mod loc;
+
 pub mod message;
 pub use message::{FetchOk, Message};
+
+#[cfg(feature = "msf")]
+pub mod msf;
 
 pub mod mux;
 
