@@ -15,7 +15,12 @@ use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
 
 /// Everything that ships as Wasm. `cargo xtask up` and `cargo xtask test` build all of it.
-const ARTEFACTS: &[Artefact] = &[];
+const ARTEFACTS: &[Artefact] = &[Artefact {
+    name: "fanfare-client",
+    package: "fanfare-client",
+    kind: Kind::Browser,
+    files: Some("client-wasm/js"),
+}];
 
 /// One Wasm module and what it takes to make it.
 struct Artefact {
@@ -24,15 +29,17 @@ struct Artefact {
     /// The package, whose library is a `cdylib`.
     package: &'static str,
     kind: Kind,
+    /// A folder of the repository whose files go beside it.
+    files: Option<&'static str>,
 }
 
 /// Who runs it.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the table has no artefact yet"))]
 enum Kind {
     /// A page or a worker of it: `NAME.js`, an ES module, beside `NAME_bg.wasm`.
     Browser,
     /// An edge node: `NAME.wasm`, a component.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the table has none yet"))]
     Component,
 }
 
@@ -99,6 +106,10 @@ impl Builder {
     fn build(&self, artefact: &Artefact) -> Result<Sizes> {
         let module = self.compile(artefact.package, artefact.kind, &[])?;
         let out = self.target.join("wasm-out").join(artefact.name);
+        if let Some(files) = artefact.files {
+            let root = self.manifest.parent().context("the workspace has no folder")?;
+            copy(&root.join(files), &out)?;
+        }
         let input = fingerprint(&fs::read(&module)?);
         let report = out.join("size.json");
         let known: Option<Sizes> = fs::read(&report).ok().and_then(|json| serde_json::from_slice(&json).ok());
@@ -150,6 +161,17 @@ impl Builder {
             .with_context(|| format!("{package} makes no Wasm module: is its library a cdylib?"))?
             .into())
     }
+}
+
+/// Copies the files of a folder into another.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("cannot copy {} to {}", from.display(), to.display());
+    fs::create_dir_all(to).with_context(failed)?;
+    for entry in fs::read_dir(from).with_context(failed)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name())).with_context(failed)?;
+    }
+    Ok(())
 }
 
 /// A size report, and the fingerprint of the module it was made from.
@@ -239,7 +261,8 @@ mod tests {
     fn a_browser_crate_becomes_an_es_module() {
         let manifest = include_str!("../../Cargo.toml");
         let pinned = manifest.lines().find(|line| line.starts_with("wasm-bindgen = "));
-        let greeter = Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser };
+        let greeter =
+            Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser, files: None };
         let code = "#[wasm_bindgen::prelude::wasm_bindgen]
                     pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
         let out = build(&greeter, pinned.unwrap(), code);
@@ -253,7 +276,8 @@ mod tests {
     fn a_component_crate_becomes_a_component() {
         const COMPONENT_VERSION: [u8; 4] = [0x0d, 0, 1, 0];
         let bindings = r#"wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }"#;
-        let doubler = Artefact { name: "doubler", package: "component-crate", kind: Kind::Component };
+        let doubler =
+            Artefact { name: "doubler", package: "component-crate", kind: Kind::Component, files: None };
         let code = "wit_bindgen::generate!({ inline: \"package made:up;
                         world made { export double: func(n: u32) -> u32; }\" });
                     struct Made;

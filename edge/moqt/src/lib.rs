@@ -11,7 +11,8 @@
 //! The rest of the crate is what the session is made of, and is useful without
 //! it: [`Message`] and [`ControlReader`] for control and request streams,
 //! [`StreamReader`] and the headers in [`data`] for objects, [`loc`] for what
-//! Fanfare puts into them and, with the feature of its name, `msf` for catalogs.
+//! Fanfare puts into them and, with the feature of its name, `msf` for catalogs;
+//! [`mux`] is for sessions over a WebSocket.
 //!
 //! Sections cited in comments are those of draft-ietf-moq-transport-18 unless
 //! another draft is named.
@@ -36,6 +37,8 @@ pub use message::{FetchOk, Message};
 
 #[cfg(feature = "msf")]
 pub mod msf;
+
+pub mod mux;
 
 mod name;
 pub use name::{Namespace, TrackName};

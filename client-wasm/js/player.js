@@ -1,0 +1,228 @@
+// The page's handle on a stage: starts the Worker that plays it, makes sound when it may, and says how it goes.
+import { Sound } from './sound.js';
+
+// A page that is hidden for this long gives up the picture, not the sound.
+const HIDDEN_MS = 5_000;
+
+export class Player extends EventTarget {
+  #worker;
+  #canvas;
+  #options;
+  #sound;
+  #starting;
+  #format = [48_000, 2];
+  #volume = 1;
+  #muted = true;
+  #paused = false;
+  #pinned = false;
+  #hidden;
+  #observer;
+  #stop = new AbortController();
+
+  state = 'connecting';
+  reason = '';
+  stats = null;
+  renditions = [];
+  rendition = null;
+  size = null;
+
+  // What this browser lacks to play anything, or null.
+  static missing() {
+    if (!globalThis.isSecureContext) return 'A secure page (https) is needed to play live video.';
+    if (typeof Worker !== 'function' || typeof WebAssembly !== 'object') return 'This browser has no WebAssembly.';
+    if (typeof VideoDecoder !== 'function') return 'This browser cannot decode live video (WebCodecs).';
+    if (!HTMLCanvasElement.prototype.transferControlToOffscreen) return 'This browser cannot draw video in the background.';
+    return null;
+  }
+
+  constructor(canvas, options) {
+    super();
+    this.#canvas = canvas;
+    this.#options = options;
+    const missing = Player.missing();
+    if (missing) {
+      this.#say('unsupported', missing);
+      return;
+    }
+    this.#start();
+  }
+
+  #start() {
+    const url = new URL('worker.js', import.meta.url).href;
+    // A Worker may only be started from the page's own origin; this one may come from elsewhere.
+    const foreign = new URL(url).origin !== location.origin;
+    const source = foreign
+      ? URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: 'text/javascript' }))
+      : url;
+    this.#worker = new Worker(source, { type: 'module', name: 'fanfare' });
+    this.#worker.onmessage = ({ data: { what, details } }) => this.#heard(what, details);
+    this.#worker.onerror = (event) => this.#say('unsupported', event.message || 'The player could not be loaded.');
+    const offscreen = this.#canvas.transferControlToOffscreen();
+    const { room, webtransport, websocket, fingerprints = [], latency, rendition } = this.#options;
+    const options = { room, webtransport, websocket, fingerprints, latency, rendition };
+    this.#worker.postMessage({ act: 'play', canvas: offscreen, options }, [offscreen]);
+
+    const { signal } = this.#stop;
+    document.addEventListener('visibilitychange', () => this.#watchVisibility(), { signal });
+    addEventListener('online', () => this.reconnect(), { signal });
+    this.#observer = new ResizeObserver(() => {
+      const pixels = Math.round(this.#canvas.clientHeight * devicePixelRatio);
+      this.#tell('height', { pixels });
+    });
+    this.#observer.observe(this.#canvas);
+  }
+
+  #tell(act, details, transfer = []) {
+    this.#worker?.postMessage({ act, ...details }, transfer);
+  }
+
+  #say(state, reason) {
+    this.state = state;
+    this.reason = reason;
+    this.dispatchEvent(new CustomEvent('statechange', { detail: { state, reason } }));
+  }
+
+  #heard(what, details) {
+    const emit = (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail }));
+    switch (what) {
+      case 'state':
+        return this.#say(...details);
+      case 'stats':
+        this.stats = details;
+        return emit('stats', details);
+      case 'renditions':
+        this.renditions = details;
+        return emit('renditionschange', details);
+      case 'rendition':
+        this.rendition = details ?? null;
+        return emit('renditionchange', this.rendition);
+      case 'size':
+        this.size = { width: details[0], height: details[1] };
+        return emit('resize', this.size);
+      case 'audio':
+        this.#format = details;
+        return emit('audio', details);
+      case 'failure':
+        return this.#say('unsupported', details);
+      default:
+        return emit(what, details);
+    }
+  }
+
+  #watchVisibility() {
+    clearTimeout(this.#hidden);
+    if (document.hidden && !this.#pinned) {
+      this.#hidden = setTimeout(() => this.#showing(), HIDDEN_MS);
+    } else {
+      this.#showing();
+    }
+  }
+
+  #showing() {
+    const visible = !this.#paused && (this.#pinned || !document.hidden);
+    this.#tell('visible', { visible });
+  }
+
+  // Shown elsewhere than on the page, as in a picture-in-picture window: goes on while the page is hidden.
+  set pinned(pinned) {
+    this.#pinned = pinned;
+    this.#watchVisibility();
+  }
+
+  // The delay aimed at, in milliseconds, 0 to 5,000.
+  set latency(ms) {
+    this.#options.latency = ms;
+    this.#tell('latency', { ms });
+  }
+
+  get latency() {
+    return this.#options.latency ?? 120;
+  }
+
+  // A rendition by its name; null for whichever is best.
+  selectRendition(name) {
+    this.#options.rendition = name;
+    this.#tell('rendition', { name });
+  }
+
+  get selectedRendition() {
+    return this.#options.rendition ?? null;
+  }
+
+  get muted() {
+    return this.#muted;
+  }
+
+  get volume() {
+    return this.#volume;
+  }
+
+  set volume(volume) {
+    this.#volume = Math.min(1, Math.max(0, volume));
+    if (!this.#muted && this.#sound) this.#sound.volume = this.#volume;
+    this.dispatchEvent(new CustomEvent('volumechange'));
+  }
+
+  // Makes sound, if the browser lets it: whether it does. Call it in answer to a click or a key.
+  async unmute() {
+    if (!this.#worker) return false;
+    this.#sound ??= new Sound(...this.#format);
+    const sound = this.#sound;
+    // Without a gesture, the browser lets this wait for one.
+    await Promise.race([sound.resume(), new Promise((over) => setTimeout(over, 200))]);
+    if (!sound.running) return false;
+    this.#starting ??= sound.start().then(([link, transfer]) => {
+      this.#tell('audio', { link }, transfer);
+      sound.onclock((clock) => this.#tell('clock', clock));
+    });
+    await this.#starting;
+    this.#muted = false;
+    sound.volume = this.#volume;
+    this.dispatchEvent(new CustomEvent('volumechange'));
+    return true;
+  }
+
+  mute() {
+    this.#muted = true;
+    if (this.#sound) this.#sound.volume = 0;
+    this.dispatchEvent(new CustomEvent('volumechange'));
+  }
+
+  // The node that all sound goes through, once there is sound.
+  get audioNode() {
+    return this.#sound?.output ?? null;
+  }
+
+  get paused() {
+    return this.#paused;
+  }
+
+  pause() {
+    this.#paused = true;
+    if (this.#sound) this.#sound.volume = 0;
+    this.#showing();
+    this.dispatchEvent(new CustomEvent('pausechange'));
+  }
+
+  // Goes on, live.
+  resume() {
+    this.#paused = false;
+    if (this.#sound && !this.#muted) this.#sound.volume = this.#volume;
+    this.#showing();
+    this.dispatchEvent(new CustomEvent('pausechange'));
+  }
+
+  // Tries at once what would be tried later.
+  reconnect() {
+    this.#tell('reconnect');
+  }
+
+  close() {
+    this.#stop.abort();
+    clearTimeout(this.#hidden);
+    this.#observer?.disconnect();
+    this.#sound?.close();
+    this.#tell('close');
+    this.#worker = null;
+  }
+}

@@ -1,0 +1,35 @@
+// The Worker: everything but sound and controls happens here.
+import init, { Player } from './fanfare-client.js';
+
+const ready = init();
+let player;
+let stats;
+
+const acts = {
+  play({ canvas, options }) {
+    player = new Player(canvas, options, (what, details) => postMessage({ what, details }));
+    stats = setInterval(() => postMessage({ what: 'stats', details: player.stats() }), 500);
+  },
+  latency: ({ ms }) => player.set_latency(ms),
+  rendition: ({ name }) => player.set_rendition(name ?? undefined),
+  visible: ({ visible }) => player.set_visible(visible),
+  height: ({ pixels }) => player.set_height(pixels),
+  audio: ({ link }) => player.set_audio(link),
+  clock: ({ heard, at, latency }) => player.set_clock(heard, at, latency),
+  reconnect: () => player.reconnect(),
+  close() {
+    clearInterval(stats);
+    player.close();
+    // What says goodbye to the server is on its way then.
+    setTimeout(() => close(), 100);
+  },
+};
+
+onmessage = async ({ data }) => {
+  try {
+    await ready;
+    acts[data.act](data);
+  } catch (error) {
+    postMessage({ what: 'failure', details: String(error?.message ?? error) });
+  }
+};

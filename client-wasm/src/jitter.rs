@@ -1,0 +1,268 @@
+//! What to show when: maps the creator's capture clock onto ours, a chosen delay behind.
+//!
+//! What was captured at `t` is shown at `t + transit + delay`. *Transit* is the least time that anything took from its
+//! capture to us of late, and holds whatever the two clocks differ by. *Delay* is the target, or more where what
+//! arrives is repeatedly later than that. The playhead follows at a rate that nobody notices, and jumps only where that
+//! would take too long: after a stall it is at live at once.
+
+use std::collections::VecDeque;
+
+use moqt::Micros;
+
+/// The delay aimed at unless told otherwise.
+pub const DEFAULT_TARGET: Micros = Micros::from_millis(120);
+/// The greatest delay one may aim at.
+pub const MAX_TARGET: Micros = Micros::from_millis(5_000);
+/// The playhead's rate is within this of 1.
+pub const MAX_SKEW: f64 = 0.05;
+
+/// Errors below this are left alone.
+const DEADBAND: f64 = 4_000.0;
+/// An error of this many microseconds is worth the greatest skew.
+const FULL_SKEW_AT: f64 = 100_000.0;
+/// Errors beyond this are jumped over.
+const JUMP: f64 = 1_000_000.0;
+/// For this long after the first arrival the playhead jumps at will: nothing has been heard yet.
+const SETTLING: Micros = Micros::from_millis(300);
+/// A stretch of time over which extremes are kept.
+const WINDOW: Micros = Micros::from_millis(1_000);
+/// How many of them are remembered.
+const WINDOWS: usize = 10;
+/// What is later than this was held up by a stall, which no delay is to make up for.
+const STALL: Micros = Micros::from_millis(1_000);
+/// Kept between the latest arrivals and the playhead.
+const MARGIN: Micros = Micros::from_millis(10);
+
+/// How something came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// As soon as it was made.
+    Live,
+    /// Asked for after it was made: says nothing of how late live things are.
+    Past,
+}
+
+/// Where the playhead is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// The capture time that is due.
+    pub media: Micros,
+    /// How much capture time passes per unit of ours.
+    pub rate: f64,
+    /// Whether it still jumps at will.
+    pub settling: bool,
+}
+
+/// The clock of one stage.
+#[derive(Debug)]
+pub struct Jitter {
+    target: Micros,
+    windows: VecDeque<Window>,
+    first: Option<Micros>,
+    playhead: Option<Playhead>,
+}
+
+/// The extremes of a second of arrivals.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    since: Micros,
+    /// Arrival minus capture.
+    least: i64,
+    /// The same, of live arrivals that no stall held up.
+    greatest: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Playhead {
+    media: f64,
+    at: Micros,
+    rate: f64,
+}
+
+impl Jitter {
+    /// A clock that knows nothing yet.
+    pub fn new(target: Micros) -> Self {
+        Self { target: target.min(MAX_TARGET), windows: VecDeque::new(), first: None, playhead: None }
+    }
+
+    /// Aims at another delay, from now on and gently.
+    pub fn set_target(&mut self, target: Micros) {
+        self.target = target.min(MAX_TARGET);
+    }
+
+    /// The delay aimed at.
+    pub fn target(&self) -> Micros {
+        self.target
+    }
+
+    /// The delay behind the fastest arrivals: the target, or what the network makes necessary.
+    pub fn delay(&self) -> Micros {
+        let Some(least) = self.transit() else { return self.target };
+        let mut late: Vec<i64> = self.windows.iter().filter_map(|window| window.greatest).collect();
+        late.sort_unstable();
+        // A single late second is bad luck; the next of its kind is the network.
+        let needed = late
+            .iter()
+            .rev()
+            .nth(1)
+            .map_or(Micros(0), |greatest| Micros((greatest - least).max(0) as u64) + MARGIN);
+        self.target.max(needed)
+    }
+
+    /// Something captured at `media` arrived.
+    pub fn arrived(&mut self, now: Micros, media: Micros, arrival: Arrival) {
+        self.first.get_or_insert(now);
+        let transit = signed(now) - signed(media);
+        let usual = self.transit().unwrap_or(transit);
+        let live = arrival == Arrival::Live && transit - usual < signed(STALL);
+        let greatest = live.then_some(transit);
+        match self.windows.back_mut() {
+            Some(window) if now - window.since < WINDOW => {
+                window.least = window.least.min(transit);
+                window.greatest = window.greatest.max(greatest);
+            }
+            _ => {
+                if self.windows.len() == WINDOWS {
+                    self.windows.pop_front();
+                }
+                self.windows.push_back(Window { since: now, least: transit, greatest });
+            }
+        }
+    }
+
+    /// Moves the playhead; `None` before anything arrived.
+    pub fn tick(&mut self, now: Micros) -> Option<Position> {
+        let transit = self.transit()?;
+        let ideal = (signed(now) - transit - signed(self.delay())) as f64;
+        let settling = self.first.is_none_or(|first| now - first < SETTLING);
+        let before = *self.playhead.get_or_insert(Playhead { media: ideal, at: now, rate: 1.0 });
+        let media = before.media + (now - before.at).0 as f64 * before.rate;
+        let error = ideal - media;
+        let (media, rate) = if settling || error.abs() > JUMP { (ideal, 1.0) } else { (media, rate(error)) };
+        self.playhead = Some(Playhead { media, at: now.max(before.at), rate });
+        Some(Position { media: Micros(media.max(0.0) as u64), rate, settling })
+    }
+
+    /// Forgets all but the target: another session, or another creator.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.target);
+    }
+
+    fn transit(&self) -> Option<i64> {
+        self.windows.iter().map(|window| window.least).min()
+    }
+}
+
+/// How fast to go to make up for being `error` microseconds behind (or, below zero, ahead).
+pub fn rate(error: f64) -> f64 {
+    if error.abs() < DEADBAND { 1.0 } else { 1.0 + (error / FULL_SKEW_AT).clamp(-1.0, 1.0) * MAX_SKEW }
+}
+
+fn signed(micros: Micros) -> i64 {
+    i64::try_from(micros.0).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The creator's clock is this far ahead of ours.
+    const SKEW: u64 = 7_000_000_000;
+
+    fn ms(ms: u64) -> Micros {
+        Micros::from_millis(ms)
+    }
+
+    fn captured(at: u64) -> Micros {
+        ms(at) + Micros(SKEW)
+    }
+
+    /// What a frame every 33 ms does that takes `transit(at)` ms; the latency in ms at each.
+    fn play(jitter: &mut Jitter, from: u64, to: u64, transit: impl Fn(u64) -> u64) -> Vec<i64> {
+        let mut latencies = Vec::new();
+        let mut arrivals: Vec<(u64, u64)> = (from..to).step_by(33).map(|at| (at + transit(at), at)).collect();
+        arrivals.sort_unstable();
+        let mut arrivals = arrivals.into_iter().peekable();
+        for now in (from..to).step_by(5) {
+            while let Some((_, at)) = arrivals.next_if(|(arrival, _)| *arrival <= now) {
+                jitter.arrived(ms(now), captured(at), Arrival::Live);
+            }
+            if let Some(position) = jitter.tick(ms(now)) {
+                assert!((position.rate - 1.0).abs() <= MAX_SKEW + 1e-9);
+                latencies.push(now as i64 - (position.media.0 as i64 - SKEW as i64) / 1000);
+            }
+        }
+        latencies
+    }
+
+    #[test]
+    fn a_steady_stream_is_a_target_behind() {
+        let mut jitter = Jitter::new(DEFAULT_TARGET);
+        assert_eq!(jitter.tick(ms(1)), None);
+        let latencies = play(&mut jitter, 1_000, 5_000, |_| 40);
+        let settled = &latencies[latencies.len() / 2..];
+        assert!(settled.iter().all(|latency| (155..=170).contains(latency)), "{settled:?}");
+    }
+
+    #[test]
+    fn a_new_target_is_approached_gently() {
+        let mut jitter = Jitter::new(ms(100));
+        play(&mut jitter, 1_000, 4_000, |_| 20);
+        jitter.set_target(ms(600));
+        let latencies = play(&mut jitter, 4_000, 30_000, |_| 20);
+        let jumps = latencies.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max().unwrap();
+        assert!(jumps <= 1, "a jump of {jumps} ms");
+        assert!((600..=630).contains(latencies.last().unwrap()), "{:?}", latencies.last());
+    }
+
+    #[test]
+    fn what_was_fetched_does_not_hold_back_what_is_live() {
+        let mut jitter = Jitter::new(ms(100));
+        for at in (0..1_000).step_by(33) {
+            jitter.arrived(ms(1_020), captured(at), Arrival::Past);
+            jitter.tick(ms(1_020));
+        }
+        let latencies = play(&mut jitter, 1_020, 1_400, |_| 20);
+        assert!(*latencies.last().unwrap() <= 130, "{latencies:?}");
+    }
+
+    #[test]
+    fn repeated_lateness_is_waited_for_and_one_stall_is_not() {
+        let mut jitter = Jitter::new(ms(50));
+        play(&mut jitter, 1_000, 11_000, |at| if at % 700 < 33 { 220 } else { 20 });
+        assert!((200..=230).contains(&jitter.delay().as_millis()), "{:?}", jitter.delay());
+        play(&mut jitter, 11_000, 30_000, |_| 20);
+        assert_eq!(jitter.delay(), ms(50), "forgotten when it is over");
+
+        // Nothing comes for three seconds, then everything.
+        let latencies = play(&mut jitter, 30_000, 36_000, |at| if at < 33_000 { 33_020 - at } else { 20 });
+        assert_eq!(jitter.delay(), ms(50));
+        assert!((60..=100).contains(latencies.last().unwrap()), "{:?}", latencies.last());
+    }
+
+    #[test]
+    fn a_great_error_is_jumped_over() {
+        let mut jitter = Jitter::new(ms(4_000));
+        play(&mut jitter, 1_000, 3_000, |_| 20);
+        jitter.set_target(ms(100));
+        let position = jitter.tick(ms(3_000)).unwrap();
+        let latency = 3_000 - (position.media.0 as i64 - SKEW as i64) / 1000;
+        assert!((100..=160).contains(&latency), "{latency}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_times_upset_it(steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<bool>()), 1..100)) {
+            let mut jitter = Jitter::new(DEFAULT_TARGET);
+            for (now, media, live) in steps {
+                let arrival = if live { Arrival::Live } else { Arrival::Past };
+                // Times are microseconds of this era, as the decoder takes them.
+                jitter.arrived(Micros(now >> 11), Micros(media >> 11), arrival);
+                let position = jitter.tick(Micros(now >> 11)).unwrap();
+                prop_assert!((position.rate - 1.0).abs() <= MAX_SKEW + 1e-9);
+            }
+        }
+    }
+}

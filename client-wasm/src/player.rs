@@ -1,0 +1,407 @@
+//! The player, as the Worker's JavaScript sees it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+use js_sys::{Array, Function, Reflect};
+use moqt::{Event, Micros, Namespace};
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure, prelude::wasm_bindgen};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::OffscreenCanvas;
+
+use crate::{
+    backoff::Backoff,
+    catalog::Catalog,
+    clock::{now, scope, sleep},
+    jitter::{DEFAULT_TARGET, MAX_TARGET},
+    room::{Found, Room, Wishes},
+    stage::{Happened, Stage, renditions},
+    stats::Others,
+    transport::{Connection, Kind, Server},
+};
+
+/// How often what depends on time alone is looked at.
+const TICK: Micros = Micros::from_millis(250);
+/// A session that lasted this long was a good one: the next failure is the first.
+const GOOD: Micros = Micros::from_millis(5_000);
+
+/// How a player is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Connecting,
+    Live,
+    Offline,
+    Reconnecting,
+    Ended,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Offline => "offline",
+            Self::Reconnecting => "reconnecting",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Plays a room onto a canvas.
+#[wasm_bindgen]
+pub struct Player {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    stage: Rc<RefCell<Stage>>,
+    notify: Function,
+    wishes: RefCell<Wishes>,
+    commands: RefCell<VecDeque<Command>>,
+    waker: Cell<Option<Waker>>,
+    state: Cell<State>,
+    closed: Cell<bool>,
+    transport: Cell<Option<Kind>>,
+    catalog: RefCell<Catalog>,
+    rendition: RefCell<Option<String>>,
+    throughput: Cell<Option<f64>>,
+    size: Cell<(u32, u32)>,
+    animation: RefCell<Option<Closure<dyn FnMut()>>>,
+}
+
+enum Command {
+    /// The wishes have changed.
+    Wish,
+    /// Sound goes elsewhere, and starts over.
+    Audio,
+    /// Try now what would be tried later.
+    Reconnect,
+    Close,
+}
+
+enum Next {
+    Event(Event),
+    Command(Command),
+    Tick,
+}
+
+#[wasm_bindgen]
+impl Player {
+    /// Starts to play. `options` has `room`, `webtransport`, `websocket`, `fingerprints` (hexadecimal) and `latency` (in
+    /// milliseconds); `notify` is called with the name of what happened and its details.
+    #[wasm_bindgen(constructor)]
+    pub fn new(canvas: OffscreenCanvas, options: &JsValue, notify: Function) -> Result<Player, JsValue> {
+        let get = |name: &str| Reflect::get(options, &name.into()).unwrap_or(JsValue::UNDEFINED);
+        let room = get("room").as_string().unwrap_or_default();
+        let namespace = Namespace::from_path(&room).map_err(|error| error.to_string())?;
+        let fingerprints = Array::from(&get("fingerprints"));
+        let server = Server {
+            webtransport: get("webtransport").as_string(),
+            websocket: get("websocket").as_string(),
+            fingerprints: fingerprints.iter().filter_map(|hex| unhex(&hex.as_string()?)).collect(),
+        };
+        let target = get("latency").as_f64().map_or(DEFAULT_TARGET, target);
+        let stage = Rc::new(RefCell::new(Stage::new(canvas, target)?));
+        let wishes = Wishes { rendition: get("rendition").as_string(), video: true, audio: false, height: 0 };
+        let shared = Rc::new(Shared {
+            stage,
+            notify,
+            wishes: RefCell::new(wishes),
+            commands: RefCell::default(),
+            waker: Cell::default(),
+            state: Cell::new(State::Connecting),
+            closed: Cell::default(),
+            transport: Cell::default(),
+            catalog: RefCell::default(),
+            rendition: RefCell::default(),
+            throughput: Cell::default(),
+            size: Cell::default(),
+            animation: RefCell::default(),
+        });
+        animate(&shared);
+        spawn_local(run(Rc::clone(&shared), server, namespace));
+        Ok(Self { shared })
+    }
+
+    /// Aims at another delay, in milliseconds.
+    pub fn set_latency(&self, ms: f64) {
+        self.shared.stage.borrow_mut().jitter.set_target(target(ms));
+    }
+
+    /// Plays this rendition; none for whichever is best.
+    pub fn set_rendition(&self, name: Option<String>) {
+        self.wish(|wishes| wishes.rendition = name);
+    }
+
+    /// Whether anybody sees the picture.
+    pub fn set_visible(&self, visible: bool) {
+        self.wish(|wishes| wishes.video = visible);
+    }
+
+    /// How many pixels high it is shown.
+    pub fn set_height(&self, pixels: u32) {
+        self.wish(|wishes| wishes.height = pixels);
+    }
+
+    /// Plays sound into what the page made for it, or, with nothing, no more.
+    pub fn set_audio(&self, link: &JsValue) -> Result<(), JsValue> {
+        let link = Some(link).filter(|link| link.is_truthy());
+        self.shared.stage.borrow_mut().set_audio(link)?;
+        self.shared.wishes.borrow_mut().audio = link.is_some();
+        self.shared.command(Command::Audio);
+        Ok(())
+    }
+
+    /// What is heard at `at` (in milliseconds since the UNIX epoch), in seconds of the page's audio context, and how much
+    /// later than rendered that is.
+    pub fn set_clock(&self, heard: f64, at: f64, latency: f64) {
+        self.shared.stage.borrow_mut().set_clock(heard, Micros((at * 1e3) as u64), latency);
+    }
+
+    /// Tries at once what would be tried later.
+    pub fn reconnect(&self) {
+        self.shared.command(Command::Reconnect);
+    }
+
+    /// How it is going.
+    pub fn stats(&self) -> JsValue {
+        self.shared.stats()
+    }
+
+    /// Ends it.
+    pub fn close(&self) {
+        self.shared.closed.set(true);
+        self.shared.animation.replace(None);
+        self.shared.command(Command::Close);
+    }
+
+    fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.shared.wishes.borrow_mut());
+        self.shared.command(Command::Wish);
+    }
+}
+
+fn target(ms: f64) -> Micros {
+    Micros((ms.max(0.0) * 1e3) as u64).min(MAX_TARGET)
+}
+
+/// Bytes from hexadecimal digits, with or without colons between them.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> =
+        text.chars().filter(|digit| *digit != ':').map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    (rest.is_empty() && !pairs.is_empty())
+        .then(|| pairs.iter().map(|[high, low]| (high << 4 | low) as u8).collect())
+}
+
+/// Has the stage painted whenever the page is.
+fn animate(shared: &Rc<Shared>) {
+    let weak = Rc::downgrade(shared);
+    let paint = Closure::<dyn FnMut()>::new(move || {
+        let Some(shared) = weak.upgrade() else { return };
+        if shared.closed.get() {
+            return;
+        }
+        request_animation_frame(&shared);
+        shared.stage.borrow_mut().paint(now());
+        shared.tell_what_happened();
+    });
+    shared.animation.replace(Some(paint));
+    request_animation_frame(shared);
+}
+
+fn request_animation_frame(shared: &Shared) {
+    if let Some(paint) = &*shared.animation.borrow() {
+        let _ = scope().request_animation_frame(paint.as_ref().unchecked_ref());
+    }
+}
+
+impl Shared {
+    fn command(&self, command: Command) {
+        self.commands.borrow_mut().push_back(command);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn tell(&self, what: &str, details: &JsValue) {
+        let _ = self.notify.call2(&JsValue::NULL, &what.into(), details);
+    }
+
+    fn set_state(&self, state: State, reason: &str) {
+        if self.state.replace(state) != state {
+            self.tell("state", &Array::of2(&state.name().into(), &reason.into()));
+        }
+    }
+
+    /// Tells the page what happened on stage.
+    fn tell_what_happened(&self) {
+        let happened = self.stage.borrow_mut().take_happened();
+        for happened in happened {
+            match happened {
+                Happened::FirstFrame => {
+                    self.set_state(State::Live, "");
+                    self.tell("firstframe", &JsValue::from_f64(now().0 as f64 / 1e3));
+                }
+                Happened::Size(width, height) => {
+                    self.size.set((width, height));
+                    self.tell("size", &Array::of2(&width.into(), &height.into()));
+                }
+                Happened::Error(error) => self.tell("decodeerror", &error.into()),
+            }
+        }
+    }
+
+    fn stats(&self) -> JsValue {
+        let mut stage = self.stage.borrow_mut();
+        stage.stats.tick(now());
+        let rendition = self.rendition.borrow().clone();
+        let catalog = self.catalog.borrow();
+        let track = catalog.video.iter().find(|track| Some(&track.name) == rendition.as_ref());
+        let (width, height) = self.size.get();
+        stage.stats.to_js(&Others {
+            state: self.state.get().name(),
+            transport: self.transport.get().map(Kind::name),
+            codec: track.map(|track| track.codec.clone()),
+            rendition,
+            width,
+            height,
+            target: stage.jitter.target(),
+            delay: stage.jitter.delay(),
+            buffer: stage.buffer(),
+            sync: stage.sync(),
+            throughput: self.throughput.get(),
+        })
+    }
+}
+
+/// Connects, plays, and connects again until the player is closed.
+async fn run(shared: Rc<Shared>, server: Server, namespace: Namespace) {
+    let mut backoff = Backoff::default();
+    let mut prefer = None;
+    let mut source = 1;
+    shared.tell("state", &Array::of2(&State::Connecting.name().into(), &"".into()));
+    while !shared.closed.get() {
+        let reason = match Connection::connect(&server, prefer).await {
+            Ok(connection) => {
+                let begun = now();
+                prefer = Some(connection.kind());
+                shared.transport.set(prefer);
+                shared.stage.borrow_mut().reset();
+                let mut room = Room::new(connection, Rc::clone(&shared.stage), namespace.clone(), source);
+                let reason = play(&shared, &mut room).await;
+                source = room.next_source();
+                if now() - begun > GOOD {
+                    backoff.reset();
+                }
+                reason
+            }
+            Err(reason) => {
+                // The other way is worth a try again.
+                prefer = None;
+                reason
+            }
+        };
+        if shared.closed.get() {
+            return;
+        }
+        shared.transport.set(None);
+        shared.set_state(State::Reconnecting, &reason);
+        wait(&shared, backoff.next(js_sys::Math::random())).await;
+    }
+}
+
+/// Waits, unless the viewer does not want to.
+async fn wait(shared: &Shared, time: Micros) {
+    let mut pause: Pin<Box<dyn Future<Output = ()>>> = Box::pin(sleep(time));
+    poll_fn(|cx| {
+        while let Some(command) = shared.commands.borrow_mut().pop_front() {
+            if matches!(command, Command::Reconnect | Command::Close) {
+                return Poll::Ready(());
+            }
+        }
+        shared.waker.set(Some(cx.waker().clone()));
+        pause.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// Plays a room until its session ends; why it did.
+async fn play(shared: &Shared, room: &mut Room) -> String {
+    let mut tick: Pin<Box<dyn Future<Output = ()>>> = Box::pin(sleep(TICK));
+    let wishes = || shared.wishes.borrow().clone();
+    if let Err(misuse) = room.ensure(&wishes()) {
+        return misuse.to_string();
+    }
+    loop {
+        let next = poll_fn(|cx| {
+            if let Some(command) = shared.commands.borrow_mut().pop_front() {
+                return Poll::Ready(Next::Command(command));
+            }
+            shared.waker.set(Some(cx.waker().clone()));
+            if let Poll::Ready(event) = room.connection().poll_event(cx) {
+                return Poll::Ready(Next::Event(event));
+            }
+            tick.as_mut().poll(cx).map(|()| Next::Tick)
+        })
+        .await;
+        let done = match next {
+            Next::Event(event) => room.event(event).await,
+            Next::Command(Command::Close) => return String::new(),
+            Next::Command(Command::Reconnect) => return "asked for".into(),
+            Next::Command(Command::Audio) => room.drop_audio().and_then(|()| room.ensure(&wishes())),
+            Next::Command(Command::Wish) => room.ensure(&wishes()),
+            Next::Tick => {
+                tick = Box::pin(sleep(TICK));
+                room.tick().and_then(|()| room.ensure(&wishes()))
+            }
+        };
+        if let Err(misuse) = done {
+            return misuse.to_string();
+        }
+        if let Some(reason) = after(shared, room) {
+            return reason;
+        }
+    }
+}
+
+/// Passes on what the room and the stage found out; why the session is over, if it is.
+fn after(shared: &Shared, room: &mut Room) -> Option<String> {
+    let wishes = shared.wishes.borrow().clone();
+    let reports = shared.stage.borrow_mut().take_reports();
+    for report in reports {
+        if let Err(misuse) = room.group(report, &wishes) {
+            return Some(misuse.to_string());
+        }
+    }
+    shared.tell_what_happened();
+    for found in room.take_found() {
+        match found {
+            Found::State(state) => shared.set_state(state, ""),
+            Found::Catalog(catalog) => {
+                shared.tell("renditions", &renditions(&catalog.video));
+                if let Some(audio) = &catalog.audio {
+                    shared.tell("audio", &Array::of2(&audio.rate.into(), &audio.channels.into()));
+                }
+                shared.catalog.replace(catalog);
+                if let Err(misuse) = room.ensure(&wishes) {
+                    return Some(misuse.to_string());
+                }
+            }
+            Found::Closed { reason } => return Some(reason),
+        }
+    }
+    shared.throughput.set(room.throughput());
+    if room.rendition() != shared.rendition.borrow().as_deref() {
+        let rendition = room.rendition().map(str::to_owned);
+        shared.tell("rendition", &rendition.clone().into());
+        shared.rendition.replace(rendition);
+    }
+    None
+}

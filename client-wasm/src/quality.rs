@@ -1,0 +1,176 @@
+//! Which rendition to take: by what arrives how late, and how fast.
+//!
+//! Down at once when frames come after their time, up one at a time and with patience: a rendition that failed is tried
+//! again after a wait that doubles each time it fails.
+
+use moqt::Micros;
+
+/// Groups in trouble before a lower rendition is taken.
+const TROUBLED_GROUPS: u32 = 2;
+/// Frames of a group that may be late or lost without it being in trouble.
+const FEW: u64 = 2;
+/// How long all must be well before a higher rendition is tried.
+const PATIENCE: Micros = Micros::from_millis(6_000);
+/// The longest wait after failures.
+const LONGEST: Micros = Micros::from_millis(120_000);
+/// A rendition that fails within this of being taken has failed as a rendition.
+const PROBATION: Micros = Micros::from_millis(10_000);
+/// What the network must carry, measured against a rendition's bitrate, to take it.
+const HEADROOM: f64 = 1.5;
+/// The weight of a new measurement.
+const NEW: f64 = 0.3;
+/// Transfers shorter than this are too short to be measured.
+const SHORTEST: Micros = Micros(4_000);
+
+/// What a group was like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Frames that came after their time.
+    pub late: u64,
+    /// Frames that came in time and were not shown.
+    pub dropped: u64,
+}
+
+/// Chooses among renditions, the best first.
+#[derive(Debug)]
+pub struct Quality {
+    bitrates: Vec<u64>,
+    current: usize,
+    /// The best one there may be, by what there is to show it on.
+    best: usize,
+    throughput: Option<f64>,
+    troubled: u32,
+    since: Micros,
+    patience: Micros,
+}
+
+impl Quality {
+    /// A choice among renditions of these bitrates in bits a second, the best first; 0 where it is not known.
+    pub fn new(bitrates: Vec<u64>, current: usize, now: Micros) -> Self {
+        let current = current.min(bitrates.len().saturating_sub(1));
+        Self { bitrates, current, best: 0, throughput: None, troubled: 0, since: now, patience: PATIENCE }
+    }
+
+    /// The rendition that is taken.
+    pub fn current(&self) -> usize {
+        self.current
+    }
+
+    /// Bits a second that the network carries, if that could be measured.
+    pub fn throughput(&self) -> Option<f64> {
+        self.throughput
+    }
+
+    /// None better than this is of use.
+    pub fn limit(&mut self, best: usize) {
+        self.best = best.min(self.bitrates.len().saturating_sub(1));
+    }
+
+    /// A transfer that was not held up by its sender took that long.
+    pub fn measured(&mut self, bytes: u64, took: Micros) {
+        if took < SHORTEST {
+            return;
+        }
+        let rate = bytes as f64 * 8e6 / took.0 as f64;
+        self.throughput = Some(self.throughput.map_or(rate, |before| before + (rate - before) * NEW));
+    }
+
+    /// A group is over. The rendition to take from the next one on, if it is another.
+    pub fn group(&mut self, now: Micros, report: Report) -> Option<usize> {
+        if report.late + report.dropped > FEW {
+            self.troubled += 1;
+        } else {
+            self.troubled = 0;
+        }
+        let next = if self.current < self.best {
+            self.best
+        } else if self.troubled >= TROUBLED_GROUPS {
+            if now - self.since < PROBATION {
+                self.patience = Micros(self.patience.0 * 2).min(LONGEST);
+            }
+            self.current + 1
+        } else if self.troubled == 0 && now - self.since >= self.patience && self.current > self.best {
+            let better = self.current - 1;
+            let needed = self.bitrates.get(better).map_or(0.0, |rate| *rate as f64 * HEADROOM);
+            if self.throughput.is_some_and(|throughput| throughput < needed) {
+                return None;
+            }
+            better
+        } else {
+            if now - self.since > Micros(PROBATION.0 + self.patience.0) && self.current == self.best {
+                self.patience = PATIENCE;
+            }
+            return None;
+        };
+        let next = next.min(self.bitrates.len().saturating_sub(1));
+        if next == self.current {
+            return None;
+        }
+        self.current = next;
+        self.since = now;
+        self.troubled = 0;
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Report = Report { late: 0, dropped: 0 };
+    const BAD: Report = Report { late: 9, dropped: 0 };
+
+    fn quality() -> Quality {
+        Quality::new(vec![4_000_000, 1_500_000, 400_000], 0, Micros(0))
+    }
+
+    /// Runs groups of a second; what is taken after each.
+    fn run(quality: &mut Quality, from: u64, to: u64, report: impl Fn(usize) -> Report) -> Vec<usize> {
+        (from..to)
+            .map(|second| {
+                let report = report(quality.current());
+                quality.group(Micros::from_millis(second * 1_000), report);
+                quality.current()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn trouble_means_less_and_peace_means_more() {
+        let mut quality = quality();
+        assert_eq!(run(&mut quality, 0, 4, |_| BAD), [0, 1, 1, 2]);
+        assert_eq!(run(&mut quality, 4, 6, |_| BAD), [2, 2], "there is nothing below");
+        let better = run(&mut quality, 6, 120, |_| WELL);
+        assert_eq!(*better.last().unwrap(), 0);
+        assert!(better.is_sorted_by(|before, after| after <= before && before - after <= 1));
+    }
+
+    #[test]
+    fn what_keeps_failing_is_tried_ever_less_often() {
+        let mut quality = quality();
+        let taken = run(&mut quality, 0, 300, |rendition| if rendition == 0 { BAD } else { WELL });
+        let tries = taken.windows(2).filter(|pair| pair == &[1, 0]).count();
+        assert!((2..=8).contains(&tries), "{tries} tries in five minutes");
+    }
+
+    #[test]
+    fn a_network_too_slow_is_not_tried() {
+        let mut quality = quality();
+        run(&mut quality, 0, 2, |_| BAD);
+        quality.measured(100_000, Micros::from_millis(400));
+        assert_eq!(quality.throughput(), Some(2_000_000.0));
+        assert!(run(&mut quality, 2, 60, |_| WELL).iter().all(|rendition| *rendition == 1));
+        quality.measured(1, Micros(10));
+        assert_eq!(quality.throughput(), Some(2_000_000.0), "too short to say anything");
+    }
+
+    #[test]
+    fn a_small_picture_needs_no_large_rendition() {
+        let mut quality = quality();
+        quality.limit(1);
+        assert_eq!(run(&mut quality, 0, 30, |_| WELL).last(), Some(&1));
+        quality.limit(0);
+        assert_eq!(run(&mut quality, 30, 60, |_| WELL).last(), Some(&0));
+        assert_eq!(run(&mut Quality::new(Vec::new(), 0, Micros(0)), 0, 9, |_| BAD), [0; 9]);
+    }
+}

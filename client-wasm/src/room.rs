@@ -1,0 +1,638 @@
+//! The tracks of a room, over one connection.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use bytes::{Bytes, BytesMut};
+use moqt::{
+    DoneCode, Event, Filter, GroupOrder, Location, Micros, Misuse, Namespace, Params, Properties, TrackName,
+    data::Status,
+    message::{FetchKind, JoiningStart},
+    msf::{self, Packaging},
+    session::{RequestId, StreamId},
+};
+
+use crate::{
+    catalog::Catalog,
+    clock::now,
+    jitter::Arrival,
+    loc::Frame,
+    player::State,
+    quality::{Quality, Report},
+    stage::{Source, Stage},
+    transport::Connection,
+    video,
+};
+
+/// The catalog goes first, then sound, then the picture.
+const CATALOG_PRIORITY: u8 = 32;
+const AUDIO_PRIORITY: u8 = 64;
+const VIDEO_PRIORITY: u8 = 128;
+/// How long the server may wait for a creator before it says that there is none.
+const RENDEZVOUS: Micros = Micros::from_millis(10_000);
+/// Without a catalog for this long, nobody is on stage.
+const OFFLINE: Micros = Micros::from_millis(1_500);
+/// How long until what was refused is asked for again.
+const RETRY: Micros = Micros::from_millis(2_000);
+/// How often the way to the server is measured.
+const PROBE: Micros = Micros::from_millis(2_000);
+/// Bytes of one object, at most.
+const MAX_OBJECT: u64 = 16 << 20;
+
+/// What the viewer wants.
+#[derive(Clone, Debug)]
+pub(crate) struct Wishes {
+    /// The rendition; none for whichever is best.
+    pub(crate) rendition: Option<String>,
+    /// Whether anybody sees the picture,
+    pub(crate) video: bool,
+    /// and hears the sound.
+    pub(crate) audio: bool,
+    /// Pixels down that there are to show it on; 0 if that is not known.
+    pub(crate) height: u32,
+}
+
+/// What the room found out.
+#[derive(Debug)]
+pub(crate) enum Found {
+    State(State),
+    Catalog(Catalog),
+    /// The session is over, and another one may be had there, if anywhere.
+    Closed {
+        reason: String,
+    },
+}
+
+/// What a request is for.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Catalog(Arrival),
+    Media { source: u32, arrival: Arrival },
+    Probe(Micros),
+}
+
+/// An ongoing subscription to a track of media.
+#[derive(Clone, Debug)]
+struct Feed {
+    source: u32,
+    name: String,
+}
+
+/// A data stream of the peer's.
+struct Reading {
+    request: RequestId,
+    group: u64,
+    object: Option<Object>,
+}
+
+struct Object {
+    location: Location,
+    properties: Properties,
+    left: u64,
+    data: Data,
+    begun: Micros,
+    /// Bytes that were there at once.
+    first: u64,
+}
+
+/// A payload, in one piece as long as it comes in one.
+enum Data {
+    None,
+    Whole(Bytes),
+    Pieces(BytesMut),
+}
+
+/// A room being watched.
+pub(crate) struct Room {
+    connection: Connection,
+    stage: Rc<RefCell<Stage>>,
+    namespace: Namespace,
+    begun: Micros,
+    requests: BTreeMap<RequestId, Purpose>,
+    readings: BTreeMap<StreamId, Reading>,
+    catalog: Option<(Bytes, Catalog)>,
+    catalog_feed: Option<RequestId>,
+    /// What the stage plays, and what it will play from the next group on.
+    video: Option<Feed>,
+    next_video: Option<Feed>,
+    audio: Option<Feed>,
+    packaging: BTreeMap<u32, Packaging>,
+    /// Open streams by source and group.
+    open: BTreeMap<(u32, u64), usize>,
+    next_source: u32,
+    quality: Quality,
+    retry_at: Option<Micros>,
+    probe_at: Micros,
+    /// The catalog of a broadcast that is over; it is not played again.
+    over: Option<Bytes>,
+    found: Vec<Found>,
+}
+
+impl Room {
+    pub(crate) fn new(
+        connection: Connection,
+        stage: Rc<RefCell<Stage>>,
+        namespace: Namespace,
+        source: u32,
+    ) -> Self {
+        let begun = now();
+        Self {
+            connection,
+            stage,
+            namespace,
+            begun,
+            requests: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            catalog: None,
+            catalog_feed: None,
+            video: None,
+            next_video: None,
+            audio: None,
+            packaging: BTreeMap::new(),
+            open: BTreeMap::new(),
+            next_source: source,
+            quality: Quality::new(Vec::new(), 0, begun),
+            retry_at: None,
+            probe_at: begun + PROBE,
+            over: None,
+            found: Vec::new(),
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The number of the next source, for the room that comes after this.
+    pub(crate) fn next_source(&self) -> u32 {
+        self.next_source
+    }
+
+    /// What was found out since this was last asked.
+    pub(crate) fn take_found(&mut self) -> Vec<Found> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// The rendition that is played, or will be in a moment.
+    pub(crate) fn rendition(&self) -> Option<&str> {
+        self.next_video.as_ref().or(self.video.as_ref()).map(|feed| feed.name.as_str())
+    }
+
+    pub(crate) fn throughput(&self) -> Option<f64> {
+        self.quality.throughput()
+    }
+
+    /// Asks for what is wanted and missing, and gives back what is not wanted.
+    pub(crate) fn ensure(&mut self, wishes: &Wishes) -> Result<(), Misuse> {
+        if self.catalog_feed.is_none() && self.retry_at.is_none_or(|at| at <= now()) {
+            self.retry_at = None;
+            self.subscribe_catalog()?;
+        }
+        let Some((_, catalog)) = &self.catalog else { return Ok(()) };
+        let catalog = catalog.clone();
+        if self.over.is_some() {
+            return Ok(());
+        }
+        if !wishes.video {
+            self.drop_video()?;
+        } else if self.video.is_none() && self.may_ask() {
+            self.video = self.subscribe_video(&catalog, self.choose(&catalog, wishes), None)?;
+        }
+        if !wishes.audio {
+            self.drop_audio()?;
+        } else if self.audio.is_none()
+            && self.may_ask()
+            && let Some(track) = &catalog.audio
+        {
+            self.audio = self.subscribe_audio(track)?;
+        }
+        self.quality.limit(best_for(&catalog, wishes.height));
+        if let Some(wish) = &wishes.rendition {
+            let wanted = catalog.video.iter().position(|track| track.name == *wish);
+            if let Some(index) = wanted
+                && self.video.is_some()
+                && self.rendition() != Some(wish.as_str())
+            {
+                self.switch(&catalog, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is due by time alone.
+    pub(crate) fn tick(&mut self) -> Result<(), Misuse> {
+        let time = now();
+        if self.catalog.is_none() && time - self.begun > OFFLINE {
+            self.found.push(Found::State(State::Offline));
+        }
+        if time >= self.probe_at && self.catalog.is_some() {
+            self.probe_at = time + PROBE;
+            let probing = self.requests.values().any(|purpose| matches!(purpose, Purpose::Probe(_)));
+            if !probing {
+                let track = self.track(msf::TRACK)?;
+                let request =
+                    self.connection.with(|session| session.track_status(track, Params::default()))?;
+                self.requests.insert(request, Purpose::Probe(time));
+            }
+        }
+        self.finish_switch()
+    }
+
+    /// The stage has played a group.
+    pub(crate) fn group(&mut self, report: Report, wishes: &Wishes) -> Result<(), Misuse> {
+        let next = self.quality.group(now(), report);
+        let Some((_, catalog)) = &self.catalog else { return Ok(()) };
+        let catalog = catalog.clone();
+        match next {
+            Some(index) if wishes.rendition.is_none() && wishes.video && self.video.is_some() => {
+                self.switch(&catalog, index)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the session says.
+    pub(crate) async fn event(&mut self, event: Event) -> Result<(), Misuse> {
+        match event {
+            Event::Closed { reason, .. } => {
+                let reason = String::from_utf8_lossy(&reason).into_owned();
+                self.found.push(Found::Closed { reason });
+            }
+            Event::GoAway { .. } => {
+                self.found.push(Found::Closed { reason: "the server is being restarted".into() });
+            }
+            Event::Subgroup { stream, request, header } => self.begin(stream, request, header.group),
+            Event::FetchStream { stream, request } => self.begin(stream, request, 0),
+            Event::Object { stream, header } => {
+                let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
+                if header.status != Status::Normal {
+                    reading.object = None;
+                    return Ok(());
+                }
+                let location = Location::new(reading.group, header.id);
+                return self.object(stream, location, header.properties, header.payload_len).await;
+            }
+            Event::FetchObject { stream, object } => {
+                return self.object(stream, object.location, object.properties, object.payload_len).await;
+            }
+            Event::Payload { stream, data } => {
+                let Some(object) = self.readings.get_mut(&stream).and_then(|reading| reading.object.as_mut())
+                else {
+                    return Ok(());
+                };
+                object.add(data);
+                if object.left == 0 {
+                    return self.complete(stream).await;
+                }
+            }
+            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
+            Event::RequestOk { request, .. } => self.answered(request),
+            Event::RequestError { request, .. } => {
+                self.answered(request);
+                self.lost(request, None);
+            }
+            Event::Cancelled { request, .. } => self.lost(request, None),
+            Event::Done { request, code, .. } => self.lost(request, Some(code)),
+            Event::Datagram { request, datagram } => {
+                if let moqt::data::DatagramBody::Payload(payload) = datagram.body {
+                    let location = Location::new(datagram.group, datagram.object);
+                    return self.deliver(request, location, &datagram.properties, payload).await;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn may_ask(&self) -> bool {
+        self.retry_at.is_none_or(|at| at <= now())
+    }
+
+    fn track(&self, name: &str) -> Result<TrackName, Misuse> {
+        TrackName::new(self.namespace.clone(), name.to_owned())
+            .map_err(|_| Misuse::BadField("a track name that is too long"))
+    }
+
+    /// Subscribes from now on, and fetches the group that is under way from its beginning.
+    fn join(
+        &mut self,
+        name: &str,
+        priority: u8,
+        purpose: impl Fn(Arrival) -> Purpose,
+    ) -> Result<RequestId, Misuse> {
+        let track = self.track(name)?;
+        let params = Params {
+            filter: Some(Filter::LargestObject),
+            priority: Some(priority),
+            group_order: Some(GroupOrder::Descending),
+            rendezvous_timeout: Some(RENDEZVOUS.as_millis()),
+            ..Params::default()
+        };
+        let request = self.connection.with(|session| session.subscribe(track, params))?;
+        self.requests.insert(request, purpose(Arrival::Live));
+        let kind = FetchKind::Joining { request_id: request.0, start: JoiningStart::Relative(0) };
+        let params = Params { priority: Some(priority), ..Params::default() };
+        let fetch = self.connection.with(|session| session.fetch(kind, params))?;
+        self.requests.insert(fetch, purpose(Arrival::Past));
+        Ok(request)
+    }
+
+    fn subscribe_catalog(&mut self) -> Result<(), Misuse> {
+        let request = self.join(msf::TRACK, CATALOG_PRIORITY, Purpose::Catalog)?;
+        self.catalog_feed = Some(request);
+        Ok(())
+    }
+
+    /// Subscribes to a rendition: from the group under way on, or from the next one on after another rendition.
+    fn subscribe_video(
+        &mut self,
+        catalog: &Catalog,
+        index: usize,
+        after: Option<&Feed>,
+    ) -> Result<Option<Feed>, Misuse> {
+        let Some(track) = catalog.video.get(index) else { return Ok(None) };
+        let source = self.add_source(Source::Video(track.clone()), &track.packaging);
+        let name = track.name.clone();
+        if after.is_some() {
+            let params = Params {
+                filter: Some(Filter::NextGroup),
+                priority: Some(VIDEO_PRIORITY),
+                group_order: Some(GroupOrder::Descending),
+                ..Params::default()
+            };
+            let track = self.track(&name)?;
+            let request = self.connection.with(|session| session.subscribe(track, params))?;
+            self.requests.insert(request, Purpose::Media { source, arrival: Arrival::Live });
+        } else {
+            self.join(&name, VIDEO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
+        }
+        Ok(Some(Feed { source, name }))
+    }
+
+    fn subscribe_audio(&mut self, track: &crate::catalog::Audio) -> Result<Option<Feed>, Misuse> {
+        let source = self.add_source(Source::Audio(track.clone()), &track.packaging);
+        self.join(&track.name, AUDIO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
+        Ok(Some(Feed { source, name: track.name.clone() }))
+    }
+
+    fn add_source(&mut self, what: Source, packaging: &Packaging) -> u32 {
+        let source = self.next_source;
+        self.next_source += 1;
+        self.packaging.insert(source, packaging.clone());
+        self.stage.borrow_mut().add_source(source, what);
+        source
+    }
+
+    /// Takes another rendition from the next group on.
+    fn switch(&mut self, catalog: &Catalog, index: usize) -> Result<(), Misuse> {
+        if let Some(pending) = self.next_video.take() {
+            self.drop_feed(&pending)?;
+        }
+        let Some(current) = self.video.clone() else { return Ok(()) };
+        if catalog.video.get(index).is_none_or(|track| track.name == current.name) {
+            return Ok(());
+        }
+        self.next_video = self.subscribe_video(catalog, index, Some(&current))?;
+        Ok(())
+    }
+
+    /// Gives back the rendition before, once the stage plays the next one.
+    fn finish_switch(&mut self) -> Result<(), Misuse> {
+        let playing = self.stage.borrow().video_source();
+        if let Some(next) = self.next_video.take_if(|next| playing == Some(next.source))
+            && let Some(before) = self.video.replace(next)
+        {
+            self.drop_feed(&before)?;
+        }
+        Ok(())
+    }
+
+    fn drop_video(&mut self) -> Result<(), Misuse> {
+        let feeds = [self.video.take(), self.next_video.take()];
+        if feeds.iter().any(Option::is_some) {
+            self.stage.borrow_mut().reset_video();
+        }
+        for feed in feeds.into_iter().flatten() {
+            self.drop_feed(&feed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the sound.
+    pub(crate) fn drop_audio(&mut self) -> Result<(), Misuse> {
+        let Some(feed) = self.audio.take() else { return Ok(()) };
+        self.stage.borrow_mut().reset_audio();
+        self.drop_feed(&feed)
+    }
+
+    /// Takes back all requests for a source.
+    fn drop_feed(&mut self, feed: &Feed) -> Result<(), Misuse> {
+        let of_it: Vec<RequestId> = self
+            .requests
+            .iter()
+            .filter(|(_, purpose)| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))
+            .map(|(request, _)| *request)
+            .collect();
+        for request in of_it {
+            self.requests.remove(&request);
+            self.readings.retain(|_, reading| reading.request != request);
+            match self.connection.with(|session| session.cancel(request)) {
+                // A fetch that is over.
+                Ok(()) | Err(Misuse::UnknownRequest(_)) => {}
+                Err(misuse) => return Err(misuse),
+            }
+        }
+        self.open.retain(|(source, _), _| *source != feed.source);
+        self.packaging.remove(&feed.source);
+        self.stage.borrow_mut().remove_source(feed.source);
+        Ok(())
+    }
+
+    fn choose(&self, catalog: &Catalog, wishes: &Wishes) -> usize {
+        let wish = wishes.rendition.as_deref();
+        let wanted = wish.and_then(|wish| catalog.video.iter().position(|track| track.name == wish));
+        wanted.unwrap_or_else(|| self.quality.current().max(best_for(catalog, wishes.height)))
+    }
+
+    fn begin(&mut self, stream: StreamId, request: RequestId, group: u64) {
+        if let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&request) {
+            *self.open.entry((*source, group)).or_default() += 1;
+        }
+        self.readings.insert(stream, Reading { request, group, object: None });
+    }
+
+    fn end(&mut self, stream: StreamId) {
+        let Some(reading) = self.readings.remove(&stream) else { return };
+        let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&reading.request)
+        else {
+            return;
+        };
+        let place = (*source, reading.group);
+        if let Some(open) = self.open.get_mut(&place) {
+            *open -= 1;
+            if *open == 0 {
+                self.open.remove(&place);
+                self.stage.borrow_mut().group_ended(place.0, place.1);
+            }
+        }
+    }
+
+    async fn object(
+        &mut self,
+        stream: StreamId,
+        location: Location,
+        properties: Properties,
+        len: u64,
+    ) -> Result<(), Misuse> {
+        let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
+        if len > MAX_OBJECT {
+            reading.object = None;
+            return Ok(());
+        }
+        let object = Object { location, properties, left: len, data: Data::None, begun: now(), first: 0 };
+        reading.object = Some(object);
+        if len == 0 { self.complete(stream).await } else { Ok(()) }
+    }
+
+    async fn complete(&mut self, stream: StreamId) -> Result<(), Misuse> {
+        let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
+        let request = reading.request;
+        let Some(object) = reading.object.take() else { return Ok(()) };
+        let payload = object.data.join();
+        if object.location.object == 0 {
+            self.quality.measured(payload.len() as u64 - object.first, now() - object.begun);
+        }
+        self.deliver(request, object.location, &object.properties, payload).await
+    }
+
+    async fn deliver(
+        &mut self,
+        request: RequestId,
+        location: Location,
+        properties: &Properties,
+        payload: Bytes,
+    ) -> Result<(), Misuse> {
+        match self.requests.get(&request) {
+            Some(Purpose::Catalog(_)) => self.on_catalog(payload).await,
+            Some(Purpose::Media { source, arrival }) => {
+                let (source, arrival) = (*source, *arrival);
+                let Some(packaging) = self.packaging.get(&source) else { return Ok(()) };
+                // What is no frame is of no use; the next may be one.
+                if let Ok(frame) = Frame::read(packaging, properties, payload) {
+                    self.stage.borrow_mut().object(now(), source, location, frame, arrival);
+                }
+            }
+            Some(Purpose::Probe(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    async fn on_catalog(&mut self, json: Bytes) {
+        let known = self.catalog.as_ref().is_some_and(|(known, _)| *known == json);
+        if known || self.over.as_ref() == Some(&json) {
+            return;
+        }
+        // What only says what changed, or cannot be read, leaves what is known.
+        let Ok(mut catalog) = Catalog::parse(&json) else { return };
+        if catalog.complete {
+            self.over = Some(json);
+            self.found.push(Found::State(State::Ended));
+            return;
+        }
+        let mut supported = Vec::new();
+        for track in catalog.video {
+            if video::is_supported(&track).await {
+                supported.push(track);
+            }
+        }
+        catalog.video = supported;
+        let bitrates = catalog.video.iter().map(|track| track.bitrate).collect();
+        self.quality = Quality::new(bitrates, 0, now());
+        self.over = None;
+        // Tracks that are described anew are asked for anew.
+        let changed = self.catalog.as_ref().is_some_and(|(_, before)| *before != catalog);
+        if changed {
+            let _ = self.drop_video();
+            let _ = self.drop_audio();
+        }
+        self.catalog = Some((json, catalog.clone()));
+        self.found.push(Found::Catalog(catalog));
+    }
+
+    /// An answer came: what it took to come is what a way there and back takes.
+    fn answered(&mut self, request: RequestId) {
+        if let Some(Purpose::Probe(at)) = self.requests.get(&request) {
+            let rtt = now() - *at;
+            self.requests.remove(&request);
+            self.stage.borrow_mut().stats.rtt = Some(rtt);
+        }
+    }
+
+    /// A request ended that we did not end.
+    fn lost(&mut self, request: RequestId, done: Option<DoneCode>) {
+        let Some(purpose) = self.requests.remove(&request) else { return };
+        let over = done == Some(DoneCode::TRACK_ENDED);
+        match purpose {
+            Purpose::Catalog(Arrival::Live) => {
+                self.catalog_feed = None;
+                self.retry_at = Some(now() + RETRY);
+                if self.catalog.is_none() {
+                    self.found.push(Found::State(State::Offline));
+                }
+            }
+            Purpose::Media { source, arrival: Arrival::Live } => {
+                let is = |feed: &mut Feed| feed.source == source;
+                let picture = self.video.take_if(is).is_some();
+                let sound = self.audio.take_if(is).is_some();
+                let next = self.next_video.take_if(is).is_some();
+                self.retry_at = Some(now() + RETRY);
+                if over && (picture || sound && self.video.is_none()) {
+                    self.over = self.catalog.as_ref().map(|(json, _)| json.clone());
+                    self.found.push(Found::State(State::Ended));
+                } else if picture && next {
+                    self.found.push(Found::State(State::Reconnecting));
+                }
+            }
+            Purpose::Catalog(Arrival::Past) | Purpose::Media { .. } | Purpose::Probe(_) => {}
+        }
+    }
+}
+
+/// The best rendition that is not larger than needed.
+fn best_for(catalog: &Catalog, height: u32) -> usize {
+    if height == 0 {
+        return 0;
+    }
+    catalog.video.iter().rposition(|track| track.height >= height).unwrap_or(0)
+}
+
+impl Object {
+    fn add(&mut self, data: Bytes) {
+        self.left = self.left.saturating_sub(data.len() as u64);
+        if self.first == 0 {
+            self.first = data.len() as u64;
+        }
+        self.data = match std::mem::replace(&mut self.data, Data::None) {
+            Data::None if self.left == 0 => Data::Whole(data),
+            Data::None => {
+                let mut pieces = BytesMut::with_capacity(data.len() + self.left as usize);
+                pieces.extend_from_slice(&data);
+                Data::Pieces(pieces)
+            }
+            Data::Whole(whole) => Data::Whole(whole),
+            Data::Pieces(mut pieces) => {
+                pieces.extend_from_slice(&data);
+                Data::Pieces(pieces)
+            }
+        };
+    }
+}
+
+impl Data {
+    fn join(self) -> Bytes {
+        match self {
+            Self::None => Bytes::new(),
+            Self::Whole(whole) => whole,
+            Self::Pieces(pieces) => pieces.freeze(),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What comes in, in order and in time.
+
+use std::collections::BTreeMap;
+
+use js_sys::Reflect;
+use moqt::{Location, Micros};
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::OffscreenCanvas;
+
+use crate::{
+    audio::Audio,
+    catalog,
+    jitter::{Arrival, Jitter, Position},
+    loc::Frame,
+    order::{Entry, Order},
+    quality::Report,
+    stats::Stats,
+    video::{Taken, Video},
+};
+
+/// How long before it is due a frame goes to the decoder.
+const VIDEO_LEAD: Micros = Micros::from_millis(150);
+/// The same for sound, which must be in the ring before it is heard.
+const AUDIO_LEAD: Micros = Micros::from_millis(300);
+/// Without an animation frame for this long, what arrives moves the picture: nobody paints a hidden page.
+const UNPAINTED: Micros = Micros::from_millis(100);
+
+/// Where objects come from: a subscription to a track.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Video(catalog::Video),
+    Audio(catalog::Audio),
+}
+
+/// What the page should know.
+#[derive(Clone, Debug)]
+pub(crate) enum Happened {
+    FirstFrame,
+    Size(u32, u32),
+    Error(String),
+}
+
+/// The picture and the sound of a stage.
+pub(crate) struct Stage {
+    pub(crate) jitter: Jitter,
+    pub(crate) stats: Stats,
+    video: Video,
+    frames: Order<Frame>,
+    audio: Option<Audio>,
+    packets: Order<Frame>,
+    sources: BTreeMap<u32, Source>,
+    position: Option<Position>,
+    heard: Option<Micros>,
+    painted: Micros,
+    /// The source and group of the last frame decoded.
+    leaving: Option<(u32, u64)>,
+    report: Report,
+    /// Of groups that have left in full.
+    reports: Vec<Report>,
+    happened: Vec<Happened>,
+}
+
+impl Stage {
+    pub(crate) fn new(canvas: OffscreenCanvas, target: Micros) -> Result<Self, JsValue> {
+        Ok(Self {
+            jitter: Jitter::new(target),
+            stats: Stats::default(),
+            video: Video::new(canvas)?,
+            frames: Order::default(),
+            audio: None,
+            packets: Order::default(),
+            sources: BTreeMap::new(),
+            position: None,
+            heard: None,
+            painted: Micros(0),
+            leaving: None,
+            report: Report::default(),
+            reports: Vec::new(),
+            happened: Vec::new(),
+        })
+    }
+
+    /// Objects will come from this source.
+    pub(crate) fn add_source(&mut self, source: u32, what: Source) {
+        self.sources.insert(source, what);
+    }
+
+    /// No more will.
+    pub(crate) fn remove_source(&mut self, source: u32) {
+        self.sources.remove(&source);
+    }
+
+    /// An object came.
+    pub(crate) fn object(
+        &mut self,
+        now: Micros,
+        source: u32,
+        location: Location,
+        frame: Frame,
+        arrival: Arrival,
+    ) {
+        let bytes = frame.data.len();
+        self.stats.bytes += bytes as u64;
+        self.jitter.arrived(now, frame.media, arrival);
+        let entry = Entry { location, media: frame.media, source, bytes, item: frame };
+        match self.sources.get(&source) {
+            Some(Source::Video(_)) => {
+                let due = self.position.filter(|position| !position.settling);
+                if arrival == Arrival::Live && due.is_some_and(|due| entry.media < due.media) {
+                    self.report.late += 1;
+                }
+                self.frames.insert(entry);
+            }
+            Some(Source::Audio(_)) => self.packets.insert(entry),
+            None => return,
+        }
+        if now - self.painted > UNPAINTED {
+            self.tick(now);
+        } else {
+            self.feed(now);
+        }
+    }
+
+    /// No more objects of a group will come from a source.
+    pub(crate) fn group_ended(&mut self, source: u32, group: u64) {
+        match self.sources.get(&source) {
+            Some(Source::Video(_)) => self.frames.ended(group, source),
+            Some(Source::Audio(_)) => self.packets.ended(group, source),
+            None => {}
+        }
+    }
+
+    /// The page is painted.
+    pub(crate) fn paint(&mut self, now: Micros) {
+        self.painted = now;
+        self.tick(now);
+    }
+
+    /// The source that the picture comes from.
+    pub(crate) fn video_source(&self) -> Option<u32> {
+        self.leaving.map(|(source, _)| source)
+    }
+
+    /// What happened since this was last asked.
+    pub(crate) fn take_happened(&mut self) -> Vec<Happened> {
+        std::mem::take(&mut self.happened)
+    }
+
+    /// What the groups were like that have left since this was last asked.
+    pub(crate) fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Sound goes there from now on, or nowhere.
+    pub(crate) fn set_audio(&mut self, link: Option<&JsValue>) -> Result<(), JsValue> {
+        self.packets.clear();
+        self.heard = None;
+        self.audio = None;
+        self.audio = link.map(Audio::new).transpose()?;
+        Ok(())
+    }
+
+    pub(crate) fn set_clock(&mut self, heard: f64, at: Micros, latency: f64) {
+        if let Some(audio) = &mut self.audio {
+            audio.set_clock(heard, at, latency);
+        }
+    }
+
+    /// The picture starts over; the last one stays where it is.
+    pub(crate) fn reset_video(&mut self) {
+        self.frames.clear();
+        self.video.reset();
+        self.leaving = None;
+        self.report = Report::default();
+    }
+
+    /// The sound starts over.
+    pub(crate) fn reset_audio(&mut self) {
+        self.packets.clear();
+        self.heard = None;
+        if let Some(audio) = &mut self.audio {
+            audio.reset();
+        }
+    }
+
+    /// Starts over: another session.
+    pub(crate) fn reset(&mut self) {
+        self.jitter.reset();
+        self.position = None;
+        self.sources.clear();
+        self.reset_video();
+        self.reset_audio();
+    }
+
+    /// How much is there that is not due yet.
+    pub(crate) fn buffer(&self) -> Micros {
+        let newest = self.frames.newest_media().max(self.packets.newest_media());
+        let newest = newest.max(self.stats.newest.map(|(media, _)| media));
+        match (newest, self.position) {
+            (Some(newest), Some(position)) => newest - position.media,
+            _ => Micros(0),
+        }
+    }
+
+    /// How far the picture is behind the sound, in microseconds.
+    pub(crate) fn sync(&self) -> Option<f64> {
+        let (heard, position) = (self.heard?, self.position?);
+        Some(heard.0 as f64 - position.media.0 as f64)
+    }
+
+    fn tick(&mut self, now: Micros) {
+        self.feed(now);
+        let Some(position) = self.position else { return };
+        // The picture follows the sound where there is any.
+        let due = self.heard.unwrap_or(position.media);
+        let first = self.video.is_new();
+        let presented = self.video.present(due);
+        if !position.settling {
+            self.stats.dropped += presented.dropped;
+            self.report.dropped += presented.dropped;
+        }
+        if let Some(media) = presented.shown {
+            self.stats.shown += 1;
+            self.stats.newest = Some((media, now));
+            if first {
+                self.happened.push(Happened::FirstFrame);
+            }
+        }
+        if let Some((width, height)) = presented.size {
+            self.happened.push(Happened::Size(width, height));
+        }
+    }
+
+    /// Decodes what is due soon.
+    fn feed(&mut self, now: Micros) {
+        let Some(position) = self.jitter.tick(now) else { return };
+        self.position = Some(position);
+        self.feed_video(&position);
+        self.feed_audio(&position);
+        self.heard = self.audio.as_mut().and_then(|audio| audio.steer(now, &position));
+        for error in [self.video.take_error(), self.audio.as_mut().and_then(Audio::take_error)] {
+            let Some(error) = error else { continue };
+            self.stats.errors += 1;
+            self.frames.skip_group();
+            self.happened.push(Happened::Error(error));
+        }
+    }
+
+    fn feed_video(&mut self, position: &Position) {
+        let horizon = position.media + VIDEO_LEAD;
+        loop {
+            let next = self.frames.next_media().unwrap_or_default();
+            if !self.video.has_room(next, position.media) {
+                break;
+            }
+            let Some(entry) = self.frames.pop(position.media, horizon) else { break };
+            let group = (entry.source, entry.location.group);
+            if self.leaving.replace(group).is_some_and(|before| before != group) {
+                self.reports.push(std::mem::take(&mut self.report));
+            }
+            let Some(Source::Video(track)) = self.sources.get(&entry.source) else { continue };
+            let key = entry.location.object == 0;
+            if self.video.decode(entry.source, track, &entry.item, key) == Taken::SkipGroup {
+                self.frames.skip_group();
+            }
+        }
+        let skipped = self.frames.take_skipped();
+        if !position.settling {
+            self.stats.dropped += skipped;
+            self.report.dropped += skipped;
+        }
+    }
+
+    fn feed_audio(&mut self, position: &Position) {
+        let Some(audio) = &mut self.audio else { return };
+        let horizon = position.media + AUDIO_LEAD;
+        while audio.has_room() {
+            let Some(entry) = self.packets.pop(position.media, horizon) else { break };
+            // What is long past would only be left out.
+            if entry.media + AUDIO_LEAD < position.media {
+                continue;
+            }
+            let Some(Source::Audio(track)) = self.sources.get(&entry.source) else { continue };
+            audio.decode(entry.source, track, &entry.item);
+        }
+    }
+}
+
+/// A list for the page of what one may choose from.
+pub(crate) fn renditions(video: &[catalog::Video]) -> JsValue {
+    let list = js_sys::Array::new();
+    for track in video {
+        let entry = js_sys::Object::new();
+        let set = |name: &str, value: JsValue| {
+            let _ = Reflect::set(&entry, &name.into(), &value);
+        };
+        set("name", track.name.as_str().into());
+        set("label", track.label().into());
+        set("width", track.width.into());
+        set("height", track.height.into());
+        set("bitrate", (track.bitrate as f64).into());
+        set("codec", track.codec.as_str().into());
+        list.push(&entry);
+    }
+    list.unchecked_into()
+}

@@ -1,0 +1,213 @@
+//! A MoQ session on whatever the browser has.
+
+mod websocket;
+mod webtransport;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use futures_util::future::{Either, select};
+use moqt::{
+    Event, Input, Micros, Misuse, Output, Session, SessionCode, Version,
+    session::{Config, Dir, Side, StreamId, Transport},
+};
+use wasm_bindgen::JsValue;
+
+use crate::clock::{now, scope, sleep};
+
+/// How long a WebTransport connection may take if there is a WebSocket to turn to.
+const PATIENCE: Micros = Micros::from_millis(2_500);
+/// How long any connection may take.
+const TIMEOUT: Micros = Micros::from_millis(10_000);
+
+/// Where a stage is to be had.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server {
+    /// The URL for WebTransport.
+    pub(crate) webtransport: Option<String>,
+    /// SHA-256 fingerprints of the certificates that it may have, if they are not of a public authority.
+    pub(crate) fingerprints: Vec<Vec<u8>>,
+    /// The URL for the WebSocket.
+    pub(crate) websocket: Option<String>,
+}
+
+/// What carries a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    WebTransport,
+    WebSocket,
+}
+
+impl Kind {
+    /// What people call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::WebTransport => "WebTransport",
+            Self::WebSocket => "WebSocket",
+        }
+    }
+}
+
+/// A session that runs until it is dropped.
+pub(crate) struct Connection {
+    shared: Rc<Shared>,
+}
+
+/// What the tasks and callbacks of a connection share.
+struct Shared {
+    session: RefCell<Session>,
+    link: Link,
+    events: RefCell<VecDeque<Event>>,
+    waker: Cell<Option<Waker>>,
+    timer: Cell<Option<Micros>>,
+}
+
+enum Link {
+    WebTransport(webtransport::Link),
+    WebSocket(websocket::Link),
+}
+
+impl Connection {
+    /// Connects, over WebTransport if that works and over a WebSocket if not. `prefer` is what worked before.
+    pub(crate) async fn connect(server: &Server, prefer: Option<Kind>) -> Result<Self, String> {
+        let webtransport = server.webtransport.as_deref().filter(|_| is_webtransport_usable());
+        let first = webtransport.filter(|_| prefer != Some(Kind::WebSocket) || server.websocket.is_none());
+        let mut failure = "this browser has no WebTransport, and the server offers no WebSocket".to_owned();
+        if let Some(url) = first {
+            let patience = if server.websocket.is_some() { PATIENCE } else { TIMEOUT };
+            match within(patience, webtransport::Link::connect(url, &server.fingerprints)).await {
+                Ok(link) => return Self::start(Link::WebTransport(link)),
+                Err(error) => failure = format!("WebTransport: {error}"),
+            }
+        }
+        if let Some(url) = &server.websocket {
+            match within(TIMEOUT, websocket::Link::connect(url)).await {
+                Ok(link) => return Self::start(Link::WebSocket(link)),
+                Err(error) => failure = format!("{failure}; WebSocket: {error}"),
+            }
+        }
+        Err(failure)
+    }
+
+    fn start(link: Link) -> Result<Self, String> {
+        let config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
+        let session = Session::new(now(), config).map_err(|misuse| misuse.to_string())?;
+        let shared = Rc::new(Shared {
+            session: RefCell::new(session),
+            link,
+            events: RefCell::default(),
+            waker: Cell::default(),
+            timer: Cell::default(),
+        });
+        match &shared.link {
+            Link::WebTransport(link) => link.start(&shared),
+            Link::WebSocket(link) => link.start(&shared),
+        }
+        shared.pump();
+        Ok(Self { shared })
+    }
+
+    /// What carries it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.shared.link {
+            Link::WebTransport(_) => Kind::WebTransport,
+            Link::WebSocket(_) => Kind::WebSocket,
+        }
+    }
+
+    /// Does something with the session.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T, Misuse>) -> Result<T, Misuse> {
+        let result = act(&mut self.shared.session.borrow_mut());
+        self.shared.pump();
+        result
+    }
+
+    /// The next event.
+    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(event) = self.shared.events.borrow_mut().pop_front() {
+            return Poll::Ready(event);
+        }
+        self.shared.waker.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.session.borrow_mut().close(SessionCode::NO_ERROR, "");
+        self.shared.pump();
+    }
+}
+
+impl Shared {
+    fn opened(&self, dir: Dir) -> StreamId {
+        self.session.borrow_mut().opened(dir)
+    }
+
+    /// Hands the session something and does what it says.
+    fn input(self: &Rc<Self>, input: Input) {
+        self.session.borrow_mut().handle(now(), input);
+        self.pump();
+    }
+
+    fn pump(self: &Rc<Self>) {
+        loop {
+            let Some(output) = self.session.borrow_mut().poll() else { break };
+            match (output, &self.link) {
+                (Output::Event(event), _) => {
+                    self.events.borrow_mut().push_back(event);
+                    if let Some(waker) = self.waker.take() {
+                        waker.wake();
+                    }
+                }
+                (output, Link::WebTransport(link)) => link.output(self, output),
+                (output, Link::WebSocket(link)) => link.output(&mut self.session.borrow_mut(), output),
+            }
+        }
+        self.set_timer();
+    }
+
+    fn set_timer(self: &Rc<Self>) {
+        let Some(at) = self.session.borrow().timeout() else { return };
+        if self.timer.get().is_some_and(|set| set <= at) {
+            return;
+        }
+        self.timer.set(Some(at));
+        let shared = Rc::downgrade(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            sleep(at - now() + Micros::from_millis(1)).await;
+            let Some(shared) = shared.upgrade() else { return };
+            if shared.timer.get() == Some(at) {
+                shared.timer.set(None);
+            }
+            shared.input(Input::Timeout);
+        });
+    }
+}
+
+async fn within<T>(time: Micros, what: impl Future<Output = Result<T, JsValue>>) -> Result<T, String> {
+    let what = std::pin::pin!(what);
+    let patience = std::pin::pin!(sleep(time));
+    match select(what, patience).await {
+        Either::Left((result, _)) => result.map_err(|error| describe(&error)),
+        Either::Right(((), _)) => Err(format!("no answer within {} s", time.as_millis() as f64 / 1e3)),
+    }
+}
+
+/// What an exception says.
+pub(crate) fn describe(error: &JsValue) -> String {
+    let message = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+    message.filter(|message| !message.is_empty()).unwrap_or_else(|| format!("{error:?}"))
+}
+
+/// Whether there is a WebTransport that holds up: Safari's stalls after some thousand streams.
+fn is_webtransport_usable() -> bool {
+    let scope = scope();
+    let agent = scope.navigator().user_agent().unwrap_or_default();
+    let safari = agent.contains("AppleWebKit") && !agent.contains("Chrom") && !agent.contains("Edg");
+    !safari && js_sys::Reflect::has(&scope, &"WebTransport".into()).unwrap_or(false)
+}

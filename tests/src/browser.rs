@@ -1,0 +1,243 @@
+//! Headless Chromium, by its DevTools protocol.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    sync::{mpsc, oneshot},
+};
+use tokio_tungstenite::tungstenite::Message;
+
+const FLAGS: &[&str] = &[
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+    // Nobody is there to click.
+    "--autoplay-policy=no-user-gesture-required",
+];
+
+/// A browser; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Browser {
+    wire: Arc<Wire>,
+    _process: Child,
+    _profile: tempfile::TempDir,
+}
+
+/// One page of it.
+#[derive(Debug)]
+pub struct Page {
+    wire: Arc<Wire>,
+    session: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+type Answer = oneshot::Sender<Result<Value>>;
+
+#[derive(Debug)]
+struct Wire {
+    next: AtomicU64,
+    commands: mpsc::UnboundedSender<String>,
+    waiting: Mutex<HashMap<u64, Answer>>,
+    logs: Mutex<HashMap<String, Arc<Mutex<Vec<String>>>>>,
+}
+
+impl Browser {
+    /// Starts it; `None` where tests may not have one.
+    pub async fn start() -> Result<Option<Self>> {
+        if std::env::var_os("FANFARE_NO_BROWSER").is_some() {
+            return Ok(None);
+        }
+        let program = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("chromium"), PathBuf::from);
+        let profile = tempfile::tempdir()?;
+        let mut process = Command::new(&program)
+            .args(FLAGS)
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}: install it, or set CHROMIUM", program.display()))?;
+        let stderr = process.stderr.take().context("the browser has no stderr")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let url = loop {
+            let line = lines.next_line().await?.context("the browser ended before it listened")?;
+            if let Some(url) = line.strip_prefix("DevTools listening on ") {
+                break url.to_owned();
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Some(Self { wire: Wire::connect(&url).await?, _process: process, _profile: profile }))
+    }
+
+    /// Opens a page, of that many pixels.
+    pub async fn open(&self, url: &str, width: u32, height: u32) -> Result<Page> {
+        let target = self.wire.call(None, "Target.createTarget", json!({ "url": "about:blank" })).await?;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = self.wire.call(None, "Target.attachToTarget", attach).await?;
+        let session = attached["sessionId"].as_str().context("no session")?.to_owned();
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        lock(&self.wire.logs).insert(session.clone(), Arc::clone(&log));
+        let page = Page { wire: Arc::clone(&self.wire), session, log };
+        page.call("Runtime.enable", json!({})).await?;
+        page.call("Log.enable", json!({})).await?;
+        page.call("Page.enable", json!({})).await?;
+        page.resize(width, height).await?;
+        page.call("Page.navigate", json!({ "url": url })).await?;
+        Ok(page)
+    }
+}
+
+impl Page {
+    /// Sends a command of the DevTools protocol.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value> {
+        self.wire.call(Some(&self.session), method, params).await
+    }
+
+    /// Gives the page another size.
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.call("Emulation.setDeviceMetricsOverride", metrics).await.map(drop)
+    }
+
+    /// Has the page believe that its reader prefers `dark` or `light`.
+    pub async fn prefer(&self, scheme: &str) -> Result<()> {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.call("Emulation.setEmulatedMedia", features).await.map(drop)
+    }
+
+    /// Runs an expression, awaits what it promises, and takes what that gives.
+    pub async fn eval(&self, expression: &str) -> Result<Value> {
+        let params = json!({
+            "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true,
+        });
+        let mut result = self.call("Runtime.evaluate", params).await?;
+        if let Some(exception) = result.get("exceptionDetails") {
+            let text = exception["exception"]["description"].as_str().unwrap_or_default();
+            bail!("{text} in {expression}");
+        }
+        Ok(result["result"]["value"].take())
+    }
+
+    /// A picture of it, written to a file as PNG.
+    pub async fn screenshot(&self, file: &Path) -> Result<()> {
+        let shot = self.call("Page.captureScreenshot", json!({ "format": "png" })).await?;
+        let png = BASE64_STANDARD.decode(shot["data"].as_str().context("no picture")?)?;
+        Ok(std::fs::write(file, png)?)
+    }
+
+    /// What it and its Workers wrote to the console so far, and exceptions nobody caught.
+    pub fn log(&self) -> Vec<String> {
+        lock(&self.log).clone()
+    }
+}
+
+impl Wire {
+    async fn connect(url: &str) -> Result<Arc<Self>> {
+        let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+        let (mut sender, mut receiver) = socket.split();
+        let (commands, mut queue) = mpsc::unbounded_channel::<String>();
+        let wire = Arc::new(Self {
+            next: AtomicU64::new(1),
+            commands,
+            waiting: Mutex::default(),
+            logs: Mutex::default(),
+        });
+        tokio::spawn(async move {
+            while let Some(command) = queue.recv().await {
+                if sender.send(Message::text(command)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let weak = Arc::downgrade(&wire);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = receiver.next().await {
+                let Some(wire) = weak.upgrade() else { return };
+                if let Message::Text(text) = message
+                    && let Ok(message) = serde_json::from_str::<Value>(&text)
+                {
+                    wire.take(message);
+                }
+            }
+            if let Some(wire) = weak.upgrade() {
+                lock(&wire.waiting).clear();
+            }
+        });
+        Ok(wire)
+    }
+
+    fn take(&self, mut message: Value) {
+        if let Some(id) = message["id"].as_u64() {
+            let Some(waiting) = lock(&self.waiting).remove(&id) else { return };
+            let answer = match message.get("error") {
+                Some(error) => Err(anyhow!("{error}")),
+                None => Ok(message["result"].take()),
+            };
+            let _ = waiting.send(answer);
+            return;
+        }
+        let params = &message["params"];
+        let line = match message["method"].as_str() {
+            Some("Runtime.consoleAPICalled") => {
+                let words = params["args"].as_array().into_iter().flatten();
+                let words: Vec<String> = words
+                    .map(|word| match &word["value"] {
+                        Value::String(text) => text.clone(),
+                        Value::Null => word["description"].as_str().unwrap_or("null").to_owned(),
+                        other => other.to_string(),
+                    })
+                    .collect();
+                words.join(" ")
+            }
+            Some("Runtime.exceptionThrown") => params["exceptionDetails"]["exception"]["description"]
+                .as_str()
+                .unwrap_or("exception")
+                .to_owned(),
+            Some("Log.entryAdded") => params["entry"]["text"].as_str().unwrap_or_default().to_owned(),
+            _ => return,
+        };
+        if let Some(log) =
+            message["sessionId"].as_str().and_then(|session| lock(&self.logs).get(session).cloned())
+        {
+            lock(&log).push(line);
+        }
+    }
+
+    async fn call(&self, session: Option<&str>, method: &str, params: Value) -> Result<Value> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        lock(&self.waiting).insert(id, answer);
+        let mut command = json!({ "id": id, "method": method, "params": params });
+        if let Some(session) = session {
+            command["sessionId"] = session.into();
+        }
+        self.commands.send(command.to_string())?;
+        answered.await.context("the browser is gone")?.with_context(|| method.to_owned())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

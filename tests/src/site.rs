@@ -1,0 +1,74 @@
+//! Pages over HTTP.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, Result};
+use axum::{
+    Json, Router,
+    http::{HeaderName, HeaderValue},
+    routing::get,
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tower_http::{
+    services::{ServeDir, ServeFile},
+    set_header::SetResponseHeaderLayer,
+};
+
+/// Whether pages may share memory with their Workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// They say that they are isolated from other origins.
+    Isolated,
+    /// They are like most pages of the web.
+    Open,
+}
+
+/// A web server; it ends with the runtime it was started on.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    addr: SocketAddr,
+}
+
+impl Site {
+    /// Serves the pages of `www/` at `/`, the client at `/client/` and the test's own at `/test/`; `edge` is what
+    /// `/api/edge` answers.
+    pub async fn start(edge: Value, isolation: Isolation) -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+        // Beside this very program, wherever cargo was told to put it.
+        let program = std::env::current_exe()?;
+        let client = program
+            .ancestors()
+            .map(|folder| folder.join("wasm-out/fanfare-client"))
+            .find(|folder| folder.is_dir())
+            .context("the client is not built: run `cargo xtask wasm`")?;
+        let www = root.join("www");
+        let header = |name: &'static str, value: &'static str| {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+            SetResponseHeaderLayer::overriding(name, value)
+        };
+        let mut app = Router::new()
+            .route("/api/edge", get(|| async { Json(edge) }))
+            .nest_service("/client", ServeDir::new(client))
+            .nest_service("/test", ServeDir::new(root.join("tests/pages")))
+            .fallback_service(ServeDir::new(&www).fallback(ServeFile::new(www.join("watch.html"))))
+            .layer(header("cache-control", "no-store"))
+            // The client is for pages anywhere.
+            .layer(header("access-control-allow-origin", "*"))
+            .layer(header("cross-origin-resource-policy", "cross-origin"));
+        if isolation == Isolation::Isolated {
+            app = app
+                .layer(header("cross-origin-opener-policy", "same-origin"))
+                .layer(header("cross-origin-embedder-policy", "require-corp"));
+        }
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        let addr = listener.local_addr()?;
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(Self { addr })
+    }
+
+    /// The URL of a page. `host` is a name of this machine, so that two sites can be of different origins.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.addr.port())
+    }
+}

@@ -1,0 +1,74 @@
+//! A live stage in headless Chromium.
+//!
+//! The test card has its time burned in and beeps at full seconds, and creator, edge and browser have the same clock: so
+//! what is on the canvas and in the ear says how old it is. Figures are printed; what is asserted leaves room for busy
+//! machines.
+
+mod figures;
+mod playing;
+
+use anyhow::{Context as _, Result};
+use fanfare_tests::{Browser, Isolation, Page, Site, Stage};
+use media::testcard::{Config, Rendition};
+use serde_json::Value;
+
+/// A stage, a site and a page that plays it.
+struct Fixture {
+    stage: Stage,
+    site: Site,
+    browser: Browser,
+}
+
+/// What serves the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    WebTransport,
+    WebSocket,
+}
+
+impl Fixture {
+    /// `None` where there may be no browser.
+    async fn new(over: Over, isolation: Isolation) -> Result<Option<Self>> {
+        let Some(browser) = Browser::start().await? else { return Ok(None) };
+        let stage = Stage::open(card()).await?;
+        let edge = match over {
+            Over::WebTransport => stage.edge(),
+            Over::WebSocket => stage.edge_without_webtransport(),
+        };
+        let site = Site::start(edge, isolation).await?;
+        Ok(Some(Self { stage, site, browser }))
+    }
+
+    async fn play(&self, query: &str) -> Result<Page> {
+        let page = self.browser.open(&self.site.url(&format!("/test/player.html{query}")), 800, 600).await?;
+        ready(&page).await?;
+        Ok(page)
+    }
+}
+
+/// Two renditions: encoder, decoder and browser share the machine.
+fn card() -> Config {
+    let renditions = vec![
+        Rendition { width: 640, height: 360, bitrate: 800_000 },
+        Rendition { width: 320, height: 180, bitrate: 250_000 },
+    ];
+    Config { renditions, title: "TEST".into(), ..Config::default() }
+}
+
+/// Waits until the page's own script has run.
+async fn ready(page: &Page) -> Result<()> {
+    const LOADED: &str = "new Promise((resolve) => {
+        const look = () => globalThis.test ? resolve(true) : requestAnimationFrame(look);
+        look();
+    })";
+    page.eval(LOADED).await.map(drop)
+}
+
+async fn number(page: &Page, expression: &str) -> Result<f64> {
+    let value = page.eval(expression).await?;
+    value.as_f64().with_context(|| format!("{expression} gave {value}; the page said {:#?}", page.log()))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

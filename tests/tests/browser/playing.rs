@@ -1,0 +1,57 @@
+//! Playing, in all ways that there are.
+
+use anyhow::Result;
+use fanfare_tests::Isolation;
+
+use crate::{
+    Fixture, Over,
+    figures::{Ages, beeps, main_thread},
+    number, text,
+};
+
+/// Milliseconds of looking and listening.
+const LOOK: u32 = 10_000;
+
+#[tokio::test]
+async fn live_over_webtransport() -> Result<()> {
+    live(Over::WebTransport, Isolation::Isolated).await
+}
+
+#[tokio::test]
+async fn live_over_a_websocket_on_a_page_without_shared_memory() -> Result<()> {
+    live(Over::WebSocket, Isolation::Open).await
+}
+
+async fn live(over: Over, isolation: Isolation) -> Result<()> {
+    let Some(fixture) = Fixture::new(over, isolation).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    let first = number(&page, "test.first").await?;
+    let joined = number(&page, "test.stats().then((stats) => stats.firstFrame ?? -1)").await?;
+    page.eval("test.state('live')").await?;
+    let busy = main_thread(&page, 3_000).await?;
+    let unmuted = page.eval("test.player.unmute()").await?;
+    assert_eq!(unmuted, true, "{:#?}", page.log());
+    // Until what is heard is in step.
+    page.eval("test.until('stats', (stats) => stats.sync !== null && Math.abs(stats.sync) < 20)").await?;
+    let ages = Ages::measure(&page, LOOK).await?;
+    let beeps = beeps(&page, LOOK).await?;
+    let stats = page.eval("test.stats()").await?;
+    let beep = beeps.get(beeps.len() / 2).copied().unwrap_or(f64::INFINITY);
+    println!("{over:?}, {isolation:?}:");
+    println!("  first frame {first:.0} ms after loading began, {joined:.0} ms after connecting did");
+    println!("  picture {ages}");
+    println!(
+        "  sound {beep:.0} ms, {:+.0} ms against the picture, {} beeps",
+        beep - ages.at(0.5),
+        beeps.len()
+    );
+    println!("  main thread {:.1} % busy; {stats}", busy * 100.0);
+
+    assert_eq!(text(&stats["transport"]), format!("{over:?}"));
+    assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());
+    assert!(ages.len() >= 50, "only {} pictures could be read", ages.len());
+    assert!(ages.at(0.5) < 1_000.0, "{ages}");
+    assert!(beeps.len() >= 5, "{beeps:?}");
+    assert!((beep - ages.at(0.5)).abs() < 150.0, "a beep {beep:.0} ms late, a picture {ages}");
+    Ok(())
+}
