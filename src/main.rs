@@ -5,8 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
+mod data;
+mod edge;
 mod failure;
+mod origin;
 mod publish;
+mod signal;
+mod token;
+mod up;
 
 use failure::Failure;
 
@@ -22,7 +28,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Args),
     Publish(publish::Args),
+    Origin(origin::Args),
+    Edge(edge::Args),
+    Token(token::Args),
 }
 
 /// Without a command, clap answers with the help.
@@ -36,7 +46,21 @@ fn main() -> ExitCode {
         Err(error) => return Failure::from(error).report(),
     };
     let outcome = match command {
+        Command::Up(args) => up::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Origin(args) => origin::run(args),
+        Command::Edge(args) => edge::run(args),
+        Command::Token(args) => token::run(args),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -384,7 +384,7 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> App for Service<'_, '_, R, S> {
         self.outlet.flush(cx, &self.show.broadcast);
         while self.tick.poll_tick(task).is_ready() {
             if self.outlet.is_accepted() {
-                self.show.tell(State::Live, &self.outlet, Some(cx.transport().quic().rtt()));
+                self.show.tell(State::Live, &self.outlet, cx.rtt());
             }
         }
         match &mut self.leaving {

@@ -9,7 +9,7 @@ use moqt::Namespace;
 use node::{Fingerprint, Trust};
 use url::Url;
 
-use crate::Failure;
+use crate::{Failure, signal::interrupted};
 
 mod line;
 
@@ -172,22 +172,4 @@ async fn open(args: &Args, inputs: Vec<Input>) -> Result<Source, Failure> {
     let packaging = if args.cmaf { Packaging::Cmaf } else { Packaging::Frames };
     let repeat = if args.repeat { Repeat::Forever } else { Repeat::Once };
     Source::open(inputs, packaging, repeat).await.map_err(Failure::run)
-}
-
-/// Resolves when the user or the system wants an end.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -24,7 +24,9 @@ impl Up {
             .args(["run", "--package", "fanfare", "--manifest-path"])
             .arg(workspace.manifest())
             .args(["--", "up"])
-            .args(self.arguments);
+            .args(self.arguments)
+            .env("FANFARE_PAGES", workspace.root().join("www"))
+            .env("FANFARE_CLIENT", workspace.target().join("wasm-out/fanfare-client"));
         become_it(&mut fanfare)
     }
 }

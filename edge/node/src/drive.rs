@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     Clock, Transport,
+    socket::Outbox,
     stream::{Inbox, Pipe, Signal, receive, send},
     transport::{Gone, Link, RecvHalf, SendHalf},
 };
@@ -42,19 +44,34 @@ pub struct Cx<'a> {
     pub session: &'a mut Session,
     /// Now, by the clock of the connection.
     pub now: Micros,
-    link: &'a Link,
-    pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
+    carrier: Carrier<'a>,
 }
 
-impl Cx<'_> {
-    /// Bytes written to a stream that the transport has not taken.
-    pub fn backlog(&self, stream: StreamId) -> usize {
-        self.pipes.get(&stream).map_or(0, |pipe| pipe.backlog())
+#[derive(Clone, Copy)]
+enum Carrier<'a> {
+    Connection(&'a Link, &'a BTreeMap<StreamId, Rc<Pipe>>),
+    Socket(&'a Outbox),
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn on_socket(session: &'a mut Session, now: Micros, outbox: &'a Outbox) -> Self {
+        Self { session, now, carrier: Carrier::Socket(outbox) }
     }
 
-    /// The connection, for its statistics.
-    pub fn transport(&self) -> &Transport {
-        self.link.transport()
+    /// Bytes written to a stream that the transport has not taken.
+    pub fn backlog(&self, stream: StreamId) -> usize {
+        match self.carrier {
+            Carrier::Connection(_, pipes) => pipes.get(&stream).map_or(0, |pipe| pipe.backlog()),
+            Carrier::Socket(outbox) => outbox.backlog(stream),
+        }
+    }
+
+    /// How long a word and its answer take, where the transport knows.
+    pub fn rtt(&self) -> Option<Duration> {
+        match self.carrier {
+            Carrier::Connection(link, _) => Some(link.transport().quic().rtt()),
+            Carrier::Socket(_) => None,
+        }
     }
 }
 
@@ -206,7 +223,8 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
-        let mut cx = Cx { session: &mut self.session, now, link: &self.link, pipes: &self.pipes };
+        let mut cx =
+            Cx { session: &mut self.session, now, carrier: Carrier::Connection(&self.link, &self.pipes) };
         self.app.poll(task, &mut cx)
     }
 
@@ -271,7 +289,8 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn event(&mut self, now: Micros, event: Event) {
-        let mut cx = Cx { session: &mut self.session, now, link: &self.link, pipes: &self.pipes };
+        let mut cx =
+            Cx { session: &mut self.session, now, carrier: Carrier::Connection(&self.link, &self.pipes) };
         self.app.event(&mut cx, event);
     }
 

@@ -46,6 +46,14 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The socket for pages cannot be had.
+    #[error("cannot listen on TCP {addr}: {source}; choose another address")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The TLS configuration does not do for QUIC.
     #[error("the TLS configuration does not do for QUIC: it needs TLS 1.3 with AES-128-GCM")]
     Tls,

@@ -15,8 +15,13 @@ pub use drive::{App, Cx, Ended, drive};
 mod endpoint;
 pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 
+mod edge;
+pub use edge::{Config as EdgeConfig, Edge, Pages};
+
 pub mod relay;
 pub use relay::Relay;
+
+mod socket;
 
 mod stream;
 

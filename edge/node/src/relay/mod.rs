@@ -22,13 +22,15 @@ use std::{
     time::Duration,
 };
 
+use axum::extract::ws::WebSocket;
 use moqt::{
     DoneCode, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
-    message::RequestError, session::RequestId,
+    message::RequestError,
+    session::{Config as SessionConfig, RequestId, Side, Transport as Carrier},
 };
 use url::Url;
 
-use crate::{Clock, Connection, Ended, Endpoint, Error, drive};
+use crate::{Clock, Connection, Ended, Endpoint, Error, drive, socket::drive_socket};
 use peer::{Kind, Peer};
 use pipe::{Question, Step};
 use track::{State, Track};
@@ -131,12 +133,36 @@ impl Relay {
         self.run(connection, kind).await
     }
 
+    /// Serves a client on a WebSocket until its session ends.
+    pub(crate) async fn serve_socket(
+        &self,
+        socket: WebSocket,
+        version: moqt::Version,
+        query: Option<String>,
+    ) {
+        let kind = Kind::Client(Credentials { query, tokens: Vec::new() });
+        let id = self.0.borrow_mut().enter(&kind);
+        let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
+        let mut peer = Peer::new(self.clone(), id, kind);
+        let _ = drive_socket(socket, config, Clock::default(), &mut peer).await;
+        drop(peer);
+        self.0.borrow_mut().leave(id);
+    }
+
     /// Asks all clients to leave, and gives them so long to do it.
     pub fn drain(&self, within: Duration) {
         let mut hub = self.0.borrow_mut();
         let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
         for id in peers {
             hub.tell(id, Command::GoAway(within));
+        }
+    }
+
+    /// Resolves once no client is left.
+    pub async fn emptied(&self) {
+        let mut every = tokio::time::interval(Duration::from_millis(20));
+        while self.0.borrow().peers.keys().any(|id| Some(*id) != self.0.borrow().upstream) {
+            every.tick().await;
         }
     }
 

@@ -1,0 +1,254 @@
+//! An edge node: fans and creators on one side, an origin on the other, and the
+//! pages that make a browser a fan.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, State, WebSocketUpgrade, ws::WebSocket},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use moqt::{Version, mux};
+use tokio::sync::mpsc;
+use tower_http::{
+    services::{ServeDir, ServeFile},
+    set_header::SetResponseHeaderLayer,
+};
+use url::Url;
+
+use crate::{Endpoint, Error, Relay};
+
+/// Sockets that wait for the node's thread, at most.
+const MAX_WAITING: usize = 1024;
+/// How long sessions are given to leave when the node is drained.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What an edge node is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens: UDP for QUIC, TCP for pages and WebSockets.
+    pub listen: SocketAddr,
+    /// What it shows to clients on QUIC.
+    pub tls: rustls::ServerConfig,
+    /// The SHA-256 of that certificate, if browsers are to be told what to trust.
+    pub fingerprints: Vec<String>,
+    /// Where what is not here comes from.
+    pub origin: Option<(Url, rustls::ClientConfig)>,
+    /// The pages; without them, only the API is served.
+    pub pages: Option<Pages>,
+}
+
+/// Where the pages are.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// The folder with `watch.html`.
+    pub www: PathBuf,
+    /// The folder with the browser client.
+    pub client: PathBuf,
+}
+
+/// An edge node that listens.
+pub struct Edge {
+    config: Config,
+    endpoint: Endpoint,
+    http: std::net::TcpListener,
+    relay: Relay,
+}
+
+/// What the HTTP side knows of the node: it may run on another thread.
+#[derive(Clone)]
+struct Front {
+    sockets: mpsc::Sender<(WebSocket, Version, Option<String>)>,
+    facts: Arc<serde_json::Value>,
+    draining: Arc<AtomicBool>,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl Edge {
+    /// Takes the addresses.
+    pub fn bind(config: Config) -> Result<Self, Error> {
+        let http = std::net::TcpListener::bind(config.listen)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|source| Error::Listen { addr: config.listen, source })?;
+        // A port that was left to the system is the same for both.
+        let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
+        let endpoint = Endpoint::server(addr, config.tls.clone())?;
+        Ok(Self { config, endpoint, http, relay: Relay::new() })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// Its tracks and sessions.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Serves until `shutdown`, then asks everybody to leave, and ends. To be run
+    /// in a [`LocalSet`](tokio::task::LocalSet).
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { config, endpoint, http, relay } = self;
+        let addr = config.listen;
+        let failed = |source| Error::Listen { addr, source };
+        let port = http.local_addr().map_err(failed)?.port();
+        if let Some((url, tls)) = config.origin {
+            let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let any = any.parse().map_err(|_| Error::Tls)?;
+            let (relay, client) = (relay.clone(), Endpoint::client(any, tls)?);
+            tokio::task::spawn_local(async move { relay.follow(client, url).await });
+        }
+        let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);
+        let facts = serde_json::json!({
+            "port": port,
+            "localhost": loopback(addr),
+            "fingerprints": config.fingerprints,
+        });
+        let front =
+            Front { sockets, facts: Arc::new(facts), draining: Arc::default(), sessions: Arc::default() };
+        let draining = Arc::clone(&front.draining);
+        let sessions = Arc::clone(&front.sessions);
+        let http = tokio::net::TcpListener::from_std(http).map_err(failed)?;
+        let app = router(front, config.pages);
+        let served = tokio::spawn(async move { axum::serve(http, app).await });
+        let work = async {
+            loop {
+                tokio::select! {
+                    incoming = endpoint.incoming() => {
+                        let Some(incoming) = incoming else { return };
+                        let relay = relay.clone();
+                        tokio::task::spawn_local(async move {
+                            match Endpoint::accept(incoming).await {
+                                Ok(connection) => drop(relay.serve(connection).await),
+                                Err(error) => tracing::debug!(%error, "a client did not get in"),
+                            }
+                        });
+                    }
+                    Some((socket, version, query)) = waiting.recv() => {
+                        let relay = relay.clone();
+                        tokio::task::spawn_local(async move {
+                            relay.serve_socket(socket, version, query).await;
+                        });
+                    }
+                }
+                sessions.store(relay.sessions(), Ordering::Relaxed);
+            }
+        };
+        let housekeeping = Rc::new(relay.clone());
+        tokio::select! {
+            () = work => {}
+            () = housekeeping.housekeep() => {}
+            () = shutdown => {}
+        }
+        draining.store(true, Ordering::Relaxed);
+        relay.drain(DRAIN);
+        let _ = tokio::time::timeout(DRAIN, relay.emptied()).await;
+        endpoint.close().await;
+        served.abort();
+        Ok(())
+    }
+}
+
+fn router(front: Front, pages: Option<Pages>) -> Router {
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    let named = HeaderName::from_static;
+    let mut app = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/api/edge", get(facts))
+        .route("/moq", get(socket));
+    app = match pages {
+        Some(Pages { www, client }) => {
+            app.nest_service("/client", ServeDir::new(client).precompressed_br()).fallback_service(
+                ServeDir::new(&www).precompressed_br().fallback(ServeFile::new(www.join("watch.html"))),
+            )
+        }
+        None => app.fallback(|| async { (StatusCode::NOT_FOUND, Html(NO_PAGES)) }),
+    };
+    app.with_state(front)
+        .layer(header(header::CACHE_CONTROL, "no-cache"))
+        .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        // Pages may share memory with their Workers, and the client is for pages anywhere.
+        .layer(header(named("cross-origin-opener-policy"), "same-origin"))
+        .layer(header(named("cross-origin-embedder-policy"), "require-corp"))
+        .layer(header(named("cross-origin-resource-policy"), "cross-origin"))
+        .layer(header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+}
+
+/// What a page of ours may load, and where it may connect: any edge, since which one
+/// is not known to the page.
+const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; \
+    worker-src 'self' blob:; connect-src 'self' https: wss: ws:; frame-ancestors *";
+
+const NO_PAGES: &str = "<!doctype html><title>Fanfare</title><p>This edge node was started without pages.";
+
+async fn ready(State(front): State<Front>) -> (StatusCode, &'static str) {
+    if front.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (StatusCode::OK, "ready\n")
+    }
+}
+
+/// How this machine itself reaches a node that listens there. Browsers look for
+/// `localhost` at `::1` first, and where nobody answers UDP, they wait.
+fn loopback(listen: SocketAddr) -> &'static str {
+    match listen {
+        SocketAddr::V4(_) => "127.0.0.1",
+        SocketAddr::V6(_) => "[::1]",
+    }
+}
+
+/// Where a browser finds this node, by the name it already used for it.
+async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Json<serde_json::Value> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let authority: Option<axum::http::uri::Authority> = host.parse().ok();
+    let name = match authority.as_ref().map(|authority| authority.host()) {
+        Some(name) if name != "localhost" => name,
+        _ => front.facts["localhost"].as_str().unwrap_or("localhost"),
+    };
+    let port = &front.facts["port"];
+    Json(serde_json::json!({
+        "webtransport": format!("https://{name}:{port}/"),
+        "websocket": format!("ws://{host}/moq"),
+        "fingerprints": front.facts["fingerprints"],
+        "sessions": front.sessions.load(Ordering::Relaxed),
+    }))
+}
+
+async fn socket(
+    State(front): State<Front>,
+    RawQuery(query): RawQuery,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let offered = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version));
+    let upgrade = upgrade.protocols(offered).max_message_size(mux::MAX_FRAME).max_frame_size(mux::MAX_FRAME);
+    let chosen = upgrade.selected_protocol().and_then(|name| name.to_str().ok()).and_then(mux::version);
+    let Some(version) = chosen else {
+        let names: Vec<_> = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version)).collect();
+        let body = format!("offer the subprotocol {}\n", names.join(" or "));
+        return (StatusCode::NOT_ACCEPTABLE, body).into_response();
+    };
+    upgrade.on_upgrade(move |socket| async move {
+        // A full queue is a node that has more than it can take: the socket is closed.
+        let _ = front.sockets.try_send((socket, version, query));
+    })
+}

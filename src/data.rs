@@ -1,0 +1,70 @@
+//! Where things are kept: flags that several commands share.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ::origin::{tls::Source, token::Keys};
+use clap::Args as ClapArgs;
+
+use crate::Failure;
+
+/// The file with the private keys, in the data directory.
+pub(crate) const KEYS_FILE: &str = "keys.json";
+
+/// Where things are kept.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Data {
+    /// Where certificates and keys are kept; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "fanfare-data", env = "FANFARE_DATA")]
+    pub(crate) data: PathBuf,
+}
+
+impl Data {
+    /// The directory, which is there now.
+    pub(crate) fn dir(&self) -> Result<PathBuf, Failure> {
+        let failed = |error| {
+            Failure::run(format!("--data {}: {error}; choose another directory", self.data.display()))
+        };
+        fs::create_dir_all(&self.data).map_err(failed)?;
+        fs::read_dir(&self.data).map_err(failed)?;
+        Ok(self.data.clone())
+    }
+}
+
+/// What certificate to show.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Certificate {
+    /// The certificate chain, PEM, leaf first [default: self-signed, kept in the data directory]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+
+    /// The private key of the certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+impl Certificate {
+    pub(crate) fn source(&self, dir: &Path) -> Source {
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Source::Files { cert: cert.clone(), key: key.clone() },
+            _ => self_signed(dir),
+        }
+    }
+}
+
+/// A certificate of our own making, for this machine.
+pub(crate) fn self_signed(dir: &Path) -> Source {
+    let names = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
+    Source::SelfSigned { dir: dir.join("tls"), names }
+}
+
+/// The keys in a data directory, if there are any.
+pub(crate) fn keys(dir: &Path) -> Result<Option<Keys>, Failure> {
+    let path = dir.join(KEYS_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Keys::load(&path).map(Some).map_err(Failure::run)
+}

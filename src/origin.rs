@@ -1,0 +1,84 @@
+//! `fanfare origin`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use ::origin::{Config, Origin, token::Keys};
+use clap::Args as ClapArgs;
+
+use crate::{Failure, data, signal::interrupted};
+
+const EXAMPLES: &str = "\
+Examples:
+  On this machine, with keys for creators' tokens:
+    fanfare token keys --data fanfare-data
+    fanfare origin
+
+  With a certificate of one's own:
+    fanfare origin --listen 0.0.0.0:443 --cert cert.pem --key key.pem";
+
+/// Take in what creators publish, keep the newest of it, and serve edges and players.
+///
+/// Media comes and goes over Media over QUIC Transport (draft 18), on raw QUIC and WebTransport, on
+/// one UDP port. On the TCP port of the same number there are /healthz, /readyz, /metrics and
+/// /api/rooms.
+#[derive(Debug, ClapArgs)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The address for QUIC (UDP) and HTTP (TCP)
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = ::origin::DEFAULT_LISTEN)]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    data: data::Data,
+
+    #[command(flatten)]
+    certificate: data::Certificate,
+
+    /// Let anyone publish into any free room, without a token
+    #[arg(long)]
+    open_publish: bool,
+
+    /// Rooms that need a token to be watched; * stands for any characters; may be given more than once
+    #[arg(long, value_name = "PATTERN")]
+    private: Vec<String>,
+
+    /// The keys that tokens are verified with, a JWKS file [default: keys.json in the data directory,
+    /// if it is there]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
+
+/// Serves until Ctrl-C.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let dir = args.data.dir()?;
+    let keys = match args.keys {
+        Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
+        None => data::keys(&dir)?,
+    };
+    if keys.is_none() && !args.open_publish {
+        return Err(Failure::usage(format!(
+            "nobody could publish: make keys with `fanfare token keys --data {}`, or give --open-publish",
+            dir.display()
+        )));
+    }
+    let config = Config {
+        listen: args.listen,
+        certificate: args.certificate.source(&dir),
+        keys,
+        open_publish: args.open_publish,
+        private: args.private,
+        ..Config::default()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let origin = Origin::bind(config).map_err(Failure::run)?;
+        eprintln!("origin: media on udp {}, http on tcp {}", origin.local_addr(), origin.http_addr());
+        if let Some(fingerprint) = origin.handle().fingerprint() {
+            eprintln!("origin: self-signed certificate {fingerprint}");
+        }
+        origin.run(interrupted()).await.map_err(Failure::run)
+    })
+}

@@ -1,0 +1,154 @@
+//! `fanfare up`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use ::origin::{
+    Config, Origin, tls,
+    token::{Algorithm, Claims, Keys, Role},
+};
+use clap::Args as ClapArgs;
+use creator::{Publish, Source};
+use media::testcard;
+use moqt::Namespace;
+use node::{Edge, EdgeConfig, Fingerprint, Trust};
+use tokio::sync::watch;
+use url::Url;
+
+use crate::{Failure, data, edge::PagesArgs, signal::interrupted};
+
+/// Where the pages are found unless told otherwise.
+const DEFAULT_PORT: u16 = 8080;
+/// How long the token that is printed is good for.
+const TOKEN_LIFE: Duration = Duration::from_hours(24);
+/// The room of the demo creator.
+const ROOM: &str = "demo";
+
+/// Run all of it on this machine: an origin, an edge and a demo creator.
+///
+/// Prints the link to open, a token to publish with, and where the data is kept. Ctrl-C ends
+/// everything in order.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The port of the edge, UDP and TCP; the origin takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+
+    #[command(flatten)]
+    data: data::Data,
+
+    #[command(flatten)]
+    pages: PagesArgs,
+
+    /// No demo creator
+    #[arg(long)]
+    no_demo: bool,
+}
+
+/// Runs until Ctrl-C.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let dir = args.data.dir()?;
+    let keys = if let Some(keys) = data::keys(&dir)? {
+        keys
+    } else {
+        let keys = Keys::generate(Algorithm::EdDSA).map_err(Failure::run)?;
+        keys.save_private(&dir.join(data::KEYS_FILE)).map_err(Failure::run)?;
+        keys
+    };
+    let wanted = !args.no_demo;
+    let pages = args.pages.pages()?;
+    let has_pages = pages.is_some();
+    let here = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let config = Config {
+            listen: here(0),
+            certificate: data::self_signed(&dir),
+            keys: Some(keys.clone()),
+            ..Config::default()
+        };
+        let origin = Origin::bind(config).map_err(Failure::run)?;
+        let at_origin = origin.local_addr();
+        let fingerprint = origin.handle().fingerprint().unwrap_or_default();
+        let prints: Vec<Fingerprint> = fingerprint.parse().into_iter().collect();
+        let trust = || Trust::Fingerprints(prints.clone()).client_config().map_err(Failure::run);
+        let url = |query: &str| {
+            Url::parse(&format!("moqt://localhost:{}/{query}", at_origin.port())).map_err(Failure::run)
+        };
+
+        let certificate =
+            tls::Certificate::load(data::self_signed(&dir), SystemTime::now()).map_err(Failure::run)?;
+        let edge = Edge::bind(EdgeConfig {
+            listen: here(args.port),
+            tls: certificate.server_config(&[]).map_err(Failure::run)?,
+            fingerprints: certificate.fingerprint().into_iter().collect(),
+            origin: Some((url("")?, trust()?)),
+            pages,
+        })
+        .map_err(Failure::run)?;
+        let at_edge = edge.local_addr().map_err(Failure::run)?;
+
+        let claims = Claims::new("*", Role::Creator, "you", TOKEN_LIFE);
+        let token = keys.mint(&claims).map_err(Failure::run)?;
+        let port = at_edge.port();
+        if has_pages {
+            println!("Watch      http://localhost:{port}/{ROOM}");
+        } else {
+            println!("Watch      needs the pages: run `cargo xtask up`, or give --pages and --client");
+        }
+        println!("Publish    fanfare publish --room NAME --fingerprint {fingerprint} \\");
+        println!("             --token {token} \\");
+        println!("             moqt://localhost:{port} FILE");
+        println!("Rooms      http://localhost:{}/api/rooms", origin.http_addr().port());
+        println!("Data       {}", dir.display());
+        println!("Ctrl-C ends it.");
+
+        let (stop, stopped) = watch::channel(());
+        let until = |mut stopped: watch::Receiver<()>| async move { drop(stopped.changed().await) };
+        let origin = tokio::spawn(origin.run(until(stopped.clone())));
+        let edge = tokio::task::spawn_local(edge.run(until(stopped.clone())));
+        let demo = demo(wanted, &keys, url("")?, trust()?, until(stopped))?;
+        let demo = tokio::task::spawn_local(demo);
+        interrupted().await;
+        eprintln!("ending");
+        drop(stop);
+        let _ = demo.await;
+        let edge = edge.await.map_err(Failure::run)?;
+        let origin = origin.await.map_err(Failure::run)?;
+        edge.map_err(Failure::run)?;
+        origin.map_err(Failure::run)
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Publishes the test card to the origin.
+fn demo<S: Future<Output = ()> + 'static>(
+    wanted: bool,
+    keys: &Keys,
+    url: Url,
+    tls: rustls::ClientConfig,
+    stopped: S,
+) -> Result<impl Future<Output = ()> + use<S>, Failure> {
+    let publish = if wanted {
+        let claims = Claims::new(ROOM, Role::Creator, "demo", TOKEN_LIFE * 365);
+        let token = keys.mint(&claims).map_err(Failure::run)?;
+        let source = Source::demo(testcard::Config::default()).map_err(Failure::run)?;
+        let room = Namespace::from_path(ROOM).map_err(Failure::run)?;
+        Some((Publish { url, tls, room, token: Some(token), takeover: false }, source))
+    } else {
+        None
+    };
+    Ok(async move {
+        if let Some((publish, source)) = publish
+            && let Err(error) = creator::publish(publish, source, |_| {}, stopped).await
+        {
+            eprintln!("the demo creator is gone: {error}");
+        }
+    })
+}
