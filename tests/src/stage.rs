@@ -38,7 +38,7 @@ use tokio::{
 use crate::viewer::{Object, Show, Viewer};
 
 /// The name of the room.
-pub const ROOM: &str = "test";
+pub const ROOM: &str = "friday-night";
 /// How long browsers take a certificate by its fingerprint for, less a day.
 const CERTIFICATE_DAYS: i64 = 13;
 

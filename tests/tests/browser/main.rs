@@ -6,6 +6,7 @@
 
 mod figures;
 mod playing;
+mod trouble;
 mod watch_page;
 
 use anyhow::{Context as _, Result};
