@@ -7,7 +7,7 @@ const STATES = {
   connecting: 'Connecting',
   live: 'Live now',
   offline: 'Not on stage yet. This page starts by itself.',
-  reconnecting: 'The connection was lost; trying again',
+  reconnecting: 'No connection; trying again',
   ended: 'The show is over',
   unsupported: 'This browser cannot play live video',
 };

@@ -19,7 +19,7 @@ const STATES = {
   connecting: { title: 'Connecting', text: '', busy: true },
   live: null,
   offline: { title: 'Nobody is on stage', text: 'It starts by itself as soon as the show does.', busy: true },
-  reconnecting: { title: 'Connection lost', text: 'Trying again.', busy: true, act: 'Try now' },
+  reconnecting: { title: 'No connection', text: 'Trying again.', busy: true, act: 'Try now' },
   ended: { title: 'The show is over', text: 'Thank you for being here.', act: 'Look again' },
   unsupported: {
     title: 'This browser cannot play it',
@@ -68,9 +68,10 @@ svg { width: 22px; height: 22px; fill: none; stroke: currentColor; stroke-width:
 
 .unmute { position: absolute; left: 16px; top: 16px; display: flex; gap: 8px; align-items: center; padding: 9px 16px 9px 12px; background: var(--ink); color: #111; border-radius: 999px; font-weight: 600; box-shadow: 0 2px 18px rgb(0 0 0 / .35) }
 
-.bar { position: absolute; inset: auto 0 0; display: flex; align-items: center; gap: 2px; padding: 28px 10px 8px; background: linear-gradient(transparent, rgb(0 0 0 / .72)); transition: opacity .25s }
+.bar { position: absolute; inset: auto 0 0; display: flex; align-items: center; gap: 2px; padding: 44px 10px 8px; background: linear-gradient(transparent, rgb(0 0 0 / .5) 45%, rgb(0 0 0 / .82)); transition: opacity .25s }
 .idle .bar { opacity: 0 }
 .idle { cursor: none }
+.bar svg, .live { filter: drop-shadow(0 0 3px rgb(0 0 0 / .7)) }
 .bar button { width: 40px; height: 40px; display: grid; place-items: center; opacity: .9 }
 .bar button:hover, .bar button[aria-expanded=true], .bar button[aria-pressed=true] { opacity: 1; background: rgb(255 255 255 / .13) }
 .space { flex: 1 }
@@ -104,10 +105,14 @@ svg { width: 22px; height: 22px; fill: none; stroke: currentColor; stroke-width:
 .visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 .frame { container-type: inline-size; position: absolute; inset: 0 }
 @container (max-width: 460px) {
-  .bar { padding: 20px 4px 4px }
+  .bar { padding: 36px 4px 4px }
   .live small { display: none }
   .sound .volume { display: none }
-  .menu { left: 8px; right: 8px; bottom: 52px; width: auto }
+  .menu { left: 8px; right: 8px; bottom: 52px; width: auto; max-height: calc(100% - 60px); padding: 10px 12px 12px }
+  .menu fieldset + fieldset { margin-top: 8px }
+  .menu legend { margin-bottom: 4px }
+  .menu .delay, .menu .row { display: none }
+  .figures:has(~ .menu:not([hidden])) { display: none }
   .figures { font-size: 11px; padding: 9px 11px; gap: 1px 14px }
 }
 @media (prefers-reduced-motion: reduce) {
@@ -310,7 +315,7 @@ export class FanfarePlayer extends HTMLElement {
     // Sliders, choices and buttons have keys of their own.
     const inside = event.composedPath()[0];
     const own = inside.matches?.('input, select');
-    const { player } = { player: this.#player };
+    const player = this.#player;
     const act = {
       ' ': () => this.#togglePause(),
       m: () => this.#toggleSound(),
@@ -467,7 +472,7 @@ export class FanfarePlayer extends HTMLElement {
     this.#notice(says && reason ? { ...says, text: `${reason} ${says.text}` } : says);
     const live = this.#find('.live');
     live.classList.toggle('on', state === 'live' && !player?.paused);
-    live.querySelector('span').textContent = state === 'live' ? 'LIVE' : state.toUpperCase();
+    live.querySelector('span').textContent = (player?.paused ? 'paused' : state).toUpperCase();
     const label = (selector, picture, words) => {
       const button = this.#find(selector);
       button.innerHTML = picture;

@@ -101,7 +101,11 @@ impl Jitter {
         let mut late: Vec<i64> = self.windows.iter().filter_map(|window| window.greatest).collect();
         late.sort_unstable();
         // A single late second is bad luck; the next of its kind is the network.
-        let needed = late.iter().rev().nth(1).map_or(Micros(0), |greatest| Micros((greatest - least).max(0) as u64) + MARGIN);
+        let needed = late
+            .iter()
+            .rev()
+            .nth(1)
+            .map_or(Micros(0), |greatest| Micros((greatest - least).max(0) as u64) + MARGIN);
         self.target.max(needed)
     }
 

@@ -141,10 +141,8 @@ impl<T> Order<T> {
         if let Some(current) = self.current {
             self.skipped += self.remove(current.group) as u64;
             self.current = Some(Current { group: current.group, next: u64::MAX });
-            self.groups.insert(
-                current.group,
-                Group { source: u32::MAX, entries: BTreeMap::new(), ended: true },
-            );
+            self.groups
+                .insert(current.group, Group { source: u32::MAX, entries: BTreeMap::new(), ended: true });
         }
     }
 
@@ -177,8 +175,9 @@ impl<T> Order<T> {
                 *object != current.next && !group.ended && entry.media > playhead
             })
         });
-        let later = (current.group.checked_add(1).map(|first| self.groups.range(first..)).into_iter().flatten())
-            .filter_map(|(number, group)| group.entries.get(&0).map(|entry| (*number, entry.media)));
+        let later =
+            (current.group.checked_add(1).map(|first| self.groups.range(first..)).into_iter().flatten())
+                .filter_map(|(number, group)| group.entries.get(&0).map(|entry| (*number, entry.media)));
         let mut next = None;
         let mut due = None;
         for (number, media) in later {

@@ -199,7 +199,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> =
         text.chars().filter(|digit| *digit != ':').map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
     let (pairs, rest) = digits.as_chunks::<2>();
-    (rest.is_empty() && !pairs.is_empty()).then(|| pairs.iter().map(|[high, low]| (high << 4 | low) as u8).collect())
+    (rest.is_empty() && !pairs.is_empty())
+        .then(|| pairs.iter().map(|[high, low]| (high << 4 | low) as u8).collect())
 }
 
 /// Has the stage painted whenever the page is.

@@ -102,7 +102,11 @@ impl Timeline {
     fn index(&self, base: Base, media: Micros) -> i64 {
         let ahead = i128::from(media.0) - i128::from(base.media.0);
         let samples = ahead * i128::from(self.rate) / 1_000_000;
-        i64::try_from(i128::from(base.index) + samples).unwrap_or(if ahead > 0 { i64::MAX / 2 } else { i64::MIN / 2 })
+        i64::try_from(i128::from(base.index) + samples).unwrap_or(if ahead > 0 {
+            i64::MAX / 2
+        } else {
+            i64::MIN / 2
+        })
     }
 
     fn samples(&self, time: Micros) -> u64 {

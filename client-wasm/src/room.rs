@@ -57,7 +57,9 @@ pub(crate) enum Found {
     State(State),
     Catalog(Catalog),
     /// The session is over, and another one may be had there, if anywhere.
-    Closed { reason: String },
+    Closed {
+        reason: String,
+    },
 }
 
 /// What a request is for.
@@ -126,7 +128,12 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    pub(crate) fn new(connection: Connection, stage: Rc<RefCell<Stage>>, namespace: Namespace, source: u32) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        stage: Rc<RefCell<Stage>>,
+        namespace: Namespace,
+        source: u32,
+    ) -> Self {
         let begun = now();
         Self {
             connection,
@@ -222,7 +229,8 @@ impl Room {
             let probing = self.requests.values().any(|purpose| matches!(purpose, Purpose::Probe(_)));
             if !probing {
                 let track = self.track(msf::TRACK)?;
-                let request = self.connection.with(|session| session.track_status(track, Params::default()))?;
+                let request =
+                    self.connection.with(|session| session.track_status(track, Params::default()))?;
                 self.requests.insert(request, Purpose::Probe(time));
             }
         }
@@ -305,7 +313,12 @@ impl Room {
     }
 
     /// Subscribes from now on, and fetches the group that is under way from its beginning.
-    fn join(&mut self, name: &str, priority: u8, purpose: impl Fn(Arrival) -> Purpose) -> Result<RequestId, Misuse> {
+    fn join(
+        &mut self,
+        name: &str,
+        priority: u8,
+        purpose: impl Fn(Arrival) -> Purpose,
+    ) -> Result<RequestId, Misuse> {
         let track = self.track(name)?;
         let params = Params {
             filter: Some(Filter::LargestObject),
@@ -449,7 +462,8 @@ impl Room {
 
     fn end(&mut self, stream: StreamId) {
         let Some(reading) = self.readings.remove(&stream) else { return };
-        let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&reading.request) else {
+        let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&reading.request)
+        else {
             return;
         };
         let place = (*source, reading.group);

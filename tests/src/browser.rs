@@ -37,7 +37,7 @@ const FLAGS: &[&str] = &[
 ];
 
 /// How long anything may take in a browser.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A browser; it ends when this is dropped.
 #[derive(Debug)]
@@ -120,7 +120,8 @@ impl Page {
 
     /// Gives the page another size.
     pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
-        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", metrics).await.map(drop)
     }
 
@@ -214,13 +215,16 @@ impl Wire {
                     .collect();
                 words.join(" ")
             }
-            Some("Runtime.exceptionThrown") => {
-                params["exceptionDetails"]["exception"]["description"].as_str().unwrap_or("exception").to_owned()
-            }
+            Some("Runtime.exceptionThrown") => params["exceptionDetails"]["exception"]["description"]
+                .as_str()
+                .unwrap_or("exception")
+                .to_owned(),
             Some("Log.entryAdded") => params["entry"]["text"].as_str().unwrap_or_default().to_owned(),
             _ => return,
         };
-        if let Some(log) = message["sessionId"].as_str().and_then(|session| lock(&self.logs).get(session).cloned()) {
+        if let Some(log) =
+            message["sessionId"].as_str().and_then(|session| lock(&self.logs).get(session).cloned())
+        {
             lock(&log).push(line);
         }
     }

@@ -11,6 +11,6 @@ mod site;
 pub use site::{Isolation, Site};
 
 mod stage;
-pub use stage::{Stage, ROOM};
+pub use stage::{ROOM, Stage};
 
 mod viewer;

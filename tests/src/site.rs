@@ -10,7 +10,10 @@ use axum::{
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tower_http::{services::{ServeDir, ServeFile}, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    services::{ServeDir, ServeFile},
+    set_header::SetResponseHeaderLayer,
+};
 
 /// Whether pages may share memory with their Workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

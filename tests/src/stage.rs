@@ -78,7 +78,9 @@ impl Stage {
         let (orders, watching) = watch::channel(Order::Play);
         let (ready, opened) = tokio::sync::oneshot::channel();
         thread::Builder::new().name("stage".into()).spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+                return;
+            };
             LocalSet::new().block_on(&runtime, async move {
                 let opening = serve(config, certified, watching.clone()).await;
                 let running = opening.is_ok();
@@ -141,14 +143,20 @@ fn certificate() -> Result<(rustls::ServerConfig, String)> {
     params.not_after = now + time::Duration::days(CERTIFICATE_DAYS);
     let certificate = params.self_signed(&key)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
-    let fingerprint = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| anyhow!(error))?;
+    let fingerprint = hex(digest.as_ref());
+    let key =
+        rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| anyhow!(error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
     Ok((tls, fingerprint))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Starts all of it on this thread; where it is.
@@ -194,7 +202,8 @@ async fn serve(
     let websocket = listener.local_addr()?;
     // The HTTP server's tasks may go anywhere; what they accept comes back here.
     let (accepted, mut sockets) = mpsc::unbounded_channel::<WebSocket>();
-    let upgrade = async |State(accepted): State<mpsc::UnboundedSender<WebSocket>>, upgrade: WebSocketUpgrade| {
+    let upgrade = async |State(accepted): State<mpsc::UnboundedSender<WebSocket>>,
+                         upgrade: WebSocketUpgrade| {
         upgrade.protocols([subprotocol(Version::Draft18)]).on_upgrade(async move |socket| {
             let _ = accepted.send(socket);
         })

@@ -9,7 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use moqt::{
-    DoneCode, Event, FetchOk, Filter, Location, Micros, Misuse, Params, Properties, RequestCode, ResetCode, Session,
+    DoneCode, Event, FetchOk, Filter, Location, Micros, Misuse, Params, Properties, RequestCode, ResetCode,
+    Session,
     data::{FetchObject, ObjectHeader, Status, SubgroupHeader},
     message::RequestError,
     session::{Delivery, RequestId, StreamId},
@@ -117,7 +118,9 @@ impl Viewer {
                 }
                 session.finish(now, stream)?;
             }
-            Event::TrackStatus { request, .. } => session.accept(request, Params::default(), Properties::NONE)?,
+            Event::TrackStatus { request, .. } => {
+                session.accept(request, Params::default(), Properties::NONE)?;
+            }
             Event::Update { request, .. } => session.accept_update(request, Params::default())?,
             Event::Cancelled { request, .. } => {
                 self.subscriptions.remove(&request);

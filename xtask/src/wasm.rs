@@ -261,7 +261,8 @@ mod tests {
     fn a_browser_crate_becomes_an_es_module() {
         let manifest = include_str!("../../Cargo.toml");
         let pinned = manifest.lines().find(|line| line.starts_with("wasm-bindgen = "));
-        let greeter = Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser, files: None };
+        let greeter =
+            Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser, files: None };
         let code = "#[wasm_bindgen::prelude::wasm_bindgen]
                     pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
         let out = build(&greeter, pinned.unwrap(), code);
@@ -275,7 +276,8 @@ mod tests {
     fn a_component_crate_becomes_a_component() {
         const COMPONENT_VERSION: [u8; 4] = [0x0d, 0, 1, 0];
         let bindings = r#"wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }"#;
-        let doubler = Artefact { name: "doubler", package: "component-crate", kind: Kind::Component, files: None };
+        let doubler =
+            Artefact { name: "doubler", package: "component-crate", kind: Kind::Component, files: None };
         let code = "wit_bindgen::generate!({ inline: \"package made:up;
                         world made { export double: func(n: u32) -> u32; }\" });
                     struct Made;

@@ -150,7 +150,8 @@ impl Link {
 
     fn step(&self, id: StreamId, step: Step) {
         let last = matches!(step, Step::Finish | Step::Reset(_));
-        let pipe = if last { self.pipes.borrow_mut().remove(&id) } else { self.pipes.borrow().get(&id).cloned() };
+        let pipe =
+            if last { self.pipes.borrow_mut().remove(&id) } else { self.pipes.borrow().get(&id).cloned() };
         if let Some(pipe) = pipe {
             pipe.steps.borrow_mut().push_back(step);
             if let Some(waker) = pipe.waker.take() {

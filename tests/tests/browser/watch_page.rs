@@ -48,10 +48,13 @@ async fn it_plays_at_every_size_and_in_both_themes() -> Result<()> {
     page.prefer("dark").await?;
     // As from the keyboard.
     for key in ["s", "m"] {
-        let press = format!("document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))");
+        let press = format!(
+            "document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"
+        );
         page.eval(&press).await?;
     }
-    page.eval("document.querySelector('fanfare-player').shadowRoot.querySelector('.settings').click()").await?;
+    page.eval("document.querySelector('fanfare-player').shadowRoot.querySelector('.settings').click()")
+        .await?;
     page.eval("new Promise((counted) => setTimeout(counted, 1500))").await?;
     if let Some(folder) = &folder {
         page.screenshot(&Path::new(folder).join("desktop-menus.png")).await?;
@@ -111,7 +114,8 @@ async fn the_element_plays_on_a_page_of_a_stranger() -> Result<()> {
     page.eval(&until("live")).await?;
     let heard = "document.querySelector('fanfare-player').player.unmute()";
     assert_eq!(page.eval(heard).await?, true);
-    let in_step = "new Promise((resolve) => document.querySelector('fanfare-player').addEventListener('stats',
+    let in_step =
+        "new Promise((resolve) => document.querySelector('fanfare-player').addEventListener('stats',
         ({ detail }) => detail.sync !== null && Math.abs(detail.sync) < 40 && resolve(true)))";
     assert_eq!(page.eval(in_step).await?, true);
     assert_eq!(page.eval("crossOriginIsolated").await?, false);
