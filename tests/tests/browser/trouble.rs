@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fanfare_tests::Isolation;
 
-use crate::{Fixture, Over, figures::Ages, number};
+use crate::{Fixture, Over, figures::Ages};
 
 /// Waits until the player shows so many more frames.
 fn frames_later(frames: u32) -> String {
@@ -64,14 +64,12 @@ async fn other_renditions_and_delays_are_taken_without_a_break() -> Result<()> {
     let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
-    for (name, height) in [("video/180p", 180.0), ("video/360p", 360.0)] {
+    for (name, height) in [("video/180p", 180), ("video/360p", 360)] {
         let resized = format!(
-            "new Promise((done) => {{
-                test.player.addEventListener('resize', ({{ detail }}) => done(detail.height), {{ once: true }});
-                test.player.selectRendition('{name}');
-            }})"
+            "test.player.selectRendition('{name}');
+            test.until('resize', (size) => size.height === {height}).then(() => true)"
         );
-        assert!((number(&page, &resized).await? - height).abs() < f64::EPSILON, "{name}");
+        assert_eq!(page.eval(&resized).await?, true, "{name}");
     }
     page.eval("test.player.latency = 400; test.until('stats', (stats) => stats.latency > 350)").await?;
     page.eval("test.player.latency = 100; test.until('stats', (stats) => stats.latency < 200)").await?;
