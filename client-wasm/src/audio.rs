@@ -62,7 +62,7 @@ pub(crate) struct Audio {
 }
 
 struct Decoder {
-    decoder: AudioDecoder,
+    codec: AudioDecoder,
     source: u32,
     description: Option<Bytes>,
 }
@@ -131,7 +131,7 @@ impl Audio {
 
     /// Whether the decoder takes another packet.
     pub(crate) fn has_room(&self) -> bool {
-        self.decoder.as_ref().is_none_or(|decoder| decoder.decoder.decode_queue_size() < MAX_QUEUED)
+        self.decoder.as_ref().is_none_or(|decoder| decoder.codec.decode_queue_size() < MAX_QUEUED)
     }
 
     /// Decodes a packet.
@@ -148,7 +148,7 @@ impl Audio {
         init.set_timestamp_f64(frame.media.0 as f64);
         let decoding = decoding
             .and_then(|()| EncodedAudioChunk::new(&init))
-            .and_then(|chunk| self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.decoder.decode(&chunk)));
+            .and_then(|chunk| self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.codec.decode(&chunk)));
         if let Err(error) = decoding {
             *self.error.borrow_mut() = Some(describe(&error));
         }
@@ -226,15 +226,15 @@ impl Audio {
         );
         let decoder = AudioDecoder::new(&init)?;
         decoder.configure(&config)?;
-        self.decoder = Some(Decoder { decoder, source, description });
+        self.decoder = Some(Decoder { codec: decoder, source, description });
         Ok(())
     }
 
     fn drop_decoder(&mut self) {
-        if let Some(Decoder { decoder, .. }) = self.decoder.take()
-            && decoder.state() != CodecState::Closed
+        if let Some(Decoder { codec, .. }) = self.decoder.take()
+            && codec.state() != CodecState::Closed
         {
-            let _ = decoder.close();
+            let _ = codec.close();
         }
     }
 }

@@ -136,12 +136,6 @@ impl<T> Order<T> {
         first?.1.entries.first_key_value().map(|(_, entry)| entry.media)
     }
 
-    /// When the newest object was captured, if there is any.
-    pub fn newest_media(&self) -> Option<Micros> {
-        let newest = self.groups.values().rev().find_map(|group| group.entries.last_key_value());
-        newest.map(|(_, entry)| entry.media)
-    }
-
     /// Gives up the group that is leaving: what follows starts with the next one.
     pub fn skip_group(&mut self) {
         if let Some(current) = self.current {

@@ -67,6 +67,8 @@ struct Shared {
     waker: Cell<Option<Waker>>,
     state: Cell<State>,
     closed: Cell<bool>,
+    /// When the first frame began to be waited for.
+    connecting: Cell<Micros>,
     transport: Cell<Option<Kind>>,
     catalog: RefCell<Catalog>,
     rendition: RefCell<Option<String>>,
@@ -117,6 +119,7 @@ impl Player {
             waker: Cell::default(),
             state: Cell::new(State::Connecting),
             closed: Cell::default(),
+            connecting: Cell::new(now()),
             transport: Cell::default(),
             catalog: RefCell::default(),
             rendition: RefCell::default(),
@@ -247,6 +250,8 @@ impl Shared {
             match happened {
                 Happened::FirstFrame => {
                     self.set_state(State::Live, "");
+                    let waited = now() - self.connecting.get();
+                    self.stage.borrow_mut().stats.first_frame.get_or_insert(waited);
                     self.tell("firstframe", &JsValue::from_f64(now().0 as f64 / 1e3));
                 }
                 Happened::Size(width, height) => {

@@ -22,6 +22,8 @@ use crate::{
 const VIDEO_LEAD: Micros = Micros::from_millis(150);
 /// The same for sound, which must be in the ring before it is heard.
 const AUDIO_LEAD: Micros = Micros::from_millis(300);
+/// What is drawn is seen this much later: the page is put together at its next refresh.
+const PAINT_LEAD: Micros = Micros::from_millis(16);
 /// Without an animation frame for this long, what arrives moves the picture: nobody paints a hidden page.
 const UNPAINTED: Micros = Micros::from_millis(100);
 
@@ -51,6 +53,8 @@ pub(crate) struct Stage {
     sources: BTreeMap<u32, Source>,
     position: Option<Position>,
     heard: Option<Micros>,
+    /// The newest capture that came.
+    newest: Micros,
     painted: Micros,
     /// The source and group of the last frame decoded.
     leaving: Option<(u32, u64)>,
@@ -72,6 +76,7 @@ impl Stage {
             sources: BTreeMap::new(),
             position: None,
             heard: None,
+            newest: Micros(0),
             painted: Micros(0),
             leaving: None,
             report: Report::default(),
@@ -102,6 +107,7 @@ impl Stage {
         let bytes = frame.data.len();
         self.stats.bytes += bytes as u64;
         self.jitter.arrived(now, frame.media, arrival);
+        self.newest = self.newest.max(frame.media);
         let entry = Entry { location, media: frame.media, source, bytes, item: frame };
         match self.sources.get(&source) {
             Some(Source::Video(_)) => {
@@ -187,6 +193,7 @@ impl Stage {
     pub(crate) fn reset(&mut self) {
         self.jitter.reset();
         self.position = None;
+        self.newest = Micros(0);
         self.sources.clear();
         self.reset_video();
         self.reset_audio();
@@ -194,12 +201,7 @@ impl Stage {
 
     /// How much is there that is not due yet.
     pub(crate) fn buffer(&self) -> Micros {
-        let newest = self.frames.newest_media().max(self.packets.newest_media());
-        let newest = newest.max(self.stats.newest.map(|(media, _)| media));
-        match (newest, self.position) {
-            (Some(newest), Some(position)) => newest - position.media,
-            _ => Micros(0),
-        }
+        self.position.map_or(Micros(0), |position| self.newest - position.media)
     }
 
     /// How far the picture is behind the sound, in microseconds.
@@ -212,7 +214,7 @@ impl Stage {
         self.feed(now);
         let Some(position) = self.position else { return };
         // The picture follows the sound where there is any.
-        let due = self.heard.unwrap_or(position.media);
+        let due = self.heard.unwrap_or(position.media) + PAINT_LEAD;
         let first = self.video.is_new();
         let presented = self.video.present(due);
         if !position.settling {

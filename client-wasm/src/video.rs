@@ -31,7 +31,7 @@ pub(crate) struct Video {
 }
 
 struct Decoder {
-    decoder: VideoDecoder,
+    codec: VideoDecoder,
     source: u32,
     description: Option<Bytes>,
     /// Nothing can be decoded before a key frame.
@@ -80,7 +80,7 @@ impl Video {
 
     /// Whether there is room for a frame captured at `media`, when `playhead` is due.
     pub(crate) fn has_room(&self, media: Micros, playhead: Micros) -> bool {
-        let queued = self.decoder.as_ref().map_or(0, |decoder| decoder.decoder.decode_queue_size() as usize);
+        let queued = self.decoder.as_ref().map_or(0, |decoder| decoder.codec.decode_queue_size() as usize);
         let ahead = queued + self.decoded.borrow().frames.len();
         ahead < if media <= playhead { MAX_BEHIND } else { MAX_AHEAD }
     }
@@ -108,19 +108,13 @@ impl Video {
         let kind = if key { EncodedVideoChunkType::Key } else { EncodedVideoChunkType::Delta };
         let init = EncodedVideoChunkInit::new_with_u8_array(&Uint8Array::from(&frame.data[..]), 0, kind);
         init.set_timestamp_f64(frame.media.0 as f64);
-        let decoding = EncodedVideoChunk::new(&init)
-            .and_then(|chunk| self.decoder_mut().map_or(Ok(()), |decoder| decoder.decode(&chunk)));
-        match decoding {
+        match EncodedVideoChunk::new(&init).and_then(|chunk| decoder.codec.decode(&chunk)) {
             Ok(()) => Taken::Yes,
             Err(error) => {
                 self.decoded.borrow_mut().error = Some(describe(&error));
                 Taken::SkipGroup
             }
         }
-    }
-
-    fn decoder_mut(&mut self) -> Option<&VideoDecoder> {
-        self.decoder.as_ref().map(|decoder| &decoder.decoder)
     }
 
     /// What went wrong in the decoder since this was last asked; it starts over at a key frame.
@@ -187,10 +181,10 @@ impl Video {
     ) -> Result<(), JsValue> {
         let config = config(track, description.as_ref());
         if let Some(before) = &mut self.decoder
-            && before.decoder.state() != CodecState::Closed
+            && before.codec.state() != CodecState::Closed
         {
             // What is in it still comes out.
-            before.decoder.configure(&config)?;
+            before.codec.configure(&config)?;
             (before.source, before.description, before.wants_key) = (source, description, true);
             return Ok(());
         }
@@ -200,15 +194,15 @@ impl Video {
         );
         let decoder = VideoDecoder::new(&init)?;
         decoder.configure(&config)?;
-        self.decoder = Some(Decoder { decoder, source, description, wants_key: true });
+        self.decoder = Some(Decoder { codec: decoder, source, description, wants_key: true });
         Ok(())
     }
 
     fn drop_decoder(&mut self) {
-        if let Some(Decoder { decoder, .. }) = self.decoder.take()
-            && decoder.state() != CodecState::Closed
+        if let Some(Decoder { codec, .. }) = self.decoder.take()
+            && codec.state() != CodecState::Closed
         {
-            let _ = decoder.close();
+            let _ = codec.close();
         }
     }
 }

@@ -6,8 +6,9 @@ const HEIGHT = 72;
 
 const now = () => performance.timeOrigin + performance.now();
 
-// The luma of a canvas, every `every` milliseconds for `length` milliseconds: [time, base64] each.
-export async function pictures(canvas, length, every = 100) {
+// The luma of a canvas, about ten times a second for `length` milliseconds: [time, base64] each. Not in step with the
+// frames, so as to see them at all their ages.
+export async function pictures(canvas, length) {
   const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
   const taken = [];
   const end = now() + length;
@@ -15,7 +16,7 @@ export async function pictures(canvas, length, every = 100) {
   while (now() < end) {
     await new Promise(requestAnimationFrame);
     if (now() < next) continue;
-    next += every;
+    next += 70 + Math.random() * 60;
     const at = now();
     context.drawImage(canvas, 0, 0, WIDTH, HEIGHT);
     const { data } = context.getImageData(0, 0, WIDTH, HEIGHT);

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -34,6 +35,9 @@ const FLAGS: &[&str] = &[
     // Nobody is there to click.
     "--autoplay-policy=no-user-gesture-required",
 ];
+
+/// How long anything may take in a browser.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A browser; it ends when this is dropped.
 #[derive(Debug)]
@@ -234,7 +238,10 @@ impl Wire {
             command["sessionId"] = session.into();
         }
         self.commands.send(command.to_string())?;
-        answered.await.context("the browser is gone")?.with_context(|| method.to_owned())
+        let what = || format!("{method} {}", command["params"]);
+        let answered = tokio::time::timeout(PATIENCE, answered).await;
+        let answered = answered.with_context(|| format!("nothing came of {}", what()))?;
+        answered.context("the browser is gone")?.with_context(what)
     }
 }
 

@@ -38,7 +38,7 @@ use tokio::{
 use crate::viewer::{Object, Show, Viewer};
 
 /// The name of the room.
-pub const ROOM: &str = "test";
+pub const ROOM: &str = "friday-night";
 /// How long browsers take a certificate by its fingerprint for, less a day.
 const CERTIFICATE_DAYS: i64 = 13;
 
@@ -143,7 +143,7 @@ fn certificate() -> Result<(rustls::ServerConfig, String)> {
     params.not_after = now + time::Duration::days(CERTIFICATE_DAYS);
     let certificate = params.self_signed(&key)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
-    let fingerprint = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = hex(digest.as_ref());
     let key =
         rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| anyhow!(error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -152,6 +152,11 @@ fn certificate() -> Result<(rustls::ServerConfig, String)> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
     Ok((tls, fingerprint))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Starts all of it on this thread; where it is.
@@ -188,7 +193,7 @@ async fn serve(
             tokio::task::spawn_local(async move {
                 let Ok(connection) = Endpoint::accept(incoming).await else { return };
                 let mut seat = seat;
-                let _ = drive(connection.session, connection.config, Clock::default(), &mut seat).await;
+                let _ = drive(connection.transport, connection.config, Clock::default(), &mut seat).await;
             });
         }
     });

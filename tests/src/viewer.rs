@@ -119,7 +119,7 @@ impl Viewer {
                 session.finish(now, stream)?;
             }
             Event::TrackStatus { request, .. } => {
-                session.accept(request, Params::default(), Properties::NONE)?
+                session.accept(request, Params::default(), Properties::NONE)?;
             }
             Event::Update { request, .. } => session.accept_update(request, Params::default())?,
             Event::Cancelled { request, .. } => {

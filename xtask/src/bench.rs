@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 pub(crate) struct Bench {
     name: Name,
 
-    /// Further arguments for `cargo bench`
+    /// Further arguments for `cargo bench`, or for the test
     #[arg(last = true)]
     extra: Vec<String>,
 }
@@ -27,6 +27,8 @@ enum Name {
     Moqt,
     /// Size of MoQ Transport in a browser: what its codec and session add to a download
     MoqtSize,
+    /// A live stage in headless Chromium: first frame, latency, sound against picture, work
+    Browser,
 }
 
 impl Bench {
@@ -36,6 +38,14 @@ impl Bench {
                 .args(["bench", "--package", "fanfare-moqt"])
                 .args(self.extra)
                 .current_dir(workspace.root())),
+            Name::Browser => {
+                wasm::build_all(workspace)?;
+                run(cargo()
+                    .args(["test", "--package", "fanfare-tests", "--test", "browser", "playing", "--"])
+                    .args(["--nocapture", "--test-threads=1"])
+                    .args(self.extra)
+                    .current_dir(workspace.root()))
+            }
             Name::MoqtSize => weigh(workspace, "moqt-size"),
         }
     }

@@ -29,12 +29,17 @@ impl Check {
             run(&mut step(&fix))?;
             run(&mut step(&["fmt", "--all"]))?;
         }
+        // What acts in a browser is left out of other builds: natively, in a folder of its own.
+        let mut browser = step(&["clippy", "--package", "fanfare-client", "--target-dir"]);
+        browser.arg(workspace.target().join("browser-check")).args(["--", "-Dwarnings"]);
+        browser.env("RUSTFLAGS", "--cfg=web_sys_unstable_apis");
         let mut docs = step(&["doc", "--workspace", "--no-deps"]);
         docs.env("RUSTDOCFLAGS", "-Dwarnings");
 
         let results = [
             ("format", run(&mut step(&["fmt", "--all", "--check"]))),
             ("lints", run(&mut step(&[CLIPPY, &["--", "-Dwarnings"]].concat()))),
+            ("lints of browser code", run(&mut browser)),
             ("documentation", run(&mut docs)),
             ("dependencies", dependencies(workspace)),
         ];

@@ -6,6 +6,8 @@
 
 mod figures;
 mod playing;
+mod trouble;
+mod watch_page;
 
 use anyhow::{Context as _, Result};
 use fanfare_tests::{Browser, Isolation, Page, Site, Stage};

@@ -9,8 +9,14 @@ use crate::{
     number, text,
 };
 
-/// Milliseconds of looking and listening.
-const LOOK: u32 = 10_000;
+/// Seconds of looking, and as many of listening, unless this says otherwise.
+const SECONDS: &str = "FANFARE_SECONDS";
+const DEFAULT_SECONDS: u32 = 10;
+
+fn look() -> u32 {
+    let seconds = std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok());
+    seconds.unwrap_or(DEFAULT_SECONDS) * 1_000
+}
 
 #[tokio::test]
 async fn live_over_webtransport() -> Result<()> {
@@ -33,8 +39,8 @@ async fn live(over: Over, isolation: Isolation) -> Result<()> {
     assert_eq!(unmuted, true, "{:#?}", page.log());
     // Until what is heard is in step.
     page.eval("test.until('stats', (stats) => stats.sync !== null && Math.abs(stats.sync) < 20)").await?;
-    let ages = Ages::measure(&page, LOOK).await?;
-    let beeps = beeps(&page, LOOK).await?;
+    let ages = Ages::measure(&page, look()).await?;
+    let beeps = beeps(&page, look()).await?;
     let stats = page.eval("test.stats()").await?;
     let beep = beeps.get(beeps.len() / 2).copied().unwrap_or(f64::INFINITY);
     println!("{over:?}, {isolation:?}:");

@@ -1,0 +1,97 @@
+//! What goes wrong, and how the player gets over it.
+
+use anyhow::Result;
+use fanfare_tests::Isolation;
+
+use crate::{Fixture, Over, figures::Ages};
+
+/// Waits until the player shows so many more frames.
+fn frames_later(frames: u32) -> String {
+    format!(
+        "test.stats().then(({{ frames }}) => test.until('stats', (stats) => stats.frames > frames + {frames}))
+            .then(({{ frames }}) => frames)"
+    )
+}
+
+#[tokio::test]
+async fn a_group_that_is_broken_off_is_followed_by_the_next() -> Result<()> {
+    let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    page.eval("test.state('live')").await?;
+    for _ in 0..3 {
+        fixture.stage.break_off();
+        page.eval(&frames_later(30)).await?;
+    }
+    assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());
+    assert_eq!(
+        page.eval("test.states.some((state) => state.startsWith('reconnecting'))").await?,
+        false,
+        "the session went on"
+    );
+    let ages = Ages::measure(&page, 1_500).await?;
+    assert!(ages.at(0.5) < 1_000.0, "{ages}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_joined_again() -> Result<()> {
+    let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    page.eval("test.state('live')").await?;
+    fixture.stage.restart();
+    let again = "new Promise((again) => {
+        const look = () => test.states.some((state) => state.startsWith('reconnecting')) && test.player.state === 'live'
+            ? again(true) : requestAnimationFrame(look);
+        look();
+    })";
+    assert_eq!(page.eval(again).await?, true);
+    page.eval(&frames_later(20)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_show_that_ends_says_so() -> Result<()> {
+    let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    page.eval("test.state('live')").await?;
+    fixture.stage.end();
+    page.eval("test.state('ended')").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_renditions_and_delays_are_taken_without_a_break() -> Result<()> {
+    let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    page.eval("test.state('live')").await?;
+    for (name, height) in [("video/180p", 180), ("video/360p", 360)] {
+        let resized = format!(
+            "test.player.selectRendition('{name}');
+            test.until('resize', (size) => size.height === {height}).then(() => true)"
+        );
+        assert_eq!(page.eval(&resized).await?, true, "{name}");
+    }
+    page.eval("test.player.latency = 400; test.until('stats', (stats) => stats.latency > 350)").await?;
+    page.eval("test.player.latency = 100; test.until('stats', (stats) => stats.latency < 200)").await?;
+    assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_picture_that_was_hidden_comes_back_live() -> Result<()> {
+    let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    page.eval("test.state('live')").await?;
+    let back = "new Promise((shown) => {
+        test.player.pause();
+        setTimeout(() => {
+            test.player.addEventListener('firstframe', () => shown(true), { once: true });
+            test.player.resume();
+        }, 2500);
+    })";
+    assert_eq!(page.eval(back).await?, true);
+    page.eval(&frames_later(20)).await?;
+    let ages = Ages::measure(&page, 1_000).await?;
+    assert!(ages.at(0.5) < 1_000.0, "{ages}");
+    Ok(())
+}

@@ -1,0 +1,85 @@
+// The watch page: which room, its player, and how it is doing.
+import '/client/index.js';
+
+const find = (selector) => document.querySelector(selector);
+
+const STATES = {
+  connecting: 'Connecting',
+  live: 'Live now',
+  offline: 'Not on stage yet. This page starts by itself.',
+  reconnecting: 'No connection; trying again',
+  ended: 'The show is over',
+  unsupported: 'This browser cannot play live video',
+};
+
+// `?room=NAME`, or the path itself.
+function room() {
+  const asked = new URLSearchParams(location.search).get('room');
+  if (asked) return asked;
+  const path = decodeURIComponent(location.pathname).replace(/^\/+|\/+$/g, '');
+  return path === 'watch.html' || path === 'watch' ? '' : path;
+}
+
+function watch(name) {
+  const player = document.createElement('fanfare-player');
+  player.setAttribute('room', name);
+  player.setAttribute('controls', '');
+  player.setAttribute('aria-label', `Live video of ${name}`);
+  const latency = new URLSearchParams(location.search).get('latency');
+  if (latency) player.setAttribute('latency', latency);
+
+  const title = name.split('/').at(-1);
+  document.title = `${title} · Fanfare`;
+  find('.about h1').textContent = title;
+  const state = find('.state');
+  const show = () => {
+    state.dataset.state = player.state;
+    state.querySelector('span').textContent = STATES[player.state];
+    document.title = `${player.state === 'live' ? '● ' : ''}${title} · Fanfare`;
+  };
+  player.addEventListener('statechange', show);
+  show();
+  find('.stage').append(player);
+  for (const part of ['.stage', '.about', 'footer']) find(part).hidden = false;
+  // Keys work wherever one is on the page, as long as one is not writing.
+  addEventListener('keydown', (event) => {
+    const writing = event.target.closest?.('input, textarea, select, button, a, summary, fanfare-player');
+    if (writing) return;
+    const again = new KeyboardEvent('keydown', { key: event.key, ctrlKey: event.ctrlKey, metaKey: event.metaKey, altKey: event.altKey, cancelable: true });
+    if (!player.dispatchEvent(again)) event.preventDefault();
+  });
+  globalThis.player = player;
+}
+
+find('.share').addEventListener('click', async ({ target }) => {
+  if (navigator.share && matchMedia('(pointer: coarse)').matches) {
+    await navigator.share({ title: document.title, url: location.href }).catch(() => {});
+    return;
+  }
+  const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
+  target.textContent = copied ? 'Copied' : 'Copy the address above';
+  setTimeout(() => (target.textContent = 'Copy link'), 1_600);
+});
+
+find('.theme').addEventListener('click', () => {
+  const root = document.documentElement;
+  const dark = getComputedStyle(root).colorScheme === 'dark';
+  root.dataset.theme = dark ? 'light' : 'dark';
+  localStorage.setItem('theme', root.dataset.theme);
+});
+const theme = localStorage.getItem('theme');
+if (theme) document.documentElement.dataset.theme = theme;
+
+const name = room();
+if (name) {
+  watch(name);
+} else {
+  const door = find('.door');
+  door.hidden = false;
+  door.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const path = door.elements.room.value.trim().split('/').map(encodeURIComponent).join('/');
+    location.assign(`/${path}`);
+  });
+  door.elements.room.focus();
+}
