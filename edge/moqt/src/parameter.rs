@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::{GroupOrder, Location, Namespace, Token, Violation, varint, wire::Reader};
 
 /// The parameters of a message. Which of them a message may carry depends on the
-/// message (`Scope`); those that are `None` mean what the draft says of their
+/// message; those that are `None` mean what the draft says of their
 /// absence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params {
