@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::{Failure, data, edge::PagesArgs, signal::interrupted};
 
-/// Where the pages are found unless told otherwise.
+/// Where the edge is found unless told otherwise.
 const DEFAULT_PORT: u16 = 8080;
 /// How long the token that is printed is good for.
 const TOKEN_LIFE: Duration = Duration::from_hours(24);

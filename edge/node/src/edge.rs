@@ -221,7 +221,7 @@ fn loopback(listen: SocketAddr) -> &'static str {
 async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Json<serde_json::Value> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let authority: Option<axum::http::uri::Authority> = host.parse().ok();
-    let name = match authority.as_ref().map(|authority| authority.host()) {
+    let name = match authority.as_ref().map(axum::http::uri::Authority::host) {
         Some(name) if name != "localhost" => name,
         _ => front.facts["localhost"].as_str().unwrap_or("localhost"),
     };

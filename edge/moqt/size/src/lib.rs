@@ -24,15 +24,14 @@ thread_local! {
 pub extern "C" fn step(what: u32, a: u64, b: u64, c: u64) -> u64 {
     let now = Micros(a);
     SESSION.with_borrow_mut(|slot| {
-        let session = match slot {
-            Some(session) => session,
-            None => {
-                let side = if c == 0 { Side::Client } else { Side::Server };
-                let transport = if b == 0 { Transport::Quic } else { Transport::WebTransport };
-                let config = Config::new(side, transport, Version::Draft18);
-                let Ok(session) = Session::new(now, config) else { return 0 };
-                slot.insert(session)
-            }
+        let session = if let Some(session) = slot {
+            session
+        } else {
+            let side = if c == 0 { Side::Client } else { Side::Server };
+            let transport = if b == 0 { Transport::Quic } else { Transport::WebTransport };
+            let config = Config::new(side, transport, Version::Draft18);
+            let Ok(session) = Session::new(now, config) else { return 0 };
+            slot.insert(session)
         };
         let done = act(session, what, now, b, c);
         let mut sum = u64::from(done) + session.timeout().map_or(0, |at| at.0);
