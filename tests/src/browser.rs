@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
-    sync::{mpsc, oneshot},
+    sync::{MutexGuard, mpsc, oneshot},
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -45,7 +45,11 @@ pub struct Browser {
     wire: Arc<Wire>,
     _process: Child,
     _profile: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One browser at a time, or they measure each other, also where all tests share a process.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// One page of it.
 #[derive(Debug)]
@@ -71,6 +75,7 @@ impl Browser {
         if std::env::var_os("FANFARE_NO_BROWSER").is_some() {
             return Ok(None);
         }
+        let turn = TURN.lock().await;
         let program = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("chromium"), PathBuf::from);
         let profile = tempfile::tempdir()?;
         let mut process = Command::new(&program)
@@ -91,7 +96,8 @@ impl Browser {
             }
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Some(Self { wire: Wire::connect(&url).await?, _process: process, _profile: profile }))
+        let wire = Wire::connect(&url).await?;
+        Ok(Some(Self { wire, _process: process, _profile: profile, _turn: turn }))
     }
 
     /// Opens a page, of that many pixels.

@@ -2,13 +2,18 @@
 //!
 //! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
 //! serves pages, [`Browser`] looks at them.
+//! [`House`] is the real thing: creator, origin and edges as they are run.
 #![forbid(unsafe_code)]
 
 mod browser;
 pub use browser::{Browser, Page};
 
+mod house;
+pub use house::House;
+
 mod site;
 pub use site::{Isolation, Site};
+use site::{client_folder, root};
 
 mod stage;
 pub use stage::{ROOM, Stage};

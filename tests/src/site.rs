@@ -1,6 +1,9 @@
 //! Pages over HTTP.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use axum::{
@@ -24,6 +27,20 @@ pub enum Isolation {
     Open,
 }
 
+/// The workspace.
+pub(crate) fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")
+}
+
+/// The browser client, beside this very program, wherever cargo was told to put it.
+pub(crate) fn client_folder() -> Result<PathBuf> {
+    std::env::current_exe()?
+        .ancestors()
+        .map(|folder| folder.join("wasm-out/fanfare-client"))
+        .find(|folder| folder.is_dir())
+        .context("the client is not built: run `cargo xtask wasm`")
+}
+
 /// A web server; it ends with the runtime it was started on.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
@@ -34,14 +51,7 @@ impl Site {
     /// Serves the pages of `www/` at `/`, the client at `/client/` and the test's own at `/test/`; `edge` is what
     /// `/api/edge` answers.
     pub async fn start(edge: Value, isolation: Isolation) -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-        // Beside this very program, wherever cargo was told to put it.
-        let program = std::env::current_exe()?;
-        let client = program
-            .ancestors()
-            .map(|folder| folder.join("wasm-out/fanfare-client"))
-            .find(|folder| folder.is_dir())
-            .context("the client is not built: run `cargo xtask wasm`")?;
+        let (root, client) = (root()?, client_folder()?);
         let www = root.join("www");
         let header = |name: &'static str, value: &'static str| {
             let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -11,16 +11,10 @@ use crate::workspace::Workspace;
 
 /// What tests run besides our own code, and which package's tests: a tool is asked for as soon
 /// as that package is in the workspace and among those tested.
-const TOOLS: &[(Tool, &str)] = &[
-    (
-        Tool { program: "chromium", variable: "CHROMIUM", why: "plays a stage in the browser tests" },
-        "fanfare-tests",
-    ),
-    (
-        Tool { program: "ffmpeg", variable: "FFMPEG", why: "makes the media of the browser tests" },
-        "fanfare-tests",
-    ),
-];
+const TOOLS: &[(Tool, &str)] = &[(
+    Tool { program: "chromium", variable: "CHROMIUM", why: "plays a stage in the browser tests" },
+    "fanfare-tests",
+)];
 
 /// Set for tests that may not start a browser.
 const NO_BROWSER: &str = "FANFARE_NO_BROWSER";

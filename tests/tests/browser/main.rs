@@ -5,6 +5,7 @@
 //! machines.
 
 mod figures;
+mod house;
 mod playing;
 mod trouble;
 mod watch_page;

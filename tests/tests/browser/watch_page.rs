@@ -12,7 +12,7 @@ use crate::{Fixture, Over};
 const SCREENSHOTS: &str = "FANFARE_SCREENSHOTS";
 
 /// Waits until the player on a page is in a state, and, if that is live, shows something.
-fn until(state: &str) -> String {
+pub(crate) fn until(state: &str) -> String {
     format!(
         "new Promise((resolve) => {{
             const look = () => {{

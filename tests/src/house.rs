@@ -1,0 +1,130 @@
+//! All of Fanfare on one thread.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use creator::{Publish, Source};
+use media::testcard;
+use moqt::Namespace;
+use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
+use origin::{
+    Origin, tls,
+    token::{Algorithm, Claims, Keys, Role},
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::LocalSet,
+};
+use url::Url;
+
+use crate::{ROOM, client_folder, root};
+
+const TOKEN_LIFE: Duration = Duration::from_hours(1);
+
+/// An origin, an edge where a creator publishes the test card, and another edge where
+/// fans watch. All ends when it is dropped.
+#[derive(Debug)]
+pub struct House {
+    fans: SocketAddr,
+    creator: watch::Sender<bool>,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    /// Opens it, with a test card of that configuration.
+    pub async fn open(config: testcard::Config) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().to_owned();
+        let (creator, publishing) = watch::channel(true);
+        let (ready, opened) = oneshot::channel();
+        thread::Builder::new().name("house".into()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+                return;
+            };
+            LocalSet::new().block_on(&runtime, async move {
+                let mut until = publishing.clone();
+                let opening = serve(&path, config, publishing).await;
+                let running = opening.is_ok();
+                let _ = ready.send(opening);
+                while running && until.changed().await.is_ok() {}
+            });
+        })?;
+        let fans = opened.await.context("the house fell")??;
+        Ok(Self { fans, creator, _dir: dir })
+    }
+
+    /// The URL of a page at the edge for fans.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.fans.port())
+    }
+
+    /// The creator ends the show.
+    pub fn end_show(&self) {
+        self.creator.send_replace(false);
+    }
+}
+
+/// Starts all of it on this thread; where fans go.
+async fn serve(
+    dir: &Path,
+    config: testcard::Config,
+    mut publishing: watch::Receiver<bool>,
+) -> Result<SocketAddr> {
+    let here = || (Ipv4Addr::LOCALHOST, 0).into();
+    let source = || tls::Source::SelfSigned {
+        dir: dir.to_owned(),
+        names: ["localhost", "127.0.0.1"].map(String::from).into(),
+    };
+    let keys = Keys::generate(Algorithm::EdDSA)?;
+    let origin = Origin::bind(origin::Config {
+        listen: here(),
+        certificate: source(),
+        keys: Some(keys.clone()),
+        ..origin::Config::default()
+    })?;
+    let certificate = tls::Certificate::load(source(), SystemTime::now())?;
+    let fingerprint = certificate.fingerprint().context("no fingerprint")?;
+    let print: Fingerprint = fingerprint.parse().map_err(|_| anyhow!("{fingerprint}"))?;
+    let trust = || Trust::Fingerprints(vec![print]).client_config();
+    let url = |addr: SocketAddr| Url::parse(&format!("moqt://127.0.0.1:{}/", addr.port()));
+    let at_origin = url(origin.local_addr())?;
+    tokio::spawn(origin.run(std::future::pending()));
+
+    let edge = |pages| {
+        Edge::bind(EdgeConfig {
+            listen: here(),
+            tls: certificate.server_config(&[])?,
+            fingerprints: vec![fingerprint.clone()],
+            origin: Some((at_origin.clone(), trust()?)),
+            pages,
+        })
+        .map_err(anyhow::Error::from)
+    };
+    let creators = edge(None)?;
+    let fans = edge(Some(Pages { www: root()?.join("www"), client: client_folder()? }))?;
+    let (to_publish, to_watch) = (url(creators.local_addr()?)?, fans.local_addr()?);
+    for edge in [creators, fans] {
+        tokio::task::spawn_local(edge.run(std::future::pending()));
+    }
+
+    let publish = Publish {
+        url: to_publish,
+        tls: trust()?,
+        room: Namespace::from_path(ROOM)?,
+        token: Some(keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
+        takeover: false,
+    };
+    let source = Source::demo(config)?;
+    tokio::task::spawn_local(async move {
+        let over = async move { drop(publishing.wait_for(|publishing| !publishing).await) };
+        if let Err(error) = creator::publish(publish, source, |_| {}, over).await {
+            eprintln!("the creator is gone: {error}");
+        }
+    });
+    Ok(to_watch)
+}
