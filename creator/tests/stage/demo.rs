@@ -25,6 +25,9 @@ fn annex_b(avcc: &[u8], frame: &Frame) -> Vec<u8> {
     out
 }
 
+/// A busy machine leaves frames of the card out: enough has come when it has come.
+const ENOUGH: usize = 40;
+
 fn reads_the_clock(fan: &Fan, track: &msf::Track) {
     let mut decoder = Decoder::new().unwrap();
     let mut read = 0;
@@ -49,12 +52,15 @@ fn reads_the_clock(fan: &Fan, track: &msf::Track) {
             read += 1;
         }
     }
-    assert!(read >= 40, "{read} frames of {}", track.name);
+    assert!(read >= ENOUGH, "{read} frames of {}", track.name);
 }
 
 async fn arrives(scheme: &str) {
     let mut fan = Fan::new(Way::Subscribe, |fan| {
-        ["video/360p", "video/180p", "audio"].iter().all(|track| fan.groups(track).len() >= 4)
+        ["video/360p", "video/180p", "audio"].iter().all(|track| {
+            let groups = fan.groups(track);
+            groups.len() >= 4 && groups.values().map(Vec::len).sum::<usize>() >= ENOUGH
+        })
     });
     show(scheme, demo(), &mut fan).await;
 
