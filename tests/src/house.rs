@@ -48,7 +48,7 @@ impl House {
             };
             LocalSet::new().block_on(&runtime, async move {
                 let mut until = publishing.clone();
-                let opening = serve(&path, config, publishing).await;
+                let opening = serve(&path, config, publishing);
                 let running = opening.is_ok();
                 let _ = ready.send(opening);
                 while running && until.changed().await.is_ok() {}
@@ -70,11 +70,7 @@ impl House {
 }
 
 /// Starts all of it on this thread; where fans go.
-async fn serve(
-    dir: &Path,
-    config: testcard::Config,
-    mut publishing: watch::Receiver<bool>,
-) -> Result<SocketAddr> {
+fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<bool>) -> Result<SocketAddr> {
     let here = || (Ipv4Addr::LOCALHOST, 0).into();
     let source = || tls::Source::SelfSigned {
         dir: dir.to_owned(),
