@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cargo_metadata::Package;
 
 use crate::process::{cargo, run, say, which};
 use crate::tools::Tool;
@@ -83,17 +84,24 @@ impl Test {
         found
     }
 
-    /// The examples in the libraries' documentation, which nextest leaves out.
+    /// The examples in the libraries' documentation, which nextest leaves out. Of the same
+    /// packages as the tests: with others, features differ, and all is built once more.
     fn run_doc_tests(&self, workspace: &Workspace) -> Result<()> {
-        let libraries: Vec<_> = workspace
-            .packages()
-            .filter(|package| self.covers(&package.name))
-            .filter(|package| package.targets.iter().any(|target| target.doctest && target.is_lib()))
-            .flat_map(|package| ["--package", &package.name])
-            .collect();
-        if libraries.is_empty() {
+        let documented = |package: &&Package| {
+            self.covers(&package.name)
+                && package.targets.iter().any(|target| target.doctest && target.is_lib())
+        };
+        if !workspace.packages().any(|package| documented(&package)) {
             return Ok(());
         }
-        run(cargo().args(["test", "--doc"]).args(libraries).current_dir(workspace.root()))
+        let mut tests = cargo();
+        tests.args(["test", "--doc"]);
+        if self.package.is_empty() {
+            tests.arg("--workspace");
+        }
+        for package in workspace.packages().filter(documented).filter(|_| !self.package.is_empty()) {
+            tests.args(["--package", &package.name]);
+        }
+        run(tests.current_dir(workspace.root()))
     }
 }
