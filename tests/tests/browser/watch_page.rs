@@ -11,6 +11,12 @@ use crate::{Fixture, Over};
 /// Where pictures of the pages go, if anybody wants them.
 const SCREENSHOTS: &str = "FANFARE_SCREENSHOTS";
 
+/// Waits until what moves has come to rest, all but what never does, and is painted.
+const PAINTED: &str = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))
+    .then(() => document.getAnimations().filter((moves) => moves.effect.getComputedTiming().endTime !== Infinity))
+    .then((moving) => Promise.allSettled(moving.map((moves) => moves.finished)))
+    .then(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true)))))";
+
 /// Waits until the player on a page is in a state, and, if that is live, shows something.
 pub(crate) fn until(state: &str) -> String {
     format!(
@@ -38,7 +44,7 @@ async fn it_plays_at_every_size_and_in_both_themes() -> Result<()> {
         assert_eq!(page.eval(overflow).await?, 0, "{name} scrolls sideways");
         for theme in ["dark", "light"] {
             page.prefer(theme).await?;
-            page.eval("new Promise((painted) => setTimeout(painted, 300))").await?;
+            page.eval(PAINTED).await?;
             if let Some(folder) = &folder {
                 page.screenshot(&Path::new(folder).join(format!("{name}-{theme}.png"))).await?;
             }
@@ -55,11 +61,14 @@ async fn it_plays_at_every_size_and_in_both_themes() -> Result<()> {
     }
     page.eval("document.querySelector('fanfare-player').shadowRoot.querySelector('.settings').click()")
         .await?;
-    page.eval("new Promise((counted) => setTimeout(counted, 1500))").await?;
+    page.eval(
+        "new Promise((counted) => player.addEventListener('stats', () => counted(true), { once: true }))",
+    )
+    .await?;
     if let Some(folder) = &folder {
         page.screenshot(&Path::new(folder).join("desktop-menus.png")).await?;
         page.resize(390, 844).await?;
-        page.eval("new Promise((painted) => setTimeout(painted, 500))").await?;
+        page.eval(PAINTED).await?;
         page.screenshot(&Path::new(folder).join("phone-menus.png")).await?;
         page.resize(1280, 800).await?;
     }
@@ -92,7 +101,7 @@ async fn an_empty_room_says_so_and_no_room_asks() -> Result<()> {
     page.eval(&until("reconnecting")).await?;
     if let Some(folder) = &folder {
         page.prefer("light").await?;
-        page.eval("new Promise((painted) => setTimeout(painted, 500))").await?;
+        page.eval(PAINTED).await?;
         page.screenshot(&Path::new(folder).join("reconnecting.png")).await?;
     }
     Ok(())
