@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 mod data;
 mod edge;
 mod failure;
+mod log;
 mod origin;
 mod publish;
 mod signal;
@@ -22,6 +23,11 @@ use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "fanfare", version, propagate_version = true)]
 struct Cli {
+    /// What to log to the standard error: error, warn, info, debug, trace or off, also per
+    /// module, as in info,node=debug
+    #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", global = true, default_value = "warn")]
+    log: log::Levels,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -39,12 +45,13 @@ enum Command {
 const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 fn main() -> ExitCode {
-    let Cli { command } = match Cli::try_parse() {
+    let Cli { log, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and versions are no errors.
         Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(),
         Err(error) => return Failure::from(error).report(),
     };
+    log::start(log);
     let outcome = match command {
         Command::Up(args) => up::run(args),
         Command::Publish(args) => publish::run(args),

@@ -62,6 +62,8 @@ pub struct Limits {
     pub setup: Micros,
     /// How long after PUBLISH_DONE its streams may still come.
     pub done_linger: Micros,
+    /// How long what is under way may still come once a control stream is gone.
+    pub control_linger: Micros,
     /// Namespaces it may announce in answer to one request.
     pub namespaces: usize,
 }
@@ -82,6 +84,8 @@ const DEFAULT_RENDEZVOUS_MS: u64 = 30_000;
 const DEFAULT_SETUP_MS: u64 = 10_000;
 /// Milliseconds of waiting for late streams.
 const DEFAULT_DONE_LINGER_MS: u64 = 2000;
+/// Milliseconds of waiting for last words.
+const DEFAULT_CONTROL_LINGER_MS: u64 = 1000;
 /// Namespaces announced in answer to one request.
 const DEFAULT_NAMESPACES: usize = 16 * 1024;
 
@@ -96,6 +100,7 @@ impl Default for Limits {
             rendezvous: Micros::from_millis(DEFAULT_RENDEZVOUS_MS),
             setup: Micros::from_millis(DEFAULT_SETUP_MS),
             done_linger: Micros::from_millis(DEFAULT_DONE_LINGER_MS),
+            control_linger: Micros::from_millis(DEFAULT_CONTROL_LINGER_MS),
             namespaces: DEFAULT_NAMESPACES,
         }
     }

@@ -86,6 +86,8 @@ pub struct Session {
     held: Held,
     control: StreamId,
     peer_control: Option<StreamId>,
+    /// How a control stream ended, if one did.
+    control_lost: Option<&'static str>,
     goaway_sent: bool,
     goaway_received: bool,
 }
@@ -176,6 +178,7 @@ impl Session {
             held: Held::default(),
             control: StreamId(0),
             peer_control: None,
+            control_lost: None,
             goaway_sent: false,
             goaway_received: false,
             config,
@@ -205,9 +208,12 @@ impl Session {
         let outcome = match input {
             Input::Data { stream, data } => self.on_data(now, stream, data),
             Input::Finished { stream } => self.on_finished(now, stream),
-            Input::Reset { stream, code } => self.on_reset(stream, code),
+            Input::Reset { stream, code } => {
+                self.on_reset(now, stream, code);
+                Ok(())
+            }
             Input::Stopped { stream, code } => {
-                self.on_stopped(stream, code);
+                self.on_stopped(now, stream, code);
                 Ok(())
             }
             Input::Delivered { stream } => {
@@ -350,7 +356,10 @@ impl Session {
 
     fn on_finished(&mut self, now: Micros, id: StreamId) -> Result<(), Violation> {
         match self.streams.get_mut(&id) {
-            Some(Stream::PeerControl(_)) => Err(Violation::protocol("the control stream was closed")),
+            Some(Stream::PeerControl(_)) => {
+                self.control_lost(now, "the control stream was closed");
+                Ok(())
+            }
             Some(Stream::Request(stream)) => {
                 if self.state == State::Waiting {
                     stream.recv = Half::Closed;
@@ -376,36 +385,38 @@ impl Session {
         }
     }
 
-    fn on_reset(&mut self, id: StreamId, code: ResetCode) -> Result<(), Violation> {
+    fn on_reset(&mut self, now: Micros, id: StreamId, code: ResetCode) {
         match self.streams.get_mut(&id) {
-            Some(Stream::PeerControl(_)) => Err(Violation::protocol("the control stream was reset")),
+            Some(Stream::PeerControl(_)) => self.control_lost(now, "the control stream was reset"),
             Some(Stream::Request(stream)) => {
                 stream.recv = Half::Closed;
                 match stream.request {
                     Some(request) => self.cancelled(request, code),
                     None => self.abandon(id, ResetCode::CANCELLED),
                 }
-                Ok(())
             }
-            Some(Stream::Incoming(_)) => {
-                self.on_uni_reset(id, code);
-                Ok(())
-            }
+            Some(Stream::Incoming(_)) => self.on_uni_reset(id, code),
             Some(Stream::Over) => {
                 self.streams.remove(&id);
-                Ok(())
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 
-    fn on_stopped(&mut self, id: StreamId, code: ResetCode) {
+    /// A control stream is gone, and with it the session, but not at once: a peer
+    /// that drops all it has at the end says its last words on other streams, and
+    /// these may be on their way.
+    fn control_lost(&mut self, now: Micros, why: &'static str) {
+        if self.control_lost.is_none() {
+            self.control_lost = Some(why);
+            self.timers.set(now + self.config.limits.control_linger, Timer::ControlLost);
+        }
+    }
+
+    fn on_stopped(&mut self, now: Micros, id: StreamId, code: ResetCode) {
         match self.streams.get_mut(&id) {
             // The peer reads our control messages no more: it must be leaving.
-            Some(Stream::Control) => {
-                let reason = message::reason("the peer stopped our control stream");
-                self.shut(SessionCode::PROTOCOL_VIOLATION, reason, Closer::Violation);
-            }
+            Some(Stream::Control) => self.control_lost(now, "the peer stopped our control stream"),
             Some(Stream::Request(stream)) => {
                 let Some(request) = stream.request else {
                     self.abandon(id, ResetCode::CANCELLED);
@@ -437,6 +448,10 @@ impl Session {
                     self.shut(SessionCode::CONTROL_MESSAGE_TIMEOUT, reason, Closer::Us);
                 }
                 Timer::Setup => {}
+                Timer::ControlLost => {
+                    let reason = message::reason(self.control_lost.unwrap_or_default());
+                    self.shut(SessionCode::PROTOCOL_VIOLATION, reason, Closer::Violation);
+                }
                 Timer::GoAway => {
                     let (code, reason) = if self.requests.is_empty() {
                         (SessionCode::NO_ERROR, "")

@@ -8,6 +8,8 @@ use crate::Micros;
 pub(super) enum Timer {
     /// The peer's SETUP is late.
     Setup,
+    /// We waited long enough after the end of a control stream.
+    ControlLost,
     /// We waited long enough after GOAWAY.
     GoAway,
     /// We waited long enough after GOAWAY for a request.

@@ -257,7 +257,7 @@ impl Hub {
             for prefix in prefixes {
                 self.tell(id, Command::WatchTracks(prefix));
             }
-            self.adopt();
+            self.ask_again();
         }
         id
     }
@@ -351,6 +351,14 @@ impl Hub {
         track
     }
 
+    /// Somebody came who may have what others have refused.
+    fn ask_again(&mut self) {
+        for track in self.tracks.values().filter(|track| track.borrow().source.is_none()) {
+            track.borrow_mut().ask_again();
+        }
+        self.adopt();
+    }
+
     /// Finds publishers for tracks that have lost theirs, or found none yet.
     fn adopt(&mut self) {
         let orphans: Vec<_> = self
@@ -358,8 +366,7 @@ impl Hub {
             .values()
             .filter(|track| {
                 let track = track.borrow();
-                track.source.is_none()
-                    && matches!(track.state, State::Pending | State::Live | State::Refused(_))
+                track.source.is_none() && matches!(track.state, State::Pending | State::Live)
             })
             .cloned()
             .collect();

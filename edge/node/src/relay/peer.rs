@@ -278,7 +278,7 @@ impl Peer {
         {
             let mut hub = self.relay.0.borrow_mut();
             hub.local.insert(namespace.clone(), self.id);
-            hub.adopt();
+            hub.ask_again();
             hub.look();
         }
         match behalf {
