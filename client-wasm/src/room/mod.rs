@@ -1,23 +1,30 @@
 //! The tracks of a room, over one connection.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+mod reading;
 
-use bytes::{Bytes, BytesMut};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use bytes::Bytes;
 use moqt::{
     DoneCode, Event, Filter, GroupOrder, Location, Micros, Misuse, Namespace, Params, Properties, TrackName,
     data::Status,
     message::{FetchKind, JoiningStart},
-    msf::{self, Packaging},
     session::{RequestId, StreamId},
 };
 
+use self::reading::{Object, Reading};
 use crate::{
-    catalog::Catalog,
+    catalog::{Audio, Catalog, Inits, MAX_INIT_TRACKS, TRACKS},
     clock::now,
+    frame::{Format, Reader},
     jitter::Arrival,
-    loc::Frame,
     player::State,
     quality::{Quality, Report},
+    search::Search,
     stage::{Source, Stage},
     transport::Connection,
     video,
@@ -65,8 +72,19 @@ pub(crate) enum Found {
 /// What a request is for.
 #[derive(Clone, Debug)]
 enum Purpose {
-    Catalog(Arrival),
-    Media { source: u32, arrival: Arrival },
+    /// One of the tracks that may hold the catalog.
+    Catalog {
+        index: usize,
+        arrival: Arrival,
+    },
+    Media {
+        source: u32,
+        arrival: Arrival,
+    },
+    /// An initialisation segment in a track of its own.
+    Init {
+        name: String,
+    },
     Probe(Micros),
 }
 
@@ -77,30 +95,6 @@ struct Feed {
     name: String,
 }
 
-/// A data stream of the peer's.
-struct Reading {
-    request: RequestId,
-    group: u64,
-    object: Option<Object>,
-}
-
-struct Object {
-    location: Location,
-    properties: Properties,
-    left: u64,
-    data: Data,
-    begun: Micros,
-    /// Bytes that were there at once.
-    first: u64,
-}
-
-/// A payload, in one piece as long as it comes in one.
-enum Data {
-    None,
-    Whole(Bytes),
-    Pieces(BytesMut),
-}
-
 /// A room being watched.
 pub(crate) struct Room {
     connection: Connection,
@@ -109,13 +103,16 @@ pub(crate) struct Room {
     begun: Micros,
     requests: BTreeMap<RequestId, Purpose>,
     readings: BTreeMap<StreamId, Reading>,
+    search: Search<RequestId>,
     catalog: Option<(Bytes, Catalog)>,
-    catalog_feed: Option<RequestId>,
+    /// A catalog that refers to initialisation segments, until they are there.
+    waiting: Option<(usize, Bytes)>,
+    inits: Inits,
     /// What the stage plays, and what it will play from the next group on.
     video: Option<Feed>,
     next_video: Option<Feed>,
     audio: Option<Feed>,
-    packaging: BTreeMap<u32, Packaging>,
+    readers: BTreeMap<u32, Reader>,
     /// Open streams by source and group.
     open: BTreeMap<(u32, u64), usize>,
     next_source: u32,
@@ -142,12 +139,14 @@ impl Room {
             begun,
             requests: BTreeMap::new(),
             readings: BTreeMap::new(),
+            search: Search::new(begun),
             catalog: None,
-            catalog_feed: None,
+            waiting: None,
+            inits: Inits::new(),
             video: None,
             next_video: None,
             audio: None,
-            packaging: BTreeMap::new(),
+            readers: BTreeMap::new(),
             open: BTreeMap::new(),
             next_source: source,
             quality: Quality::new(Vec::new(), 0, begun),
@@ -183,10 +182,7 @@ impl Room {
 
     /// Asks for what is wanted and missing, and gives back what is not wanted.
     pub(crate) fn ensure(&mut self, wishes: &Wishes) -> Result<(), Misuse> {
-        if self.catalog_feed.is_none() && self.retry_at.is_none_or(|at| at <= now()) {
-            self.retry_at = None;
-            self.subscribe_catalog()?;
-        }
+        self.ask_for_catalog()?;
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         if self.over.is_some() {
@@ -228,7 +224,7 @@ impl Room {
             self.probe_at = time + PROBE;
             let probing = self.requests.values().any(|purpose| matches!(purpose, Purpose::Probe(_)));
             if !probing {
-                let track = self.track(msf::TRACK)?;
+                let track = self.track(self.search.track())?;
                 let request =
                     self.connection.with(|session| session.track_status(track, Params::default()))?;
                 self.requests.insert(request, Purpose::Probe(time));
@@ -280,18 +276,19 @@ impl Room {
                     return Ok(());
                 };
                 object.add(data);
-                if object.left == 0 {
+                if object.is_whole() {
                     return self.complete(stream).await;
                 }
             }
             Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
             Event::RequestOk { request, .. } => self.answered(request),
+            Event::SubscribeOk { request, properties, .. } => self.described(request, &properties),
             Event::RequestError { request, .. } => {
                 self.answered(request);
-                self.lost(request, None);
+                return self.lost(request, None).await;
             }
-            Event::Cancelled { request, .. } => self.lost(request, None),
-            Event::Done { request, code, .. } => self.lost(request, Some(code)),
+            Event::Cancelled { request, .. } => return self.lost(request, None).await,
+            Event::Done { request, code, .. } => return self.lost(request, Some(code)).await,
             Event::Datagram { request, datagram } => {
                 if let moqt::data::DatagramBody::Payload(payload) = datagram.body {
                     let location = Location::new(datagram.group, datagram.object);
@@ -336,9 +333,12 @@ impl Room {
         Ok(request)
     }
 
-    fn subscribe_catalog(&mut self) -> Result<(), Misuse> {
-        let request = self.join(msf::TRACK, CATALOG_PRIORITY, Purpose::Catalog)?;
-        self.catalog_feed = Some(request);
+    fn ask_for_catalog(&mut self) -> Result<(), Misuse> {
+        while let Some(index) = self.search.next(now()) {
+            let purpose = |arrival| Purpose::Catalog { index, arrival };
+            let request = self.join(TRACKS[index], CATALOG_PRIORITY, purpose)?;
+            self.search.asked(index, request);
+        }
         Ok(())
     }
 
@@ -350,7 +350,7 @@ impl Room {
         after: Option<&Feed>,
     ) -> Result<Option<Feed>, Misuse> {
         let Some(track) = catalog.video.get(index) else { return Ok(None) };
-        let source = self.add_source(Source::Video(track.clone()), &track.packaging);
+        let source = self.add_source(Source::Video(track.clone()), &track.format);
         let name = track.name.clone();
         if after.is_some() {
             let params = Params {
@@ -368,16 +368,16 @@ impl Room {
         Ok(Some(Feed { source, name }))
     }
 
-    fn subscribe_audio(&mut self, track: &crate::catalog::Audio) -> Result<Option<Feed>, Misuse> {
-        let source = self.add_source(Source::Audio(track.clone()), &track.packaging);
+    fn subscribe_audio(&mut self, track: &Audio) -> Result<Option<Feed>, Misuse> {
+        let source = self.add_source(Source::Audio(track.clone()), &track.format);
         self.join(&track.name, AUDIO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
         Ok(Some(Feed { source, name: track.name.clone() }))
     }
 
-    fn add_source(&mut self, what: Source, packaging: &Packaging) -> u32 {
+    fn add_source(&mut self, what: Source, format: &Format) -> u32 {
         let source = self.next_source;
         self.next_source += 1;
-        self.packaging.insert(source, packaging.clone());
+        self.readers.insert(source, Reader::new(format.clone()));
         self.stage.borrow_mut().add_source(source, what);
         source
     }
@@ -426,13 +426,18 @@ impl Room {
 
     /// Takes back all requests for a source.
     fn drop_feed(&mut self, feed: &Feed) -> Result<(), Misuse> {
-        let of_it: Vec<RequestId> = self
-            .requests
-            .iter()
-            .filter(|(_, purpose)| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))
-            .map(|(request, _)| *request)
-            .collect();
-        for request in of_it {
+        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))?;
+        self.open.retain(|(source, _), _| *source != feed.source);
+        self.readers.remove(&feed.source);
+        self.stage.borrow_mut().remove_source(feed.source);
+        Ok(())
+    }
+
+    /// Takes back requests.
+    fn take_back(&mut self, unwanted: impl Fn(&Purpose) -> bool) -> Result<(), Misuse> {
+        let requests = self.requests.iter().filter(|(_, purpose)| unwanted(purpose));
+        let requests: Vec<RequestId> = requests.map(|(request, _)| *request).collect();
+        for request in requests {
             self.requests.remove(&request);
             self.readings.retain(|_, reading| reading.request != request);
             match self.connection.with(|session| session.cancel(request)) {
@@ -441,9 +446,6 @@ impl Room {
                 Err(misuse) => return Err(misuse),
             }
         }
-        self.open.retain(|(source, _), _| *source != feed.source);
-        self.packaging.remove(&feed.source);
-        self.stage.borrow_mut().remove_source(feed.source);
         Ok(())
     }
 
@@ -488,8 +490,7 @@ impl Room {
             reading.object = None;
             return Ok(());
         }
-        let object = Object { location, properties, left: len, data: Data::None, begun: now(), first: 0 };
-        reading.object = Some(object);
+        reading.object = Some(Object::new(location, properties, len, now()));
         if len == 0 { self.complete(stream).await } else { Ok(()) }
     }
 
@@ -497,11 +498,13 @@ impl Room {
         let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
         let request = reading.request;
         let Some(object) = reading.object.take() else { return Ok(()) };
-        let payload = object.data.join();
-        if object.location.object == 0 {
-            self.quality.measured(payload.len() as u64 - object.first, now() - object.begun);
+        let Object { location, begun, first, .. } = object;
+        let properties = object.properties.clone();
+        let payload = object.into_payload();
+        if location.object == 0 {
+            self.quality.measured(payload.len() as u64 - first, now() - begun);
         }
-        self.deliver(request, object.location, &object.properties, payload).await
+        self.deliver(request, location, &properties, payload).await
     }
 
     async fn deliver(
@@ -512,32 +515,48 @@ impl Room {
         payload: Bytes,
     ) -> Result<(), Misuse> {
         match self.requests.get(&request) {
-            Some(Purpose::Catalog(_)) => self.on_catalog(payload).await,
+            Some(Purpose::Catalog { index, .. }) => return self.on_catalog(*index, payload).await,
             Some(Purpose::Media { source, arrival }) => {
                 let (source, arrival) = (*source, *arrival);
-                let Some(packaging) = self.packaging.get(&source) else { return Ok(()) };
+                let Some(reader) = self.readers.get(&source) else { return Ok(()) };
                 // What is no frame is of no use; the next may be one.
-                if let Ok(frame) = Frame::read(packaging, properties, payload) {
-                    self.stage.borrow_mut().object(now(), source, location, frame, arrival);
+                if let Ok(frames) = reader.read(location.object, properties, payload) {
+                    self.stage.borrow_mut().object(now(), source, location, frames, arrival);
                 }
+            }
+            Some(Purpose::Init { name }) => {
+                let name = name.clone();
+                return self.on_init(name, Some(payload)).await;
             }
             Some(Purpose::Probe(_)) | None => {}
         }
         Ok(())
     }
 
-    async fn on_catalog(&mut self, json: Bytes) {
+    async fn on_catalog(&mut self, index: usize, json: Bytes) -> Result<(), Misuse> {
         let known = self.catalog.as_ref().is_some_and(|(known, _)| *known == json);
         if known || self.over.as_ref() == Some(&json) {
-            return;
+            return self.settle_on(index).map(drop);
+        }
+        let waited_for = self.waiting.as_ref().is_some_and(|(_, waiting)| *waiting == json);
+        if waited_for && !self.inits_are_there() {
+            return Ok(());
         }
         // What only says what changed, or cannot be read, leaves what is known.
-        let Ok(mut catalog) = Catalog::parse(&json) else { return };
+        let Ok(mut catalog) = Catalog::parse(&json, &self.inits) else { return Ok(()) };
+        if !self.settle_on(index)? {
+            return Ok(());
+        }
         if catalog.complete {
             self.over = Some(json);
             self.found.push(Found::State(State::Ended));
-            return;
+            return Ok(());
         }
+        if !catalog.missing.is_empty() {
+            self.waiting = Some((index, json));
+            return self.ask_for_inits(&catalog.missing);
+        }
+        self.waiting = None;
         let mut supported = Vec::new();
         for track in catalog.video {
             if video::is_supported(&track).await {
@@ -551,11 +570,62 @@ impl Room {
         // Tracks that are described anew are asked for anew.
         let changed = self.catalog.as_ref().is_some_and(|(_, before)| *before != catalog);
         if changed {
-            let _ = self.drop_video();
-            let _ = self.drop_audio();
+            self.drop_video()?;
+            self.drop_audio()?;
         }
         self.catalog = Some((json, catalog.clone()));
         self.found.push(Found::Catalog(catalog));
+        Ok(())
+    }
+
+    /// The catalog is in that track; whether it may be.
+    fn settle_on(&mut self, index: usize) -> Result<bool, Misuse> {
+        let Some(others) = self.search.found(index) else { return Ok(false) };
+        if !others.is_empty() {
+            self.take_back(
+                |purpose| matches!(purpose, Purpose::Catalog { index: other, .. } if *other != index),
+            )?;
+        }
+        Ok(true)
+    }
+
+    fn inits_are_there(&self) -> bool {
+        !self.requests.values().any(|purpose| matches!(purpose, Purpose::Init { .. }))
+    }
+
+    fn ask_for_inits(&mut self, names: &[String]) -> Result<(), Misuse> {
+        let asked = self.requests.values().filter_map(|purpose| match purpose {
+            Purpose::Init { name } => Some(name.as_str()),
+            _ => None,
+        });
+        let asked: BTreeSet<String> = asked.map(str::to_owned).collect();
+        for name in names.iter().filter(|name| !asked.contains(*name)) {
+            let purpose = |_| Purpose::Init { name: name.clone() };
+            self.join(name, CATALOG_PRIORITY, purpose)?;
+        }
+        Ok(())
+    }
+
+    /// An initialisation segment came, or will not.
+    async fn on_init(&mut self, of: String, segment: Option<Bytes>) -> Result<(), Misuse> {
+        self.take_back(|purpose| matches!(purpose, Purpose::Init { name } if *name == of))?;
+        if self.inits.len() >= MAX_INIT_TRACKS {
+            self.inits.clear();
+        }
+        self.inits.insert(of, segment);
+        match self.waiting.clone() {
+            Some((index, json)) if self.inits_are_there() => self.on_catalog(index, json).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The properties of a track came.
+    fn described(&mut self, request: RequestId, track: &Properties) {
+        if let Some(Purpose::Media { source, .. }) = self.requests.get(&request)
+            && let Some(reader) = self.readers.get_mut(source)
+        {
+            reader.described(track);
+        }
     }
 
     /// An answer came: what it took to come is what a way there and back takes.
@@ -568,14 +638,14 @@ impl Room {
     }
 
     /// A request ended that we did not end.
-    fn lost(&mut self, request: RequestId, done: Option<DoneCode>) {
-        let Some(purpose) = self.requests.remove(&request) else { return };
+    async fn lost(&mut self, request: RequestId, done: Option<DoneCode>) -> Result<(), Misuse> {
+        let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
         let over = done == Some(DoneCode::TRACK_ENDED);
         match purpose {
-            Purpose::Catalog(Arrival::Live) => {
-                self.catalog_feed = None;
-                self.retry_at = Some(now() + RETRY);
-                if self.catalog.is_none() {
+            Purpose::Catalog { index, arrival: Arrival::Live } => {
+                let none = self.search.lost(now(), index);
+                self.ask_for_catalog()?;
+                if none && self.catalog.is_none() {
                     self.found.push(Found::State(State::Offline));
                 }
             }
@@ -592,8 +662,19 @@ impl Room {
                     self.found.push(Found::State(State::Reconnecting));
                 }
             }
-            Purpose::Catalog(Arrival::Past) | Purpose::Media { .. } | Purpose::Probe(_) => {}
+            // It may yet come by the other of its two requests.
+            Purpose::Init { name } => {
+                let other = self
+                    .requests
+                    .values()
+                    .any(|purpose| matches!(purpose, Purpose::Init { name: other } if *other == name));
+                if !other {
+                    return self.on_init(name, None).await;
+                }
+            }
+            Purpose::Catalog { arrival: Arrival::Past, .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
+        Ok(())
     }
 }
 
@@ -603,36 +684,4 @@ fn best_for(catalog: &Catalog, height: u32) -> usize {
         return 0;
     }
     catalog.video.iter().rposition(|track| track.height >= height).unwrap_or(0)
-}
-
-impl Object {
-    fn add(&mut self, data: Bytes) {
-        self.left = self.left.saturating_sub(data.len() as u64);
-        if self.first == 0 {
-            self.first = data.len() as u64;
-        }
-        self.data = match std::mem::replace(&mut self.data, Data::None) {
-            Data::None if self.left == 0 => Data::Whole(data),
-            Data::None => {
-                let mut pieces = BytesMut::with_capacity(data.len() + self.left as usize);
-                pieces.extend_from_slice(&data);
-                Data::Pieces(pieces)
-            }
-            Data::Whole(whole) => Data::Whole(whole),
-            Data::Pieces(mut pieces) => {
-                pieces.extend_from_slice(&data);
-                Data::Pieces(pieces)
-            }
-        };
-    }
-}
-
-impl Data {
-    fn join(self) -> Bytes {
-        match self {
-            Self::None => Bytes::new(),
-            Self::Whole(whole) => whole,
-            Self::Pieces(pieces) => pieces.freeze(),
-        }
-    }
 }
