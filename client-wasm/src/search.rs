@@ -8,7 +8,7 @@ use moqt::Micros;
 use crate::catalog::TRACKS;
 
 /// How long our own has before the others are asked for too.
-const HEAD_START: Micros = Micros::from_millis(1_000);
+const HEAD_START: Micros = Micros::from_millis(400);
 /// How long until what was refused is asked for again.
 const RETRY: Micros = Micros::from_millis(2_000);
 
@@ -64,7 +64,9 @@ impl<R: Copy + PartialEq> Search<R> {
             // Whoever comes next may publish otherwise.
             self.due = Self::new(now + RETRY).due;
         } else if index == 0 {
-            self.due[1..].iter_mut().for_each(|due| *due = (*due).min(now));
+            for due in &mut self.due[1..] {
+                *due = now.min(*due);
+            }
         }
         self.asked.iter().all(Option::is_none) && self.next(now).is_none()
     }

@@ -11,13 +11,13 @@ use super::{
 pub(super) const OPUS_RATE: u32 = 48_000;
 
 /// `avc1.42c01f`: profile, constraints and level of an avcC (ISO/IEC 14496-15, Section 5.3.3).
-pub(super) fn h264(name: &Name, avcc: &[u8]) -> Result<String, Error> {
+pub(super) fn h264(name: Name, avcc: &[u8]) -> Result<String, Error> {
     let [_, profile, constraints, level, ..] = avcc else { return Err(Error::Truncated("avcC")) };
-    Ok(format!("{}.{profile:02x}{constraints:02x}{level:02x}", text(name)))
+    Ok(format!("{}.{profile:02x}{constraints:02x}{level:02x}", text(&name)))
 }
 
 /// `hvc1.1.6.L93.B0` of an hvcC (ISO/IEC 14496-15, Annex E.3).
-pub(super) fn h265(name: &Name, hvcc: &[u8]) -> Result<String, Error> {
+pub(super) fn h265(name: Name, hvcc: &[u8]) -> Result<String, Error> {
     let mut reader = Reader::new(hvcc, "hvcC");
     reader.u8()?;
     let first = reader.u8()?;
@@ -26,7 +26,7 @@ pub(super) fn h265(name: &Name, hvcc: &[u8]) -> Result<String, Error> {
     let level = reader.u8()?;
     let space = ["", "A", "B", "C"][usize::from(first >> 6)];
     let tier = if first & 0x20 == 0 { 'L' } else { 'H' };
-    let mut codec = format!("{}.{space}{}.{compatibility:X}.{tier}{level}", text(name), first & 0x1f);
+    let mut codec = format!("{}.{space}{}.{compatibility:X}.{tier}{level}", text(&name), first & 0x1f);
     let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     for byte in &constraints[..used] {
         let _ = write!(codec, ".{byte:X}");
@@ -138,6 +138,6 @@ pub(super) fn opus(dops: &[u8]) -> Result<(u32, Option<Vec<u8>>), Error> {
     Ok((channels.into(), Some(head)))
 }
 
-fn text(name: &Name) -> &str {
+fn text(name: &[u8]) -> &str {
     std::str::from_utf8(name).unwrap_or_default()
 }

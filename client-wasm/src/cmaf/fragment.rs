@@ -138,7 +138,7 @@ impl Track {
     }
 
     fn run<'a>(&self, traf: &'a [u8]) -> Result<Run<'a>, Error> {
-        let header = child(traf, b"tfhd").ok_or(Error::Missing("tfhd"))?;
+        let header = child(traf, *b"tfhd").ok_or(Error::Missing("tfhd"))?;
         let mut reader = Reader::new(header, "tfhd");
         let (_, flags) = reader.version_and_flags()?;
         let id = reader.u32()?;
@@ -158,7 +158,7 @@ impl Track {
                 *field = reader.u32()?;
             }
         }
-        let tfdt = child(traf, b"tfdt").ok_or(Error::Missing("tfdt"))?;
+        let tfdt = child(traf, *b"tfdt").ok_or(Error::Missing("tfdt"))?;
         let mut reader = Reader::new(tfdt, "tfdt");
         let (version, _) = reader.version_and_flags()?;
         let decode = reader.time(version)?;

@@ -61,8 +61,8 @@ pub(super) struct Defaults {
 
 /// The tracks of an initialisation segment that can be played.
 pub fn tracks(segment: &Bytes) -> Result<Vec<Track>, Error> {
-    let moov = child(segment, b"moov").ok_or(Error::Missing("moov"))?;
-    let movie_timescale = child(moov, b"mvhd").map_or(Ok(0), timescale)?;
+    let moov = child(segment, *b"moov").ok_or(Error::Missing("moov"))?;
+    let movie_timescale = child(moov, *b"mvhd").map_or(Ok(0), timescale)?;
     let mut tracks = Vec::new();
     let mut count = 0;
     for found in boxes(moov) {
@@ -78,26 +78,30 @@ pub fn tracks(segment: &Bytes) -> Result<Vec<Track>, Error> {
             tracks.push(track);
         }
     }
-    tracks.iter_mut().for_each(|track| track.alone = count == 1);
-    for trex in boxes(child(moov, b"mvex").unwrap_or_default()).filter_map(Result::ok) {
+    for track in &mut tracks {
+        track.alone = count == 1;
+    }
+    for trex in boxes(child(moov, *b"mvex").unwrap_or_default()).filter_map(Result::ok) {
         if trex.name == *b"trex" {
             let (id, defaults) = self::defaults(trex.body)?;
-            tracks.iter_mut().filter(|track| track.id == id).for_each(|track| track.defaults = defaults);
+            for track in tracks.iter_mut().filter(|track| track.id == id) {
+                track.defaults = defaults;
+            }
         }
     }
     Ok(tracks)
 }
 
 fn track(segment: &Bytes, trak: &[u8], movie_timescale: u32) -> Result<Option<Track>, Error> {
-    let mdia = child(trak, b"mdia").ok_or(Error::Missing("mdia"))?;
-    let timescale = timescale(child(mdia, b"mdhd").ok_or(Error::Missing("mdhd"))?)?;
-    let stsd = descend(mdia, &[b"minf", b"stbl", b"stsd"]).ok_or(Error::Missing("stsd"))?;
+    let mdia = child(trak, *b"mdia").ok_or(Error::Missing("mdia"))?;
+    let timescale = timescale(child(mdia, *b"mdhd").ok_or(Error::Missing("mdhd"))?)?;
+    let stsd = descend(mdia, &[*b"minf", *b"stbl", *b"stsd"]).ok_or(Error::Missing("stsd"))?;
     let entries = stsd.get(8..).ok_or(Error::Truncated("stsd"))?;
     let Some(entry) = boxes(entries).next().transpose()? else { return Ok(None) };
-    let Some(described) = sample_entry(segment, &entry.name, entry.body)? else { return Ok(None) };
+    let Some(described) = sample_entry(segment, entry.name, entry.body)? else { return Ok(None) };
     let Described { kind, codec, description, prefix } = described;
-    let shift = edits(descend(trak, &[b"edts", b"elst"]), movie_timescale, timescale)?;
-    let id = track_id(child(trak, b"tkhd").ok_or(Error::Missing("tkhd"))?)?;
+    let shift = edits(descend(trak, &[*b"edts", *b"elst"]), movie_timescale, timescale)?;
+    let id = track_id(child(trak, *b"tkhd").ok_or(Error::Missing("tkhd"))?)?;
     let defaults = Defaults::default();
     Ok(Some(Track { id, kind, codec, description, prefix, alone: false, timescale, shift, defaults }))
 }
@@ -110,7 +114,7 @@ struct Described {
     prefix: Option<Bytes>,
 }
 
-fn sample_entry(segment: &Bytes, name: &Name, body: &[u8]) -> Result<Option<Described>, Error> {
+fn sample_entry(segment: &Bytes, name: Name, body: &[u8]) -> Result<Option<Described>, Error> {
     /// Where the size is in a sample entry of pictures (Section 12.1.3), and its boxes.
     const SIZE: usize = 24;
     const VISUAL: usize = 78;
@@ -120,7 +124,7 @@ fn sample_entry(segment: &Bytes, name: &Name, body: &[u8]) -> Result<Option<Desc
     let part = |from: usize| body.get(from..).ok_or(Error::Truncated("a sample entry"));
     let slice = |bytes: &[u8]| segment.slice_ref(bytes);
     let bare = |kind, codec| Described { kind, codec, description: None, prefix: None };
-    let inner = |at, name: &Name, what| child(part(at)?, name).ok_or(Error::Missing(what));
+    let inner = |at, name: Name, what| child(part(at)?, name).ok_or(Error::Missing(what));
     let visual = || {
         let mut reader = Reader::new(part(SIZE)?, "a sample entry");
         Ok(Kind::Video { width: reader.u16()?.into(), height: reader.u16()?.into() })
@@ -132,30 +136,30 @@ fn sample_entry(segment: &Bytes, name: &Name, body: &[u8]) -> Result<Option<Desc
         // In 16.16.
         Ok(Kind::Audio { rate: reader.u32()? >> 16, channels })
     };
-    let described = match name {
+    let described = match &name {
         b"avc1" | b"avc3" => {
-            let config = inner(VISUAL, b"avcC", "avcC")?;
+            let config = inner(VISUAL, *b"avcC", "avcC")?;
             let description = Some(slice(config));
             Described { description, ..bare(visual()?, codec::h264(name, config)?) }
         }
         b"hvc1" | b"hev1" => {
-            let config = inner(VISUAL, b"hvcC", "hvcC")?;
+            let config = inner(VISUAL, *b"hvcC", "hvcC")?;
             let description = Some(slice(config));
             Described { description, ..bare(visual()?, codec::h265(name, config)?) }
         }
         b"av01" => {
-            let config = inner(VISUAL, b"av1C", "av1C")?;
+            let config = inner(VISUAL, *b"av1C", "av1C")?;
             let (codec, header) = codec::av1(config)?;
             Described { prefix: Some(slice(header)), ..bare(visual()?, codec) }
         }
         b"vp08" => bare(visual()?, "vp8".into()),
-        b"vp09" => bare(visual()?, codec::vp9(inner(VISUAL, b"vpcC", "vpcC")?)?),
-        b"mp4a" => match codec::aac(inner(AUDIO, b"esds", "esds")?)? {
+        b"vp09" => bare(visual()?, codec::vp9(inner(VISUAL, *b"vpcC", "vpcC")?)?),
+        b"mp4a" => match codec::aac(inner(AUDIO, *b"esds", "esds")?)? {
             Some((codec, config)) => Described { description: Some(slice(config)), ..bare(sound()?, codec) },
             None => return Ok(None),
         },
         b"Opus" => {
-            let (channels, head) = codec::opus(inner(AUDIO, b"dOps", "dOps")?)?;
+            let (channels, head) = codec::opus(inner(AUDIO, *b"dOps", "dOps")?)?;
             let kind = Kind::Audio { rate: codec::OPUS_RATE, channels };
             Described { description: head.map(Bytes::from), ..bare(kind, "opus".into()) }
         }

@@ -49,13 +49,13 @@ fn next(data: &[u8], at: usize) -> Result<Found<'_>, Error> {
 }
 
 /// The first box of that name.
-pub(super) fn child<'a>(data: &'a [u8], name: &Name) -> Option<&'a [u8]> {
-    boxes(data).filter_map(Result::ok).find(|found| found.name == *name).map(|found| found.body)
+pub(super) fn child(data: &[u8], name: Name) -> Option<&[u8]> {
+    boxes(data).filter_map(Result::ok).find(|found| found.name == name).map(|found| found.body)
 }
 
 /// The box that is reached by these names.
-pub(super) fn descend<'a>(data: &'a [u8], names: &[&Name]) -> Option<&'a [u8]> {
-    names.iter().try_fold(data, |data, name| child(data, name))
+pub(super) fn descend<'a>(data: &'a [u8], names: &[Name]) -> Option<&'a [u8]> {
+    names.iter().try_fold(data, |data, name| child(data, *name))
 }
 
 /// Reads numbers, the most significant byte first.

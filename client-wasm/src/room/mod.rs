@@ -75,7 +75,7 @@ enum Purpose {
     /// One of the tracks that may hold the catalog.
     Catalog {
         index: usize,
-        arrival: Arrival,
+        way: Way,
     },
     Media {
         source: u32,
@@ -84,8 +84,29 @@ enum Purpose {
     /// An initialisation segment in a track of its own.
     Init {
         name: String,
+        way: Way,
     },
     Probe(Micros),
+}
+
+/// How what is published now and then, or once, is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From now on.
+    Live,
+    /// What was there before that.
+    Past,
+    /// The first group: a creator who publishes once may have nothing to say of it to those who come later.
+    First,
+}
+
+impl From<Arrival> for Way {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Live => Self::Live,
+            Arrival::Past => Self::Past,
+        }
+    }
 }
 
 /// An ongoing subscription to a track of media.
@@ -333,9 +354,19 @@ impl Room {
         Ok(request)
     }
 
+    /// Fetches a track's first group.
+    fn fetch_first(&mut self, name: &str, purpose: Purpose) -> Result<(), Misuse> {
+        let track = self.track(name)?;
+        let kind = FetchKind::Standalone { track, start: Location::default(), end: Location::default() };
+        let params = Params { priority: Some(CATALOG_PRIORITY), ..Params::default() };
+        let request = self.connection.with(|session| session.fetch(kind, params))?;
+        self.requests.insert(request, purpose);
+        Ok(())
+    }
+
     fn ask_for_catalog(&mut self) -> Result<(), Misuse> {
         while let Some(index) = self.search.next(now()) {
-            let purpose = |arrival| Purpose::Catalog { index, arrival };
+            let purpose = |arrival: Arrival| Purpose::Catalog { index, way: arrival.into() };
             let request = self.join(TRACKS[index], CATALOG_PRIORITY, purpose)?;
             self.search.asked(index, request);
         }
@@ -524,7 +555,7 @@ impl Room {
                     self.stage.borrow_mut().object(now(), source, location, frames, arrival);
                 }
             }
-            Some(Purpose::Init { name }) => {
+            Some(Purpose::Init { name, .. }) => {
                 let name = name.clone();
                 return self.on_init(name, Some(payload)).await;
             }
@@ -595,12 +626,12 @@ impl Room {
 
     fn ask_for_inits(&mut self, names: &[String]) -> Result<(), Misuse> {
         let asked = self.requests.values().filter_map(|purpose| match purpose {
-            Purpose::Init { name } => Some(name.as_str()),
+            Purpose::Init { name, .. } => Some(name.as_str()),
             _ => None,
         });
         let asked: BTreeSet<String> = asked.map(str::to_owned).collect();
         for name in names.iter().filter(|name| !asked.contains(*name)) {
-            let purpose = |_| Purpose::Init { name: name.clone() };
+            let purpose = |arrival: Arrival| Purpose::Init { name: name.clone(), way: arrival.into() };
             self.join(name, CATALOG_PRIORITY, purpose)?;
         }
         Ok(())
@@ -608,7 +639,7 @@ impl Room {
 
     /// An initialisation segment came, or will not.
     async fn on_init(&mut self, of: String, segment: Option<Bytes>) -> Result<(), Misuse> {
-        self.take_back(|purpose| matches!(purpose, Purpose::Init { name } if *name == of))?;
+        self.take_back(|purpose| matches!(purpose, Purpose::Init { name, .. } if *name == of))?;
         if self.inits.len() >= MAX_INIT_TRACKS {
             self.inits.clear();
         }
@@ -642,7 +673,7 @@ impl Room {
         let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
         let over = done == Some(DoneCode::TRACK_ENDED);
         match purpose {
-            Purpose::Catalog { index, arrival: Arrival::Live } => {
+            Purpose::Catalog { index, way: Way::Live } => {
                 let none = self.search.lost(now(), index);
                 self.ask_for_catalog()?;
                 if none && self.catalog.is_none() {
@@ -662,17 +693,15 @@ impl Room {
                     self.found.push(Found::State(State::Reconnecting));
                 }
             }
-            // It may yet come by the other of its two requests.
-            Purpose::Init { name } => {
-                let other = self
-                    .requests
-                    .values()
-                    .any(|purpose| matches!(purpose, Purpose::Init { name: other } if *other == name));
-                if !other {
-                    return self.on_init(name, None).await;
-                }
+            // Ours are published anew whenever they change, and have another first group each time.
+            Purpose::Catalog { index, way: Way::Past } if index > 0 => {
+                self.fetch_first(TRACKS[index], Purpose::Catalog { index, way: Way::First })?;
             }
-            Purpose::Catalog { arrival: Arrival::Past, .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
+            Purpose::Init { name, way: Way::Past } => {
+                self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
+            }
+            Purpose::Init { name, way: Way::First } => return self.on_init(name, None).await,
+            Purpose::Catalog { .. } | Purpose::Init { .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
         Ok(())
     }
