@@ -64,6 +64,11 @@ impl House {
         format!("http://localhost:{}{path}", self.fans.port())
     }
 
+    /// Where fans find the edge: UDP and TCP.
+    pub fn addr(&self) -> SocketAddr {
+        self.fans
+    }
+
     /// What pages elsewhere need to know of the edge for fans.
     pub fn edge(&self) -> Value {
         let port = self.fans.port();

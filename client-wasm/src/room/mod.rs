@@ -109,6 +109,15 @@ impl From<Arrival> for Way {
     }
 }
 
+/// When a rendition is given back for which another was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handover {
+    /// When the next one is shown: nothing is missed.
+    WhenShown,
+    /// When the next one begins to come: the network does not carry this one, let alone both.
+    WhenThere,
+}
+
 /// An ongoing subscription to a track of media.
 #[derive(Clone, Debug)]
 struct Feed {
@@ -132,6 +141,7 @@ pub(crate) struct Room {
     /// What the stage plays, and what it will play from the next group on.
     video: Option<Feed>,
     next_video: Option<Feed>,
+    handover: Handover,
     audio: Option<Feed>,
     readers: BTreeMap<u32, Reader>,
     /// Open streams by source and group.
@@ -166,6 +176,7 @@ impl Room {
             inits: Inits::new(),
             video: None,
             next_video: None,
+            handover: Handover::WhenShown,
             audio: None,
             readers: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -229,7 +240,7 @@ impl Room {
                 && self.video.is_some()
                 && self.rendition() != Some(wish.as_str())
             {
-                self.switch(&catalog, index)?;
+                self.switch(&catalog, index, Handover::WhenShown)?;
             }
         }
         Ok(())
@@ -256,12 +267,14 @@ impl Room {
 
     /// The stage has played a group.
     pub(crate) fn group(&mut self, report: Report, wishes: &Wishes) -> Result<(), Misuse> {
+        let before = self.quality.current();
         let next = self.quality.group(now(), report);
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         match next {
             Some(index) if wishes.rendition.is_none() && wishes.video && self.video.is_some() => {
-                self.switch(&catalog, index)
+                let handover = if index > before { Handover::WhenThere } else { Handover::WhenShown };
+                self.switch(&catalog, index, handover)
             }
             _ => Ok(()),
         }
@@ -414,7 +427,8 @@ impl Room {
     }
 
     /// Takes another rendition from the next group on.
-    fn switch(&mut self, catalog: &Catalog, index: usize) -> Result<(), Misuse> {
+    fn switch(&mut self, catalog: &Catalog, index: usize, handover: Handover) -> Result<(), Misuse> {
+        self.handover = handover;
         if let Some(pending) = self.next_video.take() {
             self.drop_feed(&pending)?;
         }
@@ -424,6 +438,17 @@ impl Room {
         }
         self.next_video = self.subscribe_video(catalog, index, Some(&current))?;
         Ok(())
+    }
+
+    /// Takes no more of the rendition before, whose successor begins to come; what is there of it is still shown.
+    fn hand_over(&mut self, to: u32) -> Result<(), Misuse> {
+        let begins = self.next_video.as_ref().is_some_and(|next| next.source == to);
+        if !begins || self.handover != Handover::WhenThere {
+            return Ok(());
+        }
+        self.handover = Handover::WhenShown;
+        let Some(from) = self.video.as_ref().map(|feed| feed.source) else { return Ok(()) };
+        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == from))
     }
 
     /// Gives back the rendition before, once the stage plays the next one.
@@ -533,7 +558,7 @@ impl Room {
         let properties = object.properties.clone();
         let payload = object.into_payload();
         if location.object == 0 {
-            self.quality.measured(payload.len() as u64 - first, now() - begun);
+            self.quality.measured(now(), payload.len() as u64 - first, now() - begun);
         }
         self.deliver(request, location, &properties, payload).await
     }
@@ -553,6 +578,7 @@ impl Room {
                 // What is no frame is of no use; the next may be one.
                 if let Ok(frames) = reader.read(location.object, properties, payload) {
                     self.stage.borrow_mut().object(now(), source, location, frames, arrival);
+                    return self.hand_over(source);
                 }
             }
             Some(Purpose::Init { name, .. }) => {

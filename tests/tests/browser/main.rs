@@ -5,9 +5,11 @@
 //! machines.
 
 mod cmaf;
+mod fallback;
 mod figures;
 mod house;
 mod playing;
+mod quality;
 mod trouble;
 mod watch_page;
 
