@@ -1,12 +1,10 @@
 //! The tracks of a room, over one connection.
 
+mod feeds;
+mod find;
 mod reading;
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use moqt::{
@@ -16,18 +14,20 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 
-use self::reading::{Object, Reading};
+use self::{
+    feeds::{Handover, best_for},
+    reading::{Object, Reading},
+};
 use crate::{
-    catalog::{Audio, Catalog, Inits, MAX_INIT_TRACKS, TRACKS},
+    catalog::{Catalog, Inits, TRACKS},
     clock::now,
-    frame::{Format, Reader},
+    frame::Reader,
     jitter::Arrival,
     player::State,
     quality::{Quality, Report},
     search::Search,
-    stage::{Source, Stage},
+    stage::Stage,
     transport::Connection,
-    video,
 };
 
 /// The catalog goes first, then sound, then the picture.
@@ -107,15 +107,6 @@ impl From<Arrival> for Way {
             Arrival::Past => Self::Past,
         }
     }
-}
-
-/// When a rendition is given back for which another was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Handover {
-    /// When the next one is shown: nothing is missed.
-    WhenShown,
-    /// When the next one begins to come: the network does not carry this one, let alone both.
-    WhenThere,
 }
 
 /// An ongoing subscription to a track of media.
@@ -367,128 +358,6 @@ impl Room {
         Ok(request)
     }
 
-    /// Fetches a track's first group.
-    fn fetch_first(&mut self, name: &str, purpose: Purpose) -> Result<(), Misuse> {
-        let track = self.track(name)?;
-        let kind = FetchKind::Standalone { track, start: Location::default(), end: Location::default() };
-        let params = Params { priority: Some(CATALOG_PRIORITY), ..Params::default() };
-        let request = self.connection.with(|session| session.fetch(kind, params))?;
-        self.requests.insert(request, purpose);
-        Ok(())
-    }
-
-    fn ask_for_catalog(&mut self) -> Result<(), Misuse> {
-        while let Some(index) = self.search.next(now()) {
-            let purpose = |arrival: Arrival| Purpose::Catalog { index, way: arrival.into() };
-            let request = self.join(TRACKS[index], CATALOG_PRIORITY, purpose)?;
-            self.search.asked(index, request);
-        }
-        Ok(())
-    }
-
-    /// Subscribes to a rendition: from the group under way on, or from the next one on after another rendition.
-    fn subscribe_video(
-        &mut self,
-        catalog: &Catalog,
-        index: usize,
-        after: Option<&Feed>,
-    ) -> Result<Option<Feed>, Misuse> {
-        let Some(track) = catalog.video.get(index) else { return Ok(None) };
-        let source = self.add_source(Source::Video(track.clone()), &track.format);
-        let name = track.name.clone();
-        if after.is_some() {
-            let params = Params {
-                filter: Some(Filter::NextGroup),
-                priority: Some(VIDEO_PRIORITY),
-                group_order: Some(GroupOrder::Descending),
-                ..Params::default()
-            };
-            let track = self.track(&name)?;
-            let request = self.connection.with(|session| session.subscribe(track, params))?;
-            self.requests.insert(request, Purpose::Media { source, arrival: Arrival::Live });
-        } else {
-            self.join(&name, VIDEO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
-        }
-        Ok(Some(Feed { source, name }))
-    }
-
-    fn subscribe_audio(&mut self, track: &Audio) -> Result<Option<Feed>, Misuse> {
-        let source = self.add_source(Source::Audio(track.clone()), &track.format);
-        self.join(&track.name, AUDIO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
-        Ok(Some(Feed { source, name: track.name.clone() }))
-    }
-
-    fn add_source(&mut self, what: Source, format: &Format) -> u32 {
-        let source = self.next_source;
-        self.next_source += 1;
-        self.readers.insert(source, Reader::new(format.clone()));
-        self.stage.borrow_mut().add_source(source, what);
-        source
-    }
-
-    /// Takes another rendition from the next group on.
-    fn switch(&mut self, catalog: &Catalog, index: usize, handover: Handover) -> Result<(), Misuse> {
-        self.handover = handover;
-        if let Some(pending) = self.next_video.take() {
-            self.drop_feed(&pending)?;
-        }
-        let Some(current) = self.video.clone() else { return Ok(()) };
-        if catalog.video.get(index).is_none_or(|track| track.name == current.name) {
-            return Ok(());
-        }
-        self.next_video = self.subscribe_video(catalog, index, Some(&current))?;
-        Ok(())
-    }
-
-    /// Takes no more of the rendition before, whose successor begins to come; what is there of it is still shown.
-    fn hand_over(&mut self, to: u32) -> Result<(), Misuse> {
-        let begins = self.next_video.as_ref().is_some_and(|next| next.source == to);
-        if !begins || self.handover != Handover::WhenThere {
-            return Ok(());
-        }
-        self.handover = Handover::WhenShown;
-        let Some(from) = self.video.as_ref().map(|feed| feed.source) else { return Ok(()) };
-        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == from))
-    }
-
-    /// Gives back the rendition before, once the stage plays the next one.
-    fn finish_switch(&mut self) -> Result<(), Misuse> {
-        let playing = self.stage.borrow().video_source();
-        if let Some(next) = self.next_video.take_if(|next| playing == Some(next.source))
-            && let Some(before) = self.video.replace(next)
-        {
-            self.drop_feed(&before)?;
-        }
-        Ok(())
-    }
-
-    fn drop_video(&mut self) -> Result<(), Misuse> {
-        let feeds = [self.video.take(), self.next_video.take()];
-        if feeds.iter().any(Option::is_some) {
-            self.stage.borrow_mut().reset_video();
-        }
-        for feed in feeds.into_iter().flatten() {
-            self.drop_feed(&feed)?;
-        }
-        Ok(())
-    }
-
-    /// Gives back the sound.
-    pub(crate) fn drop_audio(&mut self) -> Result<(), Misuse> {
-        let Some(feed) = self.audio.take() else { return Ok(()) };
-        self.stage.borrow_mut().reset_audio();
-        self.drop_feed(&feed)
-    }
-
-    /// Takes back all requests for a source.
-    fn drop_feed(&mut self, feed: &Feed) -> Result<(), Misuse> {
-        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))?;
-        self.open.retain(|(source, _), _| *source != feed.source);
-        self.readers.remove(&feed.source);
-        self.stage.borrow_mut().remove_source(feed.source);
-        Ok(())
-    }
-
     /// Takes back requests.
     fn take_back(&mut self, unwanted: impl Fn(&Purpose) -> bool) -> Result<(), Misuse> {
         let requests = self.requests.iter().filter(|(_, purpose)| unwanted(purpose));
@@ -503,12 +372,6 @@ impl Room {
             }
         }
         Ok(())
-    }
-
-    fn choose(&self, catalog: &Catalog, wishes: &Wishes) -> usize {
-        let wish = wishes.rendition.as_deref();
-        let wanted = wish.and_then(|wish| catalog.video.iter().position(|track| track.name == wish));
-        wanted.unwrap_or_else(|| self.quality.current().max(best_for(catalog, wishes.height)))
     }
 
     fn begin(&mut self, stream: StreamId, request: RequestId, group: u64) {
@@ -590,92 +453,6 @@ impl Room {
         Ok(())
     }
 
-    async fn on_catalog(&mut self, index: usize, json: Bytes) -> Result<(), Misuse> {
-        let known = self.catalog.as_ref().is_some_and(|(known, _)| *known == json);
-        if known || self.over.as_ref() == Some(&json) {
-            return self.settle_on(index).map(drop);
-        }
-        let waited_for = self.waiting.as_ref().is_some_and(|(_, waiting)| *waiting == json);
-        if waited_for && !self.inits_are_there() {
-            return Ok(());
-        }
-        // What only says what changed, or cannot be read, leaves what is known.
-        let Ok(mut catalog) = Catalog::parse(&json, &self.inits) else { return Ok(()) };
-        if !self.settle_on(index)? {
-            return Ok(());
-        }
-        if catalog.complete {
-            self.over = Some(json);
-            self.found.push(Found::State(State::Ended));
-            return Ok(());
-        }
-        if !catalog.missing.is_empty() {
-            self.waiting = Some((index, json));
-            return self.ask_for_inits(&catalog.missing);
-        }
-        self.waiting = None;
-        let mut supported = Vec::new();
-        for track in catalog.video {
-            if video::is_supported(&track).await {
-                supported.push(track);
-            }
-        }
-        catalog.video = supported;
-        let bitrates = catalog.video.iter().map(|track| track.bitrate).collect();
-        self.quality = Quality::new(bitrates, 0, now());
-        self.over = None;
-        // Tracks that are described anew are asked for anew.
-        let changed = self.catalog.as_ref().is_some_and(|(_, before)| *before != catalog);
-        if changed {
-            self.drop_video()?;
-            self.drop_audio()?;
-        }
-        self.catalog = Some((json, catalog.clone()));
-        self.found.push(Found::Catalog(catalog));
-        Ok(())
-    }
-
-    /// The catalog is in that track; whether it may be.
-    fn settle_on(&mut self, index: usize) -> Result<bool, Misuse> {
-        let Some(others) = self.search.found(index) else { return Ok(false) };
-        if !others.is_empty() {
-            self.take_back(
-                |purpose| matches!(purpose, Purpose::Catalog { index: other, .. } if *other != index),
-            )?;
-        }
-        Ok(true)
-    }
-
-    fn inits_are_there(&self) -> bool {
-        !self.requests.values().any(|purpose| matches!(purpose, Purpose::Init { .. }))
-    }
-
-    fn ask_for_inits(&mut self, names: &[String]) -> Result<(), Misuse> {
-        let asked = self.requests.values().filter_map(|purpose| match purpose {
-            Purpose::Init { name, .. } => Some(name.as_str()),
-            _ => None,
-        });
-        let asked: BTreeSet<String> = asked.map(str::to_owned).collect();
-        for name in names.iter().filter(|name| !asked.contains(*name)) {
-            let purpose = |arrival: Arrival| Purpose::Init { name: name.clone(), way: arrival.into() };
-            self.join(name, CATALOG_PRIORITY, purpose)?;
-        }
-        Ok(())
-    }
-
-    /// An initialisation segment came, or will not.
-    async fn on_init(&mut self, of: String, segment: Option<Bytes>) -> Result<(), Misuse> {
-        self.take_back(|purpose| matches!(purpose, Purpose::Init { name, .. } if *name == of))?;
-        if self.inits.len() >= MAX_INIT_TRACKS {
-            self.inits.clear();
-        }
-        self.inits.insert(of, segment);
-        match self.waiting.clone() {
-            Some((index, json)) if self.inits_are_there() => self.on_catalog(index, json).await,
-            _ => Ok(()),
-        }
-    }
-
     /// The properties of a track came.
     fn described(&mut self, request: RequestId, track: &Properties) {
         if let Some(Purpose::Media { source, .. }) = self.requests.get(&request)
@@ -731,12 +508,4 @@ impl Room {
         }
         Ok(())
     }
-}
-
-/// The best rendition that is not larger than needed.
-fn best_for(catalog: &Catalog, height: u32) -> usize {
-    if height == 0 {
-        return 0;
-    }
-    catalog.video.iter().rposition(|track| track.height >= height).unwrap_or(0)
 }
