@@ -20,6 +20,6 @@ use site::root;
 pub use site::{Isolation, Site};
 
 mod stage;
-pub use stage::{ROOM, Stage};
+pub use stage::{Dialect, ROOM, Stage};
 
 mod viewer;

@@ -1,8 +1,8 @@
 //! CMAF: what initialisation segments and fragments of MP4 say (ISO/IEC 14496-12), as far as a player must know.
 //!
 //! [`tracks`] reads an initialisation segment, [`Track::frames`] an object: one or more pairs of moof and mdat. Written
-//! by hand: of the crates that read MP4, each reads all of every box into structures, and writes a decoder's
-//! configuration anew where WebCodecs takes its bytes as they are.
+//! by hand: the crate that `media` reads MP4 with makes structures of every box there is, which is more code than a
+//! browser should load, and writes a decoder's configuration anew, where WebCodecs takes its bytes as they are.
 
 mod codec;
 mod fragment;
