@@ -63,18 +63,6 @@ pub(crate) struct Presented {
     pub(crate) size: Option<(u32, u32)>,
 }
 
-impl Decoded {
-    /// Puts a frame where its time is: decoders that hurry give frames as they are decoded, not as they are shown.
-    fn add(&mut self, frame: VideoFrame) {
-        /// What is earlier by more than this (microseconds) belongs to another timeline.
-        const REORDERED: f64 = 1e6;
-        let ahead = |before: &VideoFrame| before.timestamp() - frame.timestamp();
-        let is_after = |before: &&VideoFrame| ahead(before) > 0.0 && ahead(before) < REORDERED;
-        let after = self.frames.iter().rev().take_while(is_after).count();
-        self.frames.insert(self.frames.len() - after, frame);
-    }
-}
-
 impl Video {
     pub(crate) fn new(canvas: OffscreenCanvas) -> Result<Self, JsValue> {
         let options = Object::new();
@@ -84,7 +72,7 @@ impl Video {
         let context = context.ok_or("the canvas has no 2d context")?.unchecked_into();
         let decoded: Rc<RefCell<Decoded>> = Rc::default();
         let output = Rc::clone(&decoded);
-        let on_frame = Closure::new(move |frame| output.borrow_mut().add(frame));
+        let on_frame = Closure::new(move |frame| output.borrow_mut().frames.push_back(frame));
         let output = Rc::clone(&decoded);
         let on_error = Closure::new(move |error| output.borrow_mut().error = Some(describe(&error)));
         Ok(Self { canvas, context, decoder: None, decoded, on_frame, on_error, shown: None })
