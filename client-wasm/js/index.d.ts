@@ -34,7 +34,7 @@ export interface PlayerStats {
   transport: 'WebTransport' | 'WebSocket' | null;
   /** To the edge node and back. */
   rtt: number | null;
-  /** From capture to canvas, by the creator's clock and this one. */
+  /** From capture to canvas, by the creator's clock and this one; null where the media has a clock of its own. */
   latency: number | null;
   /** The delay aimed at, */
   target: number;

@@ -16,8 +16,8 @@ use web_sys::{
 
 use crate::{
     catalog,
+    frame::Frame,
     jitter::{self, MAX_SKEW, Position},
-    loc::Frame,
     ring::{Timeline, widen},
     transport::describe,
 };

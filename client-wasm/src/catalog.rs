@@ -1,7 +1,19 @@
 //! What of a catalog can be played.
 
+use std::{collections::BTreeMap, rc::Rc};
+
 use bytes::Bytes;
 use moqt::msf::{self, Packaging, Track};
+
+use crate::{
+    cmaf::{self, Kind},
+    frame::Format,
+};
+
+/// The tracks that may hold a room's catalog: ours is the first, and the others are for those who speak otherwise.
+pub const TRACKS: [&str; 3] = [msf::TRACK, msf::TRACK_HANG, msf::TRACK_COMMON];
+/// Initialisation segments that are tracks of their own, at most.
+pub const MAX_INIT_TRACKS: usize = 8;
 
 /// The renditions and the sound of a stage, as WebCodecs takes them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,7 +24,12 @@ pub struct Catalog {
     pub audio: Option<Audio>,
     /// Whether the broadcast is over.
     pub complete: bool,
+    /// Tracks with initialisation segments without which some of it cannot be played.
+    pub missing: Vec<String>,
 }
+
+/// What came of the tracks that hold initialisation segments, by their names; nothing of those that cannot be had.
+pub type Inits = BTreeMap<String, Option<Bytes>>;
 
 /// A rendition of the picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +37,7 @@ pub struct Video {
     /// The track.
     pub name: String,
     /// What its objects hold.
-    pub packaging: Packaging,
+    pub format: Format,
     /// As WebCodecs writes it.
     pub codec: String,
     /// What the decoder must know beforehand.
@@ -41,7 +58,7 @@ pub struct Audio {
     /// The track.
     pub name: String,
     /// What its objects hold.
-    pub packaging: Packaging,
+    pub format: Format,
     /// As WebCodecs writes it.
     pub codec: String,
     /// What the decoder must know beforehand.
@@ -58,27 +75,51 @@ const USUAL_RATE: u32 = 48_000;
 const USUAL_CHANNELS: u32 = 2;
 
 impl Catalog {
-    /// Reads a catalog of any kind that is known. Tracks that cannot be played are left out.
-    pub fn parse(json: &[u8]) -> Result<Self, msf::Error> {
+    /// Reads a catalog of any kind that is known. Tracks that cannot be played are left out, and so are those whose
+    /// initialisation segments are not among `inits` yet.
+    pub fn parse(json: &[u8], inits: &Inits) -> Result<Self, msf::Error> {
         let catalog = msf::Catalog::parse_any(json)?;
-        let mut video: Vec<Video> =
-            catalog.tracks.iter().filter(|track| track.is_video()).filter_map(Video::of).collect();
+        let mut video: Vec<Video> = catalog
+            .tracks
+            .iter()
+            .filter(|track| track.is_video())
+            .filter_map(|track| Video::of(track, inits))
+            .collect();
         video.sort_by_key(|video| std::cmp::Reverse((video.height, video.bitrate)));
-        let audio = catalog.tracks.iter().filter(|track| track.is_audio()).find_map(Audio::of);
-        Ok(Self { video, audio, complete: catalog.is_complete })
+        let audio =
+            catalog.tracks.iter().filter(|track| track.is_audio()).find_map(|track| Audio::of(track, inits));
+        let mut missing: Vec<String> = catalog
+            .tracks
+            .iter()
+            .filter(|track| track.packaging == Packaging::Cmaf && track.init_data.is_none())
+            .filter_map(|track| track.init_track.clone())
+            .filter(|name| !inits.contains_key(name))
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing.truncate(MAX_INIT_TRACKS);
+        Ok(Self { video, audio, complete: catalog.is_complete, missing })
     }
 }
 
 impl Video {
-    fn of(track: &Track) -> Option<Self> {
+    fn of(track: &Track, inits: &Inits) -> Option<Self> {
         let small = |size: Option<u64>| u32::try_from(size.unwrap_or_default()).unwrap_or_default();
+        let Playable { format, codec, description } = Playable::of(track, inits)?;
+        let (mut width, mut height) = (small(track.width), small(track.height));
+        if let Format::Cmaf(cmaf) = &format
+            && let Kind::Video { width: across, height: down } = cmaf.kind
+            && height == 0
+        {
+            (width, height) = (across, down);
+        }
         Some(Self {
             name: track.name.clone(),
-            packaging: playable(track)?,
-            codec: track.codec.clone()?,
-            description: track.init_data.clone(),
-            width: small(track.width),
-            height: small(track.height),
+            format,
+            codec,
+            description,
+            width,
+            height,
             framerate: track.framerate,
             bitrate: track.bitrate.unwrap_or_default(),
         })
@@ -91,50 +132,64 @@ impl Video {
 }
 
 impl Audio {
-    fn of(track: &Track) -> Option<Self> {
+    fn of(track: &Track, inits: &Inits) -> Option<Self> {
+        let Playable { format, codec, description } = Playable::of(track, inits)?;
+        let (rate, channels) = match &format {
+            Format::Cmaf(cmaf) => match cmaf.kind {
+                Kind::Audio { rate, channels } => (rate, channels),
+                Kind::Video { .. } => return None,
+            },
+            _ => (0, 0),
+        };
+        let told = |value: u32| Some(value).filter(|value| *value > 0);
         Some(Self {
             name: track.name.clone(),
-            packaging: playable(track)?,
-            codec: track.codec.clone()?,
-            description: track.init_data.clone(),
-            rate: track.samplerate.and_then(|rate| u32::try_from(rate).ok()).unwrap_or(USUAL_RATE),
-            channels: track.channels().unwrap_or(USUAL_CHANNELS),
+            format,
+            codec,
+            description,
+            rate: track
+                .samplerate
+                .and_then(|rate| u32::try_from(rate).ok())
+                .or(told(rate))
+                .unwrap_or(USUAL_RATE),
+            channels: track.channels().or(told(channels)).unwrap_or(USUAL_CHANNELS),
         })
     }
 }
 
-/// The packaging, if it is one whose objects are frames.
-fn playable(track: &Track) -> Option<Packaging> {
-    match track.packaging {
-        Packaging::Loc | Packaging::HangLoc | Packaging::HangLegacy => Some(track.packaging.clone()),
-        Packaging::Cmaf | Packaging::Other(_) => None,
+/// What both kinds of track need.
+struct Playable {
+    format: Format,
+    codec: String,
+    description: Option<Bytes>,
+}
+
+impl Playable {
+    fn of(track: &Track, inits: &Inits) -> Option<Self> {
+        let format = match track.packaging {
+            Packaging::Loc => Format::Loc,
+            Packaging::HangLoc => Format::HangLoc,
+            Packaging::HangLegacy => Format::HangLegacy,
+            Packaging::Cmaf => return Self::fragmented(track, inits),
+            Packaging::Other(_) => return None,
+        };
+        Some(Self { format, codec: track.codec.clone()?, description: track.init_data.clone() })
+    }
+
+    fn fragmented(track: &Track, inits: &Inits) -> Option<Self> {
+        let elsewhere = || inits.get(track.init_track.as_ref()?)?.clone();
+        let segment = track.init_data.clone().or_else(elsewhere)?;
+        let mut tracks = cmaf::tracks(&segment).ok()?;
+        tracks.retain(|described| described.is_video() == track.is_video());
+        // A segment of several tracks has them called by their numbers: `1.m4s`.
+        let number = track.name.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+        let index = tracks.iter().position(|described| Some(described.id) == number).unwrap_or(0);
+        let described = tracks.into_iter().nth(index)?;
+        // The segment is what the decoder is given: its word goes.
+        let (codec, description) = (described.codec.clone(), described.description.clone());
+        Some(Self { format: Format::Cmaf(Rc::new(described)), codec, description })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use moqt::msf::Role;
-
-    use super::*;
-
-    fn track(name: &str, role: Role) -> Track {
-        Track { name: name.into(), role: Some(role), codec: Some("avc1.42c01f".into()), ..Track::default() }
-    }
-
-    #[test]
-    fn the_best_rendition_is_first_and_what_cannot_be_played_is_left_out() {
-        let sized = |name, height| Track { height: Some(height), ..track(name, Role::Video) };
-        let cmaf = Track { packaging: Packaging::Cmaf, ..sized("cmaf", 2160) };
-        let audio = Track { codec: Some("opus".into()), ..track("audio", Role::Audio) };
-        let catalog = msf::Catalog {
-            tracks: vec![sized("low", 180), cmaf, audio, sized("high", 720)],
-            ..msf::Catalog::default()
-        };
-        let catalog = Catalog::parse(&catalog.encode()).unwrap();
-        let names: Vec<&str> = catalog.video.iter().map(|video| video.name.as_str()).collect();
-        assert_eq!(names, ["high", "low"]);
-        assert_eq!(catalog.video[0].label(), "720p");
-        let audio = catalog.audio.unwrap();
-        assert_eq!((audio.rate, audio.channels), (48_000, 2));
-    }
-}
+mod tests;

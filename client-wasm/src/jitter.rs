@@ -30,6 +30,8 @@ const WINDOW: Micros = Micros::from_millis(1_000);
 const WINDOWS: usize = 10;
 /// What is later than this was held up by a stall, which no delay is to make up for.
 const STALL: Micros = Micros::from_millis(1_000);
+/// What comes together may be this long without being taken for a stall.
+const MAX_SPAN: Micros = Micros::from_millis(5_000);
 /// Kept between the latest arrivals and the playhead.
 const MARGIN: Micros = Micros::from_millis(10);
 
@@ -109,12 +111,14 @@ impl Jitter {
         self.target.max(needed)
     }
 
-    /// Something captured at `media` arrived.
-    pub fn arrived(&mut self, now: Micros, media: Micros, arrival: Arrival) {
+    /// Something arrived whose first frame was captured at `media`, and its last `span` later: it could not come before
+    /// all of it was there, which is no stall.
+    pub fn arrived(&mut self, now: Micros, media: Micros, span: Micros, arrival: Arrival) {
         self.first.get_or_insert(now);
         let transit = signed(now) - signed(media);
         let usual = self.transit().unwrap_or(transit);
-        let live = arrival == Arrival::Live && transit - usual < signed(STALL);
+        let held_up = transit - usual - signed(span.min(MAX_SPAN));
+        let live = arrival == Arrival::Live && held_up < signed(STALL);
         let greatest = live.then_some(transit);
         match self.windows.back_mut() {
             Some(window) if now - window.since < WINDOW => {
@@ -187,7 +191,7 @@ mod tests {
         let mut arrivals = arrivals.into_iter().peekable();
         for now in (from..to).step_by(5) {
             while let Some((_, at)) = arrivals.next_if(|(arrival, _)| *arrival <= now) {
-                jitter.arrived(ms(now), captured(at), Arrival::Live);
+                jitter.arrived(ms(now), captured(at), Micros(0), Arrival::Live);
             }
             if let Some(position) = jitter.tick(ms(now)) {
                 assert!((position.rate - 1.0).abs() <= MAX_SKEW + 1e-9);
@@ -221,7 +225,7 @@ mod tests {
     fn what_was_fetched_does_not_hold_back_what_is_live() {
         let mut jitter = Jitter::new(ms(100));
         for at in (0..1_000).step_by(33) {
-            jitter.arrived(ms(1_020), captured(at), Arrival::Past);
+            jitter.arrived(ms(1_020), captured(at), Micros(0), Arrival::Past);
             jitter.tick(ms(1_020));
         }
         let latencies = play(&mut jitter, 1_020, 1_400, |_| 20);
@@ -243,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_long_pieces_is_waited_for() {
+        let mut jitter = Jitter::new(ms(100));
+        for now in (2_000..12_000).step_by(20) {
+            // Sound packet by packet; every two seconds, two seconds of the picture.
+            jitter.arrived(ms(now), captured(now - 20), Micros(0), Arrival::Live);
+            if now % 2_000 == 0 {
+                jitter.arrived(ms(now), captured(now - 2_000), ms(1_967), Arrival::Live);
+            }
+            jitter.tick(ms(now));
+        }
+        assert!((1_980..=2_000).contains(&jitter.delay().as_millis()), "{:?}", jitter.delay());
+    }
+
+    #[test]
     fn a_great_error_is_jumped_over() {
         let mut jitter = Jitter::new(ms(4_000));
         play(&mut jitter, 1_000, 3_000, |_| 20);
@@ -254,12 +272,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_times_upset_it(steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<bool>()), 1..100)) {
+        fn no_times_upset_it(steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>(), any::<bool>()), 1..100)) {
             let mut jitter = Jitter::new(DEFAULT_TARGET);
-            for (now, media, live) in steps {
+            for (now, media, span, live) in steps {
                 let arrival = if live { Arrival::Live } else { Arrival::Past };
                 // Times are microseconds of this era, as the decoder takes them.
-                jitter.arrived(Micros(now >> 11), Micros(media >> 11), arrival);
+                jitter.arrived(Micros(now >> 11), Micros(media >> 11), Micros(span), arrival);
                 let position = jitter.tick(Micros(now >> 11)).unwrap();
                 prop_assert!((position.rate - 1.0).abs() <= MAX_SKEW + 1e-9);
             }

@@ -4,19 +4,21 @@
 //! rest there: it subscribes over WebTransport or a WebSocket, decodes with WebCodecs and presents picture and sound in
 //! time. `js/` holds the page's side: the `Player` class and the `<fanfare-player>` element.
 //!
-//! What decides is pure, and tested natively: [`catalog`] and [`loc`] read what comes, [`order`] puts objects in order,
-//! [`jitter`] says what to show when, [`ring`] where sound belongs, [`quality`] which rendition to take, [`backoff`]
-//! when to try again. What acts needs a browser, and is compiled with `--cfg web_sys_unstable_apis` only, behind which
-//! `web-sys` keeps WebTransport and WebCodecs.
+//! What decides is pure, and tested natively: [`search`] finds the catalog, [`catalog`], [`frame`] and [`cmaf`] read
+//! what comes, [`order`] puts it in order, [`jitter`] says what to show when, [`ring`] where sound belongs, [`quality`]
+//! which rendition to take, [`backoff`] when to try again. What acts needs a browser, and is compiled with
+//! `--cfg web_sys_unstable_apis` only, behind which `web-sys` keeps WebTransport and WebCodecs.
 #![forbid(unsafe_code)]
 
 pub mod backoff;
 pub mod catalog;
+pub mod cmaf;
+pub mod frame;
 pub mod jitter;
-pub mod loc;
 pub mod order;
 pub mod quality;
 pub mod ring;
+pub mod search;
 
 #[cfg(web_sys_unstable_apis)]
 mod audio;

@@ -15,11 +15,15 @@ pub const MAX_BYTES: usize = 32 << 20;
 /// A group this much overdue is jumped to, even if the one before it goes on.
 const OVERDUE: Micros = Micros::from_millis(250);
 
-/// An object of a track.
+/// An object of a track, or a part of one that is to leave by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<T> {
     /// Where it is in the track.
     pub location: Location,
+    /// Which part of the object at that place it is, counted from zero; all parts come together.
+    pub part: u32,
+    /// Whether it is the last part.
+    pub last: bool,
     /// When it was captured.
     pub media: Micros,
     /// Which subscription it came by; a later one replaces groups of an earlier one that have not begun.
@@ -43,16 +47,24 @@ pub struct Order<T> {
 #[derive(Debug)]
 struct Group<T> {
     source: u32,
-    entries: BTreeMap<u64, Entry<T>>,
+    entries: BTreeMap<Place, Entry<T>>,
     /// No more will come.
     ended: bool,
 }
 
-/// The group that leaves, and its next object.
+/// An object in its group, and which part of it.
+type Place = (u64, u32);
+
+/// What a group starts with.
+const START: Place = (0, 0);
+/// What comes after all there can be.
+const END: Place = (u64::MAX, 0);
+
+/// The group that leaves, and what of it is next.
 #[derive(Clone, Copy, Debug)]
 struct Current {
     group: u64,
-    next: u64,
+    next: Place,
 }
 
 impl<T> Default for Order<T> {
@@ -64,16 +76,17 @@ impl<T> Default for Order<T> {
 impl<T> Order<T> {
     /// An object came.
     pub fn insert(&mut self, entry: Entry<T>) {
-        let Location { group: number, object } = entry.location;
-        let begun = self.current.is_some_and(|current| {
-            number < current.group || number == current.group && object < current.next
-        });
+        let number = entry.location.group;
+        let place = (entry.location.object, entry.part);
+        let begun = self
+            .current
+            .is_some_and(|current| number < current.group || number == current.group && place < current.next);
         if begun {
             return;
         }
         let leaving = self.current.is_some_and(|current| current.group == number);
         let replaced = self.groups.get(&number).is_some_and(|group| group.source < entry.source);
-        if replaced && (leaving || object > 0) {
+        if replaced && (leaving || place > START) {
             return;
         }
         if replaced {
@@ -84,12 +97,12 @@ impl<T> Order<T> {
             entries: BTreeMap::new(),
             ended: false,
         });
-        if group.source != entry.source || group.entries.contains_key(&object) {
+        if group.source != entry.source || group.entries.contains_key(&place) {
             return;
         }
         self.objects += 1;
         self.bytes += entry.bytes;
-        group.entries.insert(object, entry);
+        group.entries.insert(place, entry);
         self.keep_within_bounds();
     }
 
@@ -113,17 +126,19 @@ impl<T> Order<T> {
         self.choose_group(playhead);
         let Current { group: number, next } = self.current?;
         let group = self.groups.get_mut(&number)?;
-        let (object, entry) = group.entries.first_key_value()?;
-        let (object, media) = (*object, entry.media);
+        let (place, entry) = group.entries.first_key_value()?;
+        let (place, media) = (*place, entry.media);
         // A gap may yet be filled, unless what comes after it is due.
-        let ready = object == next || group.ended || media <= playhead;
+        let ready = place == next || group.ended || media <= playhead;
         if !ready || media > horizon {
             return None;
         }
-        let entry = group.entries.remove(&object)?;
+        let entry = group.entries.remove(&place)?;
         self.objects -= 1;
         self.bytes -= entry.bytes;
-        self.current = Some(Current { group: number, next: object + 1 });
+        let (object, part) = place;
+        let next = if entry.last { (object.saturating_add(1), 0) } else { (object, part.saturating_add(1)) };
+        self.current = Some(Current { group: number, next });
         Some(entry)
     }
 
@@ -140,7 +155,7 @@ impl<T> Order<T> {
     pub fn skip_group(&mut self) {
         if let Some(current) = self.current {
             self.skipped += self.remove(current.group) as u64;
-            self.current = Some(Current { group: current.group, next: u64::MAX });
+            self.current = Some(Current { group: current.group, next: END });
             self.groups
                 .insert(current.group, Group { source: u32::MAX, entries: BTreeMap::new(), ended: true });
         }
@@ -159,7 +174,7 @@ impl<T> Order<T> {
     fn choose_group(&mut self, playhead: Micros) {
         let Some(current) = self.current else {
             // The newest group that has its first object: the nearest to live there is.
-            let newest = self.groups.iter().rev().find(|(_, group)| group.entries.contains_key(&0));
+            let newest = self.groups.iter().rev().find(|(_, group)| group.entries.contains_key(&START));
             if let Some(number) = newest.map(|(number, _)| *number) {
                 self.move_to(number);
             }
@@ -168,16 +183,17 @@ impl<T> Order<T> {
         let over = |group: Option<&Group<T>>| match group {
             Some(group) => group.ended && group.entries.is_empty(),
             // It was given up for want of room.
-            None => current.next == u64::MAX,
+            None => current.next == END,
         };
         let stuck = self.groups.get(&current.group).is_none_or(|group| {
-            group.entries.first_key_value().is_none_or(|(object, entry)| {
-                *object != current.next && !group.ended && entry.media > playhead
-            })
+            group
+                .entries
+                .first_key_value()
+                .is_none_or(|(place, entry)| *place != current.next && !group.ended && entry.media > playhead)
         });
         let later =
             (current.group.checked_add(1).map(|first| self.groups.range(first..)).into_iter().flatten())
-                .filter_map(|(number, group)| group.entries.get(&0).map(|entry| (*number, entry.media)));
+                .filter_map(|(number, group)| group.entries.get(&START).map(|entry| (*number, entry.media)));
         let mut next = None;
         let mut due = None;
         for (number, media) in later {
@@ -201,7 +217,7 @@ impl<T> Order<T> {
         for group in left {
             self.skipped += self.remove(group) as u64;
         }
-        self.current = Some(Current { group: number, next: 0 });
+        self.current = Some(Current { group: number, next: START });
     }
 
     fn remove(&mut self, number: u64) -> usize {
@@ -244,6 +260,8 @@ mod tests {
     fn entry(group: u64, object: u64, source: u32) -> Entry<()> {
         Entry {
             location: Location::new(group, object),
+            part: 0,
+            last: true,
             media: media(group, object),
             source,
             bytes: 100,
@@ -285,7 +303,7 @@ mod tests {
     #[test]
     fn groups_follow_each_other_even_if_they_overtake() {
         let mut order = order(&[(5, 0), (6, 0), (5, 1)]);
-        order.current = Some(Current { group: 5, next: 0 });
+        order.current = Some(Current { group: 5, next: START });
         assert_eq!(all(&mut order, Micros(0)), [(5, 0), (5, 1)], "group 5 has not ended");
         order.insert(entry(5, 2, 1));
         order.ended(5, 1);
@@ -337,7 +355,7 @@ mod tests {
     #[test]
     fn another_rendition_takes_over_at_a_group_that_has_not_begun() {
         let mut order = order(&[(5, 0), (5, 1), (6, 0)]);
-        order.current = Some(Current { group: 5, next: 0 });
+        order.current = Some(Current { group: 5, next: START });
         assert_eq!(all(&mut order, Micros(0)), [(5, 0), (5, 1)]);
         order.insert(entry(5, 0, 2));
         order.insert(entry(6, 0, 2));
@@ -357,6 +375,28 @@ mod tests {
         order.insert(entry(5, 2, 1));
         order.insert(entry(6, 0, 1));
         assert_eq!(all(&mut order, Micros(0)), [(6, 0)]);
+    }
+
+    #[test]
+    fn an_object_of_parts_leaves_part_by_part() {
+        let part = |object, part, last| Entry {
+            part,
+            last,
+            media: media(5, object * 2 + u64::from(part)),
+            ..entry(5, object, 1)
+        };
+        let mut order = Order::default();
+        for entry in [part(0, 0, false), part(0, 1, true), part(1, 0, false), part(1, 1, true)] {
+            order.insert(entry.clone());
+            // Once more, by another way.
+            order.insert(entry);
+        }
+        let mut parts = |horizon| {
+            let next = std::iter::from_fn(|| order.pop(Micros(0), horizon));
+            next.map(|entry| (entry.location.object, entry.part)).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(media(5, 2)), [(0, 0), (0, 1), (1, 0)]);
+        assert_eq!(parts(FAR), [(1, 1)]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ const PROBATION: Micros = Micros::from_millis(10_000);
 const HEADROOM: f64 = 1.5;
 /// The weight of a new measurement.
 const NEW: f64 = 0.3;
+/// How long a measurement holds: on a network that has become fast, transfers are too short to be measured.
+const FRESH: Micros = Micros::from_millis(10_000);
 /// Transfers shorter than this are too short to be measured.
 const SHORTEST: Micros = Micros(4_000);
 
@@ -39,6 +41,8 @@ pub struct Quality {
     /// The best one there may be, by what there is to show it on.
     best: usize,
     throughput: Option<f64>,
+    /// When that was measured last.
+    measured: Micros,
     troubled: u32,
     since: Micros,
     patience: Micros,
@@ -48,7 +52,16 @@ impl Quality {
     /// A choice among renditions of these bitrates in bits a second, the best first; 0 where it is not known.
     pub fn new(bitrates: Vec<u64>, current: usize, now: Micros) -> Self {
         let current = current.min(bitrates.len().saturating_sub(1));
-        Self { bitrates, current, best: 0, throughput: None, troubled: 0, since: now, patience: PATIENCE }
+        Self {
+            bitrates,
+            current,
+            best: 0,
+            throughput: None,
+            measured: now,
+            troubled: 0,
+            since: now,
+            patience: PATIENCE,
+        }
     }
 
     /// The rendition that is taken.
@@ -67,16 +80,20 @@ impl Quality {
     }
 
     /// A transfer that was not held up by its sender took that long.
-    pub fn measured(&mut self, bytes: u64, took: Micros) {
+    pub fn measured(&mut self, now: Micros, bytes: u64, took: Micros) {
         if took < SHORTEST {
             return;
         }
+        self.measured = now;
         let rate = bytes as f64 * 8e6 / took.0 as f64;
         self.throughput = Some(self.throughput.map_or(rate, |before| before + (rate - before) * NEW));
     }
 
     /// A group is over. The rendition to take from the next one on, if it is another.
     pub fn group(&mut self, now: Micros, report: Report) -> Option<usize> {
+        if now - self.measured > FRESH {
+            self.throughput = None;
+        }
         if report.late + report.dropped > FEW {
             self.troubled += 1;
         } else {
@@ -85,6 +102,9 @@ impl Quality {
         let next = if self.current < self.best {
             self.best
         } else if self.troubled >= TROUBLED_GROUPS {
+            if self.current + 1 >= self.bitrates.len() {
+                return None;
+            }
             if now - self.since < PROBATION {
                 self.patience = Micros(self.patience.0 * 2).min(LONGEST);
             }
@@ -146,6 +166,13 @@ mod tests {
     }
 
     #[test]
+    fn trouble_with_nothing_below_costs_no_patience() {
+        let mut quality = Quality::new(vec![800_000, 60_000], 0, Micros(0));
+        assert_eq!(run(&mut quality, 0, 9, |_| BAD).last(), Some(&1));
+        assert_eq!(run(&mut quality, 9, 15, |_| WELL).last(), Some(&0));
+    }
+
+    #[test]
     fn what_keeps_failing_is_tried_ever_less_often() {
         let mut quality = quality();
         let taken = run(&mut quality, 0, 300, |rendition| if rendition == 0 { BAD } else { WELL });
@@ -154,14 +181,18 @@ mod tests {
     }
 
     #[test]
-    fn a_network_too_slow_is_not_tried() {
+    fn a_network_too_slow_is_not_tried_until_it_is_too_fast_to_be_measured() {
         let mut quality = quality();
         run(&mut quality, 0, 2, |_| BAD);
-        quality.measured(100_000, Micros::from_millis(400));
-        assert_eq!(quality.throughput(), Some(2_000_000.0));
-        assert!(run(&mut quality, 2, 60, |_| WELL).iter().all(|rendition| *rendition == 1));
-        quality.measured(1, Micros(10));
+        let second = |second: u64| Micros::from_millis(second * 1_000);
+        for now in (2..62).step_by(5) {
+            quality.measured(second(now), 100_000, Micros::from_millis(400));
+            assert_eq!(quality.throughput(), Some(2_000_000.0));
+            assert!(run(&mut quality, now, now + 5, |_| WELL).iter().all(|rendition| *rendition == 1));
+        }
+        quality.measured(second(62), 1, Micros(10));
         assert_eq!(quality.throughput(), Some(2_000_000.0), "too short to say anything");
+        assert_eq!(run(&mut quality, 62, 72, |_| WELL).last(), Some(&0));
     }
 
     #[test]

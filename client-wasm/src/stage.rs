@@ -10,8 +10,8 @@ use web_sys::OffscreenCanvas;
 use crate::{
     audio::Audio,
     catalog,
+    frame::Frame,
     jitter::{Arrival, Jitter, Position},
-    loc::Frame,
     order::{Entry, Order},
     quality::Report,
     stats::Stats,
@@ -22,6 +22,8 @@ use crate::{
 const VIDEO_LEAD: Micros = Micros::from_millis(150);
 /// The same for sound, which must be in the ring before it is heard.
 const AUDIO_LEAD: Micros = Micros::from_millis(300);
+/// Frames that are shown before others that are decoded earlier are at most this much before them.
+const MAX_REORDERED: Micros = Micros::from_millis(1_000);
 /// What is drawn is seen this much later: the page is put together at its next refresh.
 const PAINT_LEAD: Micros = Micros::from_millis(16);
 /// Without an animation frame for this long, what arrives moves the picture: nobody paints a hidden page.
@@ -58,6 +60,10 @@ pub(crate) struct Stage {
     painted: Micros,
     /// The source and group of the last frame decoded.
     leaving: Option<(u32, u64)>,
+    /// The capture of the frame shown last of those that were decoded,
+    furthest: Micros,
+    /// and how much earlier others are shown that were decoded after such a one.
+    reordered: Micros,
     report: Report,
     /// Of groups that have left in full.
     reports: Vec<Report>,
@@ -79,6 +85,8 @@ impl Stage {
             newest: Micros(0),
             painted: Micros(0),
             leaving: None,
+            furthest: Micros(0),
+            reordered: Micros(0),
             report: Report::default(),
             reports: Vec::new(),
             happened: Vec::new(),
@@ -95,30 +103,36 @@ impl Stage {
         self.sources.remove(&source);
     }
 
-    /// An object came.
+    /// The frames of an object came.
     pub(crate) fn object(
         &mut self,
         now: Micros,
         source: u32,
         location: Location,
-        frame: Frame,
+        frames: Vec<Frame>,
         arrival: Arrival,
     ) {
-        let bytes = frame.data.len();
-        self.stats.bytes += bytes as u64;
-        self.jitter.arrived(now, frame.media, arrival);
-        self.newest = self.newest.max(frame.media);
-        let entry = Entry { location, media: frame.media, source, bytes, item: frame };
-        match self.sources.get(&source) {
-            Some(Source::Video(_)) => {
-                let due = self.position.filter(|position| !position.settling);
-                if arrival == Arrival::Live && due.is_some_and(|due| entry.media < due.media) {
-                    self.report.late += 1;
-                }
+        let times = || frames.iter().map(|frame| frame.media);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { return };
+        let Some(is_video) = self.sources.get(&source).map(|source| matches!(source, Source::Video(_)))
+        else {
+            return;
+        };
+        self.jitter.arrived(now, first, last - first, arrival);
+        self.newest = self.newest.max(last);
+        let due = self.position.filter(|position| arrival == Arrival::Live && !position.settling);
+        let count = frames.len();
+        for (part, frame) in (0u32..).zip(frames) {
+            let (media, bytes) = (frame.media, frame.data.len());
+            self.stats.bytes += bytes as u64;
+            let last = part as usize + 1 == count;
+            let entry = Entry { location, part, last, media, source, bytes, item: frame };
+            if is_video {
+                self.report.late += u64::from(due.is_some_and(|due| media < due.media));
                 self.frames.insert(entry);
+            } else {
+                self.packets.insert(entry);
             }
-            Some(Source::Audio(_)) => self.packets.insert(entry),
-            None => return,
         }
         if now - self.painted > UNPAINTED {
             self.tick(now);
@@ -177,6 +191,8 @@ impl Stage {
         self.frames.clear();
         self.video.reset();
         self.leaving = None;
+        self.furthest = Micros(0);
+        self.reordered = Micros(0);
         self.report = Report::default();
     }
 
@@ -249,20 +265,26 @@ impl Stage {
     }
 
     fn feed_video(&mut self, position: &Position) {
-        let horizon = position.media + VIDEO_LEAD;
         loop {
+            let horizon = position.media + VIDEO_LEAD + self.reordered;
             let next = self.frames.next_media().unwrap_or_default();
             if !self.video.has_room(next, position.media) {
                 break;
             }
             let Some(entry) = self.frames.pop(position.media, horizon) else { break };
+            let behind = self.furthest - entry.media;
+            if behind < MAX_REORDERED {
+                self.reordered = self.reordered.max(behind);
+                self.furthest = self.furthest.max(entry.media);
+            } else {
+                self.furthest = entry.media;
+            }
             let group = (entry.source, entry.location.group);
             if self.leaving.replace(group).is_some_and(|before| before != group) {
                 self.reports.push(std::mem::take(&mut self.report));
             }
             let Some(Source::Video(track)) = self.sources.get(&entry.source) else { continue };
-            let key = entry.location.object == 0;
-            if self.video.decode(entry.source, track, &entry.item, key) == Taken::SkipGroup {
+            if self.video.decode(entry.source, track, &entry.item) == Taken::SkipGroup {
                 self.frames.skip_group();
             }
         }

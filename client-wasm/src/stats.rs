@@ -4,6 +4,8 @@ use js_sys::{Object, Reflect};
 use moqt::Micros;
 use wasm_bindgen::JsValue;
 
+/// Clocks that are this far apart are not the same clock: the creator's is not that of the wall.
+const SAME_CLOCK: Micros = Micros::from_millis(3_600_000);
 /// Rates are over this.
 const SPAN: Micros = Micros::from_millis(1_000);
 
@@ -74,7 +76,8 @@ impl Stats {
         set("state", others.state.into());
         set("transport", others.transport.map_or(JsValue::NULL, Into::into));
         set("rtt", maybe(self.rtt));
-        set("latency", maybe(self.newest.map(|(media, shown)| shown - media)));
+        let latency = self.newest.map(|(media, shown)| shown - media);
+        set("latency", maybe(latency.filter(|latency| *latency < SAME_CLOCK)));
         set("target", ms(others.target));
         set("delay", ms(others.delay));
         set("buffer", ms(others.buffer));

@@ -12,7 +12,7 @@ use web_sys::{
     OffscreenCanvasRenderingContext2d, VideoDecoder, VideoDecoderConfig, VideoDecoderInit, VideoFrame,
 };
 
-use crate::{catalog, loc::Frame, transport::describe};
+use crate::{catalog, frame::Frame, transport::describe};
 
 /// Decoded frames and frames in the decoder, at most: decoders have few to give.
 const MAX_AHEAD: usize = 8;
@@ -85,8 +85,9 @@ impl Video {
         ahead < if media <= playhead { MAX_BEHIND } else { MAX_AHEAD }
     }
 
-    /// Decodes a frame of a rendition; `key` if decoding can start there.
-    pub(crate) fn decode(&mut self, source: u32, track: &catalog::Video, frame: &Frame, key: bool) -> Taken {
+    /// Decodes a frame of a rendition.
+    pub(crate) fn decode(&mut self, source: u32, track: &catalog::Video, frame: &Frame) -> Taken {
+        let key = frame.key;
         let changed = self.decoder.as_ref().is_none_or(|decoder| {
             decoder.source != source || frame.config.is_some() && decoder.description != frame.config
         });

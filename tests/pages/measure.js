@@ -27,6 +27,20 @@ export async function pictures(canvas, length) {
   return { width: WIDTH, height: HEIGHT, taken };
 }
 
+// How bright a canvas is at each refresh of the page for `length` milliseconds, wherever that changed: 0 to 255.
+export async function levels(canvas, length) {
+  const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const seen = [];
+  const end = now() + length;
+  while (now() < end) {
+    await new Promise(requestAnimationFrame);
+    context.drawImage(canvas, 0, 0, 1, 1);
+    const [, level] = context.getImageData(0, 0, 1, 1).data;
+    if (level !== seen.at(-1)) seen.push(level);
+  }
+  return seen;
+}
+
 const LISTENER = `
 registerProcessor('listener', class extends AudioWorkletProcessor {
   quiet = 0;

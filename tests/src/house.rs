@@ -9,13 +9,13 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use creator::{Publish, Source};
-use media::testcard;
 use moqt::Namespace;
 use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
 use origin::{
     Origin, tls,
     token::{Algorithm, Claims, Keys, Role},
 };
+use serde_json::{Value, json};
 use tokio::{
     sync::{oneshot, watch},
     task::LocalSet,
@@ -26,18 +26,19 @@ use crate::{ROOM, client_folder, root};
 
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
 
-/// An origin, an edge where a creator publishes the test card, and another edge where
-/// fans watch. All ends when it is dropped.
+/// An origin, an edge where a creator publishes, and another edge where fans watch. All
+/// ends when it is dropped.
 #[derive(Debug)]
 pub struct House {
     fans: SocketAddr,
+    fingerprint: String,
     creator: watch::Sender<bool>,
     _dir: tempfile::TempDir,
 }
 
 impl House {
-    /// Opens it, with a test card of that configuration.
-    pub async fn open(config: testcard::Config) -> Result<Self> {
+    /// Opens it, for a creator who publishes that.
+    pub async fn open(source: Source) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (creator, publishing) = watch::channel(true);
@@ -48,19 +49,34 @@ impl House {
             };
             LocalSet::new().block_on(&runtime, async move {
                 let mut until = publishing.clone();
-                let opening = serve(&path, config, publishing);
+                let opening = serve(&path, source, publishing);
                 let running = opening.is_ok();
                 let _ = ready.send(opening);
                 while running && until.changed().await.is_ok() {}
             });
         })?;
-        let fans = opened.await.context("the house fell")??;
-        Ok(Self { fans, creator, _dir: dir })
+        let (fans, fingerprint) = opened.await.context("the house fell")??;
+        Ok(Self { fans, fingerprint, creator, _dir: dir })
     }
 
     /// The URL of a page at the edge for fans.
     pub fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.fans.port())
+    }
+
+    /// Where fans find the edge: UDP and TCP.
+    pub fn addr(&self) -> SocketAddr {
+        self.fans
+    }
+
+    /// What pages elsewhere need to know of the edge for fans.
+    pub fn edge(&self) -> Value {
+        let port = self.fans.port();
+        json!({
+            "webtransport": format!("https://127.0.0.1:{port}/"),
+            "websocket": format!("ws://127.0.0.1:{port}/moq"),
+            "fingerprints": [self.fingerprint],
+        })
     }
 
     /// The creator ends the show.
@@ -69,21 +85,21 @@ impl House {
     }
 }
 
-/// Starts all of it on this thread; where fans go.
-fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<bool>) -> Result<SocketAddr> {
+/// Starts all of it on this thread; where fans go, and the certificate that they find there.
+fn serve(dir: &Path, source: Source, mut publishing: watch::Receiver<bool>) -> Result<(SocketAddr, String)> {
     let here = || (Ipv4Addr::LOCALHOST, 0).into();
-    let source = || tls::Source::SelfSigned {
+    let self_signed = || tls::Source::SelfSigned {
         dir: dir.to_owned(),
         names: ["localhost", "127.0.0.1"].map(String::from).into(),
     };
     let keys = Keys::generate(Algorithm::EdDSA)?;
     let origin = Origin::bind(origin::Config {
         listen: here(),
-        certificate: source(),
+        certificate: self_signed(),
         keys: Some(keys.clone()),
         ..origin::Config::default()
     })?;
-    let certificate = tls::Certificate::load(source(), SystemTime::now())?;
+    let certificate = tls::Certificate::load(self_signed(), SystemTime::now())?;
     let fingerprint = certificate.fingerprint().context("no fingerprint")?;
     let print: Fingerprint = fingerprint.parse().map_err(|_| anyhow!("{fingerprint}"))?;
     let trust = || Trust::Fingerprints(vec![print]).client_config();
@@ -115,12 +131,11 @@ fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<b
         token: Some(keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
         takeover: false,
     };
-    let source = Source::demo(config)?;
     tokio::task::spawn_local(async move {
         let over = async move { drop(publishing.wait_for(|publishing| !publishing).await) };
         if let Err(error) = creator::publish(publish, source, |_| {}, over).await {
             eprintln!("the creator is gone: {error}");
         }
     });
-    Ok(to_watch)
+    Ok((to_watch, fingerprint))
 }

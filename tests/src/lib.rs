@@ -2,7 +2,7 @@
 //!
 //! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
 //! serves pages, [`Browser`] looks at them.
-//! [`House`] is the real thing: creator, origin and edges as they are run.
+//! [`Line`] is a way there that is as narrow as one likes. [`House`] is the real thing: creator, origin and edges as they are run.
 #![forbid(unsafe_code)]
 
 mod browser;
@@ -11,11 +11,15 @@ pub use browser::{Browser, Page};
 mod house;
 pub use house::House;
 
+mod line;
+pub use line::Line;
+
 mod site;
+pub use site::client_folder;
+use site::root;
 pub use site::{Isolation, Site};
-use site::{client_folder, root};
 
 mod stage;
-pub use stage::{ROOM, Stage};
+pub use stage::{Dialect, ROOM, Stage};
 
 mod viewer;

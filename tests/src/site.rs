@@ -33,7 +33,7 @@ pub(crate) fn root() -> Result<&'static Path> {
 }
 
 /// The browser client, beside this very program, wherever cargo was told to put it.
-pub(crate) fn client_folder() -> Result<PathBuf> {
+pub fn client_folder() -> Result<PathBuf> {
     std::env::current_exe()?
         .ancestors()
         .map(|folder| folder.join("wasm-out/fanfare-client"))

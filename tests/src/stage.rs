@@ -51,6 +51,15 @@ pub struct Stage {
     orders: watch::Sender<Order>,
 }
 
+/// How a creator publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As ours do: MSF and LOC.
+    Msf,
+    /// As moq-dev's do: hang's catalog, and frames with their timestamps in front of them.
+    Hang,
+}
+
 /// What the sessions are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
@@ -74,6 +83,11 @@ struct Made {
 impl Stage {
     /// Opens it, with a test card of that configuration.
     pub async fn open(config: testcard::Config) -> Result<Self> {
+        Self::open_in(Dialect::Msf, config).await
+    }
+
+    /// The same, published like that.
+    pub async fn open_in(dialect: Dialect, config: testcard::Config) -> Result<Self> {
         let (certified, fingerprint) = certificate()?;
         let (orders, watching) = watch::channel(Order::Play);
         let (ready, opened) = tokio::sync::oneshot::channel();
@@ -82,7 +96,7 @@ impl Stage {
                 return;
             };
             LocalSet::new().block_on(&runtime, async move {
-                let opening = serve(config, certified, watching.clone()).await;
+                let opening = serve(dialect, config, certified, watching.clone()).await;
                 let running = opening.is_ok();
                 let _ = ready.send(opening);
                 let mut watching = watching;
@@ -161,6 +175,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Starts all of it on this thread; where it is.
 async fn serve(
+    dialect: Dialect,
     config: testcard::Config,
     tls: rustls::ServerConfig,
     orders: watch::Receiver<Order>,
@@ -168,14 +183,17 @@ async fn serve(
     let show: Rc<RefCell<Show>> = Rc::default();
     let card = testcard::TestCard::new(config)?;
     let names = names(card.tracks());
-    let catalog = catalog(card.tracks(), &names);
+    let (track, payload) = match dialect {
+        Dialect::Msf => (msf::TRACK, catalog(card.tracks(), &names).encode()),
+        Dialect::Hang => (msf::TRACK_HANG, hang(card.tracks(), &names)),
+    };
     show.borrow_mut().publish(Object {
-        track: msf::TRACK.into(),
+        track: track.into(),
         at: Location::default(),
         properties: Properties::NONE,
-        payload: catalog.encode(),
+        payload,
     });
-    let mut made = encode(card)?;
+    let mut made = encode(dialect, card)?;
     let publishing = Rc::clone(&show);
     tokio::task::spawn_local(async move {
         while let Some(Made { track, at, properties, payload }) = made.recv().await {
@@ -262,8 +280,40 @@ fn catalog(tracks: &[TrackInfo], names: &[Rc<str>]) -> msf::Catalog {
     msf::Catalog { tracks: tracks.iter().zip(names).map(describe).collect(), ..msf::Catalog::default() }
 }
 
+/// The same in hang's words.
+fn hang(tracks: &[TrackInfo], names: &[Rc<str>]) -> Bytes {
+    let mut catalog = json!({ "video": { "renditions": {} }, "audio": { "renditions": {} } });
+    for (info, name) in tracks.iter().zip(names) {
+        let mut rendition = json!({ "codec": info.codec_string, "container": { "kind": "legacy" } });
+        if let Some(description) = &info.description {
+            rendition["description"] = hex(description).into();
+        }
+        let section = match info.kind {
+            Kind::Video { width, height, .. } => {
+                rendition["codedWidth"] = width.into();
+                rendition["codedHeight"] = height.into();
+                "video"
+            }
+            Kind::Audio { sample_rate, channels, .. } => {
+                rendition["sampleRate"] = sample_rate.into();
+                rendition["numberOfChannels"] = channels.into();
+                "audio"
+            }
+            _ => continue,
+        };
+        catalog[section]["renditions"][&**name] = rendition;
+    }
+    catalog.to_string().into()
+}
+
+/// A frame behind its timestamp, which is a QUIC integer of eight bytes.
+fn legacy(pts: MediaMicros, frame: &[u8]) -> Bytes {
+    const EIGHT_BYTES: u64 = 0b11 << 62;
+    [&(pts.0 | EIGHT_BYTES).to_be_bytes(), frame].concat().into()
+}
+
 /// Runs the encoders on a thread of their own, in real time, for as long as somebody takes what they make.
-fn encode(mut card: testcard::TestCard) -> Result<mpsc::UnboundedReceiver<Made>> {
+fn encode(dialect: Dialect, mut card: testcard::TestCard) -> Result<mpsc::UnboundedReceiver<Made>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut groups = Groups::new(card.tracks(), 0);
     thread::Builder::new().name("encoders".into()).spawn(move || {
@@ -274,12 +324,12 @@ fn encode(mut card: testcard::TestCard) -> Result<mpsc::UnboundedReceiver<Made>>
             }
             while let Some(sample) = card.poll() {
                 let Some(place) = groups.place(&sample) else { continue };
-                let made = Made {
-                    track: sample.track,
-                    at: Location::new(place.group, place.object),
-                    properties: loc::Header::at(Micros(sample.pts.0)).to_properties(),
-                    payload: sample.data,
+                let (properties, payload) = match dialect {
+                    Dialect::Msf => (loc::Header::at(Micros(sample.pts.0)).to_properties(), sample.data),
+                    Dialect::Hang => (Properties::NONE, legacy(sample.pts, &sample.data)),
                 };
+                let at = Location::new(place.group, place.object);
+                let made = Made { track: sample.track, at, properties, payload };
                 if sender.send(made).is_err() {
                     return;
                 }

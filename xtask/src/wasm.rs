@@ -22,6 +22,9 @@ const ARTEFACTS: &[Artefact] = &[Artefact {
     files: Some("client-wasm/js"),
 }];
 
+/// Whatever is handed on goes with them.
+const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
+
 /// One Wasm module and what it takes to make it.
 struct Artefact {
     /// The folder and file name of the result, under `target/wasm-out`.
@@ -109,6 +112,9 @@ impl Builder {
         if let Some(files) = artefact.files {
             let root = self.manifest.parent().context("the workspace has no folder")?;
             copy(&root.join(files), &out)?;
+            for licence in LICENCES {
+                fs::copy(root.join(licence), out.join(licence)).with_context(|| format!("no {licence}"))?;
+            }
         }
         let input = fingerprint(&fs::read(&module)?);
         let report = out.join("size.json");

@@ -6,6 +6,7 @@ mod webtransport;
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -19,8 +20,8 @@ use wasm_bindgen::JsValue;
 
 use crate::clock::{now, scope, sleep};
 
-/// How long a WebTransport connection may take if there is a WebSocket to turn to.
-const PATIENCE: Micros = Micros::from_millis(2_500);
+/// How long WebTransport has before a WebSocket is tried beside it: networks that swallow UDP never say no.
+const HEAD_START: Micros = Micros::from_millis(1_000);
 /// How long any connection may take.
 const TIMEOUT: Micros = Micros::from_millis(10_000);
 
@@ -72,25 +73,24 @@ enum Link {
 }
 
 impl Connection {
-    /// Connects, over WebTransport if that works and over a WebSocket if not. `prefer` is what worked before.
+    /// Connects, over WebTransport if that works and over a WebSocket if not, whichever is there first once both are
+    /// tried. `prefer` is what worked before.
     pub(crate) async fn connect(server: &Server, prefer: Option<Kind>) -> Result<Self, String> {
         let webtransport = server.webtransport.as_deref().filter(|_| is_webtransport_usable());
         let first = webtransport.filter(|_| prefer != Some(Kind::WebSocket) || server.websocket.is_none());
-        let mut failure = "this browser has no WebTransport, and the server offers no WebSocket".to_owned();
-        if let Some(url) = first {
-            let patience = if server.websocket.is_some() { PATIENCE } else { TIMEOUT };
-            match within(patience, webtransport::Link::connect(url, &server.fingerprints)).await {
-                Ok(link) => return Self::start(Link::WebTransport(link)),
-                Err(error) => failure = format!("WebTransport: {error}"),
+        let link = match (first, server.websocket.as_deref()) {
+            (Some(webtransport), Some(websocket)) => {
+                let webtransport = pin!(over_webtransport(webtransport, &server.fingerprints));
+                let websocket = pin!(over_websocket(websocket));
+                race(webtransport, websocket).await
             }
-        }
-        if let Some(url) = &server.websocket {
-            match within(TIMEOUT, websocket::Link::connect(url)).await {
-                Ok(link) => return Self::start(Link::WebSocket(link)),
-                Err(error) => failure = format!("{failure}; WebSocket: {error}"),
+            (Some(webtransport), None) => over_webtransport(webtransport, &server.fingerprints).await,
+            (None, Some(websocket)) => over_websocket(websocket).await,
+            (None, None) => {
+                Err("this browser has no WebTransport, and the server offers no WebSocket".to_owned())
             }
-        }
-        Err(failure)
+        };
+        Self::start(link?)
     }
 
     fn start(link: Link) -> Result<Self, String> {
@@ -189,9 +189,36 @@ impl Shared {
     }
 }
 
+async fn over_webtransport(url: &str, fingerprints: &[Vec<u8>]) -> Result<Link, String> {
+    let connecting = within(TIMEOUT, webtransport::Link::connect(url, fingerprints)).await;
+    connecting.map(Link::WebTransport).map_err(|error| format!("WebTransport: {error}"))
+}
+
+async fn over_websocket(url: &str) -> Result<Link, String> {
+    let connecting = within(TIMEOUT, websocket::Link::connect(url)).await;
+    connecting.map(Link::WebSocket).map_err(|error| format!("WebSocket: {error}"))
+}
+
+/// The first of two that succeeds; the second begins when the first has failed or had its head start.
+async fn race<T>(
+    first: impl Future<Output = Result<T, String>> + Unpin,
+    second: impl Future<Output = Result<T, String>> + Unpin,
+) -> Result<T, String> {
+    let (failure, other) = match select(first, pin!(sleep(HEAD_START))).await {
+        Either::Left((Ok(first), _)) => return Ok(first),
+        Either::Left((Err(failure), _)) => (failure, Either::Right(second)),
+        Either::Right(((), first)) => match select(first, second).await {
+            Either::Left((Ok(won), _)) | Either::Right((Ok(won), _)) => return Ok(won),
+            Either::Left((Err(failure), second)) => (failure, Either::Right(second)),
+            Either::Right((Err(failure), first)) => (failure, Either::Left(first)),
+        },
+    };
+    other.await.map_err(|also| format!("{failure}; {also}"))
+}
+
 async fn within<T>(time: Micros, what: impl Future<Output = Result<T, JsValue>>) -> Result<T, String> {
-    let what = std::pin::pin!(what);
-    let patience = std::pin::pin!(sleep(time));
+    let what = pin!(what);
+    let patience = pin!(sleep(time));
     match select(what, patience).await {
         Either::Left((result, _)) => result.map_err(|error| describe(&error)),
         Either::Right(((), _)) => Err(format!("no answer within {} s", time.as_millis() as f64 / 1e3)),

@@ -4,9 +4,12 @@
 //! what is on the canvas and in the ear says how old it is. Figures are printed; what is asserted leaves room for busy
 //! machines.
 
+mod cmaf;
+mod fallback;
 mod figures;
 mod house;
 mod playing;
+mod quality;
 mod trouble;
 mod watch_page;
 

@@ -1,12 +1,12 @@
 //! Playing, in all ways that there are.
 
 use anyhow::Result;
-use fanfare_tests::Isolation;
+use fanfare_tests::{Browser, Dialect, Isolation, Site, Stage};
 
 use crate::{
-    Fixture, Over,
+    Fixture, Over, card,
     figures::{Ages, beeps, main_thread},
-    number, text,
+    number, ready, text,
 };
 
 /// Seconds of looking, and as many of listening, unless this says otherwise.
@@ -59,5 +59,25 @@ async fn live(over: Over, isolation: Isolation) -> Result<()> {
     assert!(ages.at(0.5) < 1_000.0, "{ages}");
     assert!(beeps.len() >= 5, "{beeps:?}");
     assert!((beep - ages.at(0.5)).abs() < 150.0, "a beep {beep:.0} ms late, a picture {ages}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_publishes_as_moq_dev_does_is_found_and_played() -> Result<()> {
+    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let stage = Stage::open_in(Dialect::Hang, card()).await?;
+    let site = Site::start(stage.edge(), Isolation::Isolated).await?;
+    let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
+    ready(&page).await?;
+    page.eval("test.state('live')").await?;
+    assert_eq!(page.eval("test.player.unmute()").await?, true, "{:#?}", page.log());
+    page.eval("test.until('stats', (stats) => stats.sync !== null && Math.abs(stats.sync) < 20)").await?;
+    let ages = Ages::measure(&page, 2_000).await?;
+    println!("{ages}");
+    assert!(ages.at(0.5) < 1_000.0, "{ages}");
+    // Asked for as soon as ours was refused, not after a while.
+    let first = number(&page, "test.stats().then((stats) => stats.firstFrame)").await?;
+    assert!(first < 1_000.0, "{first} ms");
+    assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());
     Ok(())
 }

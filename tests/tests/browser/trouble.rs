@@ -95,3 +95,27 @@ async fn a_picture_that_was_hidden_comes_back_live() -> Result<()> {
     assert!(ages.at(0.5) < 1_000.0, "{ages}");
     Ok(())
 }
+
+/// As when another tab is looked at: browsers say so, and stop to paint.
+#[tokio::test]
+async fn a_page_that_was_hidden_gives_up_the_picture_and_comes_back_live() -> Result<()> {
+    let Some(fixture) = Fixture::new(Over::WebTransport, Isolation::Isolated).await? else { return Ok(()) };
+    let page = fixture.play("").await?;
+    page.eval("test.state('live')").await?;
+    let given_up = "globalThis.givenUp = test.until('renditionchange', (rendition) => rendition === null)
+        .then(() => document.visibilityState); true";
+    page.eval(given_up).await?;
+    let other = fixture.browser.open(&fixture.site.url("/test/stranger.html"), 800, 600).await?;
+    other.call("Page.bringToFront", serde_json::json!({})).await?;
+    assert_eq!(page.eval("givenUp").await?, "hidden");
+    page.eval(
+        "globalThis.back = test.until('firstframe', () => true).then(() => document.visibilityState); true",
+    )
+    .await?;
+    page.call("Page.bringToFront", serde_json::json!({})).await?;
+    assert_eq!(page.eval("back").await?, "visible");
+    page.eval(&frames_later(20)).await?;
+    let ages = Ages::measure(&page, 1_000).await?;
+    assert!(ages.at(0.5) < 1_000.0, "{ages}");
+    Ok(())
+}

@@ -1,26 +1,33 @@
 //! The tracks of a room, over one connection.
 
+mod feeds;
+mod find;
+mod reading;
+
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use moqt::{
     DoneCode, Event, Filter, GroupOrder, Location, Micros, Misuse, Namespace, Params, Properties, TrackName,
     data::Status,
     message::{FetchKind, JoiningStart},
-    msf::{self, Packaging},
     session::{RequestId, StreamId},
 };
 
+use self::{
+    feeds::{Handover, best_for},
+    reading::{Object, Reading},
+};
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Inits, TRACKS},
     clock::now,
+    frame::Reader,
     jitter::Arrival,
-    loc::Frame,
     player::State,
     quality::{Quality, Report},
-    stage::{Source, Stage},
+    search::Search,
+    stage::Stage,
     transport::Connection,
-    video,
 };
 
 /// The catalog goes first, then sound, then the picture.
@@ -65,9 +72,41 @@ pub(crate) enum Found {
 /// What a request is for.
 #[derive(Clone, Debug)]
 enum Purpose {
-    Catalog(Arrival),
-    Media { source: u32, arrival: Arrival },
+    /// One of the tracks that may hold the catalog.
+    Catalog {
+        index: usize,
+        way: Way,
+    },
+    Media {
+        source: u32,
+        arrival: Arrival,
+    },
+    /// An initialisation segment in a track of its own.
+    Init {
+        name: String,
+        way: Way,
+    },
     Probe(Micros),
+}
+
+/// How what is published now and then, or once, is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From now on.
+    Live,
+    /// What was there before that.
+    Past,
+    /// The first group: a creator who publishes once may have nothing to say of it to those who come later.
+    First,
+}
+
+impl From<Arrival> for Way {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Live => Self::Live,
+            Arrival::Past => Self::Past,
+        }
+    }
 }
 
 /// An ongoing subscription to a track of media.
@@ -75,30 +114,6 @@ enum Purpose {
 struct Feed {
     source: u32,
     name: String,
-}
-
-/// A data stream of the peer's.
-struct Reading {
-    request: RequestId,
-    group: u64,
-    object: Option<Object>,
-}
-
-struct Object {
-    location: Location,
-    properties: Properties,
-    left: u64,
-    data: Data,
-    begun: Micros,
-    /// Bytes that were there at once.
-    first: u64,
-}
-
-/// A payload, in one piece as long as it comes in one.
-enum Data {
-    None,
-    Whole(Bytes),
-    Pieces(BytesMut),
 }
 
 /// A room being watched.
@@ -109,13 +124,17 @@ pub(crate) struct Room {
     begun: Micros,
     requests: BTreeMap<RequestId, Purpose>,
     readings: BTreeMap<StreamId, Reading>,
+    search: Search<RequestId>,
     catalog: Option<(Bytes, Catalog)>,
-    catalog_feed: Option<RequestId>,
+    /// A catalog that refers to initialisation segments, until they are there.
+    waiting: Option<(usize, Bytes)>,
+    inits: Inits,
     /// What the stage plays, and what it will play from the next group on.
     video: Option<Feed>,
     next_video: Option<Feed>,
+    handover: Handover,
     audio: Option<Feed>,
-    packaging: BTreeMap<u32, Packaging>,
+    readers: BTreeMap<u32, Reader>,
     /// Open streams by source and group.
     open: BTreeMap<(u32, u64), usize>,
     next_source: u32,
@@ -142,12 +161,15 @@ impl Room {
             begun,
             requests: BTreeMap::new(),
             readings: BTreeMap::new(),
+            search: Search::new(begun),
             catalog: None,
-            catalog_feed: None,
+            waiting: None,
+            inits: Inits::new(),
             video: None,
             next_video: None,
+            handover: Handover::WhenShown,
             audio: None,
-            packaging: BTreeMap::new(),
+            readers: BTreeMap::new(),
             open: BTreeMap::new(),
             next_source: source,
             quality: Quality::new(Vec::new(), 0, begun),
@@ -183,10 +205,7 @@ impl Room {
 
     /// Asks for what is wanted and missing, and gives back what is not wanted.
     pub(crate) fn ensure(&mut self, wishes: &Wishes) -> Result<(), Misuse> {
-        if self.catalog_feed.is_none() && self.retry_at.is_none_or(|at| at <= now()) {
-            self.retry_at = None;
-            self.subscribe_catalog()?;
-        }
+        self.ask_for_catalog()?;
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         if self.over.is_some() {
@@ -212,7 +231,7 @@ impl Room {
                 && self.video.is_some()
                 && self.rendition() != Some(wish.as_str())
             {
-                self.switch(&catalog, index)?;
+                self.switch(&catalog, index, Handover::WhenShown)?;
             }
         }
         Ok(())
@@ -228,7 +247,7 @@ impl Room {
             self.probe_at = time + PROBE;
             let probing = self.requests.values().any(|purpose| matches!(purpose, Purpose::Probe(_)));
             if !probing {
-                let track = self.track(msf::TRACK)?;
+                let track = self.track(self.search.track())?;
                 let request =
                     self.connection.with(|session| session.track_status(track, Params::default()))?;
                 self.requests.insert(request, Purpose::Probe(time));
@@ -239,12 +258,14 @@ impl Room {
 
     /// The stage has played a group.
     pub(crate) fn group(&mut self, report: Report, wishes: &Wishes) -> Result<(), Misuse> {
+        let before = self.quality.current();
         let next = self.quality.group(now(), report);
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         match next {
             Some(index) if wishes.rendition.is_none() && wishes.video && self.video.is_some() => {
-                self.switch(&catalog, index)
+                let handover = if index > before { Handover::WhenThere } else { Handover::WhenShown };
+                self.switch(&catalog, index, handover)
             }
             _ => Ok(()),
         }
@@ -280,18 +301,19 @@ impl Room {
                     return Ok(());
                 };
                 object.add(data);
-                if object.left == 0 {
+                if object.is_whole() {
                     return self.complete(stream).await;
                 }
             }
             Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
             Event::RequestOk { request, .. } => self.answered(request),
+            Event::SubscribeOk { request, properties, .. } => self.described(request, &properties),
             Event::RequestError { request, .. } => {
                 self.answered(request);
-                self.lost(request, None);
+                return self.lost(request, None).await;
             }
-            Event::Cancelled { request, .. } => self.lost(request, None),
-            Event::Done { request, code, .. } => self.lost(request, Some(code)),
+            Event::Cancelled { request, .. } => return self.lost(request, None).await,
+            Event::Done { request, code, .. } => return self.lost(request, Some(code)).await,
             Event::Datagram { request, datagram } => {
                 if let moqt::data::DatagramBody::Payload(payload) = datagram.body {
                     let location = Location::new(datagram.group, datagram.object);
@@ -336,103 +358,11 @@ impl Room {
         Ok(request)
     }
 
-    fn subscribe_catalog(&mut self) -> Result<(), Misuse> {
-        let request = self.join(msf::TRACK, CATALOG_PRIORITY, Purpose::Catalog)?;
-        self.catalog_feed = Some(request);
-        Ok(())
-    }
-
-    /// Subscribes to a rendition: from the group under way on, or from the next one on after another rendition.
-    fn subscribe_video(
-        &mut self,
-        catalog: &Catalog,
-        index: usize,
-        after: Option<&Feed>,
-    ) -> Result<Option<Feed>, Misuse> {
-        let Some(track) = catalog.video.get(index) else { return Ok(None) };
-        let source = self.add_source(Source::Video(track.clone()), &track.packaging);
-        let name = track.name.clone();
-        if after.is_some() {
-            let params = Params {
-                filter: Some(Filter::NextGroup),
-                priority: Some(VIDEO_PRIORITY),
-                group_order: Some(GroupOrder::Descending),
-                ..Params::default()
-            };
-            let track = self.track(&name)?;
-            let request = self.connection.with(|session| session.subscribe(track, params))?;
-            self.requests.insert(request, Purpose::Media { source, arrival: Arrival::Live });
-        } else {
-            self.join(&name, VIDEO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
-        }
-        Ok(Some(Feed { source, name }))
-    }
-
-    fn subscribe_audio(&mut self, track: &crate::catalog::Audio) -> Result<Option<Feed>, Misuse> {
-        let source = self.add_source(Source::Audio(track.clone()), &track.packaging);
-        self.join(&track.name, AUDIO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
-        Ok(Some(Feed { source, name: track.name.clone() }))
-    }
-
-    fn add_source(&mut self, what: Source, packaging: &Packaging) -> u32 {
-        let source = self.next_source;
-        self.next_source += 1;
-        self.packaging.insert(source, packaging.clone());
-        self.stage.borrow_mut().add_source(source, what);
-        source
-    }
-
-    /// Takes another rendition from the next group on.
-    fn switch(&mut self, catalog: &Catalog, index: usize) -> Result<(), Misuse> {
-        if let Some(pending) = self.next_video.take() {
-            self.drop_feed(&pending)?;
-        }
-        let Some(current) = self.video.clone() else { return Ok(()) };
-        if catalog.video.get(index).is_none_or(|track| track.name == current.name) {
-            return Ok(());
-        }
-        self.next_video = self.subscribe_video(catalog, index, Some(&current))?;
-        Ok(())
-    }
-
-    /// Gives back the rendition before, once the stage plays the next one.
-    fn finish_switch(&mut self) -> Result<(), Misuse> {
-        let playing = self.stage.borrow().video_source();
-        if let Some(next) = self.next_video.take_if(|next| playing == Some(next.source))
-            && let Some(before) = self.video.replace(next)
-        {
-            self.drop_feed(&before)?;
-        }
-        Ok(())
-    }
-
-    fn drop_video(&mut self) -> Result<(), Misuse> {
-        let feeds = [self.video.take(), self.next_video.take()];
-        if feeds.iter().any(Option::is_some) {
-            self.stage.borrow_mut().reset_video();
-        }
-        for feed in feeds.into_iter().flatten() {
-            self.drop_feed(&feed)?;
-        }
-        Ok(())
-    }
-
-    /// Gives back the sound.
-    pub(crate) fn drop_audio(&mut self) -> Result<(), Misuse> {
-        let Some(feed) = self.audio.take() else { return Ok(()) };
-        self.stage.borrow_mut().reset_audio();
-        self.drop_feed(&feed)
-    }
-
-    /// Takes back all requests for a source.
-    fn drop_feed(&mut self, feed: &Feed) -> Result<(), Misuse> {
-        let of_it: Vec<RequestId> = self
-            .requests
-            .iter()
-            .filter(|(_, purpose)| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))
-            .map(|(request, _)| *request)
-            .collect();
-        for request in of_it {
+    /// Takes back requests.
+    fn take_back(&mut self, unwanted: impl Fn(&Purpose) -> bool) -> Result<(), Misuse> {
+        let requests = self.requests.iter().filter(|(_, purpose)| unwanted(purpose));
+        let requests: Vec<RequestId> = requests.map(|(request, _)| *request).collect();
+        for request in requests {
             self.requests.remove(&request);
             self.readings.retain(|_, reading| reading.request != request);
             match self.connection.with(|session| session.cancel(request)) {
@@ -441,16 +371,7 @@ impl Room {
                 Err(misuse) => return Err(misuse),
             }
         }
-        self.open.retain(|(source, _), _| *source != feed.source);
-        self.packaging.remove(&feed.source);
-        self.stage.borrow_mut().remove_source(feed.source);
         Ok(())
-    }
-
-    fn choose(&self, catalog: &Catalog, wishes: &Wishes) -> usize {
-        let wish = wishes.rendition.as_deref();
-        let wanted = wish.and_then(|wish| catalog.video.iter().position(|track| track.name == wish));
-        wanted.unwrap_or_else(|| self.quality.current().max(best_for(catalog, wishes.height)))
     }
 
     fn begin(&mut self, stream: StreamId, request: RequestId, group: u64) {
@@ -488,8 +409,7 @@ impl Room {
             reading.object = None;
             return Ok(());
         }
-        let object = Object { location, properties, left: len, data: Data::None, begun: now(), first: 0 };
-        reading.object = Some(object);
+        reading.object = Some(Object::new(location, properties, len, now()));
         if len == 0 { self.complete(stream).await } else { Ok(()) }
     }
 
@@ -497,11 +417,13 @@ impl Room {
         let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
         let request = reading.request;
         let Some(object) = reading.object.take() else { return Ok(()) };
-        let payload = object.data.join();
-        if object.location.object == 0 {
-            self.quality.measured(payload.len() as u64 - object.first, now() - object.begun);
+        let Object { location, begun, first, .. } = object;
+        let properties = object.properties.clone();
+        let payload = object.into_payload();
+        if location.object == 0 {
+            self.quality.measured(now(), payload.len() as u64 - first, now() - begun);
         }
-        self.deliver(request, object.location, &object.properties, payload).await
+        self.deliver(request, location, &properties, payload).await
     }
 
     async fn deliver(
@@ -512,50 +434,32 @@ impl Room {
         payload: Bytes,
     ) -> Result<(), Misuse> {
         match self.requests.get(&request) {
-            Some(Purpose::Catalog(_)) => self.on_catalog(payload).await,
+            Some(Purpose::Catalog { index, .. }) => return self.on_catalog(*index, payload).await,
             Some(Purpose::Media { source, arrival }) => {
                 let (source, arrival) = (*source, *arrival);
-                let Some(packaging) = self.packaging.get(&source) else { return Ok(()) };
+                let Some(reader) = self.readers.get(&source) else { return Ok(()) };
                 // What is no frame is of no use; the next may be one.
-                if let Ok(frame) = Frame::read(packaging, properties, payload) {
-                    self.stage.borrow_mut().object(now(), source, location, frame, arrival);
+                if let Ok(frames) = reader.read(location.object, properties, payload) {
+                    self.stage.borrow_mut().object(now(), source, location, frames, arrival);
+                    return self.hand_over(source);
                 }
+            }
+            Some(Purpose::Init { name, .. }) => {
+                let name = name.clone();
+                return self.on_init(name, Some(payload)).await;
             }
             Some(Purpose::Probe(_)) | None => {}
         }
         Ok(())
     }
 
-    async fn on_catalog(&mut self, json: Bytes) {
-        let known = self.catalog.as_ref().is_some_and(|(known, _)| *known == json);
-        if known || self.over.as_ref() == Some(&json) {
-            return;
+    /// The properties of a track came.
+    fn described(&mut self, request: RequestId, track: &Properties) {
+        if let Some(Purpose::Media { source, .. }) = self.requests.get(&request)
+            && let Some(reader) = self.readers.get_mut(source)
+        {
+            reader.described(track);
         }
-        // What only says what changed, or cannot be read, leaves what is known.
-        let Ok(mut catalog) = Catalog::parse(&json) else { return };
-        if catalog.complete {
-            self.over = Some(json);
-            self.found.push(Found::State(State::Ended));
-            return;
-        }
-        let mut supported = Vec::new();
-        for track in catalog.video {
-            if video::is_supported(&track).await {
-                supported.push(track);
-            }
-        }
-        catalog.video = supported;
-        let bitrates = catalog.video.iter().map(|track| track.bitrate).collect();
-        self.quality = Quality::new(bitrates, 0, now());
-        self.over = None;
-        // Tracks that are described anew are asked for anew.
-        let changed = self.catalog.as_ref().is_some_and(|(_, before)| *before != catalog);
-        if changed {
-            let _ = self.drop_video();
-            let _ = self.drop_audio();
-        }
-        self.catalog = Some((json, catalog.clone()));
-        self.found.push(Found::Catalog(catalog));
     }
 
     /// An answer came: what it took to come is what a way there and back takes.
@@ -568,14 +472,14 @@ impl Room {
     }
 
     /// A request ended that we did not end.
-    fn lost(&mut self, request: RequestId, done: Option<DoneCode>) {
-        let Some(purpose) = self.requests.remove(&request) else { return };
+    async fn lost(&mut self, request: RequestId, done: Option<DoneCode>) -> Result<(), Misuse> {
+        let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
         let over = done == Some(DoneCode::TRACK_ENDED);
         match purpose {
-            Purpose::Catalog(Arrival::Live) => {
-                self.catalog_feed = None;
-                self.retry_at = Some(now() + RETRY);
-                if self.catalog.is_none() {
+            Purpose::Catalog { index, way: Way::Live } => {
+                let none = self.search.lost(now(), index);
+                self.ask_for_catalog()?;
+                if none && self.catalog.is_none() {
                     self.found.push(Found::State(State::Offline));
                 }
             }
@@ -592,47 +496,16 @@ impl Room {
                     self.found.push(Found::State(State::Reconnecting));
                 }
             }
-            Purpose::Catalog(Arrival::Past) | Purpose::Media { .. } | Purpose::Probe(_) => {}
-        }
-    }
-}
-
-/// The best rendition that is not larger than needed.
-fn best_for(catalog: &Catalog, height: u32) -> usize {
-    if height == 0 {
-        return 0;
-    }
-    catalog.video.iter().rposition(|track| track.height >= height).unwrap_or(0)
-}
-
-impl Object {
-    fn add(&mut self, data: Bytes) {
-        self.left = self.left.saturating_sub(data.len() as u64);
-        if self.first == 0 {
-            self.first = data.len() as u64;
-        }
-        self.data = match std::mem::replace(&mut self.data, Data::None) {
-            Data::None if self.left == 0 => Data::Whole(data),
-            Data::None => {
-                let mut pieces = BytesMut::with_capacity(data.len() + self.left as usize);
-                pieces.extend_from_slice(&data);
-                Data::Pieces(pieces)
+            // Ours are published anew whenever they change, and have another first group each time.
+            Purpose::Catalog { index, way: Way::Past } if index > 0 => {
+                self.fetch_first(TRACKS[index], Purpose::Catalog { index, way: Way::First })?;
             }
-            Data::Whole(whole) => Data::Whole(whole),
-            Data::Pieces(mut pieces) => {
-                pieces.extend_from_slice(&data);
-                Data::Pieces(pieces)
+            Purpose::Init { name, way: Way::Past } => {
+                self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
             }
-        };
-    }
-}
-
-impl Data {
-    fn join(self) -> Bytes {
-        match self {
-            Self::None => Bytes::new(),
-            Self::Whole(whole) => whole,
-            Self::Pieces(pieces) => pieces.freeze(),
+            Purpose::Init { name, way: Way::First } => return self.on_init(name, None).await,
+            Purpose::Catalog { .. } | Purpose::Init { .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
+        Ok(())
     }
 }

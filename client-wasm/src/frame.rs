@@ -1,0 +1,155 @@
+//! Frames, however an object holds them.
+
+use std::{num::NonZeroU64, rc::Rc};
+
+use bytes::Bytes;
+use moqt::{
+    Micros, Properties,
+    loc::{self, Header, split_properties, split_timestamp},
+};
+
+use crate::cmaf;
+
+/// A time below this, in microseconds since the UNIX epoch, was before there was any MoQ: it is by a clock of the
+/// media's own.
+const WALL_CLOCK: Micros = Micros(1_000_000_000_000_000);
+
+/// An encoded frame of picture or sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// When it was captured.
+    pub media: Micros,
+    /// Whether decoding can start with it.
+    pub key: bool,
+    /// As the decoder takes it.
+    pub data: Bytes,
+    /// What the decoder must know before it, if that changed.
+    pub config: Option<Bytes>,
+}
+
+/// How the objects of a track hold its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One each, with its timestamp in the properties.
+    Loc,
+    /// One each, with its properties in front of it: hang's "loc".
+    HangLoc,
+    /// One each, with its timestamp in front of it: hang's "legacy".
+    HangLegacy,
+    /// As many as there are in fragments of MP4.
+    Cmaf(Rc<cmaf::Track>),
+}
+
+/// Not a frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not one with a timestamp.
+    #[error(transparent)]
+    Loc(#[from] loc::Error),
+    /// Not in a fragment.
+    #[error(transparent)]
+    Cmaf(#[from] cmaf::Error),
+}
+
+/// Reads the objects of one track.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    format: Format,
+    /// In which timestamps are, if it is not microseconds of the wall clock.
+    timescale: Option<NonZeroU64>,
+}
+
+impl Reader {
+    /// Of a track of that format.
+    pub fn new(format: Format) -> Self {
+        Self { format, timescale: None }
+    }
+
+    /// The properties of the track came.
+    pub fn described(&mut self, track: &Properties) {
+        self.timescale = loc::track_timescale(track).ok().flatten();
+    }
+
+    /// The frames of an object, in the order in which they are decoded. `number` is that of the object in its group.
+    pub fn read(&self, number: u64, properties: &Properties, payload: Bytes) -> Result<Vec<Frame>, Error> {
+        let (header, data) = match &self.format {
+            Format::HangLoc => split_properties(&payload)?,
+            Format::HangLegacy => {
+                let (media, data) = split_timestamp(&payload)?;
+                (Header::at(media), data)
+            }
+            Format::Loc => (Header::read_in(properties, self.timescale)?, payload),
+            Format::Cmaf(track) => return self.fragments(track, properties, &payload),
+        };
+        let media = header.timestamp.ok_or(loc::Error::NoTimestamp)?;
+        // A time at which nothing was captured, such as hang's end of a group.
+        if data.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Frame { media, key: number == 0, data, config: header.video_config.or(header.audio_config) }])
+    }
+
+    fn fragments(
+        &self,
+        track: &cmaf::Track,
+        properties: &Properties,
+        payload: &Bytes,
+    ) -> Result<Vec<Frame>, Error> {
+        let frames = track.frames(payload)?;
+        let own = frames.first().map_or(Micros(0), |frame| frame.media);
+        // By the creator's own clock, if it says when that was: files that are played together have clocks of their own,
+        // and one that is played again starts over.
+        let stated = Header::read_in(properties, self.timescale)?.timestamp;
+        let captured = stated.filter(|time| self.timescale.is_none() && *time >= WALL_CLOCK);
+        let media = |media: Micros| match captured {
+            Some(captured) => Micros((captured.0 + media.0).saturating_sub(own.0)),
+            None => media,
+        };
+        let framed = |frame: cmaf::Frame| {
+            let cmaf::Frame { media: at, key, data } = frame;
+            Frame { media: media(at), key, data, config: None }
+        };
+        Ok(frames.into_iter().map(framed).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moqt::loc::Error as LocError;
+
+    use super::*;
+
+    fn read(format: Format, properties: &Properties, payload: &Bytes) -> Result<Vec<Frame>, Error> {
+        Reader::new(format).read(0, properties, payload.clone())
+    }
+
+    #[test]
+    fn a_frame_is_found_in_each_format() {
+        let frame = Frame { media: Micros(5), key: true, data: Bytes::from_static(b"frame"), config: None };
+        let properties = Header::at(Micros(5)).to_properties();
+        let loc = read(Format::Loc, &properties, &frame.data);
+        assert_eq!(loc, Ok(vec![frame.clone()]));
+        let legacy = Bytes::from_static(b"\x05frame");
+        assert_eq!(read(Format::HangLegacy, &Properties::NONE, &legacy), loc);
+        let hang = Bytes::from_static(b"\x02\x10\x05frame");
+        assert_eq!(read(Format::HangLoc, &Properties::NONE, &hang), loc);
+        let bare = read(Format::Loc, &Properties::NONE, &frame.data);
+        assert_eq!(bare, Err(LocError::NoTimestamp.into()));
+    }
+
+    #[test]
+    fn the_end_of_a_hang_group_is_no_frame() {
+        let end = Bytes::from_static(b"\x05");
+        assert_eq!(read(Format::HangLegacy, &Properties::NONE, &end), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_track_with_a_timescale_has_its_timestamps_in_that() {
+        let mut reader = Reader::new(Format::Loc);
+        reader.described(&Header { timescale: NonZeroU64::new(90_000), ..Header::default() }.to_properties());
+        let frames = reader.read(1, &Header::at(Micros(90)).to_properties(), Bytes::from_static(b"frame"));
+        let frames = frames.unwrap();
+        assert_eq!((frames[0].media, frames[0].key), (Micros(1_000), false));
+    }
+}

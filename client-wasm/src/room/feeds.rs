@@ -1,0 +1,145 @@
+//! The subscriptions to tracks of media: one for the sound, one for the picture, and one more while another rendition
+//! takes over.
+
+use moqt::{Filter, GroupOrder, Misuse, Params};
+
+use super::{AUDIO_PRIORITY, Feed, Purpose, Room, VIDEO_PRIORITY, Wishes};
+use crate::{
+    catalog::{Audio, Catalog},
+    frame::{Format, Reader},
+    jitter::Arrival,
+    stage::Source,
+};
+
+/// When a rendition is given back for which another was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handover {
+    /// When the next one is shown: nothing is missed.
+    WhenShown,
+    /// When the next one begins to come: the network does not carry this one, let alone both.
+    WhenThere,
+}
+
+impl Room {
+    /// Subscribes to a rendition: from the group under way on, or from the next one on after another rendition.
+    pub(super) fn subscribe_video(
+        &mut self,
+        catalog: &Catalog,
+        index: usize,
+        after: Option<&Feed>,
+    ) -> Result<Option<Feed>, Misuse> {
+        let Some(track) = catalog.video.get(index) else { return Ok(None) };
+        let source = self.add_source(Source::Video(track.clone()), &track.format);
+        let name = track.name.clone();
+        if after.is_some() {
+            let params = Params {
+                filter: Some(Filter::NextGroup),
+                priority: Some(VIDEO_PRIORITY),
+                group_order: Some(GroupOrder::Descending),
+                ..Params::default()
+            };
+            let track = self.track(&name)?;
+            let request = self.connection.with(|session| session.subscribe(track, params))?;
+            self.requests.insert(request, Purpose::Media { source, arrival: Arrival::Live });
+        } else {
+            self.join(&name, VIDEO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
+        }
+        Ok(Some(Feed { source, name }))
+    }
+
+    pub(super) fn subscribe_audio(&mut self, track: &Audio) -> Result<Option<Feed>, Misuse> {
+        let source = self.add_source(Source::Audio(track.clone()), &track.format);
+        self.join(&track.name, AUDIO_PRIORITY, |arrival| Purpose::Media { source, arrival })?;
+        Ok(Some(Feed { source, name: track.name.clone() }))
+    }
+
+    fn add_source(&mut self, what: Source, format: &Format) -> u32 {
+        let source = self.next_source;
+        self.next_source += 1;
+        self.readers.insert(source, Reader::new(format.clone()));
+        self.stage.borrow_mut().add_source(source, what);
+        source
+    }
+
+    /// Takes another rendition from the next group on.
+    pub(super) fn switch(
+        &mut self,
+        catalog: &Catalog,
+        index: usize,
+        handover: Handover,
+    ) -> Result<(), Misuse> {
+        self.handover = handover;
+        if let Some(pending) = self.next_video.take() {
+            self.drop_feed(&pending)?;
+        }
+        let Some(current) = self.video.clone() else { return Ok(()) };
+        if catalog.video.get(index).is_none_or(|track| track.name == current.name) {
+            return Ok(());
+        }
+        self.next_video = self.subscribe_video(catalog, index, Some(&current))?;
+        Ok(())
+    }
+
+    /// Takes no more of the rendition before, whose successor begins to come; what is there of it is still shown.
+    pub(super) fn hand_over(&mut self, to: u32) -> Result<(), Misuse> {
+        let begins = self.next_video.as_ref().is_some_and(|next| next.source == to);
+        if !begins || self.handover != Handover::WhenThere {
+            return Ok(());
+        }
+        self.handover = Handover::WhenShown;
+        let Some(from) = self.video.as_ref().map(|feed| feed.source) else { return Ok(()) };
+        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == from))
+    }
+
+    /// Gives back the rendition before, once the stage plays the next one.
+    pub(super) fn finish_switch(&mut self) -> Result<(), Misuse> {
+        let playing = self.stage.borrow().video_source();
+        if let Some(next) = self.next_video.take_if(|next| playing == Some(next.source))
+            && let Some(before) = self.video.replace(next)
+        {
+            self.drop_feed(&before)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_video(&mut self) -> Result<(), Misuse> {
+        let feeds = [self.video.take(), self.next_video.take()];
+        if feeds.iter().any(Option::is_some) {
+            self.stage.borrow_mut().reset_video();
+        }
+        for feed in feeds.into_iter().flatten() {
+            self.drop_feed(&feed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the sound.
+    pub(crate) fn drop_audio(&mut self) -> Result<(), Misuse> {
+        let Some(feed) = self.audio.take() else { return Ok(()) };
+        self.stage.borrow_mut().reset_audio();
+        self.drop_feed(&feed)
+    }
+
+    /// Takes back all requests for a source.
+    fn drop_feed(&mut self, feed: &Feed) -> Result<(), Misuse> {
+        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))?;
+        self.open.retain(|(source, _), _| *source != feed.source);
+        self.readers.remove(&feed.source);
+        self.stage.borrow_mut().remove_source(feed.source);
+        Ok(())
+    }
+
+    pub(super) fn choose(&self, catalog: &Catalog, wishes: &Wishes) -> usize {
+        let wish = wishes.rendition.as_deref();
+        let wanted = wish.and_then(|wish| catalog.video.iter().position(|track| track.name == wish));
+        wanted.unwrap_or_else(|| self.quality.current().max(best_for(catalog, wishes.height)))
+    }
+}
+
+/// The best rendition that is not larger than needed.
+pub(super) fn best_for(catalog: &Catalog, height: u32) -> usize {
+    if height == 0 {
+        return 0;
+    }
+    catalog.video.iter().rposition(|track| track.height >= height).unwrap_or(0)
+}
