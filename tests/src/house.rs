@@ -14,7 +14,7 @@ use moqt::Namespace;
 use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
 use origin::{
     Origin, tls,
-    token::{Algorithm, Claims, Keys, Role},
+    token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -26,18 +26,48 @@ use crate::{ROOM, client_folder, root};
 
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
 
-/// An origin, an edge where a creator publishes the test card, and another edge where
-/// fans watch. All ends when it is dropped.
+/// An origin, an edge where creators publish, and another edge where fans watch. All ends
+/// when it is dropped.
 #[derive(Debug)]
 pub struct House {
-    fans: SocketAddr,
+    open: Open,
     creator: watch::Sender<bool>,
     _dir: tempfile::TempDir,
 }
 
+/// Where its doors are.
+#[derive(Debug)]
+struct Open {
+    origin: SocketAddr,
+    creators: SocketAddr,
+    fans: SocketAddr,
+    fingerprint: String,
+    keys: Keys,
+}
+
+/// One of the doors of a house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// That of the origin.
+    Origin,
+    /// That of the edge where creators publish.
+    Creators,
+    /// That of the edge where fans watch.
+    Fans,
+}
+
 impl House {
-    /// Opens it, with a test card of that configuration.
+    /// Opens it, with a creator at the first edge who shows a test card of that configuration.
     pub async fn open(config: testcard::Config) -> Result<Self> {
+        Self::start(Some(config)).await
+    }
+
+    /// Opens it with nobody on stage.
+    pub async fn empty() -> Result<Self> {
+        Self::start(None).await
+    }
+
+    async fn start(config: Option<testcard::Config>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (creator, publishing) = watch::channel(true);
@@ -54,13 +84,32 @@ impl House {
                 while running && until.changed().await.is_ok() {}
             });
         })?;
-        let fans = opened.await.context("the house fell")??;
-        Ok(Self { fans, creator, _dir: dir })
+        let open = opened.await.context("the house fell")??;
+        Ok(Self { open, creator, _dir: dir })
     }
 
     /// The URL of a page at the edge for fans.
     pub fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.fans.port())
+        format!("http://localhost:{}{path}", self.addr(Door::Fans).port())
+    }
+
+    /// Where a door is, for QUIC and for HTTP.
+    pub fn addr(&self, door: Door) -> SocketAddr {
+        match door {
+            Door::Origin => self.open.origin,
+            Door::Creators => self.open.creators,
+            Door::Fans => self.open.fans,
+        }
+    }
+
+    /// The SHA-256 of the certificate that is shown at all doors, in hexadecimal.
+    pub fn fingerprint(&self) -> &str {
+        &self.open.fingerprint
+    }
+
+    /// A token to publish with, in any room.
+    pub fn token(&self) -> Result<String> {
+        Ok(self.open.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
     }
 
     /// The creator ends the show.
@@ -69,8 +118,12 @@ impl House {
     }
 }
 
-/// Starts all of it on this thread; where fans go.
-fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<bool>) -> Result<SocketAddr> {
+/// Starts all of it on this thread.
+fn serve(
+    dir: &Path,
+    config: Option<testcard::Config>,
+    mut publishing: watch::Receiver<bool>,
+) -> Result<Open> {
     let here = || (Ipv4Addr::LOCALHOST, 0).into();
     let source = || tls::Source::SelfSigned {
         dir: dir.to_owned(),
@@ -88,7 +141,8 @@ fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<b
     let print: Fingerprint = fingerprint.parse().map_err(|_| anyhow!("{fingerprint}"))?;
     let trust = || Trust::Fingerprints(vec![print]).client_config();
     let url = |addr: SocketAddr| Url::parse(&format!("moqt://127.0.0.1:{}/", addr.port()));
-    let at_origin = url(origin.local_addr())?;
+    let origin_addr = origin.local_addr();
+    let at_origin = url(origin_addr)?;
     tokio::spawn(origin.run(std::future::pending()));
 
     let edge = |pages| {
@@ -103,13 +157,20 @@ fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<b
     };
     let creators = edge(None)?;
     let fans = edge(Some(Pages { www: root()?.join("www"), client: client_folder()? }))?;
-    let (to_publish, to_watch) = (url(creators.local_addr()?)?, fans.local_addr()?);
+    let open = Open {
+        origin: origin_addr,
+        creators: creators.local_addr()?,
+        fans: fans.local_addr()?,
+        fingerprint: fingerprint.clone(),
+        keys: keys.clone(),
+    };
     for edge in [creators, fans] {
         tokio::task::spawn_local(edge.run(std::future::pending()));
     }
+    let Some(config) = config else { return Ok(open) };
 
     let publish = Publish {
-        url: to_publish,
+        url: url(open.creators)?,
         tls: trust()?,
         room: Namespace::from_path(ROOM)?,
         token: Some(keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
@@ -122,5 +183,5 @@ fn serve(dir: &Path, config: testcard::Config, mut publishing: watch::Receiver<b
             eprintln!("the creator is gone: {error}");
         }
     });
-    Ok(to_watch)
+    Ok(open)
 }

@@ -2,14 +2,18 @@
 //!
 //! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
 //! serves pages, [`Browser`] looks at them.
-//! [`House`] is the real thing: creator, origin and edges as they are run.
+//! [`House`] is the real thing: creator, origin and edges as they are run. A [`Peer`] is a program of other people's that
+//! takes part, a [`Tape`] what it publishes.
 #![forbid(unsafe_code)]
 
 mod browser;
 pub use browser::{Browser, Page};
 
 mod house;
-pub use house::House;
+pub use house::{Door, House};
+
+mod peer;
+pub use peer::{Peer, moq_watch};
 
 mod site;
 pub use site::{Isolation, Site};
@@ -17,5 +21,8 @@ use site::{client_folder, root};
 
 mod stage;
 pub use stage::{ROOM, Stage};
+
+mod tape;
+pub use tape::{Tape, demux};
 
 mod viewer;
