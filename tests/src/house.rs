@@ -9,13 +9,13 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use creator::{Publish, Source};
-use media::testcard;
 use moqt::Namespace;
 use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
 use origin::{
     Origin, tls,
     token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
 };
+use serde_json::{Value, json};
 use tokio::{
     sync::{oneshot, watch},
     task::LocalSet,
@@ -57,9 +57,9 @@ pub enum Door {
 }
 
 impl House {
-    /// Opens it, with a creator at the first edge who shows a test card of that configuration.
-    pub async fn open(config: testcard::Config) -> Result<Self> {
-        Self::start(Some(config)).await
+    /// Opens it, for a creator who publishes that.
+    pub async fn open(source: Source) -> Result<Self> {
+        Self::start(Some(source)).await
     }
 
     /// Opens it with nobody on stage.
@@ -67,7 +67,7 @@ impl House {
         Self::start(None).await
     }
 
-    async fn start(config: Option<testcard::Config>) -> Result<Self> {
+    async fn start(source: Option<Source>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (creator, publishing) = watch::channel(true);
@@ -78,7 +78,7 @@ impl House {
             };
             LocalSet::new().block_on(&runtime, async move {
                 let mut until = publishing.clone();
-                let opening = serve(&path, config, publishing);
+                let opening = serve(&path, source, publishing);
                 let running = opening.is_ok();
                 let _ = ready.send(opening);
                 while running && until.changed().await.is_ok() {}
@@ -91,6 +91,16 @@ impl House {
     /// The URL of a page at the edge for fans.
     pub fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.addr(Door::Fans).port())
+    }
+
+    /// What pages elsewhere need to know of the edge for fans.
+    pub fn edge(&self) -> Value {
+        let port = self.addr(Door::Fans).port();
+        json!({
+            "webtransport": format!("https://127.0.0.1:{port}/"),
+            "websocket": format!("ws://127.0.0.1:{port}/moq"),
+            "fingerprints": [self.fingerprint()],
+        })
     }
 
     /// Where a door is, for QUIC and for HTTP.
@@ -119,24 +129,20 @@ impl House {
 }
 
 /// Starts all of it on this thread.
-fn serve(
-    dir: &Path,
-    config: Option<testcard::Config>,
-    mut publishing: watch::Receiver<bool>,
-) -> Result<Open> {
+fn serve(dir: &Path, source: Option<Source>, mut publishing: watch::Receiver<bool>) -> Result<Open> {
     let here = || (Ipv4Addr::LOCALHOST, 0).into();
-    let source = || tls::Source::SelfSigned {
+    let self_signed = || tls::Source::SelfSigned {
         dir: dir.to_owned(),
         names: ["localhost", "127.0.0.1"].map(String::from).into(),
     };
     let keys = Keys::generate(Algorithm::EdDSA)?;
     let origin = Origin::bind(origin::Config {
         listen: here(),
-        certificate: source(),
+        certificate: self_signed(),
         keys: Some(keys.clone()),
         ..origin::Config::default()
     })?;
-    let certificate = tls::Certificate::load(source(), SystemTime::now())?;
+    let certificate = tls::Certificate::load(self_signed(), SystemTime::now())?;
     let fingerprint = certificate.fingerprint().context("no fingerprint")?;
     let print: Fingerprint = fingerprint.parse().map_err(|_| anyhow!("{fingerprint}"))?;
     let trust = || Trust::Fingerprints(vec![print]).client_config();
@@ -167,7 +173,7 @@ fn serve(
     for edge in [creators, fans] {
         tokio::task::spawn_local(edge.run(std::future::pending()));
     }
-    let Some(config) = config else { return Ok(open) };
+    let Some(source) = source else { return Ok(open) };
 
     let publish = Publish {
         url: url(open.creators)?,
@@ -176,7 +182,6 @@ fn serve(
         token: Some(keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
         takeover: false,
     };
-    let source = Source::demo(config)?;
     tokio::task::spawn_local(async move {
         let over = async move { drop(publishing.wait_for(|publishing| !publishing).await) };
         if let Err(error) = creator::publish(publish, source, |_| {}, over).await {

@@ -55,6 +55,7 @@ impl Peer {
         let mut process = Command::new(&program)
             .args(arguments)
             .env("NO_COLOR", "1")
+            .env("RUST_BACKTRACE", "0")
             // What tests wait for is said at this level.
             .env("RUST_LOG", "info,moq_transport=debug")
             .stdin(Stdio::piped())

@@ -68,6 +68,11 @@ impl Tape {
         self.pieces.len()
     }
 
+    /// All pieces of so many laps.
+    pub fn laps(&mut self, laps: usize) -> Vec<u8> {
+        (0..laps * self.lap()).flat_map(|_| self.piece().1).collect()
+    }
+
     /// Plays so many pieces to a peer, as they are due since the first; gives what has been written.
     pub async fn play(&mut self, peer: &mut Peer, pieces: usize) -> Result<Vec<u8>> {
         let mut written = Vec::new();

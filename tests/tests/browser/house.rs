@@ -1,6 +1,7 @@
 //! From a creator at one edge, through the origin, to a fan at another.
 
 use anyhow::Result;
+use creator::Source;
 use fanfare_tests::{Browser, House, ROOM};
 
 use crate::{card, number, text, watch_page::until};
@@ -8,7 +9,7 @@ use crate::{card, number, text, watch_page::until};
 #[tokio::test]
 async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
     let Some(browser) = Browser::start().await? else { return Ok(()) };
-    let house = House::open(card()).await?;
+    let house = House::open(Source::demo(card())?).await?;
     let page = browser.open(&house.url(&format!("/{ROOM}")), 1280, 800).await?;
     page.eval(&until("live")).await?;
     page.eval(
