@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::process::{cargo, output, run, say};
@@ -116,9 +116,9 @@ impl Program {
     }
 }
 
-/// Bundles `@moq/watch` into `target/peers/watch/watch.js`, for a page to import.
+/// Bundles `@moq/watch` into `target/peers/watch`, for a page to import.
 pub(crate) fn bundle_watch(workspace: &Workspace) -> Result<()> {
-    const SOURCES: [&str; 3] = ["package.json", "package-lock.json", "watch.js"];
+    const SOURCES: [&str; 4] = ["package.json", "package-lock.json", "watch.js", "bundle.mjs"];
     const MADE_FROM: &str = "made-from";
 
     let (from, peers) = (workspace.root().join("tests/peers"), workspace.target().join("peers"));
@@ -143,14 +143,8 @@ pub(crate) fn bundle_watch(workspace: &Workspace) -> Result<()> {
         "--no-audit",
         "--no-fund",
     ]))?;
-    let bundle = out.join("watch.js");
-    output(
-        Command::new(modules.join("node_modules/.bin/esbuild"))
-            .current_dir(&modules)
-            .args(["watch.js", "--bundle", "--format=esm", "--log-level=warning"])
-            .arg(format!("--outfile={}", bundle.display())),
-    )?;
-    ensure!(bundle.is_file(), "esbuild made no {}", bundle.display());
+    // Where npm is, node is.
+    output(Command::new("node").current_dir(&modules).arg("bundle.mjs").arg(&out))?;
     fs::write(out.join(MADE_FROM), made_from)?;
     Ok(())
 }

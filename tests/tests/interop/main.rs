@@ -5,4 +5,5 @@
 
 mod moq_cli;
 mod moq_rs;
+mod moq_watch;
 mod test_client;

@@ -13,26 +13,41 @@ const LEAST_FRAMES: usize = 20;
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn frames_come_through_the_origin() -> Result<()> {
-    frames_come_through(Door::Origin, Door::Origin, "https").await
+    frames_come_through(Door::Origin, Door::Origin, "https", 0).await
 }
 
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn frames_come_from_one_edge_to_another() -> Result<()> {
-    frames_come_through(Door::Creators, Door::Fans, "https").await
+    frames_come_through(Door::Creators, Door::Fans, "https", 0).await
 }
 
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn frames_come_from_one_edge_to_another_over_raw_quic() -> Result<()> {
-    frames_come_through(Door::Creators, Door::Fans, "moqt").await
+    frames_come_through(Door::Creators, Door::Fans, "moqt", 0).await
 }
 
-async fn frames_come_through(creators: Door, fans: Door, scheme: &str) -> Result<()> {
+/// It subscribes from the newest object on, and fetches the group from its start to there.
+#[tokio::test]
+#[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
+async fn who_comes_late_to_an_edge_misses_nothing_from_then_on() -> Result<()> {
+    frames_come_through(Door::Creators, Door::Fans, "https", 170).await
+}
+
+#[tokio::test]
+#[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
+async fn who_comes_late_to_the_origin_misses_nothing_from_then_on() -> Result<()> {
+    frames_come_through(Door::Origin, Door::Origin, "https", 170).await
+}
+
+/// A player that comes after so many pieces gets all that come afterwards.
+async fn frames_come_through(creators: Door, fans: Door, scheme: &str, pieces: usize) -> Result<()> {
     let house = House::empty().await?;
     let mut tape = Tape::new()?;
     let mut publisher = moq(&house, creators, scheme, &["import", "fmp4"])?;
     publisher.write(tape.header()).await?;
+    tape.play(&mut publisher, pieces).await?;
     let mut player = moq(&house, fans, scheme, &["export", "fmp4"])?;
     let received = tokio::select! {
         received = player.read(BYTES) => received?,
@@ -58,7 +73,7 @@ async fn frames_come_through(creators: Door, fans: Door, scheme: &str) -> Result
 }
 
 /// A program that publishes its input to a door, or plays from there.
-fn moq(house: &House, door: Door, scheme: &str, command: &[&str]) -> Result<Peer> {
+pub(crate) fn moq(house: &House, door: Door, scheme: &str, command: &[&str]) -> Result<Peer> {
     let url = format!("{scheme}://localhost:{}/?jwt={}", house.addr(door).port(), house.token()?);
     let connect = ["--connect", &url, "--connect-tls-fingerprint", house.fingerprint(), "--broadcast", ROOM];
     Peer::start("moq", connect.iter().chain(command))

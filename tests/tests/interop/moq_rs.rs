@@ -66,7 +66,7 @@ async fn who_has_no_token_publishes_nothing() -> Result<()> {
 }
 
 /// Somebody who publishes a pipe, and has been let in.
-async fn publish(house: &House, door: Door, scheme: &str) -> Result<Peer> {
+pub(crate) async fn publish(house: &House, door: Door, scheme: &str) -> Result<Peer> {
     let url = format!("{scheme}://localhost:{}/?jwt={}", house.addr(door).port(), house.token()?);
     let peer = Peer::start("moq-pub", ["--tls-disable-verify", "--name", ROOM, &url])?;
     peer.says(&["direction=\"recv\" msg_type=\"REQUEST_OK\""]).await?;
