@@ -6,4 +6,5 @@
 mod moq_cli;
 mod moq_rs;
 mod moq_watch;
+mod our_player;
 mod test_client;
