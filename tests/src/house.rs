@@ -90,12 +90,12 @@ impl House {
 
     /// The URL of a page at the edge for fans.
     pub fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.addr(Door::Fans).port())
+        format!("http://localhost:{}{path}", self.addr().port())
     }
 
     /// What pages elsewhere need to know of the edge for fans.
     pub fn edge(&self) -> Value {
-        let port = self.addr(Door::Fans).port();
+        let port = self.addr().port();
         json!({
             "webtransport": format!("https://127.0.0.1:{port}/"),
             "websocket": format!("ws://127.0.0.1:{port}/moq"),
@@ -103,8 +103,13 @@ impl House {
         })
     }
 
-    /// Where a door is, for QUIC and for HTTP.
-    pub fn addr(&self, door: Door) -> SocketAddr {
+    /// Where fans find the edge: UDP and TCP.
+    pub fn addr(&self) -> SocketAddr {
+        self.open.fans
+    }
+
+    /// Where a door is: UDP and TCP.
+    pub fn door(&self, door: Door) -> SocketAddr {
         match door {
             Door::Origin => self.open.origin,
             Door::Creators => self.open.creators,

@@ -36,7 +36,7 @@ pub fn moq_watch() -> Result<PathBuf> {
 pub struct Peer {
     name: &'static str,
     process: Child,
-    stdin: Option<ChildStdin>,
+    stdin: ChildStdin,
     stdout: ChildStdout,
     /// What it wrote to stderr so far; the sender goes when that ends.
     said: watch::Receiver<Vec<String>>,
@@ -64,7 +64,7 @@ impl Peer {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let stdin = process.stdin.take();
+        let stdin = process.stdin.take().context("no stdin")?;
         let stdout = process.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(process.stderr.take().context("no stderr")?).lines();
         let (saying, said) = watch::channel(Vec::new());
@@ -90,18 +90,12 @@ impl Peer {
 
     /// Writes to its stdin.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(stdin) = &mut self.stdin else { bail!("{}'s input has been closed", self.name) };
         let written = timeout(PATIENCE, async {
-            stdin.write_all(bytes).await?;
-            stdin.flush().await
+            self.stdin.write_all(bytes).await?;
+            self.stdin.flush().await
         });
         let written = written.await.with_context(|| format!("{} does not read", self.name))?;
         written.with_context(|| format!("{} does not read: {}", self.name, self.last()))
-    }
-
-    /// Tells it that there is no more.
-    pub fn close_stdin(&mut self) {
-        self.stdin = None;
     }
 
     /// Reads that many bytes of its stdout.

@@ -74,7 +74,7 @@ async fn frames_come_through(creators: Door, fans: Door, scheme: &str, pieces: u
 
 /// A program that publishes its input to a door, or plays from there.
 pub(crate) fn moq(house: &House, door: Door, scheme: &str, command: &[&str]) -> Result<Peer> {
-    let url = format!("{scheme}://localhost:{}/?jwt={}", house.addr(door).port(), house.token()?);
+    let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
     let connect = ["--connect", &url, "--connect-tls-fingerprint", house.fingerprint(), "--broadcast", ROOM];
     Peer::start("moq", connect.iter().chain(command))
 }

@@ -58,7 +58,7 @@ async fn every_frame_comes_through(creators: Door, fans: Door, scheme: &str) -> 
 async fn who_has_no_token_publishes_nothing() -> Result<()> {
     let house = House::empty().await?;
     for door in [Door::Origin, Door::Creators] {
-        let url = format!("https://localhost:{}/", house.addr(door).port());
+        let url = format!("https://localhost:{}/", house.door(door).port());
         let publisher = Peer::start("moq-pub", ["--tls-disable-verify", "--name", ROOM, &url])?;
         publisher.says(&["msg_type=\"REQUEST_ERROR\"", "error_code=1 ", "publishing needs a token"]).await?;
     }
@@ -67,7 +67,7 @@ async fn who_has_no_token_publishes_nothing() -> Result<()> {
 
 /// Somebody who publishes a pipe, and has been let in.
 pub(crate) async fn publish(house: &House, door: Door, scheme: &str) -> Result<Peer> {
-    let url = format!("{scheme}://localhost:{}/?jwt={}", house.addr(door).port(), house.token()?);
+    let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
     let peer = Peer::start("moq-pub", ["--tls-disable-verify", "--name", ROOM, &url])?;
     peer.says(&["direction=\"recv\" msg_type=\"REQUEST_OK\""]).await?;
     Ok(peer)
@@ -75,6 +75,6 @@ pub(crate) async fn publish(house: &House, door: Door, scheme: &str) -> Result<P
 
 /// Somebody who plays into a pipe.
 fn play(house: &House, door: Door, scheme: &str) -> Result<Peer> {
-    let url = format!("{scheme}://localhost:{}/", house.addr(door).port());
+    let url = format!("{scheme}://localhost:{}/", house.door(door).port());
     Peer::start("moq-sub", ["--tls-disable-verify", "--name", ROOM, &url])
 }
