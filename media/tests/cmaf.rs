@@ -7,7 +7,7 @@ use media::{Micros, Packaging};
 
 #[test]
 fn a_track_of_fragments_is_a_file_of_its_own() {
-    for name in ["h264-aac.frag.mp4", "h264-opus.frag.mp4"] {
+    for name in ["h264-aac.frag.mp4", "h264-opus.frag.mp4", "live.chunks.mp4"] {
         let frames = demux(fixture(name), Packaging::Frames);
         let chunks = demux(fixture(name), Packaging::Cmaf);
         assert!(chunks.error.is_none(), "{:?}", chunks.error);

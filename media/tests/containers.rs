@@ -31,6 +31,7 @@ const EXPECTED: &[Expected] = &[
     ("av1-opus.mkv", Container::Matroska, ["av01.0.00M.08", "opus"], [false, false], [30, 101]),
     ("h265-aac.mkv", Container::Matroska, ["hvc1.1.6.L30.90", "mp4a.40.2"], [true, true], [30, 95]),
     ("h264-opus.mkv", Container::Matroska, ["avc1.64000a", "opus"], [true, false], [30, 101]),
+    ("live.chunks.mp4", Container::FragmentedMp4, ["avc1.64000a", "mp4a.40.2"], [true, true], [30, 95]),
 ];
 
 #[test]

@@ -13,7 +13,7 @@ use moqt::Namespace;
 use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
 use origin::{
     Origin, tls,
-    token::{Algorithm, Claims, Keys, Role},
+    token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -26,19 +26,48 @@ use crate::{ROOM, client_folder, root};
 
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
 
-/// An origin, an edge where a creator publishes, and another edge where fans watch. All
-/// ends when it is dropped.
+/// An origin, an edge where creators publish, and another edge where fans watch. All ends
+/// when it is dropped.
 #[derive(Debug)]
 pub struct House {
-    fans: SocketAddr,
-    fingerprint: String,
+    open: Open,
     creator: watch::Sender<bool>,
     _dir: tempfile::TempDir,
+}
+
+/// Where its doors are.
+#[derive(Debug)]
+struct Open {
+    origin: SocketAddr,
+    creators: SocketAddr,
+    fans: SocketAddr,
+    fingerprint: String,
+    keys: Keys,
+}
+
+/// One of the doors of a house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// That of the origin.
+    Origin,
+    /// That of the edge where creators publish.
+    Creators,
+    /// That of the edge where fans watch.
+    Fans,
 }
 
 impl House {
     /// Opens it, for a creator who publishes that.
     pub async fn open(source: Source) -> Result<Self> {
+        Self::start(Some(source)).await
+    }
+
+    /// Opens it with nobody on stage.
+    pub async fn empty() -> Result<Self> {
+        Self::start(None).await
+    }
+
+    async fn start(source: Option<Source>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (creator, publishing) = watch::channel(true);
@@ -55,28 +84,47 @@ impl House {
                 while running && until.changed().await.is_ok() {}
             });
         })?;
-        let (fans, fingerprint) = opened.await.context("the house fell")??;
-        Ok(Self { fans, fingerprint, creator, _dir: dir })
+        let open = opened.await.context("the house fell")??;
+        Ok(Self { open, creator, _dir: dir })
     }
 
     /// The URL of a page at the edge for fans.
     pub fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.fans.port())
-    }
-
-    /// Where fans find the edge: UDP and TCP.
-    pub fn addr(&self) -> SocketAddr {
-        self.fans
+        format!("http://localhost:{}{path}", self.addr().port())
     }
 
     /// What pages elsewhere need to know of the edge for fans.
     pub fn edge(&self) -> Value {
-        let port = self.fans.port();
+        let port = self.addr().port();
         json!({
             "webtransport": format!("https://127.0.0.1:{port}/"),
             "websocket": format!("ws://127.0.0.1:{port}/moq"),
-            "fingerprints": [self.fingerprint],
+            "fingerprints": [self.fingerprint()],
         })
+    }
+
+    /// Where fans find the edge: UDP and TCP.
+    pub fn addr(&self) -> SocketAddr {
+        self.open.fans
+    }
+
+    /// Where a door is: UDP and TCP.
+    pub fn door(&self, door: Door) -> SocketAddr {
+        match door {
+            Door::Origin => self.open.origin,
+            Door::Creators => self.open.creators,
+            Door::Fans => self.open.fans,
+        }
+    }
+
+    /// The SHA-256 of the certificate that is shown at all doors, in hexadecimal.
+    pub fn fingerprint(&self) -> &str {
+        &self.open.fingerprint
+    }
+
+    /// A token to publish with, in any room.
+    pub fn token(&self) -> Result<String> {
+        Ok(self.open.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
     }
 
     /// The creator ends the show.
@@ -85,8 +133,8 @@ impl House {
     }
 }
 
-/// Starts all of it on this thread; where fans go, and the certificate that they find there.
-fn serve(dir: &Path, source: Source, mut publishing: watch::Receiver<bool>) -> Result<(SocketAddr, String)> {
+/// Starts all of it on this thread.
+fn serve(dir: &Path, source: Option<Source>, mut publishing: watch::Receiver<bool>) -> Result<Open> {
     let here = || (Ipv4Addr::LOCALHOST, 0).into();
     let self_signed = || tls::Source::SelfSigned {
         dir: dir.to_owned(),
@@ -104,7 +152,8 @@ fn serve(dir: &Path, source: Source, mut publishing: watch::Receiver<bool>) -> R
     let print: Fingerprint = fingerprint.parse().map_err(|_| anyhow!("{fingerprint}"))?;
     let trust = || Trust::Fingerprints(vec![print]).client_config();
     let url = |addr: SocketAddr| Url::parse(&format!("moqt://127.0.0.1:{}/", addr.port()));
-    let at_origin = url(origin.local_addr())?;
+    let origin_addr = origin.local_addr();
+    let at_origin = url(origin_addr)?;
     tokio::spawn(origin.run(std::future::pending()));
 
     let edge = |pages| {
@@ -119,13 +168,20 @@ fn serve(dir: &Path, source: Source, mut publishing: watch::Receiver<bool>) -> R
     };
     let creators = edge(None)?;
     let fans = edge(Some(Pages { www: root()?.join("www"), client: client_folder()? }))?;
-    let (to_publish, to_watch) = (url(creators.local_addr()?)?, fans.local_addr()?);
+    let open = Open {
+        origin: origin_addr,
+        creators: creators.local_addr()?,
+        fans: fans.local_addr()?,
+        fingerprint: fingerprint.clone(),
+        keys: keys.clone(),
+    };
     for edge in [creators, fans] {
         tokio::task::spawn_local(edge.run(std::future::pending()));
     }
+    let Some(source) = source else { return Ok(open) };
 
     let publish = Publish {
-        url: to_publish,
+        url: url(open.creators)?,
         tls: trust()?,
         room: Namespace::from_path(ROOM)?,
         token: Some(keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
@@ -137,5 +193,5 @@ fn serve(dir: &Path, source: Source, mut publishing: watch::Receiver<bool>) -> R
             eprintln!("the creator is gone: {error}");
         }
     });
-    Ok((to_watch, fingerprint))
+    Ok(open)
 }

@@ -2,14 +2,18 @@
 //!
 //! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
 //! serves pages, [`Browser`] looks at them.
-//! [`Line`] is a way there that is as narrow as one likes. [`House`] is the real thing: creator, origin and edges as they are run.
+//! [`Line`] is a way there that is as narrow as one likes. [`House`] is the real thing: creator, origin and edges as they
+//! are run. A [`Peer`] is a program of other people's that takes part, a [`Tape`] what it publishes.
 #![forbid(unsafe_code)]
 
 mod browser;
 pub use browser::{Browser, Page};
 
 mod house;
-pub use house::House;
+pub use house::{Door, House};
+
+mod peer;
+pub use peer::{Peer, moq_watch};
 
 mod line;
 pub use line::Line;
@@ -21,5 +25,8 @@ pub use site::{Isolation, Site};
 
 mod stage;
 pub use stage::{Dialect, ROOM, Stage};
+
+mod tape;
+pub use tape::{Tape, demux};
 
 mod viewer;

@@ -18,6 +18,8 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
+use crate::moq_watch;
+
 /// Whether pages may share memory with their Workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
@@ -48,8 +50,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Serves the pages of `www/` at `/`, the client at `/client/` and the test's own at `/test/`; `edge` is what
-    /// `/api/edge` answers.
+    /// Serves the pages of `www/` at `/`, the client at `/client/`, the test's own at `/test/` and, where it is
+    /// installed, `@moq/watch` at `/peers/`; `edge` is what `/api/edge` answers.
     pub async fn start(edge: Value, isolation: Isolation) -> Result<Self> {
         let (root, client) = (root()?, client_folder()?);
         let www = root.join("www");
@@ -57,7 +59,11 @@ impl Site {
             let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
             SetResponseHeaderLayer::overriding(name, value)
         };
-        let mut app = Router::new()
+        let mut app = Router::new();
+        if let Ok(peers) = moq_watch() {
+            app = app.nest_service("/peers", ServeDir::new(peers));
+        }
+        app = app
             .route("/api/edge", get(|| async { Json(edge) }))
             .nest_service("/client", ServeDir::new(client))
             .nest_service("/test", ServeDir::new(root.join("tests/pages")))

@@ -4,7 +4,9 @@
 mod bench;
 mod check;
 mod fuzz;
+mod interop;
 mod licences;
+mod peers;
 mod process;
 mod test;
 mod tools;
@@ -28,6 +30,7 @@ use crate::workspace::Workspace;
 enum Xtask {
     Up(up::Up),
     Test(test::Test),
+    Interop(interop::Interop),
     Check(check::Check),
     Wasm(wasm::Wasm),
     Bench(bench::Bench),
@@ -40,6 +43,7 @@ impl Xtask {
         match self {
             Self::Up(command) => command.run(&workspace),
             Self::Test(command) => command.run(&workspace),
+            Self::Interop(command) => command.run(&workspace),
             Self::Check(command) => command.run(&workspace),
             Self::Wasm(command) => command.run(&workspace),
             Self::Bench(command) => command.run(&workspace),

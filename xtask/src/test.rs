@@ -5,25 +5,23 @@ use std::path::PathBuf;
 use anyhow::Result;
 use cargo_metadata::Package;
 
+use crate::peers::{self, Weight};
 use crate::process::{cargo, run, say, which};
-use crate::tools::Tool;
+use crate::tools::CHROMIUM;
 use crate::wasm;
 use crate::workspace::Workspace;
 
-/// What tests run besides our own code, and which package's tests: a tool is asked for as soon
-/// as that package is in the workspace and among those tested.
-const TOOLS: &[(Tool, &str)] = &[(
-    Tool { program: "chromium", variable: "CHROMIUM", why: "plays a stage in the browser tests" },
-    "fanfare-tests",
-)];
+/// The package whose tests run programs besides our own.
+const OUTSIDE: &str = "fanfare-tests";
 
 /// Set for tests that may not start a browser.
-const NO_BROWSER: &str = "FANFARE_NO_BROWSER";
+pub(crate) const NO_BROWSER: &str = "FANFARE_NO_BROWSER";
 
 /// Run the tests, after building or installing what they need
 ///
 /// Uses cargo-nextest if it is installed. Documentation tests follow, unless there are extra
 /// arguments. A tool that is missing and cannot be installed fails the tests that need it.
+/// What takes long to build is left to `cargo xtask interop`.
 #[derive(clap::Args)]
 pub(crate) struct Test {
     /// Leave out the tests that need a browser (sets `FANFARE_NO_BROWSER=1` for them)
@@ -42,7 +40,7 @@ pub(crate) struct Test {
 impl Test {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         wasm::build_all(workspace)?;
-        let tools = self.tools(workspace);
+        let tools = if self.covers(OUTSIDE) { self.outside(workspace) } else { Vec::new() };
 
         let nextest = which("cargo-nextest").is_some();
         let mut tests = cargo();
@@ -69,19 +67,16 @@ impl Test {
         self.package.is_empty() || self.package.iter().any(|chosen| chosen == package)
     }
 
-    /// Variables that tell the tests where each tool is.
-    fn tools(&self, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
-        let mut found = Vec::new();
-        for (tool, package) in TOOLS {
-            if self.no_browser || !workspace.has(package) || !self.covers(package) {
-                continue;
-            }
-            match tool.ensure() {
-                Ok(path) => found.push((tool.variable, path)),
-                Err(error) => say(format!("{error:#}; the tests that need it will fail")),
-            }
+    /// Installs what tests run besides our own code. Variables that tell them where it is.
+    fn outside(&self, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
+        let missing = |error| say(format!("{error:#}; the tests that need it will fail"));
+        peers::install(workspace, Weight::Light).unwrap_or_else(missing);
+        if self.no_browser {
+            return Vec::new();
         }
-        found
+        peers::bundle_watch(workspace).unwrap_or_else(missing);
+        let chromium = CHROMIUM.ensure().map_err(missing).ok();
+        chromium.map(|path| (CHROMIUM.variable, path)).into_iter().collect()
     }
 
     /// The examples in the libraries' documentation, which nextest leaves out. Of the same

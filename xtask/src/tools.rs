@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{output, say, which};
 
+pub(crate) const CHROMIUM: Tool =
+    Tool { program: "chromium", variable: "CHROMIUM", why: "plays a stage in the browser tests" };
+
 /// A program that some step runs.
 pub(crate) struct Tool {
     /// Its name on PATH, and that of its Debian package.

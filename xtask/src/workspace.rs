@@ -42,8 +42,4 @@ impl Workspace {
     pub(crate) fn packages(&self) -> impl Iterator<Item = &Package> {
         self.metadata.packages.iter()
     }
-
-    pub(crate) fn has(&self, package: &str) -> bool {
-        self.packages().any(|p| p.name == package)
-    }
 }

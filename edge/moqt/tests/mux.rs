@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use moqt::{
-    Event, Input, Micros, Namespace, Output, Params, Properties, ResetCode, Session, SessionCode, TrackName,
-    Version,
+    Event, Input, Micros, Namespace, Output, Params, Properties, RequestCode, ResetCode, Session,
+    SessionCode, TrackName, Version,
     data::{ObjectHeader, Status, SubgroupHeader},
+    message::RequestError,
     mux::{Frame, MAX_DATA, MAX_FRAME, MAX_STREAMS, Mux, subprotocol, version},
     session::{Closer, Config, Delivery, Dir, Side, Transport},
 };
@@ -211,4 +212,36 @@ fn a_stream_that_is_over_stays_over() {
 fn its_name_says_the_version() {
     assert_eq!(version(subprotocol(Version::Draft18)), Some(Version::Draft18));
     assert_eq!(version("moqt-18"), None);
+}
+
+/// A peer that has refused reads no more, and says so before its refusal is read.
+#[test]
+fn a_refusal_counts_though_its_stream_was_stopped() {
+    let (mut client, mut server) = (End::new(Side::Client), End::new(Side::Server));
+    settle(&mut client, &mut server);
+    let room = Namespace::from_path("room").unwrap();
+    let asked = client.session.publish_namespace(room, Params::default()).unwrap();
+    let asking = client.drain(NOW);
+    let stop = asking.iter().find_map(|message| match Frame::decode(message.clone()).unwrap() {
+        Frame::Stream { id, dir: Dir::Bi, .. } => Some(Frame::Stop { id, code: ResetCode(0) }),
+        _ => None,
+    });
+    for message in asking {
+        server.mux.received(&mut server.session, NOW, message).unwrap();
+    }
+    server.drain(NOW);
+    let Some(Event::PublishNamespace { request, .. }) = server.events.last().cloned() else {
+        panic!("{:?}", server.events)
+    };
+    server.session.reject(request, RequestError::new(RequestCode::UNAUTHORIZED, "no token")).unwrap();
+    client.mux.received(&mut client.session, NOW, stop.unwrap().encode()).unwrap();
+    settle(&mut client, &mut server);
+    let refused = |event: &Event| match event {
+        Event::RequestError { request, error } => {
+            *request == asked && error.code == RequestCode::UNAUTHORIZED
+        }
+        _ => false,
+    };
+    assert!(client.events.iter().any(refused), "{:?}", client.events);
+    assert_eq!((client.session.open_requests(), server.session.open_requests()), (0, 0));
 }

@@ -22,6 +22,7 @@ macro_rules! fixtures {
 fixtures! {
     "h264-aac.frag.mp4", "h264-opus.frag.mp4", "h264-aac.moov-first.mp4", "h264-aac.moov-last.mp4",
     "h264-aac.ts", "h265-opus.ts", "vp9-opus.live.webm", "av1-opus.mkv", "h265-aac.mkv", "h264-opus.mkv",
+    "live.chunks.mp4",
 }
 
 pub(crate) fn fixture(name: &str) -> &'static [u8] {

@@ -424,8 +424,10 @@ impl Session {
                 };
                 stream.send = Half::Closed;
                 self.outputs.push_back(Output::Reset { stream: id, code: ResetCode::CANCELLED });
-                // A publisher that stops us from updating has not ended what it sends.
+                // A publisher that stops us from updating has not ended what it sends, and who has
+                // refused a request may want no more of it before we have read why.
                 let goes_on = self.requests.get(&request).is_some_and(|request| match &request.kind {
+                    _ if request.maker == Maker::Us && request.phase == Phase::Pending => true,
                     Kind::Subscription(subscription) => subscription.role == Role::Subscriber,
                     Kind::Fetch(fetch) => fetch.role == Role::Subscriber,
                     Kind::TrackStatus => true,

@@ -1,0 +1,65 @@
+// <moq-watch>, set up as its documentation says: window.watch.
+const query = new URLSearchParams(location.search);
+
+// What it sends, in hexadecimal.
+const sent = [];
+const write = WritableStreamDefaultWriter.prototype.write;
+WritableStreamDefaultWriter.prototype.write = function (chunk) {
+  if (chunk instanceof Uint8Array) sent.push(Array.from(chunk, (byte) => byte.toString(16).padStart(2, '0')).join(''));
+  return write.call(this, chunk);
+};
+
+await import(`/peers/${query.get('bundle')}.js`);
+
+const edge = await (await fetch('/api/edge')).json();
+const player = document.createElement('moq-watch');
+const canvas = document.createElement('canvas');
+const hash = (fingerprint) => ({ algorithm: 'sha-256', value: fingerprint });
+player.connection.webtransport = { serverCertificateHashes: edge.fingerprints.map(hash) };
+player.connection.websocket = { enabled: false };
+player.setAttribute('url', edge.webtransport);
+player.setAttribute('name', query.get('room'));
+player.setAttribute('catalog-format', query.get('catalog'));
+player.append(canvas);
+document.body.append(player);
+
+// What is on the canvas, in a few pixels.
+const small = new OffscreenCanvas(32, 18).getContext('2d', { willReadFrequently: true });
+const look = () => {
+  if (canvas.width === 0 || canvas.height === 0) return '';
+  small.drawImage(canvas, 0, 0, 32, 18);
+  return small.getImageData(0, 0, 32, 18).data.join();
+};
+
+globalThis.watch = {
+  player,
+  canvas,
+  sent,
+  version: () => player.connection.established.peek()?.version,
+  state: () => ({
+    connection: player.connection.status.peek(),
+    broadcast: player.broadcast.out.status.peek(),
+    catalog: player.broadcast.out.catalog.peek(),
+    video: player.video.out.stats.peek(),
+    audio: player.audio.out.stats.peek(),
+    size: [canvas.width, canvas.height],
+  }),
+  // Waits until something is the case, or that many seconds.
+  until: (wanted, seconds) =>
+    new Promise((resolve, reject) => {
+      const end = performance.now() + 1000 * seconds;
+      const next = () => {
+        const value = wanted();
+        if (value) resolve(value);
+        else if (performance.now() > end) reject(new Error(`${wanted} is not so; ${JSON.stringify(watch.state())}`));
+        else requestAnimationFrame(next);
+      };
+      next();
+    }),
+  // Waits until so many different pictures have been on the canvas, or that many seconds.
+  pictures: (wanted, seconds) => {
+    // One of them is that there is nothing yet.
+    const seen = new Set([look()]);
+    return watch.until(() => seen.add(look()).size > wanted && seen.size - 1, seconds);
+  },
+};

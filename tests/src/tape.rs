@@ -1,0 +1,145 @@
+//! Two seconds of a live encoder's output, over and over.
+
+use std::{convert::Infallible, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use media::{Demuxer, Packaging, Sample, TrackInfo};
+use tokio::time::Instant;
+
+use crate::{Peer, site::root};
+
+/// How long it lasts.
+const LAP: Duration = Duration::from_secs(2);
+
+/// Fragmented MP4 in the pieces that an encoder writes it in: H.264 and AAC, a frame of one
+/// track each.
+#[derive(Debug)]
+pub struct Tape {
+    header: Bytes,
+    pieces: Vec<Piece>,
+    next: usize,
+    start: Option<Instant>,
+}
+
+/// One frame: moof and mdat.
+#[derive(Debug)]
+struct Piece {
+    /// When it is decoded.
+    at: Duration,
+    timescale: u32,
+    /// Where in the bytes that time is.
+    tfdt: usize,
+    bytes: Bytes,
+}
+
+impl Tape {
+    /// Takes it from the shelf.
+    pub fn new() -> Result<Self> {
+        let file = std::fs::read(root()?.join("media/tests/fixtures/live.chunks.mp4"))?;
+        let (tracks, _) = demux(&file)?;
+        let file = Bytes::from(file);
+        let (mut header, mut pieces) = (0, Vec::new());
+        let mut at = 0;
+        let mut moof = 0;
+        while let Some((kind, len)) = head(&file[at..]) {
+            match kind {
+                b"ftyp" | b"moov" => header = at + len,
+                b"moof" => moof = at,
+                b"mdat" => pieces.push(Piece::cut(file.slice(moof..at + len), &tracks)?),
+                _ => {}
+            }
+            at += len;
+        }
+        // What is still heard when the next lap begins is not part of it.
+        pieces.retain(|piece| piece.at < LAP);
+        pieces.sort_by_key(|piece| piece.at);
+        ensure!(!pieces.is_empty(), "the fixture has no fragments");
+        Ok(Self { header: file.slice(..header), pieces, next: 0, start: None })
+    }
+
+    /// What comes before the first piece: ftyp and moov.
+    pub fn header(&self) -> &Bytes {
+        &self.header
+    }
+
+    /// How many pieces two seconds have.
+    pub fn lap(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// All pieces of so many laps.
+    pub fn laps(&mut self, laps: usize) -> Vec<u8> {
+        (0..laps * self.lap()).flat_map(|_| self.piece().1).collect()
+    }
+
+    /// Plays so many pieces to a peer, as they are due since the first; gives what has been written.
+    pub async fn play(&mut self, peer: &mut Peer, pieces: usize) -> Result<Vec<u8>> {
+        let mut written = Vec::new();
+        for _ in 0..pieces {
+            let (at, piece) = self.piece();
+            let start = *self.start.get_or_insert_with(Instant::now);
+            tokio::time::sleep_until(start + at).await;
+            peer.write(&piece).await?;
+            written.extend_from_slice(&piece);
+        }
+        Ok(written)
+    }
+
+    /// Plays to a peer for as long as that takes it.
+    pub async fn play_on(&mut self, peer: &mut Peer) -> Result<Infallible> {
+        loop {
+            self.play(peer, 1).await?;
+        }
+    }
+
+    /// The next piece, and when it is due.
+    fn piece(&mut self) -> (Duration, Bytes) {
+        let piece = &self.pieces[self.next % self.pieces.len()];
+        let at = piece.at + LAP * (self.next / self.pieces.len()) as u32;
+        self.next += 1;
+        (at, piece.moved(at))
+    }
+}
+
+impl Piece {
+    fn cut(bytes: Bytes, tracks: &[TrackInfo]) -> Result<Self> {
+        let field = |name: &[u8], skip: usize| {
+            bytes
+                .windows(4)
+                .position(|word| word == name)
+                .map(|at| at + 4 + skip)
+                .context("not such a fixture")
+        };
+        // ISO/IEC 14496-12, 8.8.7 and 8.8.12: version and flags come before the number.
+        let (track, tfdt) = (field(b"tfhd", 4)?, field(b"tfdt", 4)?);
+        ensure!(bytes[tfdt - 4] == 1, "decoding times of 32 bits");
+        let track = u32::from_be_bytes(bytes[track..track + 4].try_into()?) as usize;
+        let timescale = tracks.get(track - 1).context("a track that is not in the header")?.timescale;
+        let ticks = u64::from_be_bytes(bytes[tfdt..tfdt + 8].try_into()?);
+        let at = Duration::from_secs_f64(ticks as f64 / f64::from(timescale));
+        Ok(Self { at, timescale, tfdt, bytes })
+    }
+
+    /// The piece, to be decoded at another time.
+    fn moved(&self, at: Duration) -> Bytes {
+        let ticks = (at.as_secs_f64() * f64::from(self.timescale)).round() as u64;
+        let mut bytes = self.bytes.to_vec();
+        bytes[self.tfdt..self.tfdt + 8].copy_from_slice(&ticks.to_be_bytes());
+        bytes.into()
+    }
+}
+
+/// The kind and length of the box at the start of some bytes.
+fn head(bytes: &[u8]) -> Option<(&[u8; 4], usize)> {
+    let len = u32::from_be_bytes(*bytes.first_chunk()?);
+    let kind = bytes.get(4..)?.first_chunk()?;
+    (len as usize >= 8 && len as usize <= bytes.len()).then_some((kind, len as usize))
+}
+
+/// The tracks and frames of MP4, as far as it goes.
+pub fn demux(mp4: &[u8]) -> Result<(Vec<TrackInfo>, Vec<Sample>)> {
+    let demuxer = Demuxer::open(std::io::Cursor::new(mp4.to_vec()), Packaging::Frames)?;
+    let tracks = demuxer.tracks().to_vec();
+    Ok((tracks, demuxer.map_while(Result::ok).collect()))
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask interop`: other people's programs against ours.
+
+use anyhow::Result;
+
+use crate::peers::{self, Weight};
+use crate::process::{cargo, run, which};
+use crate::test::NO_BROWSER;
+use crate::tools::CHROMIUM;
+use crate::wasm;
+use crate::workspace::Workspace;
+
+/// Run the programs of other people that speak MoQ against ours
+///
+/// Builds them first, at fixed versions, into target/peers: `moq-test-client`, `moq-pub` and
+/// `moq-sub` of moq-rs, and `moq` and `@moq/watch` of moq-dev. `cargo xtask test` runs the same
+/// tests, less those that need `moq`.
+#[derive(clap::Args)]
+pub(crate) struct Interop {
+    /// Build what is missing, and run nothing
+    #[arg(long)]
+    install: bool,
+
+    /// Leave out what needs a browser
+    #[arg(long)]
+    no_browser: bool,
+
+    /// Further arguments for `cargo nextest run` or the tests, such as part of a test's name
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+impl Interop {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        peers::install(workspace, Weight::Heavy)?;
+        let mut tests = cargo();
+        if self.no_browser {
+            tests.env(NO_BROWSER, "1");
+        } else {
+            peers::bundle_watch(workspace)?;
+            tests.env(CHROMIUM.variable, CHROMIUM.ensure()?);
+        }
+        if self.install {
+            return Ok(());
+        }
+        // The player is among those that take part.
+        wasm::build_all(workspace)?;
+        let nextest = which("cargo-nextest").is_some();
+        tests.args(if nextest { &["nextest", "run"][..] } else { &["test"] });
+        tests.args(["--package", "fanfare-tests", "--test", "interop"]);
+        tests.args(if nextest {
+            &["--run-ignored", "all"][..]
+        } else {
+            &["--", "--include-ignored", "--test-threads=1"]
+        });
+        run(tests.args(self.extra).current_dir(workspace.root()))
+    }
+}

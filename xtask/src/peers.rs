@@ -1,0 +1,150 @@
+//! Programs of other people that speak MoQ, for tests to run against ours. They are built into
+//! the target folder: nothing of them is part of what we ship.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::process::{cargo, output, run, say};
+use crate::tools::Tool;
+use crate::workspace::Workspace;
+
+/// Which of them to install.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// Those that every run of the tests takes.
+    Light,
+    /// Those that take minutes to build, too: only `cargo xtask interop` runs them.
+    Heavy,
+}
+
+/// A program from the crate registry.
+struct Program {
+    package: &'static str,
+    version: &'static str,
+    executable: &'static str,
+    /// `None` for those that it has by default.
+    features: Option<&'static str>,
+    weight: Weight,
+    why: &'static str,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        package: "moq-test-client",
+        version: "0.2.0",
+        executable: "moq-test-client",
+        features: None,
+        weight: Weight::Light,
+        why: "tries what a relay must do",
+    },
+    Program {
+        package: "moq-pub",
+        version: "0.10.0",
+        executable: "moq-pub",
+        features: None,
+        weight: Weight::Light,
+        why: "publishes a pipe",
+    },
+    Program {
+        package: "moq-sub",
+        version: "0.5.0",
+        executable: "moq-sub",
+        features: None,
+        weight: Weight::Light,
+        why: "plays into a pipe",
+    },
+    // The newest whose lock file names only what can still be had. Without graphics cards and
+    // peer-to-peer transports, which it has by default.
+    Program {
+        package: "moq-cli",
+        version: "0.14.8",
+        executable: "moq",
+        features: Some("noq,websocket"),
+        weight: Weight::Heavy,
+        why: "publishes a pipe and plays into one, with catalogs of its own",
+    },
+];
+
+const NPM: Tool = Tool { program: "npm", variable: "NPM", why: "fetches a browser player of other people's" };
+
+/// Installs the programs up to that weight which are not there yet.
+pub(crate) fn install(workspace: &Workspace, weight: Weight) -> Result<()> {
+    for program in PROGRAMS.iter().filter(|program| program.weight <= weight) {
+        let Program { package, version, why, .. } = program;
+        program
+            .install(&workspace.target().join("peers"))
+            .with_context(|| format!("cannot install {package} {version}, which {why}"))?;
+    }
+    Ok(())
+}
+
+impl Program {
+    fn install(&self, root: &Path) -> Result<()> {
+        let Self { package, version, executable, features, why, .. } = self;
+        if self.is_installed(root) {
+            return Ok(());
+        }
+        say(format!("building {package} {version}, which {why}"));
+        let mut install = cargo();
+        install
+            .args(["install", "--locked", "--debug", package, "--version", version, "--bin", executable])
+            .arg("--root")
+            .arg(root)
+            // What they depend on is built once for all of them, and quickly.
+            .env("CARGO_TARGET_DIR", root.join("build"))
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .env("CARGO_INCREMENTAL", "0");
+        if let Some(features) = features {
+            install.args(["--no-default-features", "--features", features]);
+        }
+        run(&mut install)
+    }
+
+    /// Whether this very version is there, by what cargo wrote down.
+    fn is_installed(&self, root: &Path) -> bool {
+        let Self { package, version, executable, .. } = self;
+        let known = fs::read(root.join(".crates2.json")).unwrap_or_default();
+        let known: Value = serde_json::from_slice(&known).unwrap_or_default();
+        let name = format!("{package} {version} (");
+        let installed = known["installs"].as_object();
+        installed.is_some_and(|installed| installed.keys().any(|key| key.starts_with(&name)))
+            && root.join("bin").join(executable).with_extension(std::env::consts::EXE_EXTENSION).is_file()
+    }
+}
+
+/// Bundles `@moq/watch` into `target/peers/watch`, for a page to import.
+pub(crate) fn bundle_watch(workspace: &Workspace) -> Result<()> {
+    const SOURCES: [&str; 4] = ["package.json", "package-lock.json", "watch.js", "bundle.mjs"];
+    const MADE_FROM: &str = "made-from";
+
+    let (from, peers) = (workspace.root().join("tests/peers"), workspace.target().join("peers"));
+    let (modules, out) = (peers.join("npm"), peers.join("watch"));
+    let sources = SOURCES.map(|name| fs::read(from.join(name)));
+    let sources = sources.into_iter().collect::<Result<Vec<_>, _>>().context("cannot read tests/peers")?;
+    let made_from = sources.concat();
+    if fs::read(out.join(MADE_FROM)).is_ok_and(|known| known == made_from) {
+        return Ok(());
+    }
+    say("bundling @moq/watch, which plays in a browser");
+    let npm = NPM.ensure()?;
+    fs::create_dir_all(&modules)?;
+    fs::create_dir_all(&out)?;
+    for (name, source) in SOURCES.iter().zip(&sources) {
+        fs::write(modules.join(name), source)?;
+    }
+    output(Command::new(npm).current_dir(&modules).args([
+        "ci",
+        // No package runs anything of its own here.
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+    ]))?;
+    // Where npm is, node is.
+    output(Command::new("node").current_dir(&modules).arg("bundle.mjs").arg(&out))?;
+    fs::write(out.join(MADE_FROM), made_from)?;
+    Ok(())
+}
