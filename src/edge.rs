@@ -92,7 +92,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let config = EdgeConfig {
         listen: args.listen,
         tls: certificate.server_config(&[]).map_err(Failure::run)?,
-        fingerprints: certificate.fingerprint().into_iter().collect(),
+        fingerprints: certificate.fingerprints(),
         origin: Some((args.origin.clone(), client)),
         pages: args.pages.pages()?,
     };
@@ -103,6 +103,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let edge = Edge::bind(config).map_err(Failure::run)?;
         let addr = edge.local_addr().map_err(Failure::run)?;
+        tokio::task::spawn_local(certificate.keep_renewed());
         eprintln!("edge: on {addr}, udp and tcp, following {}", args.origin);
         edge.run(interrupted()).await.map_err(Failure::run)
     })

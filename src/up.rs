@@ -2,18 +2,18 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use ::origin::{
-    Config, Origin, tls,
+    Config, Origin,
     token::{Algorithm, Claims, Keys, Role},
 };
 use clap::Args as ClapArgs;
 use creator::{Publish, Source};
 use media::testcard;
 use moqt::Namespace;
-use node::{Edge, EdgeConfig, Fingerprint, Trust};
+use node::{Edge, EdgeConfig, Trust};
 use tokio::sync::watch;
 use url::Url;
 
@@ -75,18 +75,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let origin = Origin::bind(config).map_err(Failure::run)?;
         let at_origin = origin.local_addr();
         let fingerprint = origin.handle().fingerprint().unwrap_or_default();
-        let prints: Vec<Fingerprint> = fingerprint.parse().into_iter().collect();
-        let trust = || Trust::Fingerprints(prints.clone()).client_config().map_err(Failure::run);
+        let certificate = origin.handle().certificate();
+        let trust = || Trust::Shown(certificate.fingerprints()).client_config().map_err(Failure::run);
         let url = |query: &str| {
             Url::parse(&format!("moqt://localhost:{}/{query}", at_origin.port())).map_err(Failure::run)
         };
 
-        let certificate =
-            tls::Certificate::load(data::self_signed(&dir), SystemTime::now()).map_err(Failure::run)?;
         let edge = Edge::bind(EdgeConfig {
             listen: here(args.port),
             tls: certificate.server_config(&[]).map_err(Failure::run)?,
-            fingerprints: certificate.fingerprint().into_iter().collect(),
+            fingerprints: certificate.fingerprints(),
             origin: Some((url("")?, trust()?)),
             pages,
         })

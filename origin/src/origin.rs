@@ -20,7 +20,7 @@ use crate::{
     room::{Rooms, SessionKey},
     session,
     store::Store,
-    tls::{Certificate, REFRESH_EVERY},
+    tls::Certificate,
 };
 
 /// The time a peer has to complete the QUIC and HTTP/3 handshakes.
@@ -117,7 +117,7 @@ impl Origin {
         let mut upkeep = JoinSet::new();
         let registry = Arc::clone(&shared.registry);
         upkeep.spawn(async move { registry.keep_time().await });
-        upkeep.spawn(renew(Arc::clone(&shared.certificate)));
+        upkeep.spawn(Arc::clone(&shared.certificate).keep_renewed());
 
         let mut sessions = JoinSet::new();
         tokio::select! {
@@ -190,17 +190,6 @@ async fn drain(shared: &Shared, mut sessions: JoinSet<()>) {
     sessions.shutdown().await;
 }
 
-async fn renew(certificate: Arc<Certificate>) {
-    loop {
-        tokio::time::sleep(REFRESH_EVERY).await;
-        match certificate.refresh(SystemTime::now()) {
-            Ok(true) => tracing::info!("another certificate is shown from now on"),
-            Ok(false) => {}
-            Err(err) => tracing::error!(%err, "the certificate was not renewed"),
-        }
-    }
-}
-
 /// Takes the UDP and the TCP address; with port 0, one port that is free for both.
 fn listen(addr: SocketAddr, http: Option<SocketAddr>) -> Result<(UdpSocket, TcpListener), Error> {
     let failed = |protocol, addr| {
@@ -255,6 +244,11 @@ impl Handle {
     /// The hex SHA-256 of the certificate, if it is self-signed.
     pub fn fingerprint(&self) -> Option<String> {
         self.shared.certificate.fingerprint()
+    }
+
+    /// The certificate that is shown; it is renewed while the origin runs.
+    pub fn certificate(&self) -> Arc<Certificate> {
+        Arc::clone(&self.shared.certificate)
     }
 
     /// Bytes of groups kept for FETCH.

@@ -20,6 +20,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use tokio::sync::watch;
+
 use crate::Error;
 
 /// How long a self-signed certificate is valid; browsers allow at most 14 days.
@@ -28,8 +30,8 @@ pub const VALIDITY: Duration = Duration::from_hours(312);
 pub const RENEW_BEFORE: Duration = Duration::from_hours(48);
 /// How far a self-signed certificate is dated back, for clocks that are behind.
 pub const BACKDATE: Duration = Duration::from_hours(1);
-/// How often a running endpoint should call [`Certificate::refresh`].
-pub const REFRESH_EVERY: Duration = Duration::from_hours(1);
+/// How often a running endpoint looks whether it is due.
+const REFRESH_EVERY: Duration = Duration::from_hours(1);
 
 const CERT_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
@@ -74,6 +76,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 pub struct Certificate {
     source: Source,
     current: RwLock<Arc<CertifiedKey>>,
+    fingerprints: watch::Sender<Vec<String>>,
 }
 
 impl Certificate {
@@ -95,7 +98,9 @@ impl Certificate {
             }
         };
         let current = RwLock::new(Arc::new(current));
-        Ok(Arc::new(Self { source, current }))
+        let this = Self { source, current, fingerprints: watch::Sender::default() };
+        this.publish_fingerprint();
+        Ok(Arc::new(this))
     }
 
     /// Renews a self-signed certificate that is due, or reads the files again.
@@ -113,6 +118,7 @@ impl Certificate {
         };
         let changed = fresh.cert != self.key().cert;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        self.publish_fingerprint();
         Ok(changed)
     }
 
@@ -127,6 +133,28 @@ impl Certificate {
                 hex
             })
         })
+    }
+
+    /// What [`fingerprint`](Self::fingerprint) says, and will say once the certificate is
+    /// renewed: one, or none.
+    pub fn fingerprints(&self) -> watch::Receiver<Vec<String>> {
+        self.fingerprints.subscribe()
+    }
+
+    fn publish_fingerprint(&self) {
+        self.fingerprints.send_replace(self.fingerprint().into_iter().collect());
+    }
+
+    /// Renews the certificate in time, for as long as this runs.
+    pub async fn keep_renewed(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REFRESH_EVERY).await;
+            match self.refresh(SystemTime::now()) {
+                Ok(true) => tracing::info!("another certificate is shown from now on"),
+                Ok(false) => {}
+                Err(err) => tracing::error!(%err, "the certificate was not renewed"),
+            }
+        }
     }
 
     /// A TLS 1.3 server configuration that shows this certificate.
@@ -266,7 +294,11 @@ mod tests {
         assert_eq!(leaf.not_after.timestamp() - leaf.not_before.timestamp(), 13 * 86400);
 
         let config = again.server_config(&["h3"])?;
+        let told = again.fingerprints();
+        assert_eq!(*told.borrow(), [first.fingerprint().expect("self-signed")]);
         assert!(again.refresh(now + 11 * DAY)?);
+        assert!(told.has_changed().is_ok_and(|changed| changed));
+        assert_eq!(*told.borrow(), [again.fingerprint().expect("self-signed")]);
         assert_ne!(first.fingerprint(), again.fingerprint());
         assert_eq!(config.alpn_protocols, [b"h3"]);
         let restarted = Certificate::load(source(dir.path()), now + 11 * DAY)?;

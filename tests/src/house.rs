@@ -1,28 +1,27 @@
-//! All of Fanfare on one thread.
+//! All of Fanfare, each part on a thread of its own.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    thread,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::Result;
 use creator::{Publish, Source};
 use moqt::Namespace;
-use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
+use node::{Edge, EdgeConfig, Pages, Trust};
 use origin::{
     Origin, tls,
     token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
 };
 use serde_json::{Value, json};
-use tokio::{
-    sync::{oneshot, watch},
-    task::LocalSet,
-};
 use url::Url;
 
-use crate::{ROOM, client_folder, root};
+use crate::{
+    Exit, ROOM, client_folder,
+    part::{Part, Stopped},
+    root,
+};
 
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
 
@@ -30,17 +29,18 @@ const TOKEN_LIFE: Duration = Duration::from_hours(1);
 /// when it is dropped.
 #[derive(Debug)]
 pub struct House {
-    open: Open,
-    creator: watch::Sender<bool>,
+    plan: Plan,
+    origin: (Part, SocketAddr),
+    creators: (Part, SocketAddr),
+    fans: (Part, SocketAddr),
+    creator: Option<Part>,
     _dir: tempfile::TempDir,
 }
 
-/// Where its doors are.
-#[derive(Debug)]
-struct Open {
-    origin: SocketAddr,
-    creators: SocketAddr,
-    fans: SocketAddr,
+/// What its parts have in common.
+#[derive(Clone, Debug)]
+struct Plan {
+    tls: tls::Source,
     fingerprint: String,
     keys: Keys,
 }
@@ -59,33 +59,37 @@ pub enum Door {
 impl House {
     /// Opens it, for a creator who publishes that.
     pub async fn open(source: Source) -> Result<Self> {
-        Self::start(Some(source)).await
+        let mut house = Self::empty().await?;
+        house.creator = Some(house.plan.creator(house.creators.1, source).await?);
+        Ok(house)
     }
 
     /// Opens it with nobody on stage.
     pub async fn empty() -> Result<Self> {
-        Self::start(None).await
+        let dir = tempfile::tempdir()?;
+        let plan = Plan::new(dir.path())?;
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let origin = plan.origin(any).await?;
+        let creators = plan.edge(any, origin.1, None).await?;
+        let fans = plan.edge(any, origin.1, Some(pages()?)).await?;
+        Ok(Self { plan, origin, creators, fans, creator: None, _dir: dir })
     }
 
-    async fn start(source: Option<Source>) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let path = dir.path().to_owned();
-        let (creator, publishing) = watch::channel(true);
-        let (ready, opened) = oneshot::channel();
-        thread::Builder::new().name("house".into()).spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-                return;
-            };
-            LocalSet::new().block_on(&runtime, async move {
-                let mut until = publishing.clone();
-                let opening = serve(&path, source, publishing);
-                let running = opening.is_ok();
-                let _ = ready.send(opening);
-                while running && until.changed().await.is_ok() {}
-            });
-        })?;
-        let open = opened.await.context("the house fell")??;
-        Ok(Self { open, creator, _dir: dir })
+    /// Ends a part and starts it again, at the same address and with nothing in its memory.
+    pub async fn restart(&mut self, door: Door, exit: Exit) -> Result<()> {
+        let origin = self.origin.1;
+        let (slot, pages) = match door {
+            Door::Origin => (&mut self.origin, None),
+            Door::Creators => (&mut self.creators, None),
+            Door::Fans => (&mut self.fans, Some(pages()?)),
+        };
+        let at = slot.1;
+        slot.0.end(exit).await;
+        *slot = match door {
+            Door::Origin => self.plan.origin(at).await?,
+            Door::Creators | Door::Fans => self.plan.edge(at, origin, pages).await?,
+        };
+        Ok(())
     }
 
     /// The URL of a page at the edge for fans.
@@ -105,93 +109,111 @@ impl House {
 
     /// Where fans find the edge: UDP and TCP.
     pub fn addr(&self) -> SocketAddr {
-        self.open.fans
+        self.door(Door::Fans)
     }
 
     /// Where a door is: UDP and TCP.
     pub fn door(&self, door: Door) -> SocketAddr {
         match door {
-            Door::Origin => self.open.origin,
-            Door::Creators => self.open.creators,
-            Door::Fans => self.open.fans,
+            Door::Origin => self.origin.1,
+            Door::Creators => self.creators.1,
+            Door::Fans => self.fans.1,
         }
     }
 
     /// The SHA-256 of the certificate that is shown at all doors, in hexadecimal.
     pub fn fingerprint(&self) -> &str {
-        &self.open.fingerprint
+        &self.plan.fingerprint
     }
 
     /// A token to publish with, in any room.
     pub fn token(&self) -> Result<String> {
-        Ok(self.open.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
+        Ok(self.plan.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
     }
 
     /// The creator ends the show.
     pub fn end_show(&self) {
-        self.creator.send_replace(false);
+        if let Some(creator) = &self.creator {
+            creator.order(Exit::Stopped);
+        }
     }
 }
 
-/// Starts all of it on this thread.
-fn serve(dir: &Path, source: Option<Source>, mut publishing: watch::Receiver<bool>) -> Result<Open> {
-    let here = || (Ipv4Addr::LOCALHOST, 0).into();
-    let self_signed = || tls::Source::SelfSigned {
-        dir: dir.to_owned(),
-        names: ["localhost", "127.0.0.1"].map(String::from).into(),
-    };
-    let keys = Keys::generate(Algorithm::EdDSA)?;
-    let origin = Origin::bind(origin::Config {
-        listen: here(),
-        certificate: self_signed(),
-        keys: Some(keys.clone()),
-        ..origin::Config::default()
-    })?;
-    let certificate = tls::Certificate::load(self_signed(), SystemTime::now())?;
-    let fingerprint = certificate.fingerprint().context("no fingerprint")?;
-    let print: Fingerprint = fingerprint.parse().map_err(|_| anyhow!("{fingerprint}"))?;
-    let trust = || Trust::Fingerprints(vec![print]).client_config();
-    let url = |addr: SocketAddr| Url::parse(&format!("moqt://127.0.0.1:{}/", addr.port()));
-    let origin_addr = origin.local_addr();
-    let at_origin = url(origin_addr)?;
-    tokio::spawn(origin.run(std::future::pending()));
+fn pages() -> Result<Pages> {
+    Ok(Pages { www: root()?.join("www"), client: client_folder()? })
+}
 
-    let edge = |pages| {
-        Edge::bind(EdgeConfig {
-            listen: here(),
-            tls: certificate.server_config(&[])?,
-            fingerprints: vec![fingerprint.clone()],
-            origin: Some((at_origin.clone(), trust()?)),
-            pages,
-        })
-        .map_err(anyhow::Error::from)
-    };
-    let creators = edge(None)?;
-    let fans = edge(Some(Pages { www: root()?.join("www"), client: client_folder()? }))?;
-    let open = Open {
-        origin: origin_addr,
-        creators: creators.local_addr()?,
-        fans: fans.local_addr()?,
-        fingerprint: fingerprint.clone(),
-        keys: keys.clone(),
-    };
-    for edge in [creators, fans] {
-        tokio::task::spawn_local(edge.run(std::future::pending()));
+impl Plan {
+    fn new(dir: &Path) -> Result<Self> {
+        let names = ["localhost", "127.0.0.1"].map(String::from).into();
+        let tls = tls::Source::SelfSigned { dir: dir.to_owned(), names };
+        let certificate = tls::Certificate::load(tls.clone(), SystemTime::now())?;
+        let fingerprint = certificate.fingerprint().unwrap_or_default();
+        Ok(Self { tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)? })
     }
-    let Some(source) = source else { return Ok(open) };
 
-    let publish = Publish {
-        url: url(open.creators)?,
-        tls: trust()?,
-        room: Namespace::from_path(ROOM)?,
-        token: Some(keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
-        takeover: false,
-    };
-    tokio::task::spawn_local(async move {
-        let over = async move { drop(publishing.wait_for(|publishing| !publishing).await) };
-        if let Err(error) = creator::publish(publish, source, |_| {}, over).await {
-            eprintln!("the creator is gone: {error}");
-        }
-    });
-    Ok(open)
+    async fn origin(&self, listen: SocketAddr) -> Result<(Part, SocketAddr)> {
+        let config = origin::Config {
+            listen,
+            certificate: self.tls.clone(),
+            keys: Some(self.keys.clone()),
+            ..origin::Config::default()
+        };
+        Part::start("origin", move |stopped: Stopped| {
+            let origin = Origin::bind(config)?;
+            let addr = origin.local_addr();
+            Ok((addr, async move { report("the origin", origin.run(stopped.wait()).await) }))
+        })
+        .await
+    }
+
+    async fn edge(
+        &self,
+        listen: SocketAddr,
+        origin: SocketAddr,
+        pages: Option<Pages>,
+    ) -> Result<(Part, SocketAddr)> {
+        let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
+        let config = EdgeConfig {
+            listen,
+            tls: certificate.server_config(&[])?,
+            fingerprints: certificate.fingerprints(),
+            origin: Some((at(origin)?, Trust::Shown(certificate.fingerprints()).client_config()?)),
+            pages,
+        };
+        Part::start("edge", move |stopped: Stopped| {
+            let edge = Edge::bind(config)?;
+            let addr = edge.local_addr()?;
+            Ok((addr, async move { report("an edge", edge.run(stopped.wait()).await) }))
+        })
+        .await
+    }
+
+    async fn creator(&self, edge: SocketAddr, source: Source) -> Result<Part> {
+        let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
+        let publish = Publish {
+            url: at(edge)?,
+            tls: Trust::Shown(certificate.fingerprints()).client_config()?,
+            room: Namespace::from_path(ROOM)?,
+            token: Some(self.keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
+            takeover: false,
+        };
+        let publishing = move |stopped: Stopped| {
+            let published = async move {
+                report("the creator", creator::publish(publish, source, |_| {}, stopped.wait()).await);
+            };
+            Ok(((), published))
+        };
+        Ok(Part::start("creator", publishing).await?.0)
+    }
+}
+
+fn at(addr: SocketAddr) -> Result<Url> {
+    Ok(Url::parse(&format!("moqt://127.0.0.1:{}/", addr.port()))?)
+}
+
+fn report(who: &str, outcome: Result<(), impl std::fmt::Display>) {
+    if let Err(error) = outcome {
+        eprintln!("{who} is gone: {error}");
+    }
 }

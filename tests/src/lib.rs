@@ -2,7 +2,7 @@
 //!
 //! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
 //! serves pages, [`Browser`] looks at them.
-//! [`Line`] is a way there that is as narrow as one likes. [`House`] is the real thing: creator, origin and edges as they
+//! [`Line`] is a way there that is as narrow as one likes, [`Radio`] one that loses packets. [`House`] is the real thing: creator, origin and edges as they
 //! are run. A [`Peer`] is a program of other people's that takes part, a [`Tape`] what it publishes.
 #![forbid(unsafe_code)]
 
@@ -12,11 +12,17 @@ pub use browser::{Browser, Page};
 mod house;
 pub use house::{Door, House};
 
+mod part;
+pub use part::Exit;
+
 mod peer;
 pub use peer::{Peer, moq_watch};
 
 mod line;
 pub use line::Line;
+
+mod radio;
+pub use radio::Radio;
 
 mod site;
 pub use site::client_folder;

@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -21,14 +21,14 @@ use axum::{
     routing::get,
 };
 use moqt::{Version, mux};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tower_http::{
     services::{ServeDir, ServeFile},
     set_header::SetResponseHeaderLayer,
 };
 use url::Url;
 
-use crate::{Endpoint, Error, Relay};
+use crate::{Endpoint, Error, Relay, relay::Figures};
 
 /// Sockets that wait for the node's thread, at most.
 const MAX_WAITING: usize = 1024;
@@ -42,8 +42,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it shows to clients on QUIC.
     pub tls: rustls::ServerConfig,
-    /// The SHA-256 of that certificate, if browsers are to be told what to trust.
-    pub fingerprints: Vec<String>,
+    /// The SHA-256 of the certificate that is shown at the time, if browsers are to be
+    /// told what to trust.
+    pub fingerprints: watch::Receiver<Vec<String>>,
     /// Where what is not here comes from.
     pub origin: Option<(Url, rustls::ClientConfig)>,
     /// The pages; without them, only the API is served.
@@ -71,9 +72,11 @@ pub struct Edge {
 #[derive(Clone)]
 struct Front {
     sockets: mpsc::Sender<(WebSocket, Version, Option<String>)>,
-    facts: Arc<serde_json::Value>,
+    port: u16,
+    localhost: &'static str,
+    fingerprints: watch::Receiver<Vec<String>>,
     draining: Arc<AtomicBool>,
-    sessions: Arc<AtomicUsize>,
+    figures: Figures,
 }
 
 impl Edge {
@@ -112,15 +115,15 @@ impl Edge {
             tokio::task::spawn_local(async move { relay.follow(client, url).await });
         }
         let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);
-        let facts = serde_json::json!({
-            "port": port,
-            "localhost": loopback(addr),
-            "fingerprints": config.fingerprints,
-        });
-        let front =
-            Front { sockets, facts: Arc::new(facts), draining: Arc::default(), sessions: Arc::default() };
+        let front = Front {
+            sockets,
+            port,
+            localhost: loopback(addr),
+            fingerprints: config.fingerprints,
+            draining: Arc::default(),
+            figures: relay.figures(),
+        };
         let draining = Arc::clone(&front.draining);
-        let sessions = Arc::clone(&front.sessions);
         let http = tokio::net::TcpListener::from_std(http).map_err(failed)?;
         let app = router(front, config.pages);
         let served = tokio::spawn(async move { axum::serve(http, app).await });
@@ -144,7 +147,6 @@ impl Edge {
                         });
                     }
                 }
-                sessions.store(relay.sessions(), Ordering::Relaxed);
             }
         };
         let housekeeping = Rc::new(relay.clone());
@@ -170,6 +172,7 @@ fn router(front: Front, pages: Option<Pages>) -> Router {
     let mut app = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .route("/api/edge", get(facts))
         .route("/moq", get(socket));
     app = match pages {
@@ -208,6 +211,11 @@ async fn ready(State(front): State<Front>) -> (StatusCode, &'static str) {
     }
 }
 
+async fn metrics(State(front): State<Front>) -> impl IntoResponse {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], front.figures.text())
+}
+
 /// How this machine itself reaches a node that listens there. Browsers look for
 /// `localhost` at `::1` first, and where nobody answers UDP, they wait.
 fn loopback(listen: SocketAddr) -> &'static str {
@@ -223,14 +231,15 @@ async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Js
     let authority: Option<axum::http::uri::Authority> = host.parse().ok();
     let name = match authority.as_ref().map(axum::http::uri::Authority::host) {
         Some(name) if name != "localhost" => name,
-        _ => front.facts["localhost"].as_str().unwrap_or("localhost"),
+        _ => front.localhost,
     };
-    let port = &front.facts["port"];
+    let port = front.port;
+    let fingerprints = front.fingerprints.borrow().clone();
     Json(serde_json::json!({
         "webtransport": format!("https://{name}:{port}/"),
         "websocket": format!("ws://{host}/moq"),
-        "fingerprints": front.facts["fingerprints"],
-        "sessions": front.sessions.load(Ordering::Relaxed),
+        "fingerprints": fingerprints,
+        "sessions": front.figures.sessions(),
     }))
 }
 

@@ -9,16 +9,20 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
+use tokio::sync::watch;
+
 use crate::Error;
 
 /// Whom a client takes for the server it wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Trust {
     /// Who has a certificate for the name that this system trusts.
     #[default]
     System,
     /// Who has one of these certificates, whatever name and time it is for.
     Fingerprints(Vec<Fingerprint>),
+    /// Who has a certificate with a fingerprint that this says at the time.
+    Shown(watch::Receiver<Vec<String>>),
     /// Anyone: for trying things out.
     Anyone,
 }
@@ -71,8 +75,7 @@ impl Trust {
                 roots.add_parsable_certificates(found.certs);
                 return Ok(builder.with_root_certificates(roots).with_no_client_auth());
             }
-            Self::Fingerprints(fingerprints) => Some(fingerprints),
-            Self::Anyone => None,
+            accepted => accepted,
         };
         let verifier = Arc::new(Verifier { accepted, provider });
         Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
@@ -82,8 +85,7 @@ impl Trust {
 /// Looks at the certificate itself instead of who signed it.
 #[derive(Debug)]
 struct Verifier {
-    /// Its fingerprint must be one of these; any will do if there are none.
-    accepted: Option<Vec<Fingerprint>>,
+    accepted: Trust,
     provider: Arc<CryptoProvider>,
 }
 
@@ -96,11 +98,17 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        match &self.accepted {
-            Some(accepted) if !accepted.contains(&Fingerprint::of(certificate)) => {
-                Err(CertificateError::ApplicationVerificationFailure.into())
-            }
-            _ => Ok(ServerCertVerified::assertion()),
+        let shown = Fingerprint::of(certificate);
+        let trusted = match &self.accepted {
+            Trust::Fingerprints(accepted) => accepted.contains(&shown),
+            Trust::Shown(now) => now.borrow().iter().any(|print| print.parse() == Ok(shown)),
+            Trust::Anyone => true,
+            Trust::System => false,
+        };
+        if trusted {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
         }
     }
 

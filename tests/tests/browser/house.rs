@@ -1,10 +1,46 @@
-//! From a creator at one edge, through the origin, to a fan at another.
+//! From a creator at one edge, through the origin, to a fan at another; and what may go wrong on the way.
+
+use std::time::Duration;
 
 use anyhow::Result;
 use creator::Source;
-use fanfare_tests::{Browser, House, ROOM};
+use fanfare_tests::{Browser, Door, Exit, House, Isolation, Page, ROOM, Radio, Site};
+use serde_json::json;
 
-use crate::{card, number, text, watch_page::until};
+use crate::{card, figures::Ages, number, ready, text, trouble::frames_later, watch_page::until};
+
+/// A house with the test card on stage, and a page that plays it.
+struct Evening {
+    house: House,
+    page: Page,
+    _site: Site,
+    _browser: Browser,
+}
+
+impl Evening {
+    /// `None` where there may be no browser.
+    async fn new() -> Result<Option<Self>> {
+        let Some(browser) = Browser::start().await? else { return Ok(None) };
+        let house = House::open(Source::demo(card())?).await?;
+        let site = Site::start(house.edge(), Isolation::Isolated).await?;
+        let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
+        ready(&page).await?;
+        page.eval("test.state('live')").await?;
+        Ok(Some(Self { house, page, _site: site, _browser: browser }))
+    }
+
+    async fn reconnected(&self) -> Result<bool> {
+        Ok(self.page.eval("test.states.some((state) => state.startsWith('reconnecting'))").await? == true)
+    }
+
+    async fn is_live(&self) -> Result<()> {
+        self.page.eval(&frames_later(60)).await?;
+        let ages = Ages::measure(&self.page, 2_000).await?;
+        assert!(ages.at(0.5) < 1_000.0, "{ages}");
+        assert_eq!(self.page.eval("test.errors.length").await?, 0, "{:#?}", self.page.log());
+        Ok(())
+    }
+}
 
 #[tokio::test]
 async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
@@ -24,5 +60,76 @@ async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
     house.end_show();
     page.eval(&until("ended")).await?;
     assert!(page.log().is_empty(), "{:#?}", page.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn fans_keep_their_session_while_the_origin_is_killed_and_comes_back() -> Result<()> {
+    let Some(mut evening) = Evening::new().await? else { return Ok(()) };
+    evening.house.restart(Door::Origin, Exit::Killed).await?;
+    // Creator and edges find the origin again by themselves.
+    evening.is_live().await?;
+    assert!(!evening.reconnected().await?, "the fan's session went on");
+    Ok(())
+}
+
+#[tokio::test]
+async fn fans_come_back_to_an_edge_that_is_stopped_and_started() -> Result<()> {
+    come_back(Exit::Stopped).await
+}
+
+#[tokio::test]
+async fn fans_come_back_to_an_edge_that_is_killed_and_started() -> Result<()> {
+    come_back(Exit::Killed).await
+}
+
+async fn come_back(exit: Exit) -> Result<()> {
+    let Some(mut evening) = Evening::new().await? else { return Ok(()) };
+    evening.house.restart(Door::Fans, exit).await?;
+    evening
+        .page
+        .eval(
+            "new Promise((again) => {
+                const look = () => test.states.some((state) => state.startsWith('reconnecting'))
+                    && test.player.state === 'live' ? again(true) : requestAnimationFrame(look);
+                look();
+            })",
+        )
+        .await?;
+    evening.is_live().await
+}
+
+#[tokio::test]
+async fn a_creator_comes_back_to_an_edge_that_was_killed() -> Result<()> {
+    let Some(mut evening) = Evening::new().await? else { return Ok(()) };
+    evening.house.restart(Door::Creators, Exit::Killed).await?;
+    evening.is_live().await?;
+    assert!(!evening.reconnected().await?, "the fan's session went on");
+    Ok(())
+}
+
+/// A tenth of a second there and back, and one packet in twenty lost each way.
+#[tokio::test]
+async fn a_fan_on_bad_radio_sees_the_show_in_time() -> Result<()> {
+    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let house = House::open(Source::demo(card())?).await?;
+    let radio = Radio::open(house.addr(), Duration::from_millis(50), 5).await?;
+    let mut edge = house.edge();
+    edge["webtransport"] = json!(format!("https://127.0.0.1:{}/", radio.addr().port()));
+    edge["websocket"] = serde_json::Value::Null;
+    let site = Site::start(edge, Isolation::Isolated).await?;
+    let page = browser.open(&site.url("/test/player.html?latency=400"), 800, 600).await?;
+    ready(&page).await?;
+    page.eval("test.state('live')").await?;
+    let before = number(&page, "test.stats().then(({ frames }) => frames)").await?;
+    let ages = Ages::measure(&page, 10_000).await?;
+    let stats = page.eval("test.stats()").await?;
+    println!("{ages}; {stats}");
+    let shown = stats["frames"].as_f64().unwrap_or_default() - before;
+    assert_eq!(text(&stats["transport"]), "WebTransport");
+    assert!(shown >= 200.0, "{shown} of 300 frames: {stats}");
+    assert!(ages.at(0.5) < 1_000.0, "{ages}");
+    assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());
+    assert_eq!(page.eval("test.states.some((state) => state.startsWith('reconnecting'))").await?, false);
     Ok(())
 }

@@ -6,7 +6,7 @@ use fanfare_tests::Isolation;
 use crate::{Fixture, Over, figures::Ages};
 
 /// Waits until the player shows so many more frames.
-fn frames_later(frames: u32) -> String {
+pub(crate) fn frames_later(frames: u32) -> String {
     format!(
         "test.stats().then(({{ frames }}) => test.until('stats', (stats) => stats.frames > frames + {frames}))
             .then(({{ frames }}) => frames)"

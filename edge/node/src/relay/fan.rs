@@ -9,7 +9,10 @@ use moqt::{
     session::{Delivery, Hold, RequestId, StreamId},
 };
 
-use super::track::{End, Sequence, State, Track};
+use super::{
+    Figures,
+    track::{End, Sequence, State, Track},
+};
 use crate::Cx;
 
 /// Bytes of one stream that may wait for a fan before the stream gets no more.
@@ -68,6 +71,7 @@ impl Subscription {
 
     fn new(track: Rc<RefCell<Track>>, request: RequestId, phase: Phase) -> Self {
         track.borrow_mut().takers += 1;
+        track.borrow().figures.subscriptions.inc();
         let waited = !matches!(track.borrow().state, State::Live);
         let open = BTreeMap::new();
         Self { track, request, phase, waited, filter: None, from: None, next: 0, next_datagram: 0, open }
@@ -155,15 +159,19 @@ impl Subscription {
         let (request, from) = (self.request, self.from);
         self.open.retain(|sequence, cursor| {
             let Some(subgroup) = track.subgroups.get(sequence) else {
+                if cursor.stream.is_some() {
+                    track.figures.skipped.inc();
+                }
                 cursor.reset(cx, ResetCode::TOO_FAR_BEHIND);
                 return false;
             };
             let stuck = cursor.stream.is_some_and(|stream| cx.backlog(stream) > 0);
             if stuck && track.newer_than(subgroup.header.group) >= FAN_LAG {
+                track.figures.skipped.inc();
                 cursor.reset(cx, ResetCode::TOO_FAR_BEHIND);
                 return false;
             }
-            cursor.advance(subgroup, from, request, cx)
+            cursor.advance(subgroup, from, request, &track.figures, cx)
         });
         let oldest = track.next_datagram - track.datagrams.len() as u64;
         self.next_datagram = self.next_datagram.max(oldest);
@@ -185,6 +193,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut track = self.track.borrow_mut();
         track.takers -= 1;
+        track.figures.subscriptions.dec();
         track.wake();
     }
 }
@@ -202,6 +211,7 @@ impl Cursor {
         subgroup: &super::track::Subgroup,
         from: Option<Location>,
         request: RequestId,
+        figures: &Figures,
         cx: &mut Cx<'_>,
     ) -> bool {
         while let Some(object) = subgroup.objects.get(self.object) {
@@ -233,11 +243,13 @@ impl Cursor {
                 if cx.session.payload(stream, chunk.clone()).is_err() {
                     return false;
                 }
+                figures.delivered.inc_by(chunk.len() as u64);
                 self.chunk += 1;
             }
             if object.missing > 0 {
                 break;
             }
+            figures.objects.inc();
             *self = Self { stream: self.stream, object: self.object + 1, ..Self::default() };
         }
         match (subgroup.end, self.object == subgroup.objects.len()) {

@@ -6,11 +6,13 @@
 //! nobody, and its old groups are broken off rather than queued.
 
 mod fan;
+mod figures;
 mod peer;
 mod pipe;
 mod track;
 
 pub use fan::{FAN_BACKLOG, FAN_LAG, LINGER};
+pub use figures::Figures;
 pub use pipe::FETCH_BACKLOG;
 pub use track::{BYTES_KEPT, GROUPS_KEPT};
 
@@ -43,11 +45,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 struct PeerId(u64);
 
 /// A node's tracks and sessions. A clone is the same relay.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Relay(Rc<RefCell<Hub>>);
 
-#[derive(Default)]
 struct Hub {
+    figures: Figures,
     tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
     peers: BTreeMap<PeerId, Mailbox>,
     next_peer: u64,
@@ -100,7 +102,24 @@ struct Credentials {
 impl Relay {
     /// A relay without an upstream: what is not published to it does not exist.
     pub fn new() -> Self {
-        Self::default()
+        Self(Rc::new(RefCell::new(Hub {
+            figures: Figures::new(),
+            tracks: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            next_peer: 0,
+            has_upstream: false,
+            upstream: None,
+            upstream_at: None,
+            local: BTreeMap::new(),
+            remote: BTreeSet::new(),
+            wants_namespaces: false,
+            interests: Vec::new(),
+        })))
+    }
+
+    /// What it counts.
+    pub fn figures(&self) -> Figures {
+        self.0.borrow().figures.clone()
     }
 
     /// Connects to an upstream, again and again, until the relay is dropped.
@@ -248,8 +267,10 @@ impl Hub {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         self.peers.insert(id, Mailbox::default());
+        self.figures.sessions.set(self.peers.len() as i64);
         if matches!(kind, Kind::Upstream) {
             self.upstream = Some(id);
+            self.figures.upstream.set(1);
             if self.wants_namespaces {
                 self.tell(id, Command::WatchNamespaces);
             }
@@ -264,10 +285,12 @@ impl Hub {
 
     fn leave(&mut self, id: PeerId) {
         self.peers.remove(&id);
+        self.figures.sessions.set(self.peers.len() as i64);
         self.interests.retain(|(peer, ..)| *peer != id);
         self.local.retain(|_, peer| *peer != id);
         if self.upstream == Some(id) {
             self.upstream = None;
+            self.figures.upstream.set(0);
             self.remote.clear();
         }
         for track in self.tracks.values() {
@@ -312,8 +335,9 @@ impl Hub {
         if let Some(track) = self.tracks.get(name).filter(|track| !track.borrow().is_over()) {
             return Rc::clone(track);
         }
-        let track = Rc::new(RefCell::new(Track::new(name.clone())));
+        let track = Rc::new(RefCell::new(Track::new(name.clone(), self.figures.clone())));
         self.tracks.insert(name.clone(), Rc::clone(&track));
+        self.figures.tracks.set(self.tracks.len() as i64);
         track
     }
 
@@ -422,6 +446,7 @@ impl Hub {
         let over = matches!(state, State::Refused(_) | State::Ended(_)) || source.is_none();
         if ours || over || self.local.values().any(|peer| Some(*peer) == source) {
             self.tracks.remove(name);
+            self.figures.tracks.set(self.tracks.len() as i64);
             if let Some(source) = source {
                 self.tell(source, Command::Unsubscribe(name.clone()));
             }

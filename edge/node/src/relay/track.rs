@@ -12,7 +12,7 @@ use moqt::{
     message::RequestError,
 };
 
-use super::PeerId;
+use super::{Figures, PeerId};
 
 /// Groups of a track that are kept, the newest of them.
 pub const GROUPS_KEPT: usize = 3;
@@ -57,6 +57,7 @@ pub(super) struct Track {
     pub(super) takers: usize,
     next: Sequence,
     bytes: usize,
+    pub(super) figures: Figures,
     wakers: Vec<Waker>,
 }
 
@@ -80,7 +81,7 @@ pub(super) enum End {
 }
 
 impl Track {
-    pub(super) fn new(name: TrackName) -> Self {
+    pub(super) fn new(name: TrackName, figures: Figures) -> Self {
         Self {
             name,
             state: State::Pending,
@@ -95,6 +96,7 @@ impl Track {
             takers: 0,
             next: 0,
             bytes: 0,
+            figures,
             wakers: Vec::new(),
         }
     }
@@ -132,7 +134,7 @@ impl Track {
         self.subgroups.clear();
         self.datagrams.clear();
         self.largest = None;
-        self.bytes = 0;
+        self.keeps(0);
     }
 
     pub(super) fn set(&mut self, state: State) {
@@ -174,8 +176,9 @@ impl Track {
             subgroup.header.subgroup = SubgroupId::Id(header.id);
         }
         let at = Location::new(subgroup.header.group, header.id);
-        self.bytes += header.properties.as_wire().len();
+        let len = header.properties.as_wire().len();
         subgroup.objects.push(Object { missing: header.payload_len, header, chunks: Vec::new() });
+        self.keeps(self.bytes + len);
         self.largest = self.largest.max(Some(at));
         self.wake();
     }
@@ -186,8 +189,10 @@ impl Track {
             return;
         };
         object.missing -= data.len() as u64;
-        self.bytes += data.len();
+        let len = data.len();
         object.chunks.push(data);
+        self.figures.received.inc_by(len as u64);
+        self.keeps(self.bytes + len);
         if self.bytes > BYTES_KEPT {
             self.shed();
         }
@@ -227,6 +232,11 @@ impl Track {
         groups.range(group.saturating_add(1)..).count()
     }
 
+    fn keeps(&mut self, bytes: usize) {
+        self.figures.kept.inc_by(bytes as i64 - self.bytes as i64);
+        self.bytes = bytes;
+    }
+
     /// Lets go of the oldest groups.
     fn shed(&mut self) {
         loop {
@@ -238,9 +248,15 @@ impl Track {
                 return;
             }
             self.subgroups.retain(|_, subgroup| subgroup.header.group != oldest);
-            self.bytes = self.subgroups.values().map(Subgroup::bytes).sum();
+            self.keeps(self.subgroups.values().map(Subgroup::bytes).sum());
             self.whole_from = self.whole_from.max(oldest.saturating_add(1));
         }
+    }
+}
+
+impl Drop for Track {
+    fn drop(&mut self) {
+        self.keeps(0);
     }
 }
 
