@@ -12,11 +12,16 @@ use tokio::{
 
 /// How long a peer may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may run that ends by itself, with timeouts of its own.
+const LIFETIME: Duration = Duration::from_secs(80);
 
 /// The folder that peers are installed in, beside this very program.
 fn peers() -> Result<PathBuf> {
+    /// The program, deps, the profile, maybe the platform, the target folder: whatever is called so above that is not ours.
+    const DEPTH: usize = 5;
     std::env::current_exe()?
         .ancestors()
+        .take(DEPTH)
         .map(|folder| folder.join("peers"))
         .find(|folder| folder.is_dir())
         .context("no peers are installed: `cargo xtask interop --install` does it")
@@ -112,7 +117,7 @@ impl Peer {
     /// Waits until it ends; whether it says that all went well, and all its stdout.
     pub async fn end(&mut self) -> Result<(bool, String)> {
         let mut text = String::new();
-        let ended = timeout(PATIENCE, async {
+        let ended = timeout(LIFETIME, async {
             self.stdout.read_to_string(&mut text).await?;
             self.process.wait().await
         });
