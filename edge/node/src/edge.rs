@@ -111,7 +111,7 @@ impl Edge {
         if let Some((url, tls)) = config.origin {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let any = any.parse().map_err(|_| Error::Tls)?;
-            let (relay, client) = (relay.clone(), Endpoint::client(any, tls)?);
+            let (relay, client) = (relay.clone(), Endpoint::upstream(any, tls)?);
             tokio::task::spawn_local(async move { relay.follow(client, url).await });
         }
         let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);

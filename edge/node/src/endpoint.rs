@@ -29,6 +29,10 @@ use web_transport_quinn::{
 const IDLE: Duration = Duration::from_secs(10);
 /// How often an idle connection is kept alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// The same two for connections to an upstream: many fans wait for what comes over one,
+/// and there are few of them.
+const UPSTREAM_IDLE: Duration = Duration::from_secs(3);
+const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Streams a peer may have open towards us at once.
 pub const MAX_STREAMS: u32 = 1024;
 /// The port of a URL that names none (Section 3.1.1).
@@ -97,6 +101,7 @@ fn ours() -> String {
 pub struct Endpoint {
     quic: quinn::Endpoint,
     client: Option<ClientConfig>,
+    transport: Arc<TransportConfig>,
 }
 
 /// A connection on which a session can begin.
@@ -117,15 +122,24 @@ impl Endpoint {
         tls.alpn_protocols = protocols();
         let tls = QuicServerConfig::try_from(tls).map_err(|_| Error::Tls)?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
-        config.transport_config(transport_config());
+        let transport = transport_config(IDLE, KEEP_ALIVE);
+        config.transport_config(Arc::clone(&transport));
         let quic = quinn::Endpoint::server(config, addr).map_err(|source| Error::Bind { addr, source })?;
-        Ok(Self { quic, client: None })
+        Ok(Self { quic, client: None, transport })
     }
 
     /// An endpoint that connects.
     pub fn client(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
         let quic = quinn::Endpoint::client(addr).map_err(|source| Error::Bind { addr, source })?;
-        Ok(Self { quic, client: Some(tls) })
+        let transport = transport_config(IDLE, KEEP_ALIVE);
+        Ok(Self { quic, client: Some(tls), transport })
+    }
+
+    /// An endpoint that connects to what others depend on: it notices soon that its peer is
+    /// gone.
+    pub fn upstream(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
+        let transport = transport_config(UPSTREAM_IDLE, UPSTREAM_KEEP_ALIVE);
+        Ok(Self { transport, ..Self::client(addr, tls)? })
     }
 
     /// Where it is.
@@ -202,7 +216,7 @@ impl Endpoint {
         };
         let tls = QuicClientConfig::try_from(tls).map_err(|_| Error::Tls)?;
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
-        config.transport_config(transport_config());
+        config.transport_config(Arc::clone(&self.transport));
         let connecting = self.quic.connect_with(config, addr, name).map_err(|error| failed(&error))?;
         let connection = connecting.await.map_err(|error| failed(&error))?;
         match carrier {
@@ -255,11 +269,11 @@ fn alpn(connection: &quinn::Connection) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-fn transport_config() -> Arc<TransportConfig> {
+fn transport_config(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     config
-        .max_idle_timeout(quinn::IdleTimeout::try_from(IDLE).ok())
-        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(quinn::IdleTimeout::try_from(idle).ok())
+        .keep_alive_interval(Some(keep_alive))
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .max_concurrent_uni_streams(MAX_STREAMS.into());
     Arc::new(config)

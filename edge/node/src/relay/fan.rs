@@ -81,6 +81,7 @@ impl Subscription {
         let track = self.track.borrow();
         self.phase = Phase::Live;
         if self.waited {
+            self.from = self.filter.map(|filter| filter.start(track.since.0));
             self.next = track.since.1;
             return;
         }

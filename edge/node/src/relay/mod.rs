@@ -26,10 +26,11 @@ use std::{
 
 use axum::extract::ws::WebSocket;
 use moqt::{
-    DoneCode, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    DoneCode, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
     message::RequestError,
     session::{Config as SessionConfig, RequestId, Side, Transport as Carrier},
 };
+use tokio::time::Instant;
 use url::Url;
 
 use crate::{Clock, Connection, Ended, Endpoint, Error, drive, socket::drive_socket};
@@ -37,6 +38,9 @@ use peer::{Kind, Peer};
 use pipe::{Question, Step};
 use track::{State, Track};
 
+/// How long the upstream may look for the publisher of a track that was live: a creator
+/// comes back to an origin that was restarted no sooner than its edges do.
+const RESUME: Micros = Micros::from_millis(15_000);
 /// The first pause before the upstream is tried again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -99,6 +103,12 @@ struct Credentials {
     tokens: Vec<Token>,
 }
 
+impl Default for Relay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Relay {
     /// A relay without an upstream: what is not published to it does not exist.
     pub fn new() -> Self {
@@ -134,8 +144,11 @@ impl Relay {
             match endpoint.connect(&url).await {
                 Ok(connection) => {
                     tracing::info!(%url, "connected upstream");
-                    pause = BACKOFF.0;
+                    let begun = Instant::now();
                     let ended = self.run(connection, Kind::Upstream).await;
+                    if begun.elapsed() > BACKOFF.1 {
+                        pause = BACKOFF.0;
+                    }
                     tracing::warn!(%url, ?ended, "lost the upstream");
                 }
                 Err(error) => tracing::warn!(%url, %error, "no upstream"),
@@ -243,22 +256,51 @@ impl Relay {
         };
         let relay = self.clone();
         tokio::task::spawn_local(async move {
-            let Some((endpoint, mut url)) = at else { return };
-            url.set_query(credentials.query.as_deref());
-            match endpoint.connect(&url).await {
-                Ok(mut connection) => {
-                    connection.config.setup.tokens = credentials.tokens;
-                    let mut peer = Peer::new(relay.clone(), id, Kind::OnBehalf);
-                    let Connection { transport, config, .. } = connection;
-                    if let Ok(ended) = drive(transport, config, Clock::default(), &mut peer).await {
-                        peer.refuse_all(&ended.reason, ended.code == SessionCode::UNAUTHORIZED);
-                    }
-                }
-                Err(error) => relay.0.borrow_mut().unreachable(id, &error),
+            if let Some((endpoint, mut url)) = at {
+                url.set_query(credentials.query.as_deref());
+                relay.speak_for(id, &credentials.tokens, &endpoint, &url).await;
             }
             relay.0.borrow_mut().leave(id);
         });
         id
+    }
+
+    /// Says upstream what a creator publishes, for as long as the creator is there. Once it
+    /// has been heard, it is said again to an upstream that comes back.
+    async fn speak_for(&self, id: PeerId, tokens: &[Token], endpoint: &Endpoint, url: &Url) {
+        let mut heard = false;
+        let mut pause = BACKOFF.0;
+        while self.0.borrow().peers.contains_key(&id) {
+            match endpoint.connect(url).await {
+                Ok(mut connection) => {
+                    heard = true;
+                    let begun = Instant::now();
+                    connection.config.setup.tokens = tokens.to_vec();
+                    let mut peer = Peer::new(self.clone(), id, Kind::OnBehalf);
+                    let Connection { transport, config, .. } = connection;
+                    let Ok(ended) = drive(transport, config, Clock::default(), &mut peer).await else {
+                        return;
+                    };
+                    if ended.code == SessionCode::UNAUTHORIZED {
+                        return peer.refuse_all(&ended.reason, true);
+                    }
+                    if begun.elapsed() > BACKOFF.1 {
+                        pause = BACKOFF.0;
+                    }
+                    let said = peer.said();
+                    let mut hub = self.0.borrow_mut();
+                    hub.disown(id);
+                    let Some(mailbox) = hub.peers.get_mut(&id) else { return };
+                    for command in said.into_iter().rev() {
+                        mailbox.commands.push_front(command);
+                    }
+                }
+                Err(error) if !heard => return self.0.borrow_mut().unreachable(id, &error),
+                Err(error) => tracing::warn!(%url, %error, "no upstream for a creator"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
     }
 }
 
@@ -293,14 +335,19 @@ impl Hub {
             self.figures.upstream.set(0);
             self.remote.clear();
         }
+        self.disown(id);
+        self.adopt();
+        self.look();
+    }
+
+    /// A session gives nothing any more.
+    fn disown(&mut self, id: PeerId) {
         for track in self.tracks.values() {
             let mut track = track.borrow_mut();
             if track.source == Some(id) {
                 track.orphaned();
             }
         }
-        self.adopt();
-        self.look();
     }
 
     fn tell(&mut self, id: PeerId, command: Command) {
@@ -399,7 +446,8 @@ impl Hub {
             match self.source(&name, PeerId(u64::MAX)) {
                 Some(source) => {
                     track.borrow_mut().source = Some(source);
-                    self.tell(source, Command::Subscribe(track, None));
+                    let patience = track.borrow().is_live().then(|| RESUME.as_millis());
+                    self.tell(source, Command::Subscribe(track, patience));
                 }
                 // Nobody is left who could have it.
                 None if !self.has_upstream && track.borrow().is_live() => {

@@ -126,7 +126,9 @@ impl Peer {
                 let mut track = track.borrow_mut();
                 if track.source == Some(self.id) {
                     track.source = None;
-                    track.set(State::Refused(error));
+                    // What was taken up again, and could not be, is over for who has it.
+                    let over = track.is_live();
+                    track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
                 }
             }
             Asked::Offer(Some((peer, request))) | Asked::Namespace(_, (peer, request)) => {
@@ -138,6 +140,28 @@ impl Peer {
             Asked::Status(peer, request) => self.tell(peer, Command::StatusAnswer(request, Err(error))),
             Asked::Offer(None) | Asked::Namespaces | Asked::Tracks => {}
         }
+    }
+
+    /// What the session said upstream for a creator, to be said again by the next.
+    pub(super) fn said(&mut self) -> Vec<Command> {
+        let mut said = Vec::new();
+        for (request, asked) in std::mem::take(&mut self.asked) {
+            match asked {
+                Asked::Namespace(namespace, answer) => {
+                    said.push(Command::PublishNamespace(namespace, answer));
+                }
+                Asked::Offer(answer) => {
+                    let of = |subscription: &&Subscription| subscription.request == request;
+                    if let Some(subscription) = self.subscriptions.iter().find(of) {
+                        said.push(Command::Publish(Rc::clone(&subscription.track), answer));
+                    }
+                }
+                asked => {
+                    self.failed(asked, RequestError::new(RequestCode::INTERNAL_ERROR, "the origin is gone"));
+                }
+            }
+        }
+        said
     }
 
     /// Whom to tell what this creator publishes, if there is anybody.
@@ -222,7 +246,10 @@ impl Peer {
                 let _ = session.accept(request, Params::default(), Properties::NONE);
             }
             Command::Answer(request, Err(error)) => {
-                let _ = session.reject(request, error);
+                // What was accepted at first cannot be rejected any more.
+                if session.reject(request, error).is_err() {
+                    let _ = session.cancel(request);
+                }
                 self.ended(request);
             }
             Command::Fetch(question) => {
