@@ -1,0 +1,97 @@
+//! Origin → edge.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FanId, List, Modes, Pattern, Reason, Review, Role, SessionId, Standing, Vote};
+
+/// What the origin says to an edge. The answers to a delta come in one packet, the ack last:
+/// what it does not except was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Down<'a> {
+    /// The packet's first frame: which life of the edge it is for. Another drops it.
+    Head {
+        /// The incarnation.
+        incarnation: u64,
+    },
+    /// An attached fan's state.
+    Attached {
+        /// Where.
+        session: SessionId,
+        /// The highest number settled.
+        mark: u64,
+        /// What they may do.
+        role: Role,
+        /// At the moment.
+        standing: Standing,
+        /// Their vote in the open poll.
+        vote: Option<Vote>,
+    },
+    /// An attached fan's stream is forgotten: they begin another.
+    Forgotten {
+        /// Where.
+        session: SessionId,
+    },
+    /// A message was not taken.
+    Rejected {
+        /// Where.
+        session: SessionId,
+        /// Which.
+        number: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// A message waits for a moderator.
+    Held {
+        /// Where.
+        session: SessionId,
+        /// Which.
+        number: u64,
+    },
+    /// A message came before one that has not: all from there again.
+    Resend {
+        /// Where.
+        session: SessionId,
+        /// The one that has not come.
+        from: u64,
+    },
+    /// A delta is applied and kept: all in it is settled, but for what was asked for again.
+    Acked {
+        /// Which.
+        sequence: u64,
+    },
+    /// A delta is missing: all from there again.
+    Expect {
+        /// Which.
+        sequence: u64,
+    },
+    /// What edges check messages against, whenever it changes.
+    Settings(#[serde(borrow)] Settings<'a>),
+    /// A fan's standing or role has changed, wherever they are.
+    Standing {
+        /// Who.
+        fan: FanId,
+        /// What they may do at the moment.
+        standing: Standing,
+        /// And in general.
+        role: Role,
+    },
+    /// To all moderators here.
+    Moderators(Review<'a>),
+    /// To one.
+    Moderator {
+        /// Where.
+        session: SessionId,
+        /// What.
+        review: Review<'a>,
+    },
+}
+
+/// What edges check messages against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings<'a> {
+    /// How the room is run.
+    pub modes: Modes,
+    /// Blocked words and patterns.
+    #[serde(borrow)]
+    pub patterns: List<Pattern<'a>>,
+}
