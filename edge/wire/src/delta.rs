@@ -17,6 +17,9 @@ pub enum Up<'a> {
         incarnation: u64,
         /// The delta's number.
         sequence: u64,
+        /// The lowest number that is not acked: what an origin that does not know the edge
+        /// begins with.
+        oldest: u64,
         /// When it was made, by the edge's clock.
         at: Micros,
     },
@@ -28,8 +31,10 @@ pub enum Up<'a> {
         fan: FanId,
         /// With which stream.
         stream: StreamId,
-        /// The hello's.
+        /// The lowest number that they may still send.
         next: u64,
+        /// As their token has it.
+        role: Role,
     },
     /// More about that fan, before their first message.
     Known {
@@ -37,8 +42,6 @@ pub enum Up<'a> {
         session: SessionId,
         /// What they call themselves.
         name: &'a str,
-        /// As their token has it.
-        role: Role,
         /// May choose a name.
         anonymous: bool,
     },
@@ -54,14 +57,12 @@ pub enum Up<'a> {
         #[serde(borrow)]
         act: Act<'a>,
     },
-    /// Messages that the edge rejects, in a row and for one reason.
+    /// A message that the edge rejects: its number is used up.
     Settle {
         /// Whose.
         session: SessionId,
-        /// The first.
-        from: u64,
-        /// How many.
-        count: u16,
+        /// Which.
+        number: u64,
         /// Why.
         reason: Reason,
     },

@@ -2,16 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FanId, List, Modes, Pattern, Reason, Review, Role, SessionId, Standing, Vote};
+use crate::{ChatId, FanId, List, Modes, Pattern, Reason, Review, Role, SessionId, Standing, Vote};
 
-/// What the origin says to an edge. The answers to a delta come in one packet, the ack last:
-/// what it does not except was taken.
+/// What the origin says to an edge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Down<'a> {
     /// The packet's first frame: which life of the edge it is for. Another drops it.
     Head {
         /// The incarnation.
         incarnation: u64,
+    },
+    /// A delta is applied and kept. The rest of the packet is about it, and all its
+    /// messages are settled and taken, but for what is said of them there.
+    Answer {
+        /// Which.
+        sequence: u64,
     },
     /// An attached fan's state.
     Attached {
@@ -31,6 +36,11 @@ pub enum Down<'a> {
         /// Where.
         session: SessionId,
     },
+    /// The room has no place for an attached fan.
+    Refused {
+        /// Where.
+        session: SessionId,
+    },
     /// A message was not taken.
     Rejected {
         /// Where.
@@ -47,17 +57,21 @@ pub enum Down<'a> {
         /// Which.
         number: u64,
     },
+    /// A line has its place.
+    Said {
+        /// Where.
+        session: SessionId,
+        /// Which message.
+        number: u64,
+        /// Which line it is.
+        chat: ChatId,
+    },
     /// A message came before one that has not: all from there again.
     Resend {
         /// Where.
         session: SessionId,
         /// The one that has not come.
         from: u64,
-    },
-    /// A delta is applied and kept: all in it is settled, but for what was asked for again.
-    Acked {
-        /// Which.
-        sequence: u64,
     },
     /// A delta is missing: all from there again.
     Expect {

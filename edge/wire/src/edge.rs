@@ -13,7 +13,8 @@ pub enum EdgeMessage<'a> {
         fan: FanId,
         /// What they may do.
         role: Role,
-        /// The highest number of the stream that is settled: the next message has one more.
+        /// The highest number of the stream that is settled: a new message has a higher one. What
+        /// the client has no answer to is sent again all the same, to get it.
         mark: u64,
         /// Their vote in the open poll.
         vote: Option<Vote>,
@@ -42,6 +43,14 @@ pub enum EdgeMessage<'a> {
     Held {
         /// Which.
         number: u64,
+    },
+    /// A line has its place: it is, or will be, the one of this number on the chat track. Comes before the ack, at
+    /// best once.
+    Said {
+        /// Which message.
+        number: u64,
+        /// Which line.
+        chat: ChatId,
     },
     /// Messages from this one on were not taken in: send them again.
     Resend {
@@ -77,7 +86,7 @@ pub struct Vote {
 pub enum Review<'a> {
     /// A line waits.
     Held {
-        /// Its number once it is published.
+        /// What moderators call it. Once it is published it is another line, of that moment.
         chat: ChatId,
         /// When it was written.
         at: Micros,

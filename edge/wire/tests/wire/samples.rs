@@ -132,6 +132,7 @@ pub(crate) fn edge() -> Vec<EdgeMessage<'static>> {
         EdgeMessage::Token { token: "aaa.bbb" },
         EdgeMessage::Acked { through: 300 },
         EdgeMessage::Held { number: 8 },
+        EdgeMessage::Said { number: 10, chat: CHAT },
         EdgeMessage::Resend { from: 5, after_ms: 100 },
         EdgeMessage::Restart,
     ];
@@ -149,10 +150,10 @@ fn visit() -> Visit {
 pub(crate) fn up() -> Vec<Up<'static>> {
     let session = SESSION;
     let mut all = vec![
-        Up::Head { edge: EdgeId(2), incarnation: 77, sequence: 12, at: AT },
-        Up::Attach { session, fan: FAN, stream: StreamId(99), next: 1 },
-        Up::Known { session, name: "fan 7", role: Role::Fan, anonymous: true },
-        Up::Settle { session, from: 6, count: 4, reason: Reason::Repeated },
+        Up::Head { edge: EdgeId(2), incarnation: 77, sequence: 12, oldest: 11, at: AT },
+        Up::Attach { session, fan: FAN, stream: StreamId(99), next: 1, role: Role::Creator },
+        Up::Known { session, name: "fan 7", anonymous: true },
+        Up::Settle { session, number: 6, reason: Reason::Repeated },
         Up::Stayed { session, visit: visit() },
         Up::Detach { session },
         Up::Report(Report { viewers: 12, time: visit() }),
@@ -176,7 +177,9 @@ pub(crate) fn down() -> Vec<Down<'static>> {
         Down::Rejected { session, number: 5, reason: Reason::PollClosed },
         Down::Held { session, number: 6 },
         Down::Resend { session, from: 4 },
-        Down::Acked { sequence: 12 },
+        Down::Refused { session },
+        Down::Said { session, number: 7, chat: CHAT },
+        Down::Answer { sequence: 12 },
         Down::Expect { sequence: 11 },
         Down::Settings(settings),
         Down::Standing { fan: FAN, standing: Standing::Banned, role },
