@@ -27,7 +27,8 @@ impl Roll {
     }
 }
 
-/// Runs a scenario with each seed, and says which one failed.
+/// Runs a scenario with each seed, and says which one failed. `FANFARE_SEEDS` is how many times as
+/// many are run.
 pub(crate) fn seeds(range: std::ops::Range<u64>, scenario: impl Fn(u64)) {
     struct Name(u64);
     impl Drop for Name {
@@ -37,7 +38,8 @@ pub(crate) fn seeds(range: std::ops::Range<u64>, scenario: impl Fn(u64)) {
             }
         }
     }
-    for seed in range {
+    let times = std::env::var("FANFARE_SEEDS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    for seed in range.start..range.start + (range.end - range.start) * times {
         let name = Name(seed);
         scenario(seed);
         std::mem::forget(name);
