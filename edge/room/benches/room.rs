@@ -8,8 +8,8 @@ use divan::{Bencher, counter::ItemsCount};
 use room::{Config, Room};
 use wire::worker::{Demand, Effect, Hint, Identity, Input, SKIP, Seat};
 use wire::{
-    Act, EdgeId, FanId, FanMessage, Frame, Frames, Hello, List, Micros, Moderation, Modes, OnMatch, Pattern,
-    Role, Say, SessionId, StreamId,
+    Act, EdgeId, FanId, FanMessage, Frame, Frames, Hello, Micros, Moderation, Modes, OnMatch, Pattern, Say,
+    SessionId, StreamId,
 };
 
 /// Fans at the edge.

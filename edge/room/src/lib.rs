@@ -37,6 +37,8 @@ mod leaf;
 mod plan;
 pub use plan::plan;
 
+pub mod rehearsal;
+
 mod room;
 pub use room::Room;
 

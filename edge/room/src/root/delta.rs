@@ -54,7 +54,7 @@ impl Root {
             }
             _ => return Err(Error::Malformed),
         };
-        let applied = *edge.applied.get_or_insert(head.oldest - 1);
+        let applied = edge.applied.unwrap_or(head.oldest - 1);
         if head.sequence > applied + 1 {
             fx.edge(id, &packet_to(edge, &Down::Expect { sequence: applied + 1 }));
             return Ok(());
