@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::net::{Deed, Fate, Faults, Net};
+use wire::worker::{Effect, Input};
+use wire::{Act, Down, EdgeId, EdgeMessage, FanId, FanMessage, Hello, Role, Screen, SessionId, StreamId, Up};
+
+use crate::house::{House, Taken, identity, known};
+use crate::net::{Deed, Fate, Faults, Net, packed};
 use crate::roll::seeds;
 
 fn check(net: &Net) {
@@ -114,4 +118,97 @@ fn exactly_once_through_all_of_it() {
         swaps: 8,
     };
     run(0..1000, faults);
+}
+
+fn cheer(number: u64) -> FanMessage<'static> {
+    FanMessage::Act { number, act: Act::Cheer { kind: 0, count: 1 } }
+}
+
+fn hello(next: u64) -> FanMessage<'static> {
+    FanMessage::Hello(Hello { stream: StreamId(7), next })
+}
+
+/// What a client has given up and reported as unknown is not counted after that.
+#[test]
+fn exactly_once_or_given_up() {
+    let mut house = House::new();
+    let here = house.connect(0, identity(1));
+    house.send(here, &hello(1));
+    (1..=3).for_each(|number| house.send(here, &cheer(number)));
+    house.tick();
+    house.send(here, &cheer(4));
+    // It is still at this edge when the fan, at another one, goes on without it.
+    let there = house.connect(1, identity(1));
+    house.send(there, &hello(5));
+    house.leaf(1, &[Input::Tick]);
+    house.send(there, &cheer(5));
+    house.tick();
+    assert_eq!(house.outcome(there, 5), Taken);
+    assert_eq!(house.pulse().cheers.0, [4], "1, 2, 3 and 5");
+}
+
+/// A leaf acks no message that the root asks for again, nor one after it.
+#[test]
+fn exactly_once_no_ack_over_a_gap() {
+    let mut house = House::with(|config| config.limits.cheers.burst = 3);
+    let fan = house.connect(0, identity(1));
+    house.send(fan, &hello(1));
+    (1..=3).for_each(|number| house.send(fan, &cheer(number)));
+    assert_eq!(unheard_delta(&mut house), (1, vec![1, 2, 3]));
+    let mut answer = wire::packet(&Down::Head { incarnation: 1 });
+    wire::put(&mut answer, &Down::Answer { sequence: 1 });
+    wire::put(&mut answer, &Down::Resend { session: fan.session, from: 2 });
+    house.leaf(0, &[Input::FromRoot { packet: &answer }]);
+    let told = [EdgeMessage::Resend { from: 2, after_ms: 0 }, EdgeMessage::Acked { through: 1 }];
+    assert_eq!(house.heard(fan), told);
+    (2..=3).for_each(|number| house.send(fan, &cheer(number)));
+    assert_eq!(unheard_delta(&mut house), (2, vec![2, 3]), "they go up again, whatever the rate");
+}
+
+/// The first leaf's next delta, which never gets to the root: its number, and those of its messages.
+fn unheard_delta(house: &mut House) -> (u64, Vec<u64>) {
+    let (now, mut effects) = (house.moment(), Vec::new());
+    house.leaves[0].handle(now, &packed(&[Input::Tick]), &mut effects).expect("a batch of ours");
+    let (mut delta, mut numbers) = (0, Vec::new());
+    for effect in known::<Effect<'_>>(&effects) {
+        let Effect::ToRoot { packet } = effect else { continue };
+        for entry in known::<Up<'_>>(packet) {
+            match entry {
+                Up::Head { sequence, .. } => delta = sequence,
+                Up::Act { number, .. } => numbers.push(number),
+                _ => {}
+            }
+        }
+    }
+    (delta, numbers)
+}
+
+/// The root takes no message before those that it follows.
+#[test]
+fn exactly_once_no_number_is_jumped_over() {
+    let mut house = House::new();
+    let (edge, session) = (EdgeId(0), SessionId(0));
+    let mut delta =
+        wire::packet(&Up::Head { edge, incarnation: 1, sequence: 1, oldest: 1, at: house.moment() });
+    let act =
+        |number| Up::Act { session, number, screen: Screen::Pass, act: Act::Cheer { kind: 0, count: 1 } };
+    for entry in [
+        Up::Attach { session, fan: FanId(1), stream: StreamId(7), next: 1, role: Role::Fan },
+        Up::Known { session, name: "fan 1", anonymous: false },
+        act(1),
+        act(3),
+    ] {
+        wire::put(&mut delta, &entry);
+    }
+    let (now, mut effects) = (house.moment(), Vec::new());
+    let batch = packed(&[Input::Delta { edge, packet: &delta }]);
+    house.root.handle(now, &batch, &mut effects).expect("a batch of ours");
+    let asked = known::<Effect<'_>>(&effects).any(|effect| match effect {
+        Effect::ToEdge { packet, .. } => {
+            known::<Down<'_>>(packet).any(|word| word == Down::Resend { session, from: 2 })
+        }
+        _ => false,
+    });
+    assert!(asked);
+    assert_eq!(house.pulse().cheers.0, [1]);
 }
