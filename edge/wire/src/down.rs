@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{ChatId, FanId, List, Modes, Pattern, Reason, Review, Role, SessionId, Standing, Vote};
 
 /// What the origin says to an edge.
+///
+/// An edge acks what an answer does not except, so a new kind of exception is not one that it may
+/// pass over: it comes with a new [`VERSION`](crate::VERSION).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Down<'a> {
     /// The packet's first frame: which life of the edge it is for. Another drops it.

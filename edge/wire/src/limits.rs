@@ -9,6 +9,8 @@ pub const OBJECT: usize = 64 * 1024;
 /// Bytes that a frame may have: that of the largest packet.
 pub const FRAME: usize = 1024 * 1024;
 
+/// The highest number that a message can have: what JavaScript still counts by one.
+pub const NUMBER: u64 = (1 << 53) - 1;
 /// A fan's messages that are sent and not acked. A client waits at this many; and a room remembers
 /// what it answered to this many, so that each can be answered again in the same way.
 pub const UNACKED: u64 = 64;

@@ -11,6 +11,10 @@ const ENDS: [&[u8]; 28] = [
 /// Whether there is something that a page or a person would take for a link.
 pub(crate) fn has_link(text: &str) -> bool {
     let bytes = text.as_bytes();
+    // Most lines have neither.
+    if !bytes.iter().fold(false, |found, byte| found | matches!(byte, b'.' | b':')) {
+        return false;
+    }
     bytes.iter().enumerate().any(|(at, byte)| match byte {
         b':' => bytes[at..].starts_with(b"://") && at > 0 && bytes[at - 1].is_ascii_alphanumeric(),
         b'.' => at > 0 && is_link_dot(&bytes[..at], &bytes[at + 1..]),

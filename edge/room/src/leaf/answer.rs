@@ -75,7 +75,7 @@ impl Leaf {
                     fan.ask_again(session, 0, fx);
                 }
             }
-            Down::Expect { sequence } => self.outbox.resend_from(sequence, fx),
+            Down::Expect { sequence } => self.outbox.expected(sequence, self.now, fx),
             Down::Settings(settings) => self.settings(&settings),
             Down::Standing { fan, standing, role } => {
                 for at in 0..self.sessions.len() {

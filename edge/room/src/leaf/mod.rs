@@ -213,7 +213,9 @@ impl Leaf {
         let sequence = self.outbox.sequence();
         let vacated = self.vacated.get(id.0 as usize).copied();
         let Some(session) = self.session(id) else { return };
-        if !matches!(session.phase, Phase::Silent | Phase::Forgotten) || hello.next == 0 {
+        if !matches!(session.phase, Phase::Silent | Phase::Forgotten)
+            || !(1..=limits::NUMBER).contains(&hello.next)
+        {
             return self.close(id, Close::OutOfOrder, fx);
         }
         // A delta is about one fan and one stream per index, or its answer could be taken for another's.

@@ -16,6 +16,8 @@ const MAX_SENT: usize = 256;
 const MAX_SENT_BYTES: usize = 8 * 1024 * 1024;
 /// A delta is closed when it has so much, so that the longest message still fits.
 const LONG: usize = limits::DELTA - limits::FAN_PACKET - 1024;
+/// A root that misses a delta says so of each that comes after it. It is sent them again this often.
+const EXPECTED_EVERY: Micros = Micros::from_millis(500);
 /// When an answer is this late, it or its delta was lost.
 const RESEND_AFTER: Micros = Micros::from_secs(5);
 
@@ -32,6 +34,8 @@ pub(super) struct Outbox {
     sent_bytes: usize,
     /// When the oldest of them was last sent.
     sent_at: Micros,
+    /// The delta that the root has asked for last, and when.
+    expected: (u64, Micros),
 }
 
 /// A delta that is not answered.
@@ -59,6 +63,7 @@ impl Default for Outbox {
             sent: VecDeque::new(),
             sent_bytes: 0,
             sent_at: Micros(0),
+            expected: (0, Micros(0)),
         }
     }
 }
@@ -151,8 +156,17 @@ impl Outbox {
         self.resend_from(0, fx);
     }
 
+    /// The root misses a delta.
+    pub(super) fn expected(&mut self, sequence: u64, now: Micros, fx: &mut Effects<'_>) {
+        let (last, at) = self.expected;
+        if last != sequence || now - at >= EXPECTED_EVERY {
+            self.expected = (sequence, now);
+            self.resend_from(sequence, fx);
+        }
+    }
+
     /// Sends what is not answered from that delta on.
-    pub(super) fn resend_from(&mut self, sequence: u64, fx: &mut Effects<'_>) {
+    fn resend_from(&mut self, sequence: u64, fx: &mut Effects<'_>) {
         for sent in self.sent.iter().filter(|sent| sent.sequence >= sequence) {
             fx.put(&Effect::ToRoot { packet: &sent.packet });
         }

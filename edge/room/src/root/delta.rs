@@ -44,7 +44,7 @@ impl Root {
         let mut entries = Frames::<Up<'_>>::new(packet)?;
         let head = match entries.next() {
             Some(Ok(Frame::Known(Up::Head { edge: from, incarnation, sequence, oldest, at })))
-                if from == id && sequence > 0 && (1..=sequence).contains(&oldest) =>
+                if from == id && sequence <= limits::NUMBER && (1..=sequence).contains(&oldest) =>
             {
                 if incarnation != edge.incarnation() {
                     // What a connection of before still had on its way.
@@ -136,7 +136,7 @@ impl Root {
         answer: &mut Vec<u8>,
         fx: &mut Effects<'_>,
     ) {
-        if session.0 as usize >= MAX_SESSIONS || next == 0 {
+        if session.0 as usize >= MAX_SESSIONS || !(1..=limits::NUMBER).contains(&next) {
             return;
         }
         self.tally.uniques.insert(fan);

@@ -55,7 +55,7 @@ impl Root {
         let by = |amount: u64, unit: u64| amount.checked_div(unit).unwrap_or(0);
         Pulse {
             at: Micros(0),
-            viewers: here.map(|(id, _)| self.tally.viewers(*id)).sum(),
+            viewers: here.fold(0, |sum: u32, (id, _)| sum.saturating_add(self.tally.viewers(*id))),
             uniques: self.tally.uniques.estimate(),
             says: self.counts.says,
             cheers: cheers[..kinds].iter().copied().collect(),

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use room::{Config, Error, Room};
-use wire::worker::{Close, Input, Seat};
+use wire::worker::{Close, Effect, Input, Seat};
 use wire::{
     Act, EdgeId, EdgeMessage, FanId, FanMessage, Hello, Micros, Moderation, Reason, Role, Say, Screen,
     SessionId, StreamId, Subject, Up, limits,
 };
 
-use crate::house::{House, Rejected, Taken, identity};
+use crate::house::{House, Rejected, Taken, identity, known};
 use crate::net::packed;
 
 #[test]
@@ -38,9 +38,11 @@ fn hostile_before_and_after_hello() {
     house.send(twice, &hello(1));
     house.send(twice, &hello(1));
     assert_eq!(house.closed[&twice], Close::OutOfOrder);
-    let zero = house.connect(0, identity(3));
-    house.send(zero, &hello(0));
-    assert_eq!(house.closed[&zero], Close::OutOfOrder);
+    for (id, next) in [(3, 0), (4, limits::NUMBER + 1), (5, u64::MAX)] {
+        let odd = house.connect(0, identity(id));
+        house.send(odd, &hello(next));
+        assert_eq!(house.closed[&odd], Close::OutOfOrder);
+    }
 }
 
 #[test]
@@ -217,6 +219,45 @@ fn hostile_delta_of_another() {
         }
     }
     assert_eq!(root.snapshot(), before);
+}
+
+/// What a lost delta costs is it, and those after it, once: not for each of them.
+#[test]
+fn hostile_loss_is_not_amplified() {
+    let mut house = House::new();
+    let fan = house.fan(1);
+    let now = house.moment();
+    let (mut sent, mut effects) = (Vec::new(), Vec::new());
+    for number in 1..=20 {
+        let act = wire::packet(&FanMessage::Act { number, act: Act::Cheer { kind: 0, count: 1 } });
+        let batch = packed(&[Input::FanPacket { session: fan.session, packet: &act }, Input::Tick]);
+        effects.clear();
+        house.leaves[fan.edge].handle(now, &batch, &mut effects).expect("a batch of ours");
+        sent.extend(known::<Effect<'_>>(&effects).filter_map(|effect| match effect {
+            Effect::ToRoot { packet } => Some(packet.to_vec()),
+            _ => None,
+        }));
+    }
+    let mut again = 0;
+    for packet in &sent[1..] {
+        effects.clear();
+        let edge = EdgeId(fan.edge as u64);
+        house
+            .root
+            .handle(now, &packed(&[Input::Delta { edge, packet }]), &mut effects)
+            .expect("a batch of ours");
+        let answers = effects.clone();
+        for effect in known::<Effect<'_>>(&answers) {
+            let Effect::ToEdge { packet, .. } = effect else { continue };
+            effects.clear();
+            let batch = packed(&[Input::FromRoot { packet }]);
+            house.leaves[fan.edge].handle(now, &batch, &mut effects).expect("a batch of ours");
+            again += known::<Effect<'_>>(&effects)
+                .filter(|effect| matches!(effect, Effect::ToRoot { .. }))
+                .count();
+        }
+    }
+    assert_eq!((sent.len(), again), (20, 20));
 }
 
 /// Indices that would take memory for nothing.
