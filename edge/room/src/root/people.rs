@@ -205,13 +205,14 @@ impl People {
 
     /// Whether what was read from a snapshot can be: every index is one in use.
     pub(super) fn is_sound(&self) -> bool {
+        if !self.fans.is_sound() || !self.streams.is_sound() {
+            return false;
+        }
         let fan_is = |fan: &u32| self.fans.get(*fan).is_some();
         let fans_are = self.by_id.values().all(fan_is) && self.by_id.len() == self.fans.len();
         let mut fans = (0..self.fans.end()).filter_map(|at| self.fans.get(at));
         let mut streams = (0..self.streams.end()).filter_map(|at| self.streams.get(at));
-        self.fans.is_sound()
-            && self.streams.is_sound()
-            && fans_are
+        fans_are
             && fans.all(|fan| fan.streams.iter().all(|stream| self.streams.get(*stream).is_some()))
             && streams.all(|stream| fan_is(&stream.fan))
     }

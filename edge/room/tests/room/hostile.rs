@@ -286,6 +286,14 @@ fn hostile_snapshots() {
     assert!(matches!(Room::restore(config, &snapshot[..snapshot.len() - 1]), Err(Error::Snapshot)));
     let leaf = Config::new(Seat::Leaf { edge: EdgeId(1), incarnation: 1 });
     assert!(matches!(Room::restore(leaf, &snapshot), Err(Error::Seat)));
+    // Any byte of it may be another one.
+    for at in 0..snapshot.len() {
+        for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
+            let mut changed = snapshot.clone();
+            changed[at] = value;
+            let _ = Room::restore(config, &changed);
+        }
+    }
     let other = Config::new(Seat::Leaf { edge: EdgeId(1), incarnation: 2 });
     assert!(matches!(Room::restore(other, &Room::new(leaf).snapshot()), Err(Error::Seat)));
 }
