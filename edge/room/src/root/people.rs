@@ -10,8 +10,11 @@ use super::slab::Slab;
 /// Fans that a room keeps: those who have done something of late, and those with a standing of
 /// their own.
 const MAX_FANS: usize = 100_000;
-/// Streams that it keeps of one fan.
-const MAX_STREAMS: usize = 32;
+/// Of so many fans, those who do nothing are kept only as long as their streams.
+const MANY_FANS: usize = MAX_FANS * 3 / 4;
+/// Streams that a room keeps, and of one fan: a fan has one for each page loaded of late.
+const MAX_STREAMS: usize = 2 * MAX_FANS;
+const MAX_STREAMS_OF_A_FAN: usize = 128;
 /// For how long a stream is kept that nobody uses: longer than any client sends again.
 const KEEP_STREAM: Micros = Micros::from_secs(3 * limits::RESEND_SECONDS);
 /// For how long a fan is kept who does nothing.
@@ -146,7 +149,11 @@ impl People {
         if let Some(stream) = self.find_stream(fan, id) {
             return Some(stream);
         }
-        if self.fans[fan].streams.len() >= MAX_STREAMS {
+        if self.fans[fan].streams.len() >= MAX_STREAMS_OF_A_FAN {
+            self.drop_streams(fan, |stream| now - stream.last >= Micros::from_secs(limits::RESEND_SECONDS));
+        }
+        let full = self.streams.len() >= MAX_STREAMS;
+        if full || self.fans[fan].streams.len() >= MAX_STREAMS_OF_A_FAN {
             return None;
         }
         let stream = Stream { id, fan, mark: 0, outcomes: Vec::new(), attached: 0, last: now };
@@ -155,26 +162,34 @@ impl People {
         Some(stream)
     }
 
+    /// Lets those of a fan's streams go that nobody uses and that are such.
+    fn drop_streams(&mut self, fan: u32, are: impl Fn(&Stream) -> bool) {
+        let (streams, kept) = (&mut self.streams, &mut self.fans[fan].streams);
+        kept.retain(|stream| {
+            let gone = streams[*stream].attached == 0 && are(&streams[*stream]);
+            if gone {
+                streams.remove(*stream);
+            }
+            !gone
+        });
+    }
+
     /// Lets a part of those go whom nobody will ask for again.
     pub(super) fn sweep(&mut self, now: Micros, is_listed: impl Fn(FanId) -> bool) {
         for _ in 0..SWEEP.min(self.streams.end()) {
             let at = self.swept_stream % self.streams.end();
             self.swept_stream = at + 1;
-            if let Some(stream) = self.streams.get(at)
-                && stream.attached == 0
-                && now - stream.last >= KEEP_STREAM
-            {
-                let fan = stream.fan;
-                self.fans[fan].streams.retain(|other| *other != at);
-                self.streams.remove(at);
+            if let Some(fan) = self.streams.get(at).map(|stream| stream.fan) {
+                self.drop_streams(fan, |stream| now - stream.last >= KEEP_STREAM);
             }
         }
+        let keep = if self.fans.len() >= MANY_FANS { KEEP_STREAM } else { KEEP_FAN };
         for _ in 0..SWEEP.min(self.fans.end()) {
             let at = self.swept_fan % self.fans.end();
             self.swept_fan = at + 1;
             if let Some(fan) = self.fans.get(at)
                 && fan.streams.is_empty()
-                && now - fan.last >= KEEP_FAN
+                && now - fan.last >= keep
                 && fan.is_plain(now)
                 && !is_listed(fan.id)
             {

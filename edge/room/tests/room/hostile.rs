@@ -260,6 +260,35 @@ fn hostile_loss_is_not_amplified() {
     assert_eq!((sent.len(), again), (20, 20));
 }
 
+/// Pages loaded over and over: streams that nobody can ask for any more make room.
+#[test]
+fn hostile_streams_without_end() {
+    let mut house = House::new();
+    let act = Act::Cheer { kind: 0, count: 1 };
+    let mut largest = 0;
+    for n in 1..=300u64 {
+        let fan = house.join(0, identity(1));
+        if n == 1 || n > 200 {
+            assert_eq!(house.act(fan, act.clone()), Taken, "{n}");
+        } else {
+            house.begin(fan, act.clone());
+            house.tick();
+        }
+        house.leave(fan);
+        if n == 200 {
+            assert!(house.closed.values().any(|why| *why == Close::Full), "all of them are kept");
+            house.now += limits::RESEND_SECONDS * 1000;
+        }
+        largest = largest.max(house.root.snapshot().len());
+    }
+    assert!(largest < 16 * 1024, "{largest} bytes");
+    assert_eq!(house.pulse().cheers.0, [128 + 100]);
+    // What is forgotten in the end is everything about a fan who never comes back.
+    house.now += 25 * 3600 * 1000;
+    house.wait(5000);
+    assert!(house.root.snapshot().len() < 3000, "{} bytes", house.root.snapshot().len());
+}
+
 /// Indices that would take memory for nothing.
 #[test]
 fn hostile_indices() {
