@@ -120,6 +120,8 @@ async fn a_fan_on_bad_radio_sees_the_show_in_time() -> Result<()> {
     let site = Site::start(edge, Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html?latency=400"), 800, 600).await?;
     ready(&page).await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    println!("{} {:?}", page.eval("JSON.stringify([test.states, test.errors])").await?, page.log());
     page.eval("test.state('live')").await?;
     let before = number(&page, "test.stats().then(({ frames }) => frames)").await?;
     let ages = Ages::measure(&page, 10_000).await?;

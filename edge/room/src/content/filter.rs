@@ -1,0 +1,292 @@
+//! Blocked words and patterns, all of them in one pass over a line.
+
+use aho_corasick::{AhoCorasick, Match};
+use wire::{OnMatch, Pattern, Reason, limits};
+
+/// Blocked words and patterns, compiled.
+///
+/// A line is folded into words of small letters with one space before and after each.
+/// A word that must stand alone is then just one with spaces around it, and all are looked for by one
+/// automaton, in time that grows with the line and not with the patterns. What follows a `*` inside
+/// a word is looked for in the rest of that word.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    automaton: Option<AhoCorasick>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    action: OnMatch,
+    /// What must follow in the same word, in order.
+    rest: Vec<Vec<u8>>,
+}
+
+impl Filter {
+    /// Compiles patterns; the reason is the first one's that is none.
+    pub(crate) fn new<'a>(patterns: impl IntoIterator<Item = Pattern<'a>>) -> Result<Self, Reason> {
+        let (mut firsts, mut rules) = (Vec::new(), Vec::new());
+        for pattern in patterns {
+            let mut pieces = pieces(pattern.text)?;
+            firsts.push(pieces.remove(0));
+            rules.push(Rule { action: pattern.action, rest: pieces });
+        }
+        if rules.len() > limits::PATTERNS {
+            return Err(Reason::OutOfRange);
+        }
+        // It fails on more states than any list within the limits has.
+        let automaton = if firsts.is_empty() { None } else { AhoCorasick::new(firsts).ok() };
+        Ok(Self { automaton, rules })
+    }
+
+    /// What is to become of a line. `folded` is memory to work in.
+    pub(crate) fn check(&self, text: &str, folded: &mut Vec<u8>) -> Option<OnMatch> {
+        let automaton = self.automaton.as_ref()?;
+        fold(text, folded);
+        // Most lines have none, and that is told faster than which.
+        if !automaton.is_match(&folded[..]) {
+            return None;
+        }
+        let mut found = None;
+        let mut tried = Tried::default();
+        for hit in automaton.find_overlapping_iter(&folded[..]) {
+            let rule = &self.rules[hit.pattern().as_usize()];
+            if found >= Some(rule.action) {
+                continue;
+            }
+            let after = &folded[hit.end()..];
+            if rule.rest.is_empty()
+                || (tried.first_in_word(self.rules.len(), &hit, after) && follows(after, &rule.rest))
+            {
+                found = Some(rule.action);
+                if found == Some(OnMatch::Reject) {
+                    break;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// In which word each rule was tried last. A rule that did not match at its first place in a word
+/// does not at a later one, and trying anyway would take time with the square of the word.
+#[derive(Default)]
+struct Tried(Vec<usize>);
+
+impl Tried {
+    fn first_in_word(&mut self, rules: usize, hit: &Match, after: &[u8]) -> bool {
+        self.0.resize(rules, 0);
+        let word_end = hit.end() + after.iter().position(|byte| *byte == b' ').unwrap_or(after.len());
+        std::mem::replace(&mut self.0[hit.pattern().as_usize()], word_end) != word_end
+    }
+}
+
+/// Whether the pieces are in the rest of a word, one after the other. The last one, if it has a
+/// space, is at its end by that.
+fn follows(mut rest: &[u8], pieces: &[Vec<u8>]) -> bool {
+    for piece in pieces {
+        let word = rest.iter().position(|byte| *byte == b' ').map_or(rest.len(), |end| end + 1);
+        let starts = 0..word.min(rest.len());
+        let Some(at) = starts.into_iter().find(|at| rest[*at..].starts_with(piece)) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    true
+}
+
+/// The parts of a pattern that are literal, in the form of a folded line.
+fn pieces(pattern: &str) -> Result<Vec<Vec<u8>>, Reason> {
+    let pattern = pattern.trim();
+    if pattern.len() > limits::PATTERN {
+        return Err(Reason::TooLong { max: limits::PATTERN as u16 });
+    }
+    let parts: Vec<&str> = pattern.split('*').collect();
+    let mut pieces = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let mut folded = Vec::new();
+        fold(part, &mut folded);
+        let mut piece = &folded[..];
+        // At a star, and beside letters of a script that does not part its words, there is no edge of a word.
+        let edge = |c: Option<char>| c.is_some_and(|c| !unspaced(c));
+        if index > 0 && !part.starts_with(' ') || !edge(part.chars().next()) {
+            piece = piece.strip_prefix(b" ").unwrap_or(piece);
+        }
+        if index + 1 < parts.len() && !part.ends_with(' ') || !edge(part.chars().last()) {
+            piece = piece.strip_suffix(b" ").unwrap_or(piece);
+        }
+        if piece.iter().any(|byte| *byte != b' ') {
+            pieces.push(piece.to_vec());
+        }
+    }
+    if pieces.is_empty() { Err(Reason::Empty) } else { Ok(pieces) }
+}
+
+/// Scripts that write words without spaces.
+fn unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
+        | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Small letters and digits; one space at each end, and in place of anything else.
+fn fold(text: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(b' ');
+    if text.is_ascii() {
+        return fold_ascii(text.as_bytes(), out);
+    }
+    for c in text.chars() {
+        // Wide forms of ASCII are ASCII that wants to slip through.
+        let c = match c {
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+            // Joiners join: they part no word.
+            '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => continue,
+            c => c,
+        };
+        if c.is_ascii_alphanumeric() {
+            out.push(c.to_ascii_lowercase() as u8);
+        } else if c.is_alphanumeric() {
+            for small in c.to_lowercase() {
+                out.extend_from_slice(small.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        } else if out.last() != Some(&b' ') {
+            out.push(b' ');
+        }
+    }
+    if out.last() != Some(&b' ') {
+        out.push(b' ');
+    }
+}
+
+/// What an ASCII character folds to.
+const FOLDED: [u8; 128] = {
+    let mut folded = [b' '; 128];
+    let mut at = 0u8;
+    while at < 128 {
+        if at.is_ascii_alphanumeric() {
+            folded[at as usize] = at.to_ascii_lowercase();
+        }
+        at += 1;
+    }
+    folded
+};
+
+/// The same for most lines, without a branch for each character.
+fn fold_ascii(text: &[u8], out: &mut Vec<u8>) {
+    out.resize(text.len() + 2, b' ');
+    let (mut end, mut last) = (1, b' ');
+    for byte in text {
+        let folded = FOLDED[usize::from(byte & 0x7f)];
+        out[end] = folded;
+        end += usize::from(folded != b' ' || last != b' ');
+        last = folded;
+    }
+    end += usize::from(last != b' ');
+    out[end - 1] = b' ';
+    out.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(patterns: &[&str]) -> Filter {
+        let patterns = patterns.iter().map(|text| Pattern { text, action: OnMatch::Reject });
+        Filter::new(patterns).expect("patterns")
+    }
+
+    fn hit(pattern: &str, text: &str) -> bool {
+        filter(&[pattern]).check(text, &mut Vec::new()).is_some()
+    }
+
+    #[test]
+    fn blocked_lines_are_folded() {
+        let folded = |text: &str| {
+            let mut out = Vec::new();
+            fold(text, &mut out);
+            String::from_utf8(out).expect("text")
+        };
+        for text in ["", " ", "a", "A b", " a  b ", "!a!", "a!", "--", "a.b:C", "x1  "] {
+            let same = folded(text);
+            // A letter of another kind has the same line go the long way.
+            let long = folded(&format!("{text} ß"));
+            assert_eq!(long, format!("{} ß ", same.trim_end()), "{text:?}");
+            assert!(same.starts_with(' ') && same.ends_with(' ') && !same.contains("  "), "{same:?}");
+        }
+        assert_eq!(folded("Hello, World!"), " hello world ");
+    }
+
+    #[test]
+    fn blocked_words_stand_alone() {
+        for text in ["spam", "SPAM!", "no spam, please", "(Spam)", "ｓｐａｍ", "sp\u{200d}am"] {
+            assert!(hit("spam", text), "{text}");
+        }
+        for text in ["spammer", "antispam", "spa m", "s", ""] {
+            assert!(!hit("spam", text), "{text}");
+        }
+        assert!(hit("ÄRGER", "viel ärger hier"));
+        assert!(!hit("ass", "a classic pass"), "part of an innocent word");
+    }
+
+    #[test]
+    fn blocked_stars() {
+        assert!(hit("spam*", "spammer") && hit("spam*", "spam") && !hit("spam*", "antispam"));
+        assert!(hit("*spam", "antispam") && !hit("*spam", "spammer"));
+        assert!(hit("*spam*", "antispammer"));
+        assert!(hit("f*k", "FrEaK it") && hit("f*k", "fk") && !hit("f*k", "f k") && !hit("f*k", "freaky"));
+        assert!(hit("a*b*c", "aXXbXXc") && !hit("a*b*c", "aXXcXXb") && !hit("a*b*c", "ab c"));
+        assert!(hit("f*k", "fakk"), "the first k is not the last");
+    }
+
+    #[test]
+    fn blocked_phrases() {
+        assert!(hit("free money", "get FREE -- money now") && !hit("free money", "free the money"));
+        assert!(hit("free mon*", "free monkeys"));
+    }
+
+    #[test]
+    fn blocked_without_spaces_between_words() {
+        assert!(hit("垃圾", "这是垃圾吗"));
+        assert!(hit("バカ", "あなたはバカです"));
+    }
+
+    #[test]
+    fn blocked_hold_or_reject() {
+        let hold = Pattern { text: "maybe", action: OnMatch::Hold };
+        let reject = Pattern { text: "never", action: OnMatch::Reject };
+        let filter = Filter::new([hold, reject]).expect("patterns");
+        let check = |text| filter.check(text, &mut Vec::new());
+        assert_eq!(check("well"), None);
+        assert_eq!(check("maybe"), Some(OnMatch::Hold));
+        assert_eq!(check("maybe never"), Some(OnMatch::Reject));
+        assert_eq!(check("never maybe"), Some(OnMatch::Reject));
+    }
+
+    #[test]
+    fn blocked_patterns_that_are_none() {
+        let new = |text| Filter::new([Pattern { text, action: OnMatch::Reject }]).err();
+        assert_eq!(new(""), Some(Reason::Empty));
+        assert_eq!(new("***"), Some(Reason::Empty));
+        assert_eq!(new("!?"), Some(Reason::Empty));
+        assert!(matches!(new(&"x".repeat(65)), Some(Reason::TooLong { .. })));
+        let many = std::iter::repeat_n(Pattern { text: "x", action: OnMatch::Reject }, 501);
+        assert_eq!(Filter::new(many).err(), Some(Reason::OutOfRange));
+        assert!(Filter::new([]).expect("no patterns").check("x", &mut Vec::new()).is_none());
+    }
+
+    /// What makes a backtracking matcher take for ever takes as long as anything else.
+    #[test]
+    fn hostile_patterns_are_linear() {
+        let patterns: Vec<String> = (1..=30).map(|n| "a*".repeat(n)).collect();
+        let filter =
+            filter(&patterns.iter().map(String::as_str).chain(["a*a*a*a*a*a*b"]).collect::<Vec<_>>());
+        let hold = Filter {
+            rules: filter.rules.into_iter().map(|rule| Rule { action: OnMatch::Hold, ..rule }).collect(),
+            ..filter
+        };
+        let started = std::time::Instant::now();
+        let text = "a".repeat(limits::TEXT);
+        for _ in 0..20 {
+            assert_eq!(hold.check(&text, &mut Vec::new()), Some(OnMatch::Hold));
+        }
+        assert!(started.elapsed().as_secs() < 2, "{:?} for 20 lines", started.elapsed());
+    }
+}

@@ -1,0 +1,9 @@
+//! What texts may be.
+
+mod filter;
+mod link;
+mod text;
+
+pub(crate) use filter::Filter;
+pub(crate) use link::has_link;
+pub(crate) use text::{clean, fingerprint, is_emoji};

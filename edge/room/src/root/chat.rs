@@ -1,0 +1,287 @@
+//! Lines: their order, those that wait, and the track.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use wire::worker::Group;
+use wire::{
+    ChatId, Danmaku, FanId, Frame, Frames, GiftId, Lane, Line, Micros, Reason, Review, Role, Say, Track,
+    TrackItem, limits,
+};
+
+use crate::Rate;
+use crate::bucket::Bucket;
+use crate::effects::Effects;
+
+/// Recent lines that are kept: to open groups with, and to know whose they are.
+const RECENT: usize = 500;
+/// Lines that wait for a moderator.
+const MAX_HELD: usize = 200;
+/// A group of the chat track ends after so many objects…
+const GROUP_OBJECTS: u32 = 200;
+/// …or after so long, so that who joins has little to read.
+const GROUP_TIME: Micros = Micros::from_secs(15);
+/// An object is closed when it has so much, so that the longest line still fits.
+const LONG: usize = limits::OBJECT - 4 * 1024;
+
+/// The lines of a room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Chat {
+    /// The number of the next line.
+    next: u64,
+    recent: VecDeque<Kept>,
+    held: BTreeMap<ChatId, Kept>,
+    /// Items of the next object.
+    pending: Vec<u8>,
+    /// The track has no group yet.
+    is_closed: bool,
+    group_objects: u32,
+    group_opened: Micros,
+    /// Until when a danmaku has each lane to itself.
+    lanes: [Micros; limits::LANES as usize],
+    rate: Bucket,
+}
+
+/// A line, as the packet that has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    id: ChatId,
+    fan: FanId,
+    packet: Vec<u8>,
+}
+
+/// Who says a line.
+pub(super) struct Author<'a> {
+    pub(super) fan: FanId,
+    pub(super) name: &'a str,
+    pub(super) role: Role,
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        Self {
+            next: 1,
+            recent: VecDeque::new(),
+            held: BTreeMap::new(),
+            pending: Vec::new(),
+            is_closed: true,
+            group_objects: 0,
+            group_opened: Micros(0),
+            lanes: [Micros(0); limits::LANES as usize],
+            rate: Bucket::default(),
+        }
+    }
+}
+
+impl Kept {
+    fn new(line: &Line<'_>) -> Self {
+        Self { id: line.id, fan: line.fan, packet: wire::packet(&TrackItem::Said(line.clone())) }
+    }
+
+    fn line(&self) -> Option<Line<'_>> {
+        match Frames::<TrackItem<'_>>::new(&self.packet).ok()?.next()? {
+            Ok(Frame::Known(TrackItem::Said(line))) => Some(line),
+            _ => None,
+        }
+    }
+
+    fn review(&self) -> Option<Review<'_>> {
+        let Line { id, at, fan, name, text, .. } = self.line()?;
+        Some(Review::Held { chat: id, at, fan, name, text })
+    }
+}
+
+impl Chat {
+    /// The tracks have no group: the next object opens one.
+    pub(super) fn reopen(&mut self) {
+        self.is_closed = true;
+    }
+
+    pub(super) fn take_rate(&mut self, now: Micros, rate: Rate) -> Result<(), Reason> {
+        self.rate.take(now, 1, rate).map_err(|wait| Reason::Busy { retry_ms: wait.wait_ms() })
+    }
+
+    fn take_id(&mut self) -> ChatId {
+        self.next += 1;
+        ChatId(self.next - 1)
+    }
+
+    /// A danmaku with its lane, if there is one free.
+    pub(super) fn take_lane(&mut self, danmaku: Danmaku, now: Micros, time: Micros) -> Option<Danmaku> {
+        let lane = match danmaku.lane {
+            Lane::At(lane) => lane,
+            Lane::Any => (0..limits::LANES).min_by_key(|lane| self.lanes[usize::from(*lane)])?,
+        };
+        let until = self.lanes.get_mut(usize::from(lane))?;
+        if *until > now {
+            return None;
+        }
+        *until = now + time;
+        Some(Danmaku { lane: Lane::At(lane), ..danmaku })
+    }
+
+    /// What a fan says, as a line with a place.
+    pub(super) fn line<'a>(
+        &mut self,
+        author: Author<'a>,
+        at: Micros,
+        say: &Say<'a>,
+        danmaku: Option<Danmaku>,
+    ) -> Line<'a> {
+        let Author { fan, name, role } = author;
+        let reply = say.reply.filter(|reply| (1..self.next).contains(&reply.0));
+        let mentions = say.mentions.clone();
+        Line { id: self.take_id(), at, fan, name, role, text: say.text, reply, mentions, danmaku }
+    }
+
+    pub(super) fn publish(&mut self, line: &Line<'_>, fx: &mut Effects<'_>) {
+        let kept = if self.recent.len() >= RECENT { self.recent.pop_front() } else { None };
+        // The oldest line's memory is the newest's.
+        let mut packet = kept.map(|kept| kept.packet).unwrap_or_default();
+        packet.clear();
+        wire::start(&mut packet);
+        wire::put(&mut packet, &TrackItem::Said(line.clone()));
+        self.pending.extend_from_slice(&packet[1..]);
+        self.recent.push_back(Kept { id: line.id, fan: line.fan, packet });
+        self.flush_if_long(fx);
+    }
+
+    fn item(&mut self, item: &TrackItem<'_>, fx: &mut Effects<'_>) {
+        wire::put(&mut self.pending, item);
+        self.flush_if_long(fx);
+    }
+
+    fn flush_if_long(&mut self, fx: &mut Effects<'_>) {
+        if self.pending.len() >= LONG {
+            self.flush(fx);
+            // Without a group there is nobody to read it: who comes gets the recent lines.
+            self.pending.clear();
+        }
+    }
+
+    pub(super) fn gifted(
+        &mut self,
+        author: &Author<'_>,
+        at: Micros,
+        (gift, count): (GiftId, u16),
+        fx: &mut Effects<'_>,
+    ) -> ChatId {
+        let id = self.take_id();
+        self.item(&TrackItem::Gifted { id, at, fan: author.fan, name: author.name, gift, count }, fx);
+        id
+    }
+
+    /// Has a line wait for a moderator.
+    pub(super) fn hold<'a>(&mut self, line: &Line<'a>) -> Result<Review<'a>, Reason> {
+        if self.held.len() >= MAX_HELD {
+            return Err(Reason::Busy { retry_ms: 60_000 });
+        }
+        self.held.insert(line.id, Kept::new(line));
+        Ok(Review::Held { chat: line.id, at: line.at, fan: line.fan, name: line.name, text: line.text })
+    }
+
+    pub(super) fn each_held(&self, mut each: impl FnMut(Review<'_>)) {
+        for review in self.held.values().filter_map(Kept::review) {
+            each(review);
+        }
+    }
+
+    /// A line that waited is published, under a number of now. Gives that to `then`, before.
+    pub(super) fn approve(
+        &mut self,
+        id: ChatId,
+        now: Micros,
+        fx: &mut Effects<'_>,
+        then: impl FnOnce(&Line<'_>, &mut Effects<'_>),
+    ) -> Result<(), Reason> {
+        let kept = self.held.remove(&id).ok_or(Reason::NotFound)?;
+        let line = kept.line().ok_or(Reason::NotFound)?;
+        let line = Line { id: self.take_id(), at: now, danmaku: None, ..line };
+        then(&line, fx);
+        self.publish(&line, fx);
+        Ok(())
+    }
+
+    pub(super) fn refuse(&mut self, id: ChatId) -> Result<(), Reason> {
+        self.held.remove(&id).map(drop).ok_or(Reason::NotFound)
+    }
+
+    /// Who wrote a line, of those that are kept.
+    pub(super) fn author(&self, id: ChatId) -> Option<FanId> {
+        let recent = self.recent.binary_search_by_key(&id, |kept| kept.id).ok().map(|at| self.recent[at].fan);
+        recent.or_else(|| self.held.get(&id).map(|kept| kept.fan))
+    }
+
+    /// Whether there was such a line.
+    pub(super) fn was(&self, id: ChatId) -> bool {
+        (1..self.next).contains(&id.0)
+    }
+
+    /// The line's packet, of those that are kept.
+    pub(super) fn packet(&self, id: ChatId) -> Option<&[u8]> {
+        let at = self.recent.binary_search_by_key(&id, |kept| kept.id).ok()?;
+        Some(&self.recent[at].packet)
+    }
+
+    pub(super) fn delete(&mut self, id: ChatId, fx: &mut Effects<'_>) {
+        if let Ok(at) = self.recent.binary_search_by_key(&id, |kept| kept.id) {
+            self.recent.remove(at);
+        }
+        self.item(&TrackItem::Deleted(id), fx);
+    }
+
+    /// Takes back all that a fan has said; gives those of their lines that waited.
+    pub(super) fn purge(&mut self, fan: FanId, fx: &mut Effects<'_>) -> Vec<ChatId> {
+        self.recent.retain(|kept| kept.fan != fan);
+        let held: Vec<ChatId> =
+            self.held.iter().filter(|(_, kept)| kept.fan == fan).map(|(id, _)| *id).collect();
+        for id in &held {
+            self.held.remove(id);
+        }
+        self.item(&TrackItem::Purged(fan), fx);
+        held
+    }
+
+    pub(super) fn tick(&mut self, now: Micros, history: usize, fx: &mut Effects<'_>) {
+        let old = self.group_objects >= GROUP_OBJECTS
+            || (self.group_objects > 1 && now - self.group_opened >= GROUP_TIME);
+        if !self.is_closed {
+            self.flush(fx);
+        }
+        if self.is_closed || old {
+            self.open(now, history, fx);
+            self.flush(fx);
+        }
+    }
+
+    /// What is pending goes out, if there is a group to put it in.
+    fn flush(&mut self, fx: &mut Effects<'_>) {
+        if self.pending.is_empty() || self.is_closed {
+            return;
+        }
+        let mut object = Vec::with_capacity(self.pending.len() + 1);
+        wire::start(&mut object);
+        object.append(&mut self.pending);
+        self.group_objects += 1;
+        fx.publish(Track::Chat, Group::Same, &object);
+    }
+
+    /// Opens a group with the last lines.
+    fn open(&mut self, now: Micros, history: usize, fx: &mut Effects<'_>) {
+        let mut bytes = 0;
+        let fits = |kept: &&Kept| {
+            bytes += kept.packet.len();
+            bytes < LONG
+        };
+        let shown = self.recent.iter().rev().take(history).take_while(fits).count();
+        let mut object = Vec::new();
+        wire::start(&mut object);
+        for kept in self.recent.range(self.recent.len() - shown..) {
+            object.extend_from_slice(&kept.packet[1..]);
+        }
+        fx.publish(Track::Chat, Group::New, &object);
+        self.is_closed = false;
+        self.group_objects = 1;
+        self.group_opened = now;
+    }
+}

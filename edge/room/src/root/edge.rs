@@ -1,0 +1,135 @@
+//! An edge, as the root knows it.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use wire::{FanId, Micros, Role, SessionId, StreamId, Visit, worker::Row};
+
+use super::{Root, people::Stream, slab::Slab};
+use crate::effects::Effects;
+
+/// No stream.
+pub(super) const NONE: u32 = u32::MAX;
+/// Answers that are kept: as many as an edge can have deltas unanswered, and those of one long batch.
+const MAX_ANSWERS: usize = 512;
+
+/// An edge.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Edge {
+    incarnation: u64,
+    /// The last delta that was applied, unless the first is still to come.
+    pub(super) applied: Option<u64>,
+    /// The answers that the edge may ask for again.
+    answers: VecDeque<(u64, Vec<u8>)>,
+    /// Its fans, by their index.
+    slots: Vec<Option<Slot>>,
+    /// When it was lost, if it is.
+    left_at: Option<Micros>,
+}
+
+/// A fan at an edge.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Slot {
+    pub(super) fan: FanId,
+    pub(super) role: Role,
+    pub(super) stream_id: StreamId,
+    /// The stream, once it has done something.
+    pub(super) stream: u32,
+    /// The stream is one that is forgotten.
+    pub(super) forgotten: bool,
+    pub(super) visit: Visit,
+    pub(super) interactions: u32,
+}
+
+impl Slot {
+    /// Whether what was read from a snapshot can be.
+    pub(super) fn is_sound(&self, streams: &Slab<Stream>) -> bool {
+        self.stream == NONE || streams.get(self.stream).is_some()
+    }
+}
+
+impl Edge {
+    pub(super) fn new(incarnation: u64) -> Self {
+        Self { incarnation, applied: None, answers: VecDeque::new(), slots: Vec::new(), left_at: None }
+    }
+
+    pub(super) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    pub(super) fn join(&mut self) {
+        self.left_at = None;
+    }
+
+    pub(super) fn leave(&mut self, now: Micros) {
+        self.left_at.get_or_insert(now);
+    }
+
+    pub(super) fn is_here(&self) -> bool {
+        self.left_at.is_none()
+    }
+
+    pub(super) fn left_at(&self) -> Option<Micros> {
+        self.left_at
+    }
+
+    pub(super) fn has_slots(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
+    pub(super) fn slot(&mut self, session: SessionId) -> Option<&mut Slot> {
+        self.slots.get_mut(session.0 as usize)?.as_mut()
+    }
+
+    pub(super) fn take_slot(&mut self, session: SessionId) -> Option<Slot> {
+        self.slots.get_mut(session.0 as usize)?.take()
+    }
+
+    pub(super) fn set_slot(&mut self, session: SessionId, slot: Slot) {
+        let at = session.0 as usize;
+        if self.slots.len() <= at {
+            self.slots.resize(at + 1, None);
+        }
+        self.slots[at] = Some(slot);
+    }
+
+    pub(super) fn slots(&mut self) -> impl Iterator<Item = &mut Slot> + '_ {
+        self.slots.iter_mut().flatten()
+    }
+
+    pub(super) fn answer(&self, sequence: u64) -> Option<&[u8]> {
+        self.answers.iter().find(|(other, _)| *other == sequence).map(|(_, answer)| &answer[..])
+    }
+
+    /// Keeps an answer; those to deltas before `oldest` have come to the edge.
+    pub(super) fn keep_answer(&mut self, sequence: u64, oldest: u64, answer: Vec<u8>) {
+        while self.answers.front().is_some_and(|(other, _)| *other < oldest)
+            || self.answers.len() >= MAX_ANSWERS
+        {
+            self.answers.pop_front();
+        }
+        self.answers.push_back((sequence, answer));
+    }
+}
+
+impl Root {
+    /// A fan has left an edge.
+    pub(super) fn release(&mut self, slot: Slot, fx: &mut Effects<'_>) {
+        if slot.stream != NONE {
+            let stream = &mut self.people.streams[slot.stream];
+            stream.attached = stream.attached.saturating_sub(1);
+            stream.last = self.now;
+        }
+        if slot.visit != Visit::default() || slot.interactions > 0 {
+            let Slot { fan, visit, interactions, .. } = slot;
+            fx.archive(Row::Visited { fan, at: self.now, visit, interactions });
+        }
+    }
+
+    /// All fans of an edge have left.
+    pub(super) fn release_all(&mut self, edge: &mut Edge, fx: &mut Effects<'_>) {
+        for slot in std::mem::take(&mut edge.slots).into_iter().flatten() {
+            self.release(slot, fx);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The seat at the origin: the room's one truth.
+
+mod act;
+mod chat;
+mod delta;
+mod edge;
+mod forget;
+mod gift;
+mod moderate;
+mod people;
+mod poll;
+mod pulse;
+mod question;
+mod slab;
+mod stage;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wire::worker::{Effect, Input};
+use wire::{Down, EdgeId, Micros, limits};
+
+use crate::effects::Effects;
+use crate::tally::{Rates, Tally, Top};
+use crate::{Error, Limits};
+use chat::Chat;
+use edge::Edge;
+use gift::Gifts;
+use people::People;
+use poll::Polls;
+use pulse::Pulses;
+use question::Questions;
+use stage::Stage;
+
+/// Edges of one room.
+const MAX_EDGES: usize = 256;
+/// For how long an edge that is lost may come back to its fans.
+const EDGE_LINGER: Micros = Micros::from_secs(60);
+
+/// A room's seat at the origin.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Root {
+    #[serde(skip)]
+    limits: Limits,
+    now: Micros,
+    edges: BTreeMap<EdgeId, Edge>,
+    people: People,
+    chat: Chat,
+    stage: Stage,
+    polls: Polls,
+    questions: Questions,
+    gifts: Gifts,
+    counts: Counts,
+    rates: Rates,
+    tally: Tally,
+    top_cheerers: Top,
+    top_gifters: Top,
+    pulses: Pulses,
+    /// Messages for all edges, to be sent after the input at hand.
+    announced: Vec<u8>,
+}
+
+/// What was taken, ever.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Counts {
+    says: u64,
+    cheers: [u64; limits::CHEER_KINDS],
+    /// All messages of fans that were taken.
+    interactions: u64,
+}
+
+impl Root {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            now: Micros(0),
+            edges: BTreeMap::new(),
+            people: People::default(),
+            chat: Chat::default(),
+            stage: Stage::default(),
+            polls: Polls::default(),
+            questions: Questions::default(),
+            gifts: Gifts::default(),
+            counts: Counts::default(),
+            rates: Rates::default(),
+            tally: Tally::default(),
+            top_cheerers: Top::default(),
+            top_gifters: Top::default(),
+            pulses: Pulses::default(),
+            announced: Vec::new(),
+        }
+    }
+
+    /// Completes what a snapshot does not have.
+    pub(crate) fn restored(mut self, limits: Limits) -> Result<Self, Error> {
+        self.limits = limits;
+        let streams = &self.people.streams;
+        let slots_are = self.edges.values_mut().flat_map(Edge::slots).all(|slot| slot.is_sound(streams));
+        let sound = slots_are && self.tally.uniques.is_sound() && self.people.is_sound();
+        if sound { Ok(self) } else { Err(Error::Snapshot) }
+    }
+
+    pub(crate) fn input(&mut self, now: Micros, input: Input<'_>, fx: &mut Effects<'_>) {
+        self.now = now;
+        self.rates.advance(now);
+        match input {
+            Input::Tick => self.tick(fx),
+            Input::Opened => {
+                self.chat.reopen();
+                self.pulses.reopen();
+                self.stage.changed();
+            }
+            Input::EdgeJoined { edge, incarnation } => self.edge_joined(edge, incarnation, fx),
+            Input::Delta { edge, packet } => self.delta(edge, packet, fx),
+            Input::EdgeLeft { edge } => {
+                if let Some(edge) = self.edges.get_mut(&edge) {
+                    edge.leave(now);
+                }
+            }
+            Input::Owner { act } => {
+                if let Err(reason) = self.moderate(None, &act, fx) {
+                    fx.warn(&format!("what the owner did was not taken: {reason}"));
+                }
+            }
+            Input::Forget { fan } => self.forget(fan, fx),
+            Input::FanJoined { .. }
+            | Input::FanPacket { .. }
+            | Input::FanLeft { .. }
+            | Input::RootConnected
+            | Input::FromRoot { .. } => fx.warn("an input for a leaf has come to the root"),
+        }
+        self.tell_edges(fx);
+    }
+
+    fn tick(&mut self, fx: &mut Effects<'_>) {
+        self.close_poll_in_time(fx);
+        self.drop_lost_edges(fx);
+        self.gifts.sweep(self.now);
+        self.people.sweep(self.now, |fan| self.top_cheerers.contains(fan) || self.top_gifters.contains(fan));
+        self.chat.tick(self.now, usize::from(self.limits.history), fx);
+        self.pulse(fx);
+        self.show_stage(fx);
+    }
+
+    /// A message for all edges.
+    fn announce(&mut self, message: &Down<'_>) {
+        wire::put(&mut self.announced, message);
+    }
+
+    fn tell_edges(&mut self, fx: &mut Effects<'_>) {
+        if self.announced.is_empty() {
+            return;
+        }
+        let mut packet = Vec::with_capacity(self.announced.len() + 16);
+        for (id, edge) in self.edges.iter().filter(|(_, edge)| edge.is_here()) {
+            packet.clear();
+            wire::start(&mut packet);
+            wire::put(&mut packet, &Down::Head { incarnation: edge.incarnation() });
+            packet.extend_from_slice(&self.announced);
+            fx.edge(*id, &packet);
+        }
+        self.announced.clear();
+    }
+
+    fn edge_joined(&mut self, id: EdgeId, incarnation: u64, fx: &mut Effects<'_>) {
+        if !self.edges.contains_key(&id) && self.edges.len() >= MAX_EDGES && !self.drop_an_edge(fx) {
+            fx.warn("more edges than a room can have");
+            return fx.put(&Effect::CloseEdge { edge: id });
+        }
+        let mut edge = self.edges.remove(&id).unwrap_or_else(|| Edge::new(incarnation));
+        if incarnation < edge.incarnation() {
+            fx.warn("an edge has come back from an earlier life: its clock has gone back");
+            fx.put(&Effect::CloseEdge { edge: id });
+        } else {
+            if incarnation > edge.incarnation() {
+                self.release_all(&mut edge, fx);
+                edge = Edge::new(incarnation);
+            }
+            edge.join();
+            let mut packet = Vec::new();
+            wire::start(&mut packet);
+            wire::put(&mut packet, &Down::Head { incarnation });
+            wire::put(&mut packet, &Down::Settings(self.stage.settings()));
+            fx.edge(id, &packet);
+        }
+        self.edges.insert(id, edge);
+    }
+
+    /// Makes room for an edge, if there is one that has gone.
+    fn drop_an_edge(&mut self, fx: &mut Effects<'_>) -> bool {
+        let gone = self.edges.iter().filter_map(|(id, edge)| edge.left_at().map(|at| (at, *id))).min();
+        let Some((_, id)) = gone else { return false };
+        if let Some(mut edge) = self.edges.remove(&id) {
+            self.release_all(&mut edge, fx);
+        }
+        true
+    }
+
+    /// The fans of edges that have not come back are gone, too.
+    fn drop_lost_edges(&mut self, fx: &mut Effects<'_>) {
+        let late =
+            |edge: &Edge| edge.left_at().is_some_and(|at| self.now - at >= EDGE_LINGER) && edge.has_slots();
+        let lost: Vec<EdgeId> = self.edges.iter().filter(|(_, edge)| late(edge)).map(|(id, _)| *id).collect();
+        for id in lost {
+            if let Some(mut edge) = self.edges.remove(&id) {
+                self.release_all(&mut edge, fx);
+                self.edges.insert(id, edge);
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Polls: one vote per fan, whatever they come with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wire::{Choice, FanId, Micros, PollId, PollResult, PollView, Reason, limits, worker::Row};
+
+use super::Root;
+use crate::content::clean;
+use crate::effects::Effects;
+use crate::tally::Counted;
+
+/// The longest that a poll is open.
+const LONGEST: u32 = 24 * 60 * 60;
+/// Characters of an option.
+const OPTION_GRAPHEMES: usize = 80;
+
+/// The poll that is open, or the last.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Polls {
+    last: u32,
+    poll: Option<Poll>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Poll {
+    id: PollId,
+    question: String,
+    options: Vec<String>,
+    closes: Micros,
+    choice: Choice,
+    open: bool,
+    votes: Vec<u32>,
+    voters: BTreeMap<FanId, u8>,
+}
+
+/// What is to be asked.
+pub(super) struct Asking<'a> {
+    pub(super) question: &'a str,
+    pub(super) options: &'a [&'a str],
+    pub(super) seconds: u32,
+    pub(super) choice: Choice,
+}
+
+impl Polls {
+    pub(super) fn vote_of(&self, fan: FanId) -> Option<(PollId, u8)> {
+        let poll = self.poll.as_ref()?;
+        poll.voters.get(&fan).map(|option| (poll.id, *option))
+    }
+
+    pub(super) fn view(&self) -> Option<PollView<'_>> {
+        self.poll.as_ref().map(|poll| PollView {
+            poll: poll.id,
+            question: &poll.question,
+            options: poll.options.iter().map(String::as_str).collect(),
+            closes: poll.closes,
+            choice: poll.choice,
+            open: poll.open,
+        })
+    }
+
+    pub(super) fn result(&self) -> Option<PollResult> {
+        let poll = self.poll.as_ref()?;
+        Some(PollResult { poll: poll.id, votes: poll.votes.iter().copied().collect(), open: poll.open })
+    }
+
+    /// What a fan has voted stays counted, without them.
+    pub(super) fn forget(&mut self, fan: FanId) {
+        if let Some(poll) = &mut self.poll {
+            poll.voters.remove(&fan);
+        }
+    }
+}
+
+impl Root {
+    pub(super) fn open_poll(&mut self, asking: &Asking<'_>, fx: &mut Effects<'_>) -> Result<u64, Reason> {
+        self.close_poll_in_time(fx);
+        if self.polls.poll.as_ref().is_some_and(|poll| poll.open) {
+            return Err(Reason::Busy { retry_ms: 0 });
+        }
+        let right = (2..=limits::POLL_OPTIONS).contains(&asking.options.len());
+        if !right || !(1..=LONGEST).contains(&asking.seconds) {
+            return Err(Reason::OutOfRange);
+        }
+        let question = clean(asking.question, usize::from(self.limits.text_graphemes))?.into_owned();
+        let clean_option = |option: &&str| clean(option, OPTION_GRAPHEMES).map(std::borrow::Cow::into_owned);
+        let options: Vec<String> = asking.options.iter().map(clean_option).collect::<Result<_, _>>()?;
+        self.polls.last += 1;
+        let id = PollId(self.polls.last);
+        fx.archive(Row::PollOpened { poll: id, at: self.now, question: &question });
+        for (option, text) in (0..).zip(&options) {
+            fx.archive(Row::PollOption { poll: id, option, text });
+        }
+        self.polls.poll = Some(Poll {
+            id,
+            question,
+            votes: vec![0; options.len()],
+            options,
+            closes: self.now + Micros::from_secs(asking.seconds.into()),
+            choice: asking.choice,
+            open: true,
+            voters: BTreeMap::new(),
+        });
+        self.stage.changed();
+        Ok(id.0.into())
+    }
+
+    pub(super) fn close_poll(&mut self, id: PollId, fx: &mut Effects<'_>) -> Result<(), Reason> {
+        let poll = self.polls.poll.as_mut().filter(|poll| poll.id == id).ok_or(Reason::NotFound)?;
+        if !poll.open {
+            return Err(Reason::PollClosed);
+        }
+        poll.open = false;
+        poll.closes = poll.closes.min(self.now);
+        fx.archive(Row::PollClosed { poll: id, at: poll.closes });
+        self.stage.changed();
+        Ok(())
+    }
+
+    /// A poll closes when it was said to, whenever that is noticed.
+    pub(super) fn close_poll_in_time(&mut self, fx: &mut Effects<'_>) {
+        let due =
+            self.polls.poll.as_ref().filter(|poll| poll.open && poll.closes <= self.now).map(|poll| poll.id);
+        if let Some(id) = due {
+            // It is there, and open.
+            let _ = self.close_poll(id, fx);
+        }
+    }
+
+    pub(super) fn vote(
+        &mut self,
+        at: u32,
+        id: PollId,
+        option: u8,
+        fx: &mut Effects<'_>,
+    ) -> Result<(), Reason> {
+        self.close_poll_in_time(fx);
+        let fan = self.people.fans[at].id;
+        let poll = self.polls.poll.as_mut().filter(|poll| poll.id == id).ok_or(Reason::NotFound)?;
+        if !poll.open {
+            return Err(Reason::PollClosed);
+        }
+        let chosen = usize::from(option);
+        if chosen >= poll.votes.len() {
+            return Err(Reason::OutOfRange);
+        }
+        if let Some(before) = poll.voters.get(&fan) {
+            if poll.choice == Choice::Final {
+                return Err(Reason::AlreadyVoted);
+            }
+            poll.votes[usize::from(*before)] -= 1;
+        }
+        poll.voters.insert(fan, option);
+        poll.votes[chosen] += 1;
+        fx.archive(Row::Voted { poll: id, fan, option });
+        self.rates.count(Counted::Votes, 1);
+        Ok(())
+    }
+}

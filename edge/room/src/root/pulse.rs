@@ -1,0 +1,84 @@
+//! The numbers, a few times a second.
+
+use serde::{Deserialize, Serialize};
+use wire::worker::Group;
+use wire::{FanId, List, Micros, Pulse, Top, Track, TrackItem};
+
+use super::Root;
+use crate::effects::Effects;
+use crate::tally;
+
+/// Between two pulses of a room in which something happens.
+const EVERY: Micros = Micros::from_millis(400);
+/// And of one in which nothing does.
+const IDLE: Micros = Micros::from_secs(5);
+
+/// When the last pulse was, and what it said.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Pulses {
+    at: Option<Micros>,
+    /// Without its time.
+    last: Vec<u8>,
+}
+
+impl Pulses {
+    /// The track has no group: the next tick opens one.
+    pub(super) fn reopen(&mut self) {
+        self.at = None;
+    }
+}
+
+impl Root {
+    pub(super) fn pulse(&mut self, fx: &mut Effects<'_>) {
+        let since = self.pulses.at.map(|at| self.now - at);
+        if since.is_some_and(|since| since < EVERY) {
+            return;
+        }
+        let mut pulse = self.numbers();
+        let said = wire::packet(&pulse);
+        if said == self.pulses.last && since.is_some_and(|since| since < IDLE) {
+            return;
+        }
+        pulse.at = self.now;
+        let object = wire::packet(&TrackItem::Pulse(pulse));
+        fx.publish(Track::Pulse, Group::New, &object);
+        self.pulses.last = said;
+        self.pulses.at = Some(self.now);
+    }
+
+    fn numbers(&self) -> Pulse<'_> {
+        let time = self.tally.time();
+        let latencies = self.tally.latencies();
+        let here = self.edges.iter().filter(|(_, edge)| edge.is_here());
+        let cheers = &self.counts.cheers;
+        let kinds = cheers.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+        let by = |amount: u64, unit: u64| amount.checked_div(unit).unwrap_or(0);
+        Pulse {
+            at: Micros(0),
+            viewers: here.fold(0, |sum: u32, (id, _)| sum.saturating_add(self.tally.viewers(*id))),
+            uniques: self.tally.uniques.estimate(),
+            says: self.counts.says,
+            cheers: cheers[..kinds].iter().copied().collect(),
+            gifts: self.gifts.counts(),
+            rates: self.rates.last_ten_seconds(),
+            poll: self.polls.result(),
+            questions: self.questions.votes(),
+            top_cheerers: self.named(&self.top_cheerers),
+            top_gifters: self.named(&self.top_gifters),
+            total_seconds: time.total_ms / 1000,
+            watched_seconds: time.watched_ms / 1000,
+            activity_permille: by(time.active_ms.saturating_mul(1000), time.total_ms).min(1000) as u16,
+            interactions_per_1000_minutes: by(
+                self.counts.interactions.saturating_mul(60_000 * 1000),
+                time.total_ms,
+            ),
+            latency_p50_ms: latencies.quantile(500),
+            latency_p99_ms: latencies.quantile(990),
+        }
+    }
+
+    fn named(&self, top: &tally::Top) -> List<Top<'_>> {
+        let name = |fan: FanId| self.people.find(fan).map_or("", |at| &self.people.fans[at].name);
+        top.iter().map(|(amount, fan)| Top { fan, name: name(fan), amount }).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! What is on: the title, the pinned line, the modes.
+
+use serde::{Deserialize, Serialize};
+use wire::worker::Group;
+use wire::{
+    ChatId, Frame, Frames, List, Micros, Modes, OnMatch, Pattern, Reason, Settings, Track, TrackItem, limits,
+};
+
+use super::Root;
+use crate::content::{Filter, clean};
+use crate::effects::Effects;
+
+/// Not shown more often than this.
+const EVERY: Micros = Micros::from_millis(250);
+/// Characters of a title.
+pub(super) const TITLE_GRAPHEMES: usize = 120;
+
+/// What is on.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Stage {
+    title: String,
+    /// The pinned line, and the packet that has it.
+    pinned: Option<(ChatId, Vec<u8>)>,
+    modes: Modes,
+    patterns: Vec<(String, OnMatch)>,
+    is_changed: bool,
+    shown_at: Micros,
+}
+
+impl Stage {
+    pub(super) fn changed(&mut self) {
+        self.is_changed = true;
+    }
+
+    pub(super) fn modes(&self) -> &Modes {
+        &self.modes
+    }
+
+    pub(super) fn set_modes(&mut self, modes: Modes) {
+        self.modes = modes;
+        self.changed();
+    }
+
+    pub(super) fn set_title(&mut self, title: &str) -> Result<(), Reason> {
+        self.title = clean(title, TITLE_GRAPHEMES)?.into_owned();
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn set_patterns(&mut self, patterns: &[Pattern<'_>]) -> Result<(), Reason> {
+        if patterns.len() > limits::PATTERNS {
+            return Err(Reason::OutOfRange);
+        }
+        Filter::new(patterns.iter().copied())?;
+        self.patterns = patterns.iter().map(|pattern| (pattern.text.to_owned(), pattern.action)).collect();
+        Ok(())
+    }
+
+    pub(super) fn pin(&mut self, id: ChatId, packet: &[u8]) {
+        self.pinned = Some((id, packet.to_vec()));
+        self.changed();
+    }
+
+    pub(super) fn unpin(&mut self) {
+        self.pinned = None;
+        self.changed();
+    }
+
+    /// The pinned line is taken back, if it is one of those.
+    pub(super) fn unpin_if(&mut self, which: impl Fn(&wire::Line<'_>) -> bool) {
+        if self.pinned_line().is_some_and(|line| which(&line)) {
+            self.unpin();
+        }
+    }
+
+    fn pinned_line(&self) -> Option<wire::Line<'_>> {
+        let (_, packet) = self.pinned.as_ref()?;
+        match Frames::<TrackItem<'_>>::new(packet).ok()?.next()? {
+            Ok(Frame::Known(TrackItem::Said(line))) => Some(line),
+            _ => None,
+        }
+    }
+
+    /// What edges check messages against.
+    pub(super) fn settings(&self) -> Settings<'_> {
+        let patterns: List<Pattern<'_>> =
+            self.patterns.iter().map(|(text, action)| Pattern { text, action: *action }).collect();
+        Settings { modes: self.modes, patterns }
+    }
+}
+
+impl Root {
+    /// Shows what is on, if it is not what was shown last.
+    pub(super) fn show_stage(&mut self, fx: &mut Effects<'_>) {
+        if !self.stage.is_changed || self.now - self.stage.shown_at < EVERY {
+            return;
+        }
+        self.stage.is_changed = false;
+        self.stage.shown_at = self.now;
+        let item = TrackItem::Stage(wire::Stage {
+            title: &self.stage.title,
+            pinned: self.stage.pinned_line(),
+            poll: self.polls.view(),
+            modes: self.stage.modes,
+            gifts: self.gifts.catalogue(),
+            questions: self.questions.views(),
+        });
+        fx.publish(Track::Stage, Group::New, &wire::packet(&item));
+    }
+}

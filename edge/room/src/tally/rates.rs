@@ -1,0 +1,75 @@
+//! What happened in the last seconds.
+
+use serde::{Deserialize, Serialize};
+use wire::Micros;
+
+/// Seconds that rates are over.
+const SECONDS: usize = 10;
+const KINDS: usize = 4;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Says,
+    Cheers,
+    Gifts,
+    Votes,
+}
+
+/// Counts by second, of the last ten.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Rates {
+    second: u64,
+    counts: [[u32; KINDS]; SECONDS],
+}
+
+impl Rates {
+    /// Time has come so far: what is too old is let go.
+    pub(crate) fn advance(&mut self, now: Micros) {
+        let second = now.0 / 1_000_000;
+        let passed = second.saturating_sub(self.second).min(SECONDS as u64);
+        for at in 0..passed {
+            self.counts[(second - at) as usize % SECONDS] = [0; KINDS];
+        }
+        self.second = self.second.max(second);
+    }
+
+    /// Counts, at the moment of the last [`advance`](Self::advance).
+    #[inline]
+    pub(crate) fn count(&mut self, what: Counted, n: u32) {
+        let slot = &mut self.counts[self.second as usize % SECONDS][what as usize];
+        *slot = slot.saturating_add(n);
+    }
+
+    pub(crate) fn last_ten_seconds(&self) -> wire::Rates {
+        let sum = |what: Counted| {
+            self.counts.iter().fold(0u32, |sum, second| sum.saturating_add(second[what as usize]))
+        };
+        wire::Rates {
+            says: sum(Counted::Says),
+            cheers: sum(Counted::Cheers),
+            gifts: sum(Counted::Gifts),
+            votes: sum(Counted::Votes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tally_rates_are_of_the_last_ten_seconds() {
+        let mut rates = Rates::default();
+        for tenth in 0..300 {
+            rates.advance(Micros(tenth * 100_000));
+            rates.count(Counted::Cheers, 3);
+        }
+        assert_eq!(rates.last_ten_seconds().cheers, 300);
+        assert_eq!(rates.last_ten_seconds().says, 0);
+        rates.advance(Micros::from_secs(34));
+        assert_eq!(rates.last_ten_seconds().cheers, 150, "5 of the seconds are still in sight");
+        rates.advance(Micros::from_secs(1000));
+        assert_eq!(rates.last_ten_seconds().cheers, 0);
+    }
+}

@@ -1,0 +1,214 @@
+//! Acked means counted, once: through loss, doubling, crashes and moves.
+
+use std::collections::BTreeMap;
+
+use wire::worker::{Effect, Input};
+use wire::{Act, Down, EdgeId, EdgeMessage, FanId, FanMessage, Hello, Role, Screen, SessionId, StreamId, Up};
+
+use crate::house::{House, Taken, identity, known};
+use crate::net::{Deed, Fate, Faults, Net, packed};
+use crate::roll::seeds;
+
+fn check(net: &Net) {
+    let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, text) in net.said.values() {
+        *lines.entry(text).or_default() += 1;
+    }
+    let (mut cheers, mut gifts, mut votes) = (0, 0, 0);
+    for fan in &net.fans {
+        let mut own_votes = 0;
+        for (deed, fate) in &fan.results {
+            let taken = *fate == Fate::Taken;
+            match deed {
+                Deed::Say(text) => {
+                    let count = lines.get(text.as_str()).copied().unwrap_or(0);
+                    assert_eq!(count, usize::from(taken), "{text:?} was {fate:?}");
+                }
+                Deed::Cheer(count) if taken => cheers += u64::from(*count),
+                Deed::Gift { count, .. } if taken => gifts += u64::from(*count),
+                Deed::Vote(_) if taken => own_votes += 1,
+                _ => {}
+            }
+        }
+        assert!(own_votes <= 1, "{own_votes} votes of one fan");
+        votes += own_votes;
+        // A fan's lines are in the order in which they were said.
+        let said: Vec<&str> =
+            net.said.values().filter(|(id, _)| *id == fan.id).map(|(_, text)| text.as_str()).collect();
+        let meant: Vec<&str> = fan
+            .results
+            .iter()
+            .filter_map(|(deed, fate)| match deed {
+                Deed::Say(text) if *fate == Fate::Taken => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(said, meant);
+    }
+    assert_eq!((votes, gifts), (net.voted, net.gifted), "what is archived");
+    net.with_pulse(|pulse| {
+        assert_eq!(pulse.cheers.iter().sum::<u64>(), cheers);
+        assert_eq!(pulse.gifts.iter().map(|(_, count)| count).sum::<u64>(), gifts);
+        let counted =
+            pulse.poll.as_ref().expect("the poll").votes.iter().map(|votes| u64::from(*votes)).sum::<u64>();
+        assert_eq!(counted, votes);
+        assert_eq!(pulse.says, net.said.len() as u64);
+        assert_eq!(pulse.uniques, net.fans.len() as u64);
+        assert_eq!(
+            pulse.top_cheerers.iter().map(|top| top.amount).sum::<u64>(),
+            cheers,
+            "fewer fans than places"
+        );
+    });
+    for view in net.views() {
+        for (id, text) in &view.lines {
+            assert_eq!(text, &net.said[id].1, "a reader sees another line");
+        }
+    }
+    let seen: BTreeMap<u64, &str> =
+        net.views().flat_map(|view| &view.lines).map(|(id, text)| (*id, text.as_str())).collect();
+    assert!(seen.len() * 10 >= net.said.len() * 9, "readers saw {} of {}", seen.len(), net.said.len());
+}
+
+fn run(range: std::ops::Range<u64>, faults: Faults) {
+    seeds(range, |seed| check(&Net::run(seed, faults)));
+}
+
+#[test]
+fn exactly_once_in_peace() {
+    seeds(0..200, |seed| {
+        let net = Net::run(seed, Faults::default());
+        check(&net);
+        for view in net.views() {
+            let whole = net.said.iter().map(|(id, (_, text))| (id, text));
+            assert!(view.lines.iter().eq(whole), "a reader has not seen all");
+        }
+    });
+}
+
+#[test]
+fn exactly_once_through_loss_and_doubling() {
+    run(0..500, Faults { lost: 15, doubled: 15, ..Faults::default() });
+}
+
+#[test]
+fn exactly_once_while_fans_move() {
+    run(0..500, Faults { fan_moves: 40, ..Faults::default() });
+}
+
+#[test]
+fn exactly_once_while_edges_crash() {
+    run(0..500, Faults { edge_crashes: 8, link_breaks: 8, fan_moves: 10, ..Faults::default() });
+}
+
+#[test]
+fn exactly_once_while_the_root_crashes() {
+    run(0..500, Faults { root_crashes: 4, fan_moves: 5, ..Faults::default() });
+}
+
+#[test]
+fn exactly_once_through_all_of_it() {
+    let faults = Faults {
+        lost: 8,
+        doubled: 8,
+        fan_moves: 25,
+        link_breaks: 6,
+        edge_crashes: 6,
+        root_crashes: 3,
+        swaps: 8,
+    };
+    run(0..1000, faults);
+}
+
+fn cheer(number: u64) -> FanMessage<'static> {
+    FanMessage::Act { number, act: Act::Cheer { kind: 0, count: 1 } }
+}
+
+fn hello(next: u64) -> FanMessage<'static> {
+    FanMessage::Hello(Hello { stream: StreamId(7), next })
+}
+
+/// What a client has given up and reported as unknown is not counted after that.
+#[test]
+fn exactly_once_or_given_up() {
+    let mut house = House::new();
+    let here = house.connect(0, identity(1));
+    house.send(here, &hello(1));
+    (1..=3).for_each(|number| house.send(here, &cheer(number)));
+    house.tick();
+    house.send(here, &cheer(4));
+    // It is still at this edge when the fan, at another one, goes on without it.
+    let there = house.connect(1, identity(1));
+    house.send(there, &hello(5));
+    house.leaf(1, &[Input::Tick]);
+    house.send(there, &cheer(5));
+    house.tick();
+    assert_eq!(house.outcome(there, 5), Taken);
+    assert_eq!(house.pulse().cheers.0, [4], "1, 2, 3 and 5");
+}
+
+/// A leaf acks no message that the root asks for again, nor one after it.
+#[test]
+fn exactly_once_no_ack_over_a_gap() {
+    let mut house = House::with(|config| config.limits.cheers.burst = 3);
+    let fan = house.connect(0, identity(1));
+    house.send(fan, &hello(1));
+    (1..=3).for_each(|number| house.send(fan, &cheer(number)));
+    assert_eq!(unheard_delta(&mut house), (1, vec![1, 2, 3]));
+    let mut answer = wire::packet(&Down::Head { incarnation: 1 });
+    wire::put(&mut answer, &Down::Answer { sequence: 1 });
+    wire::put(&mut answer, &Down::Resend { session: fan.session, from: 2 });
+    house.leaf(0, &[Input::FromRoot { packet: &answer }]);
+    let told = [EdgeMessage::Resend { from: 2, after_ms: 0 }, EdgeMessage::Acked { through: 1 }];
+    assert_eq!(house.heard(fan), told);
+    (2..=3).for_each(|number| house.send(fan, &cheer(number)));
+    assert_eq!(unheard_delta(&mut house), (2, vec![2, 3]), "they go up again, whatever the rate");
+}
+
+/// The first leaf's next delta, which never gets to the root: its number, and those of its messages.
+fn unheard_delta(house: &mut House) -> (u64, Vec<u64>) {
+    let (now, mut effects) = (house.moment(), Vec::new());
+    house.leaves[0].handle(now, &packed(&[Input::Tick]), &mut effects).expect("a batch of ours");
+    let (mut delta, mut numbers) = (0, Vec::new());
+    for effect in known::<Effect<'_>>(&effects) {
+        let Effect::ToRoot { packet } = effect else { continue };
+        for entry in known::<Up<'_>>(packet) {
+            match entry {
+                Up::Head { sequence, .. } => delta = sequence,
+                Up::Act { number, .. } => numbers.push(number),
+                _ => {}
+            }
+        }
+    }
+    (delta, numbers)
+}
+
+/// The root takes no message before those that it follows.
+#[test]
+fn exactly_once_no_number_is_jumped_over() {
+    let mut house = House::new();
+    let (edge, session) = (EdgeId(0), SessionId(0));
+    let mut delta =
+        wire::packet(&Up::Head { edge, incarnation: 1, sequence: 1, oldest: 1, at: house.moment() });
+    let act =
+        |number| Up::Act { session, number, screen: Screen::Pass, act: Act::Cheer { kind: 0, count: 1 } };
+    for entry in [
+        Up::Attach { session, fan: FanId(1), stream: StreamId(7), next: 1, role: Role::Fan },
+        Up::Known { session, name: "fan 1", anonymous: false },
+        act(1),
+        act(3),
+    ] {
+        wire::put(&mut delta, &entry);
+    }
+    let (now, mut effects) = (house.moment(), Vec::new());
+    let batch = packed(&[Input::Delta { edge, packet: &delta }]);
+    house.root.handle(now, &batch, &mut effects).expect("a batch of ours");
+    let asked = known::<Effect<'_>>(&effects).any(|effect| match effect {
+        Effect::ToEdge { packet, .. } => {
+            known::<Down<'_>>(packet).any(|word| word == Down::Resend { session, from: 2 })
+        }
+        _ => false,
+    });
+    assert!(asked);
+    assert_eq!(house.pulse().cheers.0, [1]);
+}

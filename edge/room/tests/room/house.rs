@@ -1,0 +1,309 @@
+//! A root and two edges without distance between them: what is said is answered at once.
+
+use std::collections::BTreeMap;
+
+use room::{Config, Room};
+use wire::worker::{Close, Effect, Group, Identity, Input, Row, Seat};
+use wire::{
+    Act, ChatId, EdgeId, EdgeMessage, FanId, FanMessage, Frame, Frames, Hello, Line, Micros, Moderation,
+    Pulse, Reason, Role, Say, SessionId, Stage, StreamId, Track, TrackItem,
+};
+
+use crate::net::packed;
+
+const EDGES: usize = 2;
+const TICK: u64 = 50;
+
+/// A fan's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At {
+    pub(crate) edge: usize,
+    pub(crate) session: SessionId,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Taken,
+    Held,
+    Rejected(Reason),
+}
+
+pub(crate) use Outcome::{Held, Rejected, Taken};
+
+pub(crate) struct House {
+    pub(crate) now: u64,
+    pub(crate) root: Room,
+    pub(crate) leaves: Vec<Room>,
+    free: [u32; EDGES],
+    numbers: BTreeMap<At, u64>,
+    heard: BTreeMap<At, Vec<Vec<u8>>>,
+    pub(crate) closed: BTreeMap<At, Close>,
+    rows: Vec<Vec<u8>>,
+    /// Items of the chat track, without those that open groups.
+    items: Vec<Vec<u8>>,
+    /// The object that opened the last group.
+    pub(crate) opening: Vec<u8>,
+    pulse: Vec<u8>,
+    stage: Vec<u8>,
+    pub(crate) warnings: Vec<String>,
+}
+
+pub(crate) fn identity(id: u64) -> Identity<'static> {
+    Identity { id: FanId(id), name: "somebody", role: Role::Fan, anonymous: false, follower: false }
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl Fn(&mut Config)) -> Self {
+        let config = |seat| {
+            let mut config = Config::new(seat);
+            change(&mut config);
+            config
+        };
+        let leaf = |at: usize| Room::new(config(Seat::Leaf { edge: EdgeId(at as u64), incarnation: 1 }));
+        let mut house = Self {
+            now: 1_700_000_000_000,
+            root: Room::new(config(Seat::Root)),
+            leaves: (0..EDGES).map(leaf).collect(),
+            free: [0; EDGES],
+            numbers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            rows: Vec::new(),
+            items: Vec::new(),
+            opening: Vec::new(),
+            pulse: Vec::new(),
+            stage: Vec::new(),
+            warnings: Vec::new(),
+        };
+        house.root(&[Input::Opened]);
+        for at in 0..EDGES {
+            house.root(&[Input::EdgeJoined { edge: EdgeId(at as u64), incarnation: 1 }]);
+        }
+        house.tick();
+        house
+    }
+
+    // Doing.
+
+    pub(crate) fn join(&mut self, edge: usize, fan: Identity<'_>) -> At {
+        let at = self.connect(edge, fan);
+        self.send(
+            at,
+            &FanMessage::Hello(Hello { stream: StreamId(self.now + u64::from(at.session.0)), next: 1 }),
+        );
+        self.tick();
+        at
+    }
+
+    /// Without a hello.
+    pub(crate) fn connect(&mut self, edge: usize, fan: Identity<'_>) -> At {
+        let at = At { edge, session: SessionId(self.free[edge]) };
+        self.free[edge] += 1;
+        self.leaf(edge, &[Input::FanJoined { session: at.session, fan }]);
+        at
+    }
+
+    pub(crate) fn fan(&mut self, id: u64) -> At {
+        self.join(id as usize % EDGES, identity(id))
+    }
+
+    pub(crate) fn moderator(&mut self, id: u64) -> At {
+        self.join(id as usize % EDGES, Identity { role: Role::Moderator, ..identity(id) })
+    }
+
+    pub(crate) fn leave(&mut self, at: At) {
+        self.leaf(at.edge, &[Input::FanLeft { session: at.session }]);
+        self.tick();
+    }
+
+    pub(crate) fn send(&mut self, at: At, message: &FanMessage<'_>) {
+        self.send_bytes(at, &wire::packet(message));
+    }
+
+    pub(crate) fn send_bytes(&mut self, at: At, packet: &[u8]) {
+        self.leaf(at.edge, &[Input::FanPacket { session: at.session, packet }]);
+    }
+
+    /// Sends a message, and gives its number.
+    pub(crate) fn begin(&mut self, at: At, act: Act<'_>) -> u64 {
+        let number = self.numbers.entry(at).or_default();
+        *number += 1;
+        let number = *number;
+        self.send(at, &FanMessage::Act { number, act });
+        number
+    }
+
+    /// Sends a message, and sees what becomes of it.
+    pub(crate) fn act(&mut self, at: At, act: Act<'_>) -> Outcome {
+        let number = self.begin(at, act);
+        self.tick();
+        self.outcome(at, number)
+    }
+
+    pub(crate) fn say(&mut self, at: At, text: &str) -> Outcome {
+        self.act(at, Act::Say(Say { text, ..Say::default() }))
+    }
+
+    /// Says something, and gives the line that it is.
+    pub(crate) fn line(&mut self, at: At, text: &str) -> ChatId {
+        let number = self.begin(at, Act::Say(Say { text, ..Say::default() }));
+        self.tick();
+        let said = self.heard(at).into_iter().find_map(|message| match message {
+            EdgeMessage::Said { number: of, chat } if of == number => Some(chat),
+            _ => None,
+        });
+        said.unwrap_or_else(|| panic!("{text:?} is no line: {:?}", self.outcome(at, number)))
+    }
+
+    pub(crate) fn moderate(&mut self, at: At, act: Moderation<'_>) -> Outcome {
+        self.act(at, Act::Moderate(act))
+    }
+
+    pub(crate) fn owner(&mut self, act: Moderation<'_>) {
+        self.root(&[Input::Owner { act }]);
+        self.tick();
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.now += TICK;
+        for edge in 0..EDGES {
+            self.leaf(edge, &[Input::Tick]);
+        }
+        self.root(&[Input::Tick]);
+    }
+
+    pub(crate) fn wait(&mut self, ms: u64) {
+        for _ in 0..ms.div_ceil(TICK) {
+            self.tick();
+        }
+    }
+
+    pub(crate) fn moment(&self) -> Micros {
+        Micros::from_millis(self.now)
+    }
+
+    pub(crate) fn leaf(&mut self, edge: usize, inputs: &[Input<'_>]) {
+        let (now, mut effects) = (self.moment(), Vec::new());
+        self.leaves[edge].handle(now, &packed(inputs), &mut effects).expect("a batch of ours");
+        for effect in known(&effects) {
+            match effect {
+                Effect::ToRoot { packet } => self.root(&[Input::Delta { edge: EdgeId(edge as u64), packet }]),
+                Effect::ToFan { session, packet } => {
+                    let messages = known::<EdgeMessage<'_>>(packet).map(|message| wire::packet(&message));
+                    self.heard.entry(At { edge, session }).or_default().extend(messages);
+                }
+                Effect::CloseFan { session, why } => {
+                    assert!(self.closed.insert(At { edge, session }, why).is_none(), "closed twice");
+                }
+                Effect::Log { text, .. } => self.warnings.push(text.to_owned()),
+                other => panic!("{other:?} from a leaf"),
+            }
+        }
+    }
+
+    pub(crate) fn root(&mut self, inputs: &[Input<'_>]) {
+        let (now, mut effects) = (self.moment(), Vec::new());
+        self.root.handle(now, &packed(inputs), &mut effects).expect("a batch of ours");
+        for effect in known(&effects) {
+            match effect {
+                Effect::ToEdge { edge, packet } => {
+                    self.leaf(edge.0 as usize, &[Input::FromRoot { packet }]);
+                }
+                Effect::Archive(row) => self.rows.push(wire::packet(&row)),
+                Effect::Publish { track: Track::Chat, group: Group::New, object } => {
+                    self.opening = object.to_vec();
+                }
+                Effect::Publish { track: Track::Chat, group: Group::Same, object } => {
+                    assert!(object.len() <= wire::limits::OBJECT, "an object of {} bytes", object.len());
+                    self.items.extend(known::<TrackItem<'_>>(object).map(|item| wire::packet(&item)));
+                }
+                Effect::Publish { track: Track::Pulse, object, .. } => self.pulse = object.to_vec(),
+                Effect::Publish { track: Track::Stage, object, .. } => self.stage = object.to_vec(),
+                Effect::Log { text, .. } => self.warnings.push(text.to_owned()),
+                other => panic!("{other:?} from the root"),
+            }
+        }
+    }
+
+    // Seeing.
+
+    pub(crate) fn heard(&self, at: At) -> Vec<EdgeMessage<'_>> {
+        self.heard.get(&at).into_iter().flatten().flat_map(|packet| known(packet)).collect()
+    }
+
+    pub(crate) fn outcome(&self, at: At, number: u64) -> Outcome {
+        let heard = self.heard(at);
+        let acked =
+            heard.iter().any(|word| matches!(word, EdgeMessage::Acked { through } if *through >= number));
+        assert!(acked, "{number} is not acked: {heard:?}");
+        let exception = heard.iter().find_map(|word| match word {
+            EdgeMessage::Rejected { number: of, reason } if *of == number => Some(Rejected(*reason)),
+            EdgeMessage::Held { number: of } if *of == number => Some(Held),
+            _ => None,
+        });
+        exception.unwrap_or(Taken)
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
+        self.rows.iter().flat_map(|packet| known(packet)).collect()
+    }
+
+    pub(crate) fn items(&self) -> Vec<TrackItem<'_>> {
+        self.items.iter().flat_map(|packet| known(packet)).collect()
+    }
+
+    /// The lines of the chat track.
+    pub(crate) fn lines(&self) -> Vec<Line<'_>> {
+        lines(self.items())
+    }
+
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        self.lines().into_iter().map(|line| line.text).collect()
+    }
+
+    /// What a fan who comes now would read.
+    pub(crate) fn history(&self) -> Vec<&str> {
+        lines(known(&self.opening).collect()).into_iter().map(|line| line.text).collect()
+    }
+
+    /// The numbers as of now.
+    pub(crate) fn pulse(&mut self) -> Pulse<'_> {
+        self.wait(1500);
+        match known(&self.pulse).next() {
+            Some(TrackItem::Pulse(pulse)) => pulse,
+            other => panic!("{other:?} on the pulse track"),
+        }
+    }
+
+    /// What is on.
+    pub(crate) fn stage(&mut self) -> Stage<'_> {
+        self.wait(500);
+        match known(&self.stage).next() {
+            Some(TrackItem::Stage(stage)) => stage,
+            other => panic!("{other:?} on the stage track"),
+        }
+    }
+}
+
+fn lines(items: Vec<TrackItem<'_>>) -> Vec<Line<'_>> {
+    let line = |item| match item {
+        TrackItem::Said(line) => Some(line),
+        _ => None,
+    };
+    items.into_iter().filter_map(line).collect()
+}
+
+/// The messages of a packet of ours.
+pub(crate) fn known<'a, T: serde::Deserialize<'a> + std::fmt::Debug>(
+    packet: &'a [u8],
+) -> impl Iterator<Item = T> {
+    Frames::<T>::new(packet).expect("a packet").map(|frame| match frame {
+        Ok(Frame::Known(message)) => message,
+        other => panic!("{other:?}"),
+    })
+}

@@ -1,0 +1,12 @@
+//! Borrowed bytes as one run. Serde by itself takes `&[u8]` for a sequence, and writes
+//! it byte by byte.
+
+use serde::{Deserialize, Deserializer, Serializer};
+
+pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<&'de [u8], D::Error> {
+    <&[u8]>::deserialize(from)
+}
