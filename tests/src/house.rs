@@ -15,6 +15,7 @@ use origin::{
     token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
 };
 use serde_json::{Value, json};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use url::Url;
 
 use crate::{
@@ -60,12 +61,19 @@ impl House {
     /// Opens it, for a creator who publishes that.
     pub async fn open(source: Source) -> Result<Self> {
         let mut house = Self::empty().await?;
-        house.creator = Some(house.plan.creator(house.creators.1, source).await?);
+        house.begin_show(source).await?;
         Ok(house)
+    }
+
+    /// A creator begins to publish that.
+    pub async fn begin_show(&mut self, source: Source) -> Result<()> {
+        self.creator = Some(self.plan.creator(self.creators.1, source).await?);
+        Ok(())
     }
 
     /// Opens it with nobody on stage.
     pub async fn empty() -> Result<Self> {
+        log();
         let dir = tempfile::tempdir()?;
         let plan = Plan::new(dir.path())?;
         let any = (Ipv4Addr::LOCALHOST, 0).into();
@@ -136,6 +144,16 @@ impl House {
         if let Some(creator) = &self.creator {
             creator.order(Exit::Stopped);
         }
+    }
+}
+
+/// Has the parts log as the binary does, where it is wished for: `FANFARE_LOG=node=trace`.
+fn log() {
+    let levels = std::env::var("FANFARE_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
+    if let Some(levels) = levels {
+        // Another house may have begun to.
+        let lines = tracing_subscriber::fmt::layer().with_test_writer();
+        let _ = tracing_subscriber::registry().with(lines).with(levels).try_init();
     }
 }
 

@@ -8,9 +8,10 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use moqt::{
-    DoneCode, Event, Filter, GroupOrder, Location, Micros, Misuse, Namespace, Params, Properties, TrackName,
+    DoneCode, Event, Filter, GroupOrder, Location, Micros, Misuse, Namespace, Params, Properties,
+    RequestCode, TrackName,
     data::Status,
-    message::{FetchKind, JoiningStart},
+    message::{FetchKind, JoiningStart, RequestError},
     session::{RequestId, StreamId},
 };
 
@@ -123,6 +124,8 @@ pub(crate) struct Room {
     namespace: Namespace,
     begun: Micros,
     requests: BTreeMap<RequestId, Purpose>,
+    /// Joining fetches without an answer: the subscription of each, and its priority.
+    joins: BTreeMap<RequestId, (RequestId, u8)>,
     readings: BTreeMap<StreamId, Reading>,
     search: Search<RequestId>,
     catalog: Option<(Bytes, Catalog)>,
@@ -160,6 +163,7 @@ impl Room {
             namespace,
             begun,
             requests: BTreeMap::new(),
+            joins: BTreeMap::new(),
             readings: BTreeMap::new(),
             search: Search::new(begun),
             catalog: None,
@@ -308,9 +312,15 @@ impl Room {
             Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
             Event::RequestOk { request, .. } => self.answered(request),
             Event::SubscribeOk { request, properties, .. } => self.described(request, &properties),
-            Event::RequestError { request, .. } => {
+            Event::RequestError { request, error } => {
+                if self.join_again(request, &error)? {
+                    return Ok(());
+                }
                 self.answered(request);
                 return self.lost(request, None).await;
+            }
+            Event::FetchOk { request, .. } => {
+                self.joins.remove(&request);
             }
             Event::Cancelled { request, .. } => return self.lost(request, None).await,
             Event::Done { request, code, .. } => return self.lost(request, Some(code)).await,
@@ -351,11 +361,36 @@ impl Room {
         };
         let request = self.connection.with(|session| session.subscribe(track, params))?;
         self.requests.insert(request, purpose(Arrival::Live));
-        let kind = FetchKind::Joining { request_id: request.0, start: JoiningStart::Relative(0) };
+        let fetch = self.fetch_joining(request, priority, purpose(Arrival::Past))?;
+        self.joins.insert(fetch, (request, priority));
+        Ok(request)
+    }
+
+    /// Fetches what was there before a subscription.
+    fn fetch_joining(
+        &mut self,
+        subscription: RequestId,
+        priority: u8,
+        purpose: Purpose,
+    ) -> Result<RequestId, Misuse> {
+        let kind = FetchKind::Joining { request_id: subscription.0, start: JoiningStart::Relative(0) };
         let params = Params { priority: Some(priority), ..Params::default() };
         let fetch = self.connection.with(|session| session.fetch(kind, params))?;
-        self.requests.insert(fetch, purpose(Arrival::Past));
-        Ok(request)
+        self.requests.insert(fetch, purpose);
+        Ok(fetch)
+    }
+
+    /// A joining fetch that overtook its subscription on the way, as packets that are lost let
+    /// it, is refused for a reason that is none by now: it is made again, once.
+    fn join_again(&mut self, fetch: RequestId, error: &RequestError) -> Result<bool, Misuse> {
+        let Some((subscription, priority)) = self.joins.remove(&fetch) else { return Ok(false) };
+        let overtook = error.code == RequestCode::INVALID_JOINING_REQUEST_ID;
+        if !overtook || !self.requests.contains_key(&subscription) {
+            return Ok(false);
+        }
+        let Some(purpose) = self.requests.remove(&fetch) else { return Ok(false) };
+        self.fetch_joining(subscription, priority, purpose)?;
+        Ok(true)
     }
 
     /// Takes back requests.
@@ -364,6 +399,7 @@ impl Room {
         let requests: Vec<RequestId> = requests.map(|(request, _)| *request).collect();
         for request in requests {
             self.requests.remove(&request);
+            self.joins.remove(&request);
             self.readings.retain(|_, reading| reading.request != request);
             match self.connection.with(|session| session.cancel(request)) {
                 // A fetch that is over.

@@ -64,6 +64,20 @@ async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_fan_who_is_early_sees_the_show_when_it_begins() -> Result<()> {
+    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let mut house = House::empty().await?;
+    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
+    ready(&page).await?;
+    page.eval("test.state('offline')").await?;
+    house.begin_show(Source::demo(card())?).await?;
+    page.eval("test.state('live')").await?;
+    page.eval(&frames_later(30)).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn fans_keep_their_session_while_the_origin_is_killed_and_comes_back() -> Result<()> {
     let Some(mut evening) = Evening::new().await? else { return Ok(()) };
     evening.house.restart(Door::Origin, Exit::Killed).await?;
@@ -120,8 +134,6 @@ async fn a_fan_on_bad_radio_sees_the_show_in_time() -> Result<()> {
     let site = Site::start(edge, Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html?latency=400"), 800, 600).await?;
     ready(&page).await?;
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    println!("{} {:?}", page.eval("JSON.stringify([test.states, test.errors])").await?, page.log());
     page.eval("test.state('live')").await?;
     let before = number(&page, "test.stats().then(({ frames }) => frames)").await?;
     let ages = Ages::measure(&page, 10_000).await?;
