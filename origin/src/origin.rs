@@ -225,6 +225,12 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
 impl Handle {
     /// All rooms, by name, private ones included.
     pub fn rooms(&self) -> Vec<RoomView> {

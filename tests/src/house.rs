@@ -6,15 +6,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use creator::{Publish, Source};
 use moqt::Namespace;
 use node::{Edge, EdgeConfig, Pages, Trust};
 use origin::{
-    Origin, tls,
+    Handle, Origin, State, tls,
     token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use url::Url;
 
@@ -32,6 +36,8 @@ const TOKEN_LIFE: Duration = Duration::from_hours(1);
 pub struct House {
     plan: Plan,
     origin: (Part, SocketAddr),
+    /// What the origin sees, until it is restarted.
+    stage: Handle,
     creators: (Part, SocketAddr),
     fans: (Part, SocketAddr),
     creator: Option<Part>,
@@ -65,9 +71,13 @@ impl House {
         Ok(house)
     }
 
-    /// A creator begins to publish that.
+    /// A creator begins to publish that, and the origin knows.
     pub async fn begin_show(&mut self, source: Source) -> Result<()> {
         self.creator = Some(self.plan.creator(self.creators.1, source).await?);
+        let mut changes = self.stage.changes();
+        while self.stage.room(ROOM).is_none_or(|room| room.state != State::Live) {
+            changes.changed().await?;
+        }
         Ok(())
     }
 
@@ -77,10 +87,10 @@ impl House {
         let dir = tempfile::tempdir()?;
         let plan = Plan::new(dir.path())?;
         let any = (Ipv4Addr::LOCALHOST, 0).into();
-        let origin = plan.origin(any).await?;
+        let (origin, stage) = plan.origin(any).await?;
         let creators = plan.edge(any, origin.1, None).await?;
         let fans = plan.edge(any, origin.1, Some(pages()?)).await?;
-        Ok(Self { plan, origin, creators, fans, creator: None, _dir: dir })
+        Ok(Self { plan, origin, stage, creators, fans, creator: None, _dir: dir })
     }
 
     /// Ends a part and starts it again, at the same address and with nothing in its memory.
@@ -94,7 +104,11 @@ impl House {
         let at = slot.1;
         slot.0.end(exit).await;
         *slot = match door {
-            Door::Origin => self.plan.origin(at).await?,
+            Door::Origin => {
+                let (origin, stage) = self.plan.origin(at).await?;
+                self.stage = stage;
+                origin
+            }
             Door::Creators | Door::Fans => self.plan.edge(at, origin, pages).await?,
         };
         Ok(())
@@ -139,6 +153,25 @@ impl House {
         Ok(self.plan.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
     }
 
+    /// A figure of the edge for fans, as its `/metrics` has it.
+    pub async fn figure(&self, name: &str) -> Result<i64> {
+        let mut stream = TcpStream::connect(self.addr()).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let figure = |line: &str| line.strip_prefix(&format!("fanfare_edge_{name} "))?.parse().ok();
+        answer.lines().find_map(figure).with_context(|| format!("no {name} in {answer}"))
+    }
+
+    /// Waits until a figure of the edge for fans is that.
+    pub async fn until_figure(&self, name: &str, wanted: i64) -> Result<()> {
+        let mut every = tokio::time::interval(Duration::from_millis(50));
+        while self.figure(name).await? != wanted {
+            every.tick().await;
+        }
+        Ok(())
+    }
+
     /// The creator ends the show.
     pub fn end_show(&self) {
         if let Some(creator) = &self.creator {
@@ -170,19 +203,20 @@ impl Plan {
         Ok(Self { tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)? })
     }
 
-    async fn origin(&self, listen: SocketAddr) -> Result<(Part, SocketAddr)> {
+    async fn origin(&self, listen: SocketAddr) -> Result<((Part, SocketAddr), Handle)> {
         let config = origin::Config {
             listen,
             certificate: self.tls.clone(),
             keys: Some(self.keys.clone()),
             ..origin::Config::default()
         };
-        Part::start("origin", move |stopped: Stopped| {
+        let serving = move |stopped: Stopped| {
             let origin = Origin::bind(config)?;
-            let addr = origin.local_addr();
-            Ok((addr, async move { report("the origin", origin.run(stopped.wait()).await) }))
-        })
-        .await
+            let opened = (origin.local_addr(), origin.handle());
+            Ok((opened, async move { report("the origin", origin.run(stopped.wait()).await) }))
+        };
+        let (part, (addr, stage)) = Part::start("origin", serving).await?;
+        Ok(((part, addr), stage))
     }
 
     async fn edge(

@@ -31,7 +31,7 @@ impl Stopped {
     /// Resolves when the part is to end in good order.
     pub(crate) async fn wait(mut self) {
         if self.0.wait_for(|exit| *exit == Some(Exit::Stopped)).await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

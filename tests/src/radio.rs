@@ -1,7 +1,7 @@
 //! A way for datagrams that takes its time and loses some.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -59,25 +59,29 @@ async fn carry(near: Arc<UdpSocket>, to: SocketAddr, air: Air) -> Result<()> {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     loop {
         let (len, from) = near.recv_from(&mut buffer).await?;
-        if !ways.contains_key(&from) {
-            let far = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-            far.connect(to).await?;
-            let there = Direction::start(&mut work, Arc::clone(&far), None, air);
-            let back = Direction::start(&mut work, Arc::clone(&near), Some(from), air);
-            ways.insert(from, there);
-            work.spawn(async move {
-                let mut buffer = vec![0; MAX_DATAGRAM];
-                let mut dice = Dice(0xD1B5_4A32_D192_ED03);
-                loop {
-                    // Nobody there yet, or no more: an error that says nothing of what comes.
-                    if let Ok(len) = far.recv(&mut buffer).await {
-                        back.send(&buffer[..len], &mut dice);
-                    }
-                }
-            });
-        }
-        if let Some(way) = ways.get(&from) {
-            way.send(&buffer[..len], &mut dice);
+        let way = match ways.entry(from) {
+            Entry::Occupied(way) => way.into_mut(),
+            Entry::Vacant(new) => {
+                let far = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
+                far.connect(to).await?;
+                let there = Direction::start(&mut work, Arc::clone(&far), None, air);
+                let back = Direction::start(&mut work, Arc::clone(&near), Some(from), air);
+                work.spawn(return_to(far, back));
+                new.insert(there)
+            }
+        };
+        way.send(&buffer[..len], &mut dice);
+    }
+}
+
+/// Carries what the other side answers to one of them.
+async fn return_to(far: Arc<UdpSocket>, back: Direction) {
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut dice = Dice(0xD1B5_4A32_D192_ED03);
+    loop {
+        // Nobody there yet, or no more: an error that says nothing of what comes.
+        if let Ok(len) = far.recv(&mut buffer).await {
+            back.send(&buffer[..len], &mut dice);
         }
     }
 }

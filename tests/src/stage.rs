@@ -117,13 +117,6 @@ impl Stage {
         })
     }
 
-    /// The same, with the WebSocket alone.
-    pub fn edge_without_webtransport(&self) -> Value {
-        let mut edge = self.edge();
-        edge["webtransport"] = Value::Null;
-        edge
-    }
-
     /// Breaks off what every viewer is being sent, in the middle of a group.
     pub fn break_off(&self) {
         self.orders.send_modify(|order| *order = Order::BreakOff(order.number() + 1));

@@ -25,23 +25,12 @@ struct Fixture {
     browser: Browser,
 }
 
-/// What serves the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Over {
-    WebTransport,
-    WebSocket,
-}
-
 impl Fixture {
     /// `None` where there may be no browser.
-    async fn new(over: Over, isolation: Isolation) -> Result<Option<Self>> {
+    async fn new(isolation: Isolation) -> Result<Option<Self>> {
         let Some(browser) = Browser::start().await? else { return Ok(None) };
         let stage = Stage::open(card()).await?;
-        let edge = match over {
-            Over::WebTransport => stage.edge(),
-            Over::WebSocket => stage.edge_without_webtransport(),
-        };
-        let site = Site::start(edge, isolation).await?;
+        let site = Site::start(stage.edge(), isolation).await?;
         Ok(Some(Self { stage, site, browser }))
     }
 

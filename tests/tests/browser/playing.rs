@@ -1,10 +1,12 @@
 //! Playing, in all ways that there are.
 
 use anyhow::Result;
-use fanfare_tests::{Browser, Dialect, Isolation, Site, Stage};
+use creator::Source;
+use fanfare_tests::{Browser, Dialect, House, Isolation, Site, Stage};
+use serde_json::Value;
 
 use crate::{
-    Fixture, Over, card,
+    card,
     figures::{Ages, beeps, main_thread},
     number, ready, text,
 };
@@ -12,6 +14,13 @@ use crate::{
 /// Seconds of looking, and as many of listening, unless this says otherwise.
 const SECONDS: &str = "FANFARE_SECONDS";
 const DEFAULT_SECONDS: u32 = 10;
+
+/// What serves the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    WebTransport,
+    WebSocket,
+}
 
 fn look() -> u32 {
     let seconds = std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok());
@@ -29,8 +38,15 @@ async fn live_over_a_websocket_on_a_page_without_shared_memory() -> Result<()> {
 }
 
 async fn live(over: Over, isolation: Isolation) -> Result<()> {
-    let Some(fixture) = Fixture::new(over, isolation).await? else { return Ok(()) };
-    let page = fixture.play("").await?;
+    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let house = House::open(Source::demo(card())?).await?;
+    let mut edge = house.edge();
+    if over == Over::WebSocket {
+        edge["webtransport"] = Value::Null;
+    }
+    let site = Site::start(edge, isolation).await?;
+    let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
+    ready(&page).await?;
     let first = number(&page, "test.first").await?;
     let joined = number(&page, "test.stats().then((stats) => stats.firstFrame ?? -1)").await?;
     page.eval("test.state('live')").await?;

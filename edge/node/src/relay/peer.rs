@@ -211,6 +211,7 @@ impl Peer {
                     let _ = session.cancel(request);
                     self.asked.remove(&request);
                     self.offered.remove(&request);
+                    self.forget_streams(&name);
                 }
             }
             Command::Publish(track, answer) => {
@@ -410,8 +411,14 @@ impl Peer {
             hub.look();
         }
         if let Some(track) = self.offered.remove(&request) {
+            self.forget_streams(&track.borrow().name);
             self.lost(&track);
         }
+    }
+
+    /// No more is heard of the streams of a request that was cancelled, not even their end.
+    fn forget_streams(&mut self, name: &TrackName) {
+        self.streams.retain(|_, (track, _)| track.borrow().name != *name);
     }
 
     fn lost(&self, track: &Rc<RefCell<Track>>) {
@@ -612,8 +619,12 @@ impl App for Peer {
                 }
             }
             Event::Cancelled { request, .. } | Event::RendezvousTimeout { request } => {
+                self.fetch_streams.retain(|_, (of, _)| *of != request);
                 match self.asked.remove(&request) {
-                    Some(Asked::Track(track)) => self.lost(&track),
+                    Some(Asked::Track(track)) => {
+                        self.forget_streams(&track.borrow().name);
+                        self.lost(&track);
+                    }
                     Some(asked) => {
                         let error =
                             RequestError::new(RequestCode::INTERNAL_ERROR, "the request was broken off");
