@@ -36,8 +36,8 @@ const TOKEN_LIFE: Duration = Duration::from_hours(1);
 pub struct House {
     plan: Plan,
     origin: (Part, SocketAddr),
-    /// What the origin sees, until it is restarted.
-    stage: Handle,
+    /// What the origin sees. It has the origin's sockets open, as long as it is there.
+    stage: Option<Handle>,
     creators: (Part, SocketAddr),
     fans: (Part, SocketAddr),
     creator: Option<Part>,
@@ -74,8 +74,9 @@ impl House {
     /// A creator begins to publish that, and the origin knows.
     pub async fn begin_show(&mut self, source: Source) -> Result<()> {
         self.creator = Some(self.plan.creator(self.creators.1, source).await?);
-        let mut changes = self.stage.changes();
-        while self.stage.room(ROOM).is_none_or(|room| room.state != State::Live) {
+        let stage = self.stage.as_ref().context("no origin")?;
+        let mut changes = stage.changes();
+        while stage.room(ROOM).is_none_or(|room| room.state != State::Live) {
             changes.changed().await?;
         }
         Ok(())
@@ -90,14 +91,17 @@ impl House {
         let (origin, stage) = plan.origin(any).await?;
         let creators = plan.edge(any, origin.1, None).await?;
         let fans = plan.edge(any, origin.1, Some(pages()?)).await?;
-        Ok(Self { plan, origin, stage, creators, fans, creator: None, _dir: dir })
+        Ok(Self { plan, origin, stage: Some(stage), creators, fans, creator: None, _dir: dir })
     }
 
     /// Ends a part and starts it again, at the same address and with nothing in its memory.
     pub async fn restart(&mut self, door: Door, exit: Exit) -> Result<()> {
         let origin = self.origin.1;
         let (slot, pages) = match door {
-            Door::Origin => (&mut self.origin, None),
+            Door::Origin => {
+                self.stage = None;
+                (&mut self.origin, None)
+            }
             Door::Creators => (&mut self.creators, None),
             Door::Fans => (&mut self.fans, Some(pages()?)),
         };
@@ -106,7 +110,7 @@ impl House {
         *slot = match door {
             Door::Origin => {
                 let (origin, stage) = self.plan.origin(at).await?;
-                self.stage = stage;
+                self.stage = Some(stage);
                 origin
             }
             Door::Creators | Door::Fans => self.plan.edge(at, origin, pages).await?,

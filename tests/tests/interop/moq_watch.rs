@@ -2,6 +2,10 @@
 //!
 //! As it is published, it cannot speak draft 18 with anybody who does; `tests/peers/bundle.mjs` says why, and mends two
 //! lines, so that the rest of it can be tried.
+//!
+//! It asks for what comes after a track's newest object, and fetches nothing that is there already; the draft gives it no
+//! more. So it sees a catalog when one is published, and that is why it comes before the show here: a
+//! creator that publishes a file has a second catalog as soon as the bit rates are known.
 
 use std::path::Path;
 
@@ -48,10 +52,11 @@ async fn as_published_its_subscribe_is_no_draft_18() -> Result<()> {
 #[tokio::test]
 async fn mended_it_plays_what_our_creator_publishes_as_cmaf() -> Result<()> {
     let Some(browser) = Browser::start().await? else { return Ok(()) };
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/tests/fixtures/live.chunks.mp4");
-    let source = Source::open(vec![Input::File(file)], Packaging::Cmaf, Repeat::Forever).await?;
+    let mut house = House::empty().await?;
+    let page = open(&browser, &house, "watch-mended", "msf").await?;
+    house.begin_show(file(Packaging::Cmaf).await?).await?;
     // The file's times start over with it, every two seconds, and then the player skips some.
-    plays(&browser, &House::open(source).await?, "msf", 10).await
+    plays(&page, 10).await
 }
 
 /// LOC has an object's time in its properties. In a catalog by MSF, `@moq/watch` takes it for a container of its own, which
@@ -59,10 +64,13 @@ async fn mended_it_plays_what_our_creator_publishes_as_cmaf() -> Result<()> {
 #[tokio::test]
 async fn mended_it_takes_loc_for_another_container() -> Result<()> {
     let Some(browser) = Browser::start().await? else { return Ok(()) };
-    let house = House::open(card()?).await?;
+    let mut house = House::empty().await?;
     let page = open(&browser, &house, "watch-mended", "msf").await?;
-    let renditions = wait(&page, "watch.until(() => watch.state().catalog?.video?.renditions, 20)").await?;
-    ensure!(renditions["video/180p"]["container"]["kind"] == "legacy", "{renditions}");
+    house.begin_show(file(Packaging::Frames).await?).await?;
+    let video = wait(&page, "watch.until(() => watch.state().catalog?.video?.renditions, 20)").await?;
+    let renditions = video.as_object().with_context(|| video.to_string())?;
+    ensure!(!renditions.is_empty(), "no renditions");
+    ensure!(renditions.values().all(|rendition| rendition["container"]["kind"] == "legacy"), "{video}");
     Ok(())
 }
 
@@ -75,16 +83,16 @@ async fn mended_it_plays_what_moq_cli_publishes() -> Result<()> {
     let mut tape = Tape::new()?;
     let mut publisher = moq(&house, Door::Creators, "https", &["import", "fmp4"])?;
     publisher.write(tape.header()).await?;
+    let page = open(&browser, &house, "watch-mended", "hang").await?;
     tokio::select! {
-        played = plays(&browser, &house, "hang", 30) => played,
+        played = plays(&page, 30) => played,
         ended = tape.play_on(&mut publisher) => match ended? {},
     }
 }
 
 /// So many different pictures are seen.
-async fn plays(browser: &Browser, house: &House, catalog: &str, least: u32) -> Result<()> {
-    let page = open(browser, house, "watch-mended", catalog).await?;
-    let pictures = wait(&page, &format!("watch.pictures({least}, 20)")).await?;
+async fn plays(page: &Page, least: u32) -> Result<()> {
+    let pictures = wait(page, &format!("watch.pictures({least}, 20)")).await?;
     let video = page.eval("watch.state().video").await?;
     println!("{pictures} pictures; {video}");
     ensure!(page.eval("watch.version()").await? == "moq-transport-18", "another version than draft 18");
@@ -103,6 +111,11 @@ async fn open(browser: &Browser, house: &House, bundle: &str, catalog: &str) -> 
 
 async fn wait(page: &Page, expression: &str) -> Result<Value> {
     page.eval(expression).await.with_context(|| page.log().join("\n"))
+}
+
+async fn file(packaging: Packaging) -> Result<Source> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/tests/fixtures/live.chunks.mp4");
+    Ok(Source::open(vec![Input::File(file)], packaging, Repeat::Forever).await?)
 }
 
 fn card() -> Result<Source> {
