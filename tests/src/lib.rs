@@ -3,11 +3,15 @@
 //! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
 //! serves pages, [`Browser`] looks at them.
 //! [`Line`] is a way there that is as narrow as one likes, [`Radio`] one that loses packets. [`House`] is the real thing: creator, origin and edges as they
-//! are run. A [`Peer`] is a program of other people's that takes part, a [`Tape`] what it publishes.
+//! are run. A [`Guest`] does
+//! what a test says. A [`Peer`] is a program of other people's that takes part, a [`Tape`] what it publishes.
 #![forbid(unsafe_code)]
 
 mod browser;
 pub use browser::{Browser, Page};
+
+mod guest;
+pub use guest::Guest;
 
 mod house;
 pub use house::{Door, House};

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -134,6 +134,18 @@ pub async fn drive(
     Ok(poll_fn(|task| driver.poll(task)).await)
 }
 
+/// What the peer opened or sent, if anything. Once the connection is gone, nothing more.
+fn next<T: 'static>(accept: &mut Accept<T>, task: &mut Context<'_>) -> Option<T> {
+    match accept.as_mut().poll(task) {
+        Poll::Ready(Ok(accepted)) => Some(accepted),
+        Poll::Ready(Err(_)) => {
+            *accept = Box::pin(pending());
+            None
+        }
+        Poll::Pending => None,
+    }
+}
+
 impl<A: App> Driver<'_, A> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
         loop {
@@ -179,12 +191,12 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn accept(&mut self, task: &mut Context<'_>) {
-        while let Poll::Ready(Ok(stream)) = self.uni.as_mut().poll(task) {
+        while let Some(stream) = next(&mut self.uni, task) {
             self.uni = Box::pin(self.link.clone().accept_uni());
             let id = self.session.opened(Dir::Uni);
             self.receive(id, stream);
         }
-        while let Poll::Ready(Ok((sender, receiver))) = self.bi.as_mut().poll(task) {
+        while let Some((sender, receiver)) = next(&mut self.bi, task) {
             self.bi = Box::pin(self.link.clone().accept_bi());
             let id = self.session.opened(Dir::Bi);
             self.receive(id, receiver);
@@ -193,7 +205,7 @@ impl<A: App> Driver<'_, A> {
             let opened = std::future::ready(Ok(sender));
             self.tasks.push(Box::pin(send(id, opened, pipe, Rc::clone(&self.inbox))));
         }
-        while let Poll::Ready(Ok(datagram)) = self.datagram.as_mut().poll(task) {
+        while let Some(datagram) = next(&mut self.datagram, task) {
             self.datagram = Box::pin(self.link.clone().read_datagram());
             self.inbox.borrow_mut().push_back(Input::Datagram(datagram));
         }

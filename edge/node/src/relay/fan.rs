@@ -25,6 +25,8 @@ pub(super) struct Subscription {
     pub(super) track: Rc<RefCell<Track>>,
     pub(super) request: RequestId,
     phase: Phase,
+    /// Whether it goes on with what takes the track's place.
+    follows: bool,
     /// It was there before the track was.
     waited: bool,
     filter: Option<Filter>,
@@ -62,9 +64,10 @@ impl Subscription {
         this
     }
 
-    /// One that we offered: objects may be sent at once.
-    pub(super) fn offered(track: Rc<RefCell<Track>>, request: RequestId) -> Self {
+    /// One that we offered: objects may be sent at once. It `follows` unless it is for one creator.
+    pub(super) fn offered(track: Rc<RefCell<Track>>, request: RequestId, follows: bool) -> Self {
         let mut this = Self::new(track, request, Phase::Live);
+        this.follows = follows;
         this.start();
         this
     }
@@ -74,7 +77,18 @@ impl Subscription {
         track.borrow().figures.subscriptions.inc();
         let waited = !matches!(track.borrow().state, State::Live);
         let open = BTreeMap::new();
-        Self { track, request, phase, waited, filter: None, from: None, next: 0, next_datagram: 0, open }
+        Self {
+            track,
+            request,
+            phase,
+            follows: true,
+            waited,
+            filter: None,
+            from: None,
+            next: 0,
+            next_datagram: 0,
+            open,
+        }
     }
 
     fn start(&mut self) {
@@ -99,6 +113,24 @@ impl Subscription {
         self.phase == Phase::Over
     }
 
+    fn successor(&self) -> Option<Rc<RefCell<Track>>> {
+        self.track.borrow().successor.clone().filter(|_| self.follows)
+    }
+
+    /// Goes on with the track that has taken this one's place, from its start.
+    fn succeed(&mut self, cx: &mut Cx<'_>) {
+        while let Some(track) = self.successor() {
+            self.track.borrow_mut().takers -= 1;
+            track.borrow_mut().takers += 1;
+            self.track = track;
+            for mut cursor in std::mem::take(&mut self.open).into_values() {
+                cursor.reset(cx, ResetCode::CANCELLED);
+            }
+            (self.waited, self.from) = (true, None);
+            (self.next, self.next_datagram) = (0, 0);
+        }
+    }
+
     /// The peer wants no more of a stream.
     pub(super) fn stopped(&mut self, stream: StreamId) {
         self.open.retain(|_, cursor| cursor.stream != Some(stream));
@@ -106,6 +138,7 @@ impl Subscription {
 
     /// Sends what there is to send.
     pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
+        self.succeed(cx);
         let track = Rc::clone(&self.track);
         let mut track = track.borrow_mut();
         track.watch(task.waker());

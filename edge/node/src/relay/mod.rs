@@ -458,17 +458,22 @@ impl Hub {
         }
     }
 
-    /// A peer publishes a track of its own accord.
-    fn offered(&mut self, name: &TrackName, by: PeerId) -> Rc<RefCell<Track>> {
-        let track = self.named(name);
-        let before = track.borrow_mut().source.replace(by);
-        if before != Some(by) {
-            // What another published is not what this one publishes.
-            track.borrow_mut().clear();
+    /// A peer publishes a track of its own accord, and may: whoever takes what another published
+    /// under that name goes on with this.
+    fn install(&mut self, track: &Rc<RefCell<Track>>, by: PeerId) {
+        let name = track.borrow().name.clone();
+        if let Some(before) = self.tracks.insert(name.clone(), Rc::clone(track)) {
+            if Rc::ptr_eq(&before, track) {
+                return;
+            }
+            let mut before = before.borrow_mut();
+            if let Some(source) = before.source.take().filter(|source| *source != by) {
+                self.tell(source, Command::Unsubscribe(name.clone()));
+            }
+            before.successor = Some(Rc::clone(track));
+            before.wake();
         }
-        if let Some(before) = before.filter(|before| *before != by) {
-            self.tell(before, Command::Unsubscribe(name.clone()));
-        }
+        self.figures.tracks.set(self.tracks.len() as i64);
         let interested: Vec<_> = self
             .interests
             .iter()
@@ -476,9 +481,15 @@ impl Hub {
             .map(|(peer, ..)| *peer)
             .collect();
         for peer in interested {
-            self.tell(peer, Command::Publish(Rc::clone(&track), None));
+            self.tell(peer, Command::Publish(Rc::clone(track), None));
         }
-        track
+    }
+
+    /// A peer has tracks in a namespace, and may.
+    fn offer(&mut self, namespace: &Namespace, by: PeerId) {
+        self.local.insert(namespace.clone(), by);
+        self.ask_again();
+        self.look();
     }
 
     /// Namespaces under a prefix.

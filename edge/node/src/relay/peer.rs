@@ -222,7 +222,7 @@ impl Peer {
                 match session.publish(name, Params { largest, ..Params::default() }, properties) {
                     Ok(request) => {
                         self.asked.insert(request, Asked::Offer(answer));
-                        self.subscriptions.push(Subscription::offered(track, request));
+                        self.subscriptions.push(Subscription::offered(track, request, answer.is_none()));
                     }
                     Err(error) => self.failed(Asked::Offer(answer), misused(&error)),
                 }
@@ -243,9 +243,7 @@ impl Peer {
                     self.asked.remove(&request);
                 }
             }
-            Command::Answer(request, Ok(())) => {
-                let _ = session.accept(request, Params::default(), Properties::NONE);
-            }
+            Command::Answer(request, Ok(())) => self.accepted(cx, request),
             Command::Answer(request, Err(error)) => {
                 // What was accepted at first cannot be rejected any more.
                 if session.reject(request, error).is_err() {
@@ -301,20 +299,23 @@ impl Peer {
             self.relay.0.borrow_mut().look();
             return;
         }
-        let behalf = self.behalf();
         self.published.insert(request, namespace.clone());
-        {
-            let mut hub = self.relay.0.borrow_mut();
-            hub.local.insert(namespace.clone(), self.id);
-            hub.ask_again();
-            hub.look();
-        }
-        match behalf {
+        match self.behalf() {
+            // Whether it may is the upstream's to say.
             Some(behalf) => self.tell(behalf, Command::PublishNamespace(namespace, (self.id, request))),
-            None => {
-                let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-            }
+            None => self.accepted(cx, request),
         }
+    }
+
+    /// What the peer offers is taken.
+    fn accepted(&mut self, cx: &mut Cx<'_>, request: RequestId) {
+        if let Some(namespace) = self.published.get(&request) {
+            self.relay.0.borrow_mut().offer(namespace, self.id);
+        }
+        if let Some(track) = self.offered.get(&request) {
+            self.relay.0.borrow_mut().install(track, self.id);
+        }
+        let _ = cx.session.accept(request, Params::default(), Properties::NONE);
     }
 
     fn publish(
@@ -325,14 +326,14 @@ impl Peer {
         params: &Params,
         properties: Properties,
     ) {
-        let track = self.relay.0.borrow_mut().offered(name, self.id);
+        let figures = self.relay.0.borrow().figures.clone();
+        let track = Rc::new(RefCell::new(Track::new(name.clone(), figures)));
+        track.borrow_mut().source = Some(self.id);
         track.borrow_mut().accepted(properties, params.largest);
         self.offered.insert(request, Rc::clone(&track));
         match self.behalf() {
             Some(behalf) => self.tell(behalf, Command::Publish(track, Some((self.id, request)))),
-            None => {
-                let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-            }
+            None => self.accepted(cx, request),
         }
     }
 

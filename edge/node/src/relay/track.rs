@@ -1,7 +1,9 @@
 //! One track, as far as this node has it.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
     task::Waker,
 };
 
@@ -55,6 +57,8 @@ pub(super) struct Track {
     pub(super) next_datagram: u64,
     /// Subscriptions that take from it.
     pub(super) takers: usize,
+    /// The track that has taken its place, if any: whoever takes from this one goes on there.
+    pub(super) successor: Option<Rc<RefCell<Track>>>,
     next: Sequence,
     bytes: usize,
     pub(super) figures: Figures,
@@ -94,6 +98,7 @@ impl Track {
             datagrams: VecDeque::new(),
             next_datagram: 0,
             takers: 0,
+            successor: None,
             next: 0,
             bytes: 0,
             figures,
@@ -127,14 +132,6 @@ impl Track {
         if matches!(self.state, State::Refused(_)) {
             self.state = State::Pending;
         }
-    }
-
-    /// Lets go of all that is kept.
-    pub(super) fn clear(&mut self) {
-        self.subgroups.clear();
-        self.datagrams.clear();
-        self.largest = None;
-        self.keeps(0);
     }
 
     pub(super) fn set(&mut self, state: State) {

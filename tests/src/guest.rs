@@ -1,0 +1,89 @@
+//! A session that does what a test says, at any door of a house.
+
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, Result};
+use moqt::{Event, Micros, Session, Token};
+use node::{App, Clock, Connection, Cx, Endpoint, Trust, drive};
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
+
+use crate::{Door, House};
+
+type Word = Box<dyn FnOnce(&mut Session, Micros)>;
+
+/// The session. It ends when this is dropped. To be made in a [`LocalSet`](tokio::task::LocalSet).
+pub struct Guest {
+    words: mpsc::UnboundedSender<Word>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+struct Probe {
+    words: mpsc::UnboundedReceiver<Word>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl App for Probe {
+    fn event(&mut self, _: &mut Cx<'_>, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
+        loop {
+            match self.words.poll_recv(task) {
+                Poll::Ready(Some(word)) => word(cx.session, cx.now),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Guest {
+    /// One who comes by a door, with that token.
+    pub async fn enter(house: &House, door: Door, token: Option<String>) -> Result<Self> {
+        let tls = Trust::Fingerprints(vec![house.fingerprint().parse().map_err(anyhow::Error::msg)?]);
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into(), tls.client_config()?)?;
+        let url = Url::parse(&format!("moqt://127.0.0.1:{}/", house.door(door).port()))?;
+        let mut connection = endpoint.connect(&url).await?;
+        connection.config.setup.tokens.extend(token.map(Token::value));
+        let (words, heard) = mpsc::unbounded_channel();
+        let (events, listen) = mpsc::unbounded_channel();
+        tokio::task::spawn_local(async move {
+            let mut probe = Probe { words: heard, events };
+            let Connection { transport, config, .. } = connection;
+            let _ = drive(transport, config, Clock::default(), &mut probe).await;
+        });
+        let mut guest = Self { words, events: listen };
+        guest.until(|event| matches!(event, Event::Ready(_)).then_some(())).await?;
+        Ok(guest)
+    }
+
+    /// Has the session do something, and waits for its answer.
+    pub async fn call<T: 'static>(
+        &self,
+        word: impl FnOnce(&mut Session, Micros) -> T + 'static,
+    ) -> Result<T> {
+        let (tell, answer) = oneshot::channel();
+        let word: Word = Box::new(move |session, now| {
+            let _ = tell.send(word(session, now));
+        });
+        self.words.send(word).ok().context("the session is over")?;
+        answer.await.context("the session is over")
+    }
+
+    /// The next event; `None` when the session is over.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// The next event that is of interest; those before are dropped.
+    pub async fn until<T>(&mut self, mut wanted: impl FnMut(Event) -> Option<T>) -> Result<T> {
+        loop {
+            let event = self.next().await.context("the session is over")?;
+            if let Some(found) = wanted(event) {
+                return Ok(found);
+            }
+        }
+    }
+}

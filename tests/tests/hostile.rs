@@ -1,0 +1,106 @@
+//! Who comes to do harm, and harms nobody.
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use creator::Source;
+use fanfare_tests::{Door, Guest, House, ROOM};
+use media::testcard::{Config, Rendition};
+use moqt::{
+    Event, Namespace, Params, Properties, TrackName,
+    data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
+};
+use tokio::task::LocalSet;
+
+const FORGED: &[u8] = b"forged";
+/// The only rendition on stage.
+const VIDEO: &str = "video/90p";
+/// Groups that somebody who watches is to get while others try to harm them.
+const GROUPS: usize = 3;
+
+#[tokio::test]
+async fn hostile_publisher_without_a_token_takes_no_track_from_anybody() -> Result<()> {
+    LocalSet::new().run_until(intruder()).await
+}
+
+async fn intruder() -> Result<()> {
+    let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
+    let card = Config { renditions, title: "TEST".into(), ..Config::default() };
+    let house = House::open(Source::demo(card)?).await?;
+    let mut fan = Guest::enter(&house, Door::Fans, None).await?;
+    fan.call(|session, _| session.subscribe(track(VIDEO), Params::default())).await??;
+    let first = fan.until(group).await?;
+
+    let mut intruder = Guest::enter(&house, Door::Fans, None).await?;
+    intruder.call(|session, _| session.publish_namespace(namespace(), Params::default())).await??;
+    for name in [VIDEO, "catalog"] {
+        intruder.call(move |session, now| forge(session, now, name)).await??;
+    }
+    // Somebody else comes while the intruder has not been shown out yet.
+    let mut late = Guest::enter(&house, Door::Fans, None).await?;
+    for name in [VIDEO, "catalog"] {
+        late.call(move |session, _| session.subscribe(track(name), Params::default())).await??;
+    }
+    let refused = |event| match event {
+        Event::RequestError { .. } | Event::Cancelled { .. } | Event::Closed { .. } => Some(()),
+        _ => None,
+    };
+    intruder.until(refused).await?;
+
+    let mut last = first;
+    for watching in [&mut fan, &mut late] {
+        for _ in 0..GROUPS {
+            let next = watching.until(true_group).await?;
+            last = last.max(next);
+        }
+    }
+    ensure!(last > first, "the show goes on: group {last} after {first}");
+    Ok(())
+}
+
+fn namespace() -> Namespace {
+    Namespace::from_path(ROOM).expect("a namespace")
+}
+
+fn track(name: &'static str) -> TrackName {
+    TrackName::new(namespace(), name).expect("a name")
+}
+
+fn group(event: Event) -> Option<u64> {
+    match event {
+        Event::Subgroup { header, .. } => Some(header.group),
+        _ => None,
+    }
+}
+
+/// The number of the next group; nothing in between may be forged.
+fn true_group(event: Event) -> Option<u64> {
+    if let Event::Payload { data, .. } = &event {
+        assert_ne!(data, FORGED);
+    }
+    assert!(!matches!(event, Event::Done { .. } | Event::Closed { .. }), "{event:?}");
+    group(event)
+}
+
+/// Offers a track of the room, and sends a group of it without waiting for leave.
+fn forge(session: &mut moqt::Session, now: moqt::Micros, name: &'static str) -> Result<(), moqt::Misuse> {
+    let request = session.publish(track(name), Params::default(), Properties::NONE)?;
+    let header = SubgroupHeader {
+        track_alias: 0,
+        group: 1 << 40,
+        subgroup: SubgroupId::Zero,
+        priority: None,
+        properties: false,
+        end_of_group: true,
+        first_object: true,
+    };
+    let stream = session.open_subgroup(request, header)?;
+    let object = ObjectHeader {
+        id: 0,
+        properties: Properties::NONE,
+        payload_len: FORGED.len() as u64,
+        status: Status::Normal,
+    };
+    let _ = session.object(now, stream, &object, now)?;
+    session.payload(stream, Bytes::from_static(FORGED))?;
+    session.finish(now, stream)
+}
