@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::origin::{tls::Source, token::Keys};
+use ::origin::tls::Source;
+use ::token::Keys;
 use clap::Args as ClapArgs;
 
 use crate::Failure;

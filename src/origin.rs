@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ::origin::{Config, Origin, token::Keys};
+use ::origin::{Config, Origin};
+use ::token::Keys;
 use clap::Args as ClapArgs;
 
 use crate::{Failure, data, signal::interrupted};

@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use ::origin::{
-    Config, Origin,
-    token::{Algorithm, Claims, Keys, Role},
-};
+use ::origin::{Config, Origin};
+use ::token::{Algorithm, Claims, Keys, Role};
 use clap::Args as ClapArgs;
 use creator::{Publish, Source};
 use media::testcard;

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{store::Limits, tls, token};
+use crate::{store::Limits, tls};
 
 /// Where the origin listens unless told otherwise: all addresses, UDP and TCP port 4443.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4443);

@@ -26,7 +26,6 @@ mod session;
 mod store;
 mod subscribe;
 pub mod tls;
-pub mod token;
 
 pub use config::{
     Config, DEFAULT_DRAIN, DEFAULT_GRACE, DEFAULT_LINGER, DEFAULT_LISTEN, DEFAULT_MAX_SESSIONS,
@@ -37,3 +36,4 @@ pub use registry::{MAX_TRACKS, RoomView, TrackView};
 pub use room::{MAX_ROOMS, State};
 pub use session::EDGE_IMPLEMENTATION;
 pub use store::{DEFAULT_TOTAL_BUDGET, DEFAULT_TRACK_BUDGET, Limits, MAX_GROUP_BYTES};
+pub use token;

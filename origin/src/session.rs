@@ -6,6 +6,7 @@ use moq_transport::{
     session::{Session, transport::Session as Transport},
     setup::{ParameterType, decode_setup_tokens},
 };
+use token::{Claims, EVERY_ROOM, Role};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     registry::Viewer,
     room::{Creator, SessionKey},
     subscribe,
-    token::{Claims, EVERY_ROOM, Role},
 };
 
 /// A peer whose SETUP names an implementation that begins like this is counted as an
@@ -81,19 +81,18 @@ impl Peer {
         let query: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
         let value = |name| query.iter().find(|(key, _)| key == name).map(|(_, value)| value);
 
-        let presented =
-            decode_setup_tokens(setup).map_err(|err| Error::TokenMalformed(err.reason_phrase().into()))?;
+        let malformed = |why: &str| Error::Token(token::Error::Malformed(why.into()));
+        let presented = decode_setup_tokens(setup).map_err(|err| malformed(err.reason_phrase()))?;
         let mut jwts: Vec<&str> = Vec::new();
         for token in &presented {
-            let jwt = std::str::from_utf8(token.value)
-                .map_err(|_| Error::TokenMalformed("it is not a JWT".into()))?;
+            let jwt = std::str::from_utf8(token.value).map_err(|_| malformed("it is not a JWT"))?;
             jwts.push(jwt);
         }
         jwts.extend(value("jwt").map(AsRef::as_ref));
         let claims = match (jwts.first(), &shared.config.keys) {
             (None, _) => None,
             (Some(_), None) => return Err(Error::NoKeys),
-            (Some(jwt), Some(keys)) => Some(keys.verify(jwt)?),
+            (Some(jwt), Some(keys)) => Some(keys.verify(jwt, token::now())?),
         };
         Ok(Self {
             shared: Arc::clone(shared),
@@ -129,7 +128,7 @@ impl Peer {
         };
         match &self.claims {
             _ if !self.shared.config.is_private(&room) => Ok(()),
-            Some(claims) => claims.check(&room),
+            Some(claims) => Ok(claims.check(&room, token::now())?),
             None => Err(Error::NoToken("watching a private room")),
         }
     }
@@ -140,7 +139,7 @@ impl Peer {
         let creator = |name| Creator { session: self.key, name, takeover: self.takeover };
         match &self.claims {
             Some(claims) => {
-                claims.check(&room)?;
+                claims.check(&room, token::now())?;
                 if claims.role != Role::Creator {
                     return Err(Error::WrongRole { role: claims.role });
                 }
