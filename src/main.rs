@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 mod data;
 mod edge;
+mod export;
 mod failure;
+mod forget;
 mod log;
 mod origin;
 mod publish;
@@ -39,6 +41,8 @@ enum Command {
     Origin(origin::Args),
     Edge(edge::Args),
     Token(token::Args),
+    Export(export::Args),
+    Forget(forget::Args),
 }
 
 /// Without a command, clap answers with the help.
@@ -58,6 +62,8 @@ fn main() -> ExitCode {
         Command::Origin(args) => origin::run(args),
         Command::Edge(args) => edge::run(args),
         Command::Token(args) => token::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Forget(args) => forget::run(args),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

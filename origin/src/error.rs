@@ -53,6 +53,9 @@ pub enum Error {
     /// A token or a key set is not one to go by.
     #[error(transparent)]
     Token(#[from] token::Error),
+    /// The rooms cannot be kept, or be read back.
+    #[error(transparent)]
+    Keep(#[from] crate::keep::Error),
     /// The token's role may not do that.
     #[error("role {role} may not publish; a creator's token is needed")]
     WrongRole {

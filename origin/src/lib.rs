@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod fetch;
 mod http;
+pub mod keep;
 mod metrics;
 mod origin;
 mod publish;
