@@ -1,5 +1,7 @@
 //! `fanfare export`.
 
+use std::io::Write as _;
+
 use ::origin::keep::{Archive, FILE};
 use clap::Args as ClapArgs;
 use wire::FanId;
@@ -31,7 +33,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let archive = Archive::open(&path).await.map_err(Failure::run)?;
         if let Some(fan) = args.fan {
             let all = archive.export(fan).await.map_err(Failure::run)?;
-            println!("{all:#}");
+            writeln!(std::io::stdout(), "{all:#}").map_err(|error| {
+                Failure::run(format!("the export cannot be written: {error}; check where it goes"))
+            })?;
         }
         if let Some(room) = args.room {
             let lines = archive.export_room(&room, tokio::io::stdout()).await.map_err(Failure::run)?;

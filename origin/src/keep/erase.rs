@@ -6,25 +6,29 @@ use wire::{FanId, Micros};
 
 use super::{Batch, Error, Keep, Kept};
 
-/// Erases a person from what is archived, and from all rooms: each is stood up as the room that is
-/// built in, forgets them, and is kept again. Gives the number of rooms.
+/// Erases a person from what is archived, and from all rooms: each is stood up as the room that is built in, forgets
+/// them, and is kept again. Gives the number of rooms; or, when all was done that could be, why one still has them.
 pub async fn erase(keep: &Keep, fan: FanId, now: Micros) -> Result<usize, Error> {
     let rooms = keep.forget(fan).await?;
+    let mut failed = None;
     for name in &rooms {
-        let Some(kept) = keep.load(name).await? else { continue };
-        let inputs = wire::packet(&Input::Forget { fan });
-        let mut effects = Vec::new();
-        let handled = stood_up(&kept).and_then(|mut room| {
-            room.handle(now, &inputs, &mut effects)?;
-            Ok(room.snapshot())
-        });
-        let state =
-            handled.map_err(|error| Error::Worker { room: name.clone(), reason: error.to_string() })?;
-        let seq = keep.append(name, Batch { now, inputs }, &effects).await?;
-        keep.snapshot(name, seq, state).await?;
+        failed = failed.or(erase_in(keep, name, fan, now).await.err());
     }
     keep.scrub().await?;
-    Ok(rooms.len())
+    failed.map_or(Ok(rooms.len()), Err)
+}
+
+async fn erase_in(keep: &Keep, name: &str, fan: FanId, now: Micros) -> Result<(), Error> {
+    let Some(kept) = keep.load(name).await? else { return Ok(()) };
+    let inputs = wire::packet(&Input::Forget { fan });
+    let mut effects = Vec::new();
+    let handled = stood_up(&kept).and_then(|mut room| {
+        room.handle(now, &inputs, &mut effects)?;
+        Ok(room.snapshot())
+    });
+    let state = handled.map_err(|error| Error::Worker { room: name.into(), reason: error.to_string() })?;
+    let seq = keep.append(name, Batch { now, inputs }, &effects).await?;
+    keep.snapshot(name, seq, state).await
 }
 
 /// The room as it was when it last was kept.

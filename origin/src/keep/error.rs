@@ -139,7 +139,8 @@ impl Error {
             };
         };
         let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-        let reason = database.message().replace(char::is_control, " ");
+        // In the message may be names of a damaged file, which sqlx passes on for UTF-8 unseen.
+        let reason = String::from_utf8_lossy(database.message().as_bytes()).replace(char::is_control, " ");
         // The low byte is the kind (https://www.sqlite.org/rescode.html).
         match code & 0xff {
             5 | 6 => Self::Locked { path },

@@ -34,10 +34,10 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
 
 /// Makes sure that no other process keeps rooms in the file, while the result is held.
 pub(super) fn lock(path: &Path) -> Result<File, Error> {
-    let denied = |reason: std::io::Error| Error::Denied { path: path.into(), reason: reason.to_string() };
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(name).map_err(denied)?;
+    let denied = |reason: std::io::Error| Error::Denied { path: path.into(), reason: reason.to_string() };
+    let file = private(name.as_ref()).map_err(denied)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.into() }),
@@ -45,12 +45,21 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
+/// A file that only its owner may read; SQLite makes those beside it alike.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Opens the file for writing, or makes it, and brings it to the format of now. Of what was committed nothing is
 /// lost (`synchronous=FULL`), and of what was deleted nothing is left (`secure_delete`).
 pub(super) async fn writing(path: &Path) -> Result<SqliteConnection, Error> {
     let failed = |error: &sqlx::Error| Error::new(path, error);
+    private(path).map_err(|reason| Error::Denied { path: path.into(), reason: reason.to_string() })?;
     let options = options(path)
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("secure_delete", "ON");

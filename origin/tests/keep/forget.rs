@@ -172,9 +172,12 @@ async fn a_room_of_another_worker_is_not_touched() {
     keep.load("demo").await.expect("a new room");
     keep.append("demo", batch("not ours"), &effects(&[])).await.expect("kept");
     keep.snapshot("demo", 1, b"nor this".to_vec()).await.expect("kept");
+    let mut other = Stage::new(&keep, "other").await;
+    other.say(&keep, "other", ADA, 1, WORD).await;
     let error = keep::erase(&keep, ADA, NOW).await.expect_err("nobody knows what is in it");
     assert!(matches!(error, Error::Worker { .. }), "{error}");
     assert!(error.to_string().starts_with("room \"demo\" has another worker"));
     let kept = keep.load("demo").await.expect("readable").expect("kept");
     assert_eq!(kept.snapshot.as_deref(), Some(&b"nor this"[..]));
+    assert!(!dir.has(WORD), "the other room has forgotten her all the same");
 }

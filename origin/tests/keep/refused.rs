@@ -25,6 +25,21 @@ async fn a_file_is_one_origins_at_a_time() {
     dir.keep().await.close().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_people_said_is_for_the_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    keep.load("demo").await.expect("a new room");
+    keep.append("demo", batch("1"), &effects(&[])).await.expect("kept");
+    let mode = |file: &fs::DirEntry| file.metadata().expect("there").permissions().mode() & 0o777;
+    let files: Vec<_> =
+        fs::read_dir(dir.path().parent().expect("a directory")).expect("readable").flatten().collect();
+    assert!(files.len() >= 3, "the file, its log and the lock: {files:?}");
+    assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
+}
+
 #[tokio::test]
 async fn a_newer_file_and_another_programs_are_left_alone() {
     let dir = Dir::new();
