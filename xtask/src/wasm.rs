@@ -15,12 +15,15 @@ use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
 
 /// Everything that ships as Wasm. `cargo xtask up` and `cargo xtask test` build all of it.
-const ARTEFACTS: &[Artefact] = &[Artefact {
-    name: "fanfare-client",
-    package: "fanfare-client",
-    kind: Kind::Browser,
-    files: Some("client-wasm/js"),
-}];
+const ARTEFACTS: &[Artefact] = &[
+    Artefact {
+        name: "fanfare-client",
+        package: "fanfare-client",
+        kind: Kind::Browser,
+        files: Some("client-wasm/js"),
+    },
+    Artefact { name: "room", package: "fanfare-component", kind: Kind::Component, files: None },
+];
 
 /// Whatever is handed on goes with them.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
@@ -41,8 +44,7 @@ struct Artefact {
 enum Kind {
     /// A page or a worker of it: `NAME.js`, an ES module, beside `NAME_bg.wasm`.
     Browser,
-    /// An edge node: `NAME.wasm`, a component.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the table has none yet"))]
+    /// An edge node or origin: `NAME.wasm`, a component.
     Component,
 }
 
@@ -51,6 +53,14 @@ impl Kind {
         match self {
             Self::Browser => "browser",
             Self::Component => "component",
+        }
+    }
+
+    /// The profile of Cargo.toml that it is built with.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Browser => "wasm",
+            Self::Component => "worker",
         }
     }
 
@@ -140,7 +150,7 @@ impl Builder {
         say(format!("building {package} for {TARGET}"));
         let mut cargo = self.toolchain.cargo();
         cargo
-            .args(["rustc", "--lib", "--profile", "wasm", "--target", TARGET, "--package", package])
+            .args(["rustc", "--lib", "--profile", kind.profile(), "--target", TARGET, "--package", package])
             .arg("--message-format=json-render-diagnostics")
             .arg("--manifest-path")
             .arg(&self.manifest)
@@ -244,8 +254,9 @@ mod tests {
         let folder = workspace.target().join("tmp").join(artefact.package);
         let manifest = format!(
             "[package]\nname = \"{}\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
-             [dependencies]\n{dependency}\n[profile.wasm]\ninherits = \"release\"\n[workspace]\n",
-            artefact.package
+             [dependencies]\n{dependency}\n[profile.{}]\ninherits = \"release\"\n[workspace]\n",
+            artefact.package,
+            artefact.kind.profile(),
         );
         fs::create_dir_all(folder.join("src")).unwrap();
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
