@@ -27,6 +27,8 @@ enum Name {
     Moqt,
     /// Size of MoQ Transport in a browser: what its codec and session add to a download
     MoqtSize,
+    /// A room as a worker in wasmtime: cheers and lines a second, beside the same room natively
+    Worker,
     /// A live stage in headless Chromium: first frame, latency, sound against picture, work
     Browser,
 }
@@ -38,6 +40,13 @@ impl Bench {
                 .args(["bench", "--package", "fanfare-moqt"])
                 .args(self.extra)
                 .current_dir(workspace.root())),
+            Name::Worker => {
+                wasm::build_all(workspace)?;
+                run(cargo()
+                    .args(["bench", "--package", "fanfare-host", "--"])
+                    .args(self.extra)
+                    .current_dir(workspace.root()))
+            }
             Name::Browser => {
                 wasm::build_all(workspace)?;
                 run(cargo()
