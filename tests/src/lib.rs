@@ -25,7 +25,7 @@ mod radio;
 pub use radio::Radio;
 
 mod site;
-pub use site::client_folder;
+pub use site::{client_folder, room_component};
 use site::root;
 pub use site::{Isolation, Site};
 

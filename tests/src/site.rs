@@ -34,6 +34,15 @@ pub(crate) fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")
 }
 
+/// The room as a component, beside this very program too.
+pub fn room_component() -> Result<PathBuf> {
+    std::env::current_exe()?
+        .ancestors()
+        .map(|folder| folder.join("wasm-out/room/room.wasm"))
+        .find(|file| file.is_file())
+        .context("the room is not built: run `cargo xtask wasm`")
+}
+
 /// The browser client, beside this very program, wherever cargo was told to put it.
 pub fn client_folder() -> Result<PathBuf> {
     std::env::current_exe()?

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,8 +17,10 @@ use crate::{Batch, Error, Fault, Figures, Instance, Setup, Version};
 const TRIES: usize = 2;
 
 /// What worker and keeper both see.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
+    /// What runs.
+    pub(crate) version: Mutex<Version>,
     pub(crate) figures: Mutex<Figures>,
     /// Nobody waits for anything any more.
     pub(crate) gone: AtomicBool,
@@ -27,6 +29,15 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    pub(crate) fn new(version: Version) -> Self {
+        let (gone, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { version: Mutex::new(version), figures: Mutex::default(), gone, suspect }
+    }
+
+    pub(crate) fn version(&self) -> MutexGuard<'_, Version> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn figures(&self, change: impl FnOnce(&mut Figures)) -> Figures {
         let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut figures);
@@ -73,7 +84,9 @@ impl std::fmt::Display for Broken {
 }
 
 impl Keeper {
-    pub(crate) fn new(setup: Setup, snapshot: Option<Bytes>, seen: Arc<Seen>) -> Self {
+    pub(crate) fn new(mut setup: Setup, snapshot: Option<Bytes>, seen: Arc<Seen>) -> Self {
+        let Setup { version, fallback, .. } = &mut setup;
+        fallback.take_if(|fallback| fallback == version);
         let (log, faults) = (Log::default(), VecDeque::new());
         Self { setup, instance: None, snapshot, log, faults, fallen: false, lost: None, seen }
     }
@@ -117,6 +130,9 @@ impl Keeper {
     }
 
     pub(crate) fn swap(&mut self, version: Version) -> Result<(), Error> {
+        if version == self.setup.version {
+            return Ok(());
+        }
         self.snapshot()?;
         let old = std::mem::replace(&mut self.setup.version, version);
         match self.open(&self.setup.version) {
@@ -149,14 +165,16 @@ impl Keeper {
     pub(crate) fn settle(&mut self) {
         self.forgive();
         self.seen.suspect.store(!self.faults.is_empty(), Ordering::Relaxed);
+        if *self.seen.version() != self.setup.version {
+            *self.seen.version() = self.setup.version.clone();
+        }
         let memory = self.instance.as_ref().map_or(0, Instance::memory);
         let dropped = self.instance.as_mut().map_or(0, Instance::take_dropped_lines);
         self.count(|figures| {
             figures.memory_bytes = memory;
             figures.lines_dropped += dropped;
+            (figures.log_batches, figures.log_bytes) = (self.log.len(), self.log.bytes());
         });
-        let (batches, bytes) = (self.log.len(), self.log.bytes());
-        self.count(|figures| (figures.log_batches, figures.log_bytes) = (batches, bytes));
     }
 
     /// A call, tried until it is done, or must be skipped, or the room is lost. Also how long it took.

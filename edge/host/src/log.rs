@@ -22,6 +22,8 @@ pub(crate) const BYTES: usize = 4 << 20;
 /// A snapshot is due when handling has taken this many times as long as the last snapshot did: five
 /// percent are spent on snapshots, and bringing a room back takes as long as twenty of them.
 const SHARE: u32 = 20;
+/// The first snapshot, which tells what one takes, is made after so many batches.
+const FIRST: usize = 64;
 /// Snapshots that fail are tried again when the log has once more its bounds; so often.
 const ATTEMPTS: usize = 3;
 
@@ -61,6 +63,7 @@ impl Log {
         }
         match self.cost {
             Some(cost) if self.failures == 0 && self.worked >= cost * SHARE => Due::Yes,
+            None if self.failures == 0 && self.batches.len() >= FIRST => Due::Yes,
             _ => Due::No,
         }
     }

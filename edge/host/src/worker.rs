@@ -112,7 +112,7 @@ impl Worker {
         snapshot: Option<Bytes>,
         batches: Vec<Batch>,
     ) -> Result<Self, Error> {
-        let seen = Arc::<Seen>::default();
+        let seen = Arc::new(Seen::new(setup.version.clone()));
         let keeper = Mutex::new(Keeper::new(setup, snapshot, Arc::clone(&seen)));
         let cell = Cell { queue: Mutex::default(), keeper, seen, engine: engine.clone() };
         let worker = Self { cell: Arc::new(cell) };
@@ -145,6 +145,11 @@ impl Worker {
     /// present one goes on.
     pub fn swap(&self, version: Version) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.ask(0, |keeper| keeper.swap(version))
+    }
+
+    /// What runs: another version than at first after a swap, or a fallback.
+    pub fn version(&self) -> Version {
+        self.cell.seen.version().clone()
     }
 
     /// What happened to it.

@@ -56,11 +56,13 @@ async fn the_version_before_takes_over_again() {
     let moment = log[log.len() - 10].now.0 as i64 % ENDING;
     let new = engine.load(&flawed(Flaw::Allergic(moment))).unwrap();
     let worker = Worker::start(&engine, setup(root_config(), &old)).await.unwrap();
-    worker.swap(new).await.unwrap();
+    worker.swap(new.clone()).await.unwrap();
+    assert_eq!(worker.version(), new);
     for batch in &log {
         worker.handle(batch.clone()).await.unwrap();
     }
     let figures = worker.figures();
     assert_eq!((figures.fallbacks, figures.skipped, figures.faults.trap), (1, 0, 3), "{figures:?}");
+    assert_eq!(worker.version(), old);
     assert!(worker.snapshot().await.unwrap() == native(root_config(), &log));
 }
