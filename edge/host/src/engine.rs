@@ -22,8 +22,9 @@ const STACK: usize = 512 << 10;
 /// Compiles workers and runs them, on threads of its own. Cheap to clone; the threads end with the last
 /// clone, with the last [`Version`] and with the last worker.
 ///
-/// Instances are allocated on demand. Each reserves 4 GiB of addresses, so that no access
-/// of its memory needs a check; there are addresses for thirty thousand rooms.
+/// Instances are allocated on demand, each with 4 GiB of addresses, so that no access of its memory
+/// needs a check. A pool of them was measured: making an instance took 12.8 µs instead of 15.3, letting go of one 9.7 µs
+/// instead of 6.6, and calls as long as before. That is not worth a number of rooms that must be known beforehand.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use room::Config;
 use wasmtime::{Store, Trap, UpdateDeadline};
-use wire::worker::{Demand, Effect};
-use wire::{Frames, Micros};
+use wire::worker::{Demand, Effect, Level};
+use wire::{Frame, Frames, Micros};
 
 use crate::bindings::{self, LogHost, TypesHost};
 use crate::clock::worked;
-use crate::lines::{Level, Lines};
+use crate::lines::Lines;
 use crate::memory::Memory;
 use crate::{Fault, Options, Version};
 
@@ -81,13 +81,13 @@ impl Instance {
         })
     }
 
-    /// Hands it a batch; gives the effects.
+    /// Hands it a batch; gives the effects, each of which can be read, and writes its lines into the log.
     pub fn handle(&mut self, now: Micros, batch: &[u8]) -> Outcome<Vec<u8>> {
         let handled = self.call(self.options.call, self.options.effects, |exports, store| {
             exports.call_handle(store, now.0, batch)
         })?;
         if let Ok(effects) = &handled {
-            check(effects)?;
+            self.read(effects)?;
         }
         Ok(handled)
     }
@@ -126,11 +126,6 @@ impl Instance {
         self.store.data_mut().lines.speak(aloud);
     }
 
-    /// Writes a line of the worker's into the log, if there are not too many.
-    pub(crate) fn log(&mut self, level: Level, text: &str) {
-        self.store.data_mut().lines.line(level, text);
-    }
-
     /// Bytes of memory that it has.
     pub(crate) fn memory(&self) -> usize {
         self.store.data().memory.used()
@@ -139,6 +134,17 @@ impl Instance {
     /// Lines that were not written, since this was last asked.
     pub(crate) fn take_dropped_lines(&mut self) -> u64 {
         self.store.data_mut().lines.take_dropped()
+    }
+
+    /// Sees that all of the effects can be read: who carries them out need not ask again. Lines among them go
+    /// the way of all lines.
+    fn read(&mut self, effects: &[u8]) -> Result<(), Fault> {
+        for frame in Frames::<Effect<'_>>::new(effects).map_err(Fault::Garbage)? {
+            if let Frame::Known(Effect::Log { level, text }) = frame.map_err(Fault::Garbage)? {
+                self.store.data_mut().lines.line(level, text);
+            }
+        }
+        Ok(())
     }
 
     fn call<T>(
@@ -173,12 +179,6 @@ impl LogHost for Held {
 }
 
 impl TypesHost for Held {}
-
-/// Whether all of the effects can be read: who carries them out need not ask again.
-fn check(effects: &[u8]) -> Result<(), Fault> {
-    let frames = Frames::<Effect<'_>>::new(effects).map_err(Fault::Garbage)?;
-    frames.into_iter().try_for_each(|frame| frame.map(drop).map_err(Fault::Garbage))
-}
 
 fn fault(store: &Store<Held>, longest: usize, error: &wasmtime::Error) -> Fault {
     let held = store.data();

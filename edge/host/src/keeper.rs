@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wire::worker::{Demand, Effect, Level};
-use wire::{Frame, Frames};
+use wire::worker::Demand;
 
-use crate::lines;
 use crate::log::{Due, Log};
 use crate::{Batch, Error, Fault, Figures, Instance, Setup, Version};
 
@@ -111,9 +109,6 @@ impl Keeper {
         let (handled, took) = self.call(|instance| instance.handle(batch.now, &batch.inputs))?;
         self.log.push(batch, took);
         self.count(|figures| figures.batches += 1);
-        if let (Ok(effects), Some(instance)) = (&handled, &mut self.instance) {
-            log(instance, effects);
-        }
         self.see_to_snapshot();
         handled.map(Bytes::from).map_err(Error::Refused)
     }
@@ -367,18 +362,5 @@ impl Keeper {
 
     fn count(&self, change: impl FnOnce(&mut Figures)) {
         self.seen.figures(change);
-    }
-}
-
-/// Lines among the effects go the way of all lines.
-fn log(instance: &mut Instance, effects: &[u8]) {
-    for frame in Frames::<Effect<'_>>::new(effects).into_iter().flatten() {
-        if let Ok(Frame::Known(Effect::Log { level, text })) = frame {
-            let level = match level {
-                Level::Info => lines::Level::Info,
-                Level::Warn => lines::Level::Warn,
-            };
-            instance.log(level, text);
-        }
     }
 }

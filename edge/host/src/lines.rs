@@ -2,19 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use wire::worker::Level;
+
 /// Lines at once, after a rest.
 const BURST: u32 = 20;
 /// One more in so long.
 const EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a line; what is longer is cut.
 const LINE: usize = 500;
-
-/// How bad a line says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Info,
-    Warn,
-}
 
 /// What a worker says, on its way to the log.
 #[derive(Debug)]
