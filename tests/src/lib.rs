@@ -25,9 +25,9 @@ mod radio;
 pub use radio::Radio;
 
 mod site;
-pub use site::{client_folder, room_component};
 use site::root;
 pub use site::{Isolation, Site};
+pub use site::{client_folder, room_component};
 
 mod stage;
 pub use stage::{Dialect, ROOM, Stage};
