@@ -144,11 +144,11 @@ const MARKUP = `
 const IDLE_MS = 2_500;
 const FORWARDED = [
   'statechange', 'stats', 'renditionschange', 'renditionchange', 'resize', 'firstframe', 'decodeerror', 'volumechange',
-  'pausechange',
+  'pausechange', 'interaction', 'identity', 'chat', 'echo', 'pulse', 'stage', 'waiting',
 ];
 
 export class FanfarePlayer extends HTMLElement {
-  static observedAttributes = ['room', 'src', 'fingerprint', 'webtransport', 'websocket', 'latency', 'controls'];
+  static observedAttributes = ['room', 'src', 'fingerprint', 'webtransport', 'websocket', 'latency', 'token', 'controls'];
 
   #player = null;
   #root;
@@ -256,7 +256,7 @@ export class FanfarePlayer extends HTMLElement {
     const canvas = document.createElement('canvas');
     this.#find('.screen').replaceChildren(canvas);
     const latency = this.hasAttribute('latency') ? Number(this.getAttribute('latency')) : undefined;
-    const player = new Player(canvas, { room: this.getAttribute('room') ?? '', latency, ...edge });
+    const player = new Player(canvas, { room: this.getAttribute('room') ?? '', latency, token: this.getAttribute('token') ?? undefined, ...edge });
     this.#player = player;
     for (const name of FORWARDED) {
       player.addEventListener(name, (event) => {

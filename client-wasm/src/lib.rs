@@ -36,6 +36,8 @@ mod stage;
 #[cfg(web_sys_unstable_apis)]
 mod stats;
 #[cfg(web_sys_unstable_apis)]
+mod talk;
+#[cfg(web_sys_unstable_apis)]
 mod transport;
 #[cfg(web_sys_unstable_apis)]
 mod video;

@@ -1,7 +1,5 @@
 //! The chat: lines in their order, each once, whatever is skipped on the way.
 
-use std::collections::BTreeMap;
-
 use wire::{ChatId, Error, FanId, Frame, Frames, TrackItem};
 
 use super::view::{self, Change};
@@ -15,7 +13,8 @@ pub(super) const LINES: usize = 500;
 /// the recent lines: what is known beside them from that time on was taken back.
 #[derive(Debug, Default)]
 pub struct Chat {
-    known: BTreeMap<ChatId, Known>,
+    /// In their order.
+    known: Vec<(ChatId, Known)>,
     /// What is before this is forgotten.
     floor: ChatId,
     /// The newest group, and from where to where its first object reaches.
@@ -62,23 +61,18 @@ impl Chat {
             TrackItem::Said(line) => Some(line.id),
             _ => None,
         };
-        let mut ids: Vec<ChatId> = items.iter().filter_map(said).collect();
-        ids.sort_unstable();
+        let there = |id: ChatId| items.iter().any(|item| said(item) == Some(id));
         // Without a line there, there is none.
-        let first = ids.first().copied().unwrap_or_default();
-        let last = self.known.last_key_value().map_or(ChatId(0), |(id, _)| *id);
-        let last = ids.last().copied().unwrap_or(last);
-        let gone = self.known.range(first..).filter(|(id, known)| {
-            matches!(known, Known::Line(_)) && **id <= last && ids.binary_search(id).is_err()
+        let first = items.iter().filter_map(said).min().unwrap_or_default();
+        let newest = self.known.last().map_or(ChatId(0), |(id, _)| *id);
+        let last = items.iter().filter_map(said).max().unwrap_or(newest);
+        self.take_back(change, |id, known| {
+            matches!(known, Known::Line(_)) && (first..=last).contains(&id) && !there(id)
         });
-        let gone: Vec<ChatId> = gone.map(|(id, _)| *id).collect();
-        for id in gone {
-            self.delete(id, change);
-        }
         self.group = Some((group, first, last));
     }
 
-    fn item<'a>(&mut self, item: &TrackItem<'a>, is_old: bool, change: &mut Change<'a>) {
+    fn item<'a>(&mut self, item: &'a TrackItem<'a>, is_old: bool, change: &mut Change<'a>) {
         match item {
             TrackItem::Said(line) => {
                 // The newer group does not have it any more.
@@ -90,38 +84,40 @@ impl Chat {
             }
             TrackItem::Gifted { id, at, fan, name, gift, count } => {
                 if self.learn(*id, Known::Gift) {
-                    let (id, at, fan, gift) = (id.0, at.as_millis(), view::Hex(fan.0), gift.0);
-                    change.gifts.push(view::Given { id, at, fan, name, gift, count: *count });
+                    let (id, at, fan, gift) = (id.0, at.as_millis(), view::Hex(fan.0), gift.0.into());
+                    change.gifts.push(view::Given { id, at, fan, name, gift, count: (*count).into() });
                 }
             }
-            TrackItem::Deleted(id) => self.delete(*id, change),
-            TrackItem::Purged(fan) => {
-                let theirs = self.known.iter().filter(|(_, known)| **known == Known::Line(*fan));
-                let theirs: Vec<ChatId> = theirs.map(|(id, _)| *id).collect();
-                for id in theirs {
-                    self.delete(id, change);
-                }
-            }
+            TrackItem::Deleted(deleted) => self.take_back(change, |id, _| id == *deleted),
+            TrackItem::Purged(fan) => self.take_back(change, |_, known| known == Known::Line(*fan)),
             TrackItem::Pulse(_) | TrackItem::Stage(_) => {}
         }
     }
 
     /// Whether it is news.
     fn learn(&mut self, id: ChatId, what: Known) -> bool {
-        id >= self.floor && self.known.insert(id, what).is_none()
+        let place = self.known.partition_point(|(other, _)| *other < id);
+        let is_news = id >= self.floor && self.known.get(place).is_none_or(|(other, _)| *other != id);
+        if is_news {
+            self.known.insert(place, (id, what));
+        }
+        is_news
     }
 
-    fn delete(&mut self, id: ChatId, change: &mut Change<'_>) {
-        if self.known.remove(&id).is_some() {
-            change.lines.retain(|line| line.id != id.0);
-            change.deleted.push(id.0);
-        }
+    fn take_back(&mut self, change: &mut Change<'_>, gone: impl Fn(ChatId, Known) -> bool) {
+        self.known.retain(|(id, known)| {
+            let gone = gone(*id, *known);
+            if gone {
+                change.lines.retain(|line| line.id != id.0);
+                change.deleted.push(id.0);
+            }
+            !gone
+        });
     }
 
     fn forget(&mut self) {
-        while self.known.len() > LINES
-            && let Some((id, _)) = self.known.pop_first()
-        {
+        let many = self.known.len().saturating_sub(LINES);
+        if let Some((id, _)) = self.known.drain(..many).next_back() {
             self.floor = ChatId(id.0 + 1);
         }
     }

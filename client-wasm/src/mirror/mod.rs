@@ -31,3 +31,8 @@ pub fn identity(identity: &Identity) -> String {
 pub fn waiting(waiting: &Waiting) -> String {
     view::json(&view::Waiting::from(waiting))
 }
+
+/// Text, for the page.
+pub fn text(text: &str) -> String {
+    view::json(&text)
+}

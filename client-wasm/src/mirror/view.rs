@@ -18,6 +18,15 @@ impl Serialize for Hex {
     }
 }
 
+/// A list, each of whose items is seen in that way.
+struct Each<'a, T, V>(&'a [T], fn(&'a T) -> V);
+
+impl<T, V: Serialize> Serialize for Each<'_, T, V> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(self.1))
+    }
+}
+
 /// What is new in the chat.
 #[derive(Default, Serialize)]
 pub(super) struct Change<'a> {
@@ -41,14 +50,14 @@ pub(super) struct Line<'a> {
     role: &'static str,
     text: &'a str,
     reply: Option<u64>,
-    mentions: Vec<Hex>,
+    mentions: Each<'a, FanId, Hex>,
     danmaku: Option<Danmaku>,
 }
 
 #[derive(Serialize)]
 struct Danmaku {
-    lane: Option<u8>,
-    colour: u8,
+    lane: Option<u64>,
+    colour: u64,
     size: &'static str,
 }
 
@@ -58,12 +67,12 @@ pub(super) struct Given<'a> {
     pub(super) at: u64,
     pub(super) fan: Hex,
     pub(super) name: &'a str,
-    pub(super) gift: u16,
-    pub(super) count: u16,
+    pub(super) gift: u64,
+    pub(super) count: u64,
 }
 
-impl<'a> From<&wire::Line<'a>> for Line<'a> {
-    fn from(line: &wire::Line<'a>) -> Self {
+impl<'a> From<&'a wire::Line<'a>> for Line<'a> {
+    fn from(line: &'a wire::Line<'a>) -> Self {
         Self {
             id: line.id.0,
             at: line.at.as_millis(),
@@ -72,7 +81,7 @@ impl<'a> From<&wire::Line<'a>> for Line<'a> {
             role: role(line.role),
             text: line.text,
             reply: line.reply.map(|reply| reply.0),
-            mentions: line.mentions.iter().map(|fan| Hex(fan.0)).collect(),
+            mentions: Each(&line.mentions, |fan| Hex(fan.0)),
             danmaku: line.danmaku.map(Danmaku::from),
         }
     }
@@ -82,14 +91,14 @@ impl From<wire::Danmaku> for Danmaku {
     fn from(danmaku: wire::Danmaku) -> Self {
         let lane = match danmaku.lane {
             Lane::Any => None,
-            Lane::At(lane) => Some(lane),
+            Lane::At(lane) => Some(lane.into()),
         };
         let size = match danmaku.size {
             DanmakuSize::Small => "small",
             DanmakuSize::Normal => "normal",
             DanmakuSize::Large => "large",
         };
-        Self { lane, colour: danmaku.colour, size }
+        Self { lane, colour: danmaku.colour.into(), size }
     }
 }
 
@@ -97,49 +106,49 @@ impl From<wire::Danmaku> for Danmaku {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pulse<'a> {
     at: u64,
-    viewers: u32,
+    viewers: u64,
     uniques: u64,
     says: u64,
     cheers: &'a [u64],
-    gifts: Vec<GiftCount>,
+    gifts: Each<'a, (wire::GiftId, u64), GiftCount>,
     rates: Rates,
     poll: Option<PollResult<'a>>,
-    questions: Vec<QuestionVotes>,
-    top_cheerers: Vec<Top<'a>>,
-    top_gifters: Vec<Top<'a>>,
+    questions: Each<'a, wire::QuestionVotes, QuestionVotes>,
+    top_cheerers: Each<'a, wire::Top<'a>, Top<'a>>,
+    top_gifters: Each<'a, wire::Top<'a>, Top<'a>>,
     total_seconds: u64,
     watched_seconds: u64,
-    activity_permille: u16,
+    activity_permille: u64,
     interactions_per_1000_minutes: u64,
-    latency_p50_ms: u32,
-    latency_p99_ms: u32,
+    latency_p50_ms: u64,
+    latency_p99_ms: u64,
 }
 
 #[derive(Serialize)]
 struct GiftCount {
-    gift: u16,
+    gift: u64,
     count: u64,
 }
 
 #[derive(Serialize)]
 struct Rates {
-    says: u32,
-    cheers: u32,
-    gifts: u32,
-    votes: u32,
+    says: u64,
+    cheers: u64,
+    gifts: u64,
+    votes: u64,
 }
 
 #[derive(Serialize)]
 struct PollResult<'a> {
-    poll: u32,
+    poll: u64,
     votes: &'a [u32],
     open: bool,
 }
 
 #[derive(Serialize)]
 struct QuestionVotes {
-    question: u32,
-    votes: u32,
+    question: u64,
+    votes: u64,
 }
 
 #[derive(Serialize)]
@@ -151,37 +160,40 @@ struct Top<'a> {
 
 impl<'a> From<&'a wire::Pulse<'a>> for Pulse<'a> {
     fn from(pulse: &'a wire::Pulse<'a>) -> Self {
-        let top = |top: &wire::Top<'a>| Top { fan: Hex(top.fan.0), name: top.name, amount: top.amount };
+        let top = |top: &'a wire::Top<'a>| Top { fan: Hex(top.fan.0), name: top.name, amount: top.amount };
         let wire::Rates { says, cheers, gifts, votes } = pulse.rates;
         let result = |poll: &'a wire::PollResult| PollResult {
-            poll: poll.poll.0,
+            poll: poll.poll.0.into(),
             votes: &poll.votes,
             open: poll.open,
         };
-        let votes_of =
-            |votes: &wire::QuestionVotes| QuestionVotes { question: votes.question.0, votes: votes.votes };
+        let votes_of = |votes: &'a wire::QuestionVotes| QuestionVotes {
+            question: votes.question.0.into(),
+            votes: votes.votes.into(),
+        };
         Self {
             at: pulse.at.as_millis(),
-            viewers: pulse.viewers,
+            viewers: pulse.viewers.into(),
             uniques: pulse.uniques,
             says: pulse.says,
             cheers: &pulse.cheers,
-            gifts: pulse
-                .gifts
-                .iter()
-                .map(|(gift, count)| GiftCount { gift: gift.0, count: *count })
-                .collect(),
-            rates: Rates { says, cheers, gifts, votes },
+            gifts: Each(&pulse.gifts, |(gift, count)| GiftCount { gift: gift.0.into(), count: *count }),
+            rates: Rates {
+                says: says.into(),
+                cheers: cheers.into(),
+                gifts: gifts.into(),
+                votes: votes.into(),
+            },
             poll: pulse.poll.as_ref().map(result),
-            questions: pulse.questions.iter().map(votes_of).collect(),
-            top_cheerers: pulse.top_cheerers.iter().map(top).collect(),
-            top_gifters: pulse.top_gifters.iter().map(top).collect(),
+            questions: Each(&pulse.questions, votes_of),
+            top_cheerers: Each(&pulse.top_cheerers, top),
+            top_gifters: Each(&pulse.top_gifters, top),
             total_seconds: pulse.total_seconds,
             watched_seconds: pulse.watched_seconds,
-            activity_permille: pulse.activity_permille,
+            activity_permille: pulse.activity_permille.into(),
             interactions_per_1000_minutes: pulse.interactions_per_1000_minutes,
-            latency_p50_ms: pulse.latency_p50_ms,
-            latency_p99_ms: pulse.latency_p99_ms,
+            latency_p50_ms: pulse.latency_p50_ms.into(),
+            latency_p99_ms: pulse.latency_p99_ms.into(),
         }
     }
 }
@@ -192,14 +204,14 @@ pub(super) struct Stage<'a> {
     pinned: Option<Line<'a>>,
     poll: Option<Poll<'a>>,
     modes: Modes,
-    gifts: Vec<Gift<'a>>,
-    questions: Vec<Question<'a>>,
+    gifts: Each<'a, wire::Gift<'a>, Gift<'a>>,
+    questions: Each<'a, wire::QuestionView<'a>, Question<'a>>,
 }
 
 #[derive(Serialize)]
 struct Poll<'a> {
     #[serde(rename = "poll")]
-    id: u32,
+    id: u64,
     question: &'a str,
     options: &'a [&'a str],
     closes: u64,
@@ -210,7 +222,7 @@ struct Poll<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Modes {
-    slow_seconds: u16,
+    slow_seconds: u64,
     followers_only: bool,
     emoji_only: bool,
     hold_all: bool,
@@ -219,16 +231,16 @@ struct Modes {
 
 #[derive(Serialize)]
 struct Gift<'a> {
-    id: u16,
+    id: u64,
     name: &'a str,
     icon: &'a str,
-    value: u32,
+    value: u64,
 }
 
 #[derive(Serialize)]
 struct Question<'a> {
     #[serde(rename = "question")]
-    id: u32,
+    id: u64,
     fan: Hex,
     name: &'a str,
     text: &'a str,
@@ -237,20 +249,20 @@ struct Question<'a> {
 impl<'a> From<&'a wire::Stage<'a>> for Stage<'a> {
     fn from(stage: &'a wire::Stage<'a>) -> Self {
         let poll = |poll: &'a wire::PollView<'a>| Poll {
-            id: poll.poll.0,
+            id: poll.poll.0.into(),
             question: poll.question,
             options: &poll.options,
             closes: poll.closes.as_millis(),
             changeable: poll.choice == Choice::Changeable,
             open: poll.open,
         };
-        let gift = |gift: &wire::Gift<'a>| {
+        let gift = |gift: &'a wire::Gift<'a>| {
             let wire::Gift { id, name, icon, value } = *gift;
-            Gift { id: id.0, name, icon, value }
+            Gift { id: id.0.into(), name, icon, value: value.into() }
         };
-        let question = |view: &wire::QuestionView<'a>| {
+        let question = |view: &'a wire::QuestionView<'a>| {
             let wire::QuestionView { question, fan, name, text } = *view;
-            Question { id: question.0, fan: Hex(fan.0), name, text }
+            Question { id: question.0.into(), fan: Hex(fan.0), name, text }
         };
         let wire::Modes { slow_seconds, followers_only, emoji_only, hold_all, links } = stage.modes;
         let links = match links {
@@ -262,9 +274,9 @@ impl<'a> From<&'a wire::Stage<'a>> for Stage<'a> {
             title: stage.title,
             pinned: stage.pinned.as_ref().map(Line::from),
             poll: stage.poll.as_ref().map(poll),
-            modes: Modes { slow_seconds, followers_only, emoji_only, hold_all, links },
-            gifts: stage.gifts.iter().map(gift).collect(),
-            questions: stage.questions.iter().map(question).collect(),
+            modes: Modes { slow_seconds: slow_seconds.into(), followers_only, emoji_only, hold_all, links },
+            gifts: Each(&stage.gifts, gift),
+            questions: Each(&stage.questions, question),
         }
     }
 }
@@ -282,8 +294,8 @@ pub(super) struct Identity {
 
 #[derive(Serialize)]
 struct Vote {
-    poll: u32,
-    option: u8,
+    poll: u64,
+    option: u64,
 }
 
 impl From<&crate::voice::Identity> for Identity {
@@ -293,7 +305,7 @@ impl From<&crate::voice::Identity> for Identity {
             Standing::TimedOut { until } => ("timed-out", Some(until.as_millis())),
             Standing::Banned => ("banned", None),
         };
-        let vote = identity.vote.map(|vote| Vote { poll: vote.poll.0, option: vote.option });
+        let vote = identity.vote.map(|vote| Vote { poll: vote.poll.0.into(), option: vote.option.into() });
         Self { fan: Hex(identity.fan.0), role: role(identity.role), standing, until, vote }
     }
 }

@@ -3,6 +3,7 @@
 mod feeds;
 mod find;
 mod reading;
+mod seat;
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -18,6 +19,7 @@ use moqt::{
 use self::{
     feeds::{Handover, best_for},
     reading::{Object, Reading},
+    seat::Seat,
 };
 use crate::{
     catalog::{Catalog, Inits, TRACKS},
@@ -28,6 +30,7 @@ use crate::{
     quality::{Quality, Report},
     search::Search,
     stage::Stage,
+    talk::Talk,
     transport::Connection,
 };
 
@@ -88,6 +91,20 @@ enum Purpose {
         way: Way,
     },
     Probe(Micros),
+    /// What the fan says,
+    Acts,
+    /// and is answered.
+    Answers,
+    /// What all fans see.
+    Shown(wire::Track),
+}
+
+/// How a request ended that we did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Refused,
+    Cancelled,
+    Done(DoneCode),
 }
 
 /// How what is published now and then, or once, is asked for.
@@ -121,6 +138,8 @@ struct Feed {
 pub(crate) struct Room {
     connection: Connection,
     stage: Rc<RefCell<Stage>>,
+    talk: Rc<RefCell<Talk>>,
+    seat: Seat,
     namespace: Namespace,
     begun: Micros,
     requests: BTreeMap<RequestId, Purpose>,
@@ -153,6 +172,7 @@ impl Room {
     pub(crate) fn new(
         connection: Connection,
         stage: Rc<RefCell<Stage>>,
+        talk: Rc<RefCell<Talk>>,
         namespace: Namespace,
         source: u32,
     ) -> Self {
@@ -160,6 +180,8 @@ impl Room {
         Self {
             connection,
             stage,
+            talk,
+            seat: Seat::default(),
             namespace,
             begun,
             requests: BTreeMap::new(),
@@ -210,6 +232,7 @@ impl Room {
     /// Asks for what is wanted and missing, and gives back what is not wanted.
     pub(crate) fn ensure(&mut self, wishes: &Wishes) -> Result<(), Misuse> {
         self.ask_for_catalog()?;
+        self.take_seat()?;
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         if self.over.is_some() {
@@ -309,21 +332,32 @@ impl Room {
                     return self.complete(stream).await;
                 }
             }
-            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
-            Event::RequestOk { request, .. } => self.answered(request),
-            Event::SubscribeOk { request, properties, .. } => self.described(request, &properties),
+            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => {
+                let of = self.readings.get(&stream).map(|reading| reading.request);
+                self.end(stream);
+                self.seat_stream_over(stream, of)?;
+            }
+            Event::StreamStopped { stream, .. } => self.seat_stream_over(stream, None)?,
+            Event::RequestOk { request, .. } => {
+                self.answered(request);
+                self.seat_published(request)?;
+            }
+            Event::SubscribeOk { request, properties, .. } => {
+                self.described(request, &properties);
+                self.seat_subscribed(request)?;
+            }
             Event::RequestError { request, error } => {
                 if self.join_again(request, &error)? {
                     return Ok(());
                 }
                 self.answered(request);
-                return self.lost(request, None).await;
+                return self.lost(request, Ending::Refused).await;
             }
             Event::FetchOk { request, .. } => {
                 self.joins.remove(&request);
             }
-            Event::Cancelled { request, .. } => return self.lost(request, None).await,
-            Event::Done { request, code, .. } => return self.lost(request, Some(code)).await,
+            Event::Cancelled { request, .. } => return self.lost(request, Ending::Cancelled).await,
+            Event::Done { request, code, .. } => return self.lost(request, Ending::Done(code)).await,
             Event::Datagram { request, datagram } => {
                 if let moqt::data::DatagramBody::Payload(payload) = datagram.body {
                     let location = Location::new(datagram.group, datagram.object);
@@ -456,7 +490,9 @@ impl Room {
         let Object { location, begun, first, .. } = object;
         let properties = object.properties.clone();
         let payload = object.into_payload();
-        if location.object == 0 {
+        let is_media =
+            matches!(self.requests.get(&request), Some(Purpose::Media { .. } | Purpose::Catalog { .. }));
+        if location.object == 0 && is_media {
             self.quality.measured(now(), payload.len() as u64 - first, now() - begun);
         }
         self.deliver(request, location, &properties, payload).await
@@ -484,7 +520,13 @@ impl Room {
                 let name = name.clone();
                 return self.on_init(name, Some(payload)).await;
             }
-            Some(Purpose::Probe(_)) | None => {}
+            Some(Purpose::Answers) => return self.answered_by_edge(&payload),
+            Some(Purpose::Shown(track)) => {
+                let track = *track;
+                // What cannot be read is of a newer house: the next may be.
+                let _ = self.talk.borrow_mut().shown(track, location.group, location.object, &payload);
+            }
+            Some(Purpose::Probe(_) | Purpose::Acts) | None => {}
         }
         Ok(())
     }
@@ -508,9 +550,9 @@ impl Room {
     }
 
     /// A request ended that we did not end.
-    async fn lost(&mut self, request: RequestId, done: Option<DoneCode>) -> Result<(), Misuse> {
+    async fn lost(&mut self, request: RequestId, ending: Ending) -> Result<(), Misuse> {
         let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
-        let over = done == Some(DoneCode::TRACK_ENDED);
+        let over = ending == Ending::Done(DoneCode::TRACK_ENDED);
         match purpose {
             Purpose::Catalog { index, way: Way::Live } => {
                 let none = self.search.lost(now(), index);
@@ -540,6 +582,9 @@ impl Room {
                 self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
             }
             Purpose::Init { name, way: Way::First } => return self.on_init(name, None).await,
+            Purpose::Acts | Purpose::Answers | Purpose::Shown(_) => {
+                self.seat_lost(request, ending == Ending::Refused)?;
+            }
             Purpose::Catalog { .. } | Purpose::Init { .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
         Ok(())

@@ -153,9 +153,9 @@ impl Voice {
     }
 
     /// The fan does something.
-    pub fn act(&mut self, now: Micros, ticket: Ticket, act: &Act<'_>) {
+    pub fn act(&mut self, now: Micros, ticket: Ticket, act: Act<'_>) {
         if let Act::Cheer { kind, count } = act {
-            return self.cheer(now, ticket, *kind, *count);
+            return self.cheer(now, ticket, kind, count);
         }
         if self.is_full() {
             return self.settle(ticket, Outcome::Failed(Failure::Full));
@@ -208,9 +208,9 @@ impl Voice {
     pub fn tick(&mut self, now: Micros) {
         while self.is_joined
             && !self.is_full()
-            && let Some((kind, pending)) = self.cheers.take_due(now)
+            && let Some(pending) = self.cheers.take_due(now)
         {
-            self.push_cheers(now, kind, pending);
+            self.push_cheers(now, pending);
         }
         if let Some((from, at)) = self.again
             && at <= now
@@ -238,20 +238,25 @@ impl Voice {
                 return self.settle(ticket, Outcome::Failed(Failure::Full));
             }
             if let Some(pending) = self.cheers.take(kind) {
-                self.push_cheers(now, kind, pending);
+                self.push_cheers(now, pending);
             }
         }
         self.cheers.add(now, ticket, kind, count);
     }
 
-    fn push_cheers(&mut self, now: Micros, kind: u8, pending: Pending) {
-        self.push(now, pending.tickets, &Act::Cheer { kind, count: pending.count });
+    fn push_cheers(&mut self, now: Micros, pending: Pending) {
+        let Pending { kind, count, tickets, .. } = pending;
+        self.push(now, tickets, Act::Cheer { kind, count });
     }
 
-    fn push(&mut self, now: Micros, tickets: Vec<Ticket>, act: &Act<'_>) {
+    fn push(&mut self, now: Micros, tickets: Vec<Ticket>, act: Act<'_>) {
         let number = self.next;
+        let vote = match act {
+            Act::Vote { poll, option } => Some(Vote { poll, option }),
+            _ => None,
+        };
         let mut frame = Vec::new();
-        wire::put(&mut frame, &FanMessage::Act { number, act: act.clone() });
+        wire::put(&mut frame, &FanMessage::Act { number, act });
         if frame.len() >= limits::FAN_PACKET {
             for ticket in tickets {
                 self.settle(ticket, Outcome::Failed(Failure::TooLarge));
@@ -264,10 +269,6 @@ impl Voice {
             self.send(&frame);
             self.retry.get_or_insert(now + RETRY);
         }
-        let vote = match act {
-            Act::Vote { poll, option } => Some(Vote { poll: *poll, option: *option }),
-            _ => None,
-        };
         let outcome = Outcome::Taken { line: None };
         self.unacked.push_back(Message { number, frame, begun: now, is_sent, tickets, vote, outcome });
     }

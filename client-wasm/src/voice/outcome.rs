@@ -1,7 +1,7 @@
 //! What became of what a fan did, as the page is told.
 
 use serde::Serialize;
-use wire::{ChatId, Reason, limits};
+use wire::{ChatId, Reason};
 
 use super::Ticket;
 
@@ -26,10 +26,10 @@ pub enum Failure {
     #[error("{0}")]
     Rejected(Reason),
     /// More is on its way than may be.
-    #[error("{} messages are not answered yet: wait until they are", limits::UNACKED)]
+    #[error("too many messages are not answered yet: wait until they are")]
     Full,
     /// Larger than a packet.
-    #[error("that is more than the {} bytes of one message", limits::FAN_PACKET)]
+    #[error("that is more than goes into one message")]
     TooLarge,
     /// It never left this client.
     #[error("it could not be sent: there is no connection")]
@@ -62,6 +62,12 @@ struct Error {
     until: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u16>,
+}
+
+/// What becomes of a wish that cannot be read, for the page.
+pub fn invalid(ticket: Ticket, message: &str) -> String {
+    let error = Error { code: "invalid", message: message.to_owned(), until: None, max: None };
+    serde_json::to_string(&Settled { ticket, id: None, held: false, error: Some(error) }).unwrap_or_default()
 }
 
 impl Outcome {

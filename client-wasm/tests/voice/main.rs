@@ -120,11 +120,11 @@ fn cheers_of_a_moment_are_one_message() {
     voice.joined(START);
     assert_eq!(sent(&mut voice), ["hello 1"]);
     for ticket in 0..30 {
-        voice.act(START, ticket, &Act::Cheer { kind: 2, count: 2 });
+        voice.act(START, ticket, Act::Cheer { kind: 2, count: 2 });
     }
-    voice.act(START, 30, &Act::Cheer { kind: 0, count: 1 });
+    voice.act(START, 30, Act::Cheer { kind: 0, count: 1 });
     assert_eq!(sent(&mut voice), [] as [&str; 0]);
-    voice.act(START, 31, &Act::Cheer { kind: 2, count: 50 });
+    voice.act(START, 31, Act::Cheer { kind: 2, count: 50 });
     assert_eq!(sent(&mut voice), ["1: cheer 2 × 60"], "110 are too many for one");
     let due = voice.timeout().expect("something is due");
     assert!((50..=100).contains(&(due - START).as_millis()));
@@ -143,14 +143,14 @@ fn no_more_is_on_its_way_than_may_be() {
     let mut voice = Voice::new(1);
     let window = limits::UNACKED as u32;
     for ticket in 0..=window {
-        voice.act(START, ticket, &SAY);
+        voice.act(START, ticket, SAY);
     }
     assert_eq!(settled(&mut voice), [(window, Outcome::Failed(Failure::Full))]);
     voice.joined(START);
     assert_eq!(sent(&mut voice).len(), 1 + limits::UNACKED as usize, "it is sent once there is a connection");
     hear(&mut voice, START, &EdgeMessage::Acked { through: 1 });
     assert_eq!(settled(&mut voice), [(0, Outcome::Taken { line: None })]);
-    voice.act(START, 100, &SAY);
+    voice.act(START, 100, SAY);
     assert_eq!(sent(&mut voice), ["65: hello"]);
 }
 
@@ -158,9 +158,9 @@ fn no_more_is_on_its_way_than_may_be() {
 fn a_message_that_is_too_large_is_refused_here() {
     let mut voice = Voice::new(1);
     let text = "x".repeat(limits::FAN_PACKET);
-    voice.act(START, 5, &Act::Ask { text: &text });
+    voice.act(START, 5, Act::Ask { text: &text });
     assert_eq!(settled(&mut voice), [(5, Outcome::Failed(Failure::TooLarge))]);
-    voice.act(START, 6, &SAY);
+    voice.act(START, 6, SAY);
     voice.joined(START);
     assert_eq!(sent(&mut voice), ["hello 1", "1: hello"], "its number is not used up");
 }
@@ -169,10 +169,10 @@ fn a_message_that_is_too_large_is_refused_here() {
 fn what_an_edge_asks_for_comes_again_in_its_time() {
     let mut voice = Voice::new(1);
     voice.joined(START);
-    (0..3).for_each(|ticket| voice.act(START, ticket, &SAY));
+    (0..3).for_each(|ticket| voice.act(START, ticket, SAY));
     sent(&mut voice);
     hear(&mut voice, START, &EdgeMessage::Resend { from: 2, after_ms: 1_000 });
-    voice.act(START, 3, &SAY);
+    voice.act(START, 3, SAY);
     assert_eq!(sent(&mut voice), [] as [&str; 0], "nothing overtakes");
     let due = voice.timeout().expect("it is due");
     assert_eq!(due, START + Micros::from_millis(1_000));
@@ -187,10 +187,10 @@ fn what_an_edge_asks_for_comes_again_in_its_time() {
 fn a_connection_begins_with_what_is_not_acked() {
     let mut voice = Voice::new(1);
     voice.joined(START);
-    (0..3).for_each(|ticket| voice.act(START, ticket, &SAY));
+    (0..3).for_each(|ticket| voice.act(START, ticket, SAY));
     hear(&mut voice, START, &EdgeMessage::Acked { through: 2 });
     voice.left();
-    voice.act(START, 3, &SAY);
+    voice.act(START, 3, SAY);
     voice.joined(START);
     assert_eq!(sent(&mut voice), ["hello 3", "3: hello", "4: hello"]);
 }
@@ -199,11 +199,11 @@ fn a_connection_begins_with_what_is_not_acked() {
 fn what_nobody_answers_is_unknown_after_ten_minutes() {
     let mut voice = Voice::new(1);
     voice.joined(START);
-    voice.act(START, 0, &SAY);
+    voice.act(START, 0, SAY);
     sent(&mut voice);
     voice.left();
-    voice.act(START, 1, &SAY);
-    voice.act(START, 2, &Act::Cheer { kind: 0, count: 1 });
+    voice.act(START, 1, SAY);
+    voice.act(START, 2, Act::Cheer { kind: 0, count: 1 });
     let end = START + Micros::from_millis(limits::RESEND_SECONDS * 1_000);
     voice.tick(Micros(end.0 - 1));
     assert_eq!(settled(&mut voice), []);
@@ -222,7 +222,7 @@ fn what_nobody_answers_is_unknown_after_ten_minutes() {
 fn giving_up_on_a_live_connection_begins_another() {
     let mut voice = Voice::new(1);
     voice.joined(START);
-    voice.act(START, 0, &SAY);
+    voice.act(START, 0, SAY);
     voice.tick(START + Micros::from_millis(limits::RESEND_SECONDS * 1_000));
     let outputs: Vec<Output> = std::iter::from_fn(|| voice.poll()).collect();
     assert!(outputs.contains(&Output::StartOver), "{outputs:?}");

@@ -323,7 +323,7 @@ impl Net {
             Deed::Gift(count, key) => Act::Gift { gift: GiftId(1), count: *count, key: *key },
             Deed::Vote(option) => Act::Vote { poll: PollId(1), option: *option },
         };
-        fan.voice.act(now, ticket, &act);
+        fan.voice.act(now, ticket, act);
         fan.deeds.push(deed);
         self.drain(at);
         ticket
