@@ -10,8 +10,10 @@ mod figures;
 mod house;
 mod playing;
 mod quality;
+mod room_page;
 mod trouble;
 mod watch_page;
+mod words;
 
 use anyhow::{Context as _, Result};
 use fanfare_tests::{Browser, Isolation, Page, Site, Stage};
