@@ -81,6 +81,8 @@ export class Poll {
   second() {
     const ends = this.#place.querySelector('.ends');
     if (!ends) return;
-    ends.textContent = this.#poll.open ? t('poll.ends', { seconds: secondsTo(this.#poll.closes) }) : t('poll.closed');
+    const seconds = secondsTo(this.#poll.closes);
+    const left = seconds < 100 ? t('poll.ends', { seconds }) : t('poll.ends.minutes', { minutes: Math.round(seconds / 60) });
+    ends.textContent = this.#poll.open ? left : t('poll.closed');
   }
 }
