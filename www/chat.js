@@ -23,6 +23,8 @@ export class Chat {
   #echoes = new Map();
   #spoken = new Spoken(find('.spoken'));
   #reply = null;
+  // Whether the reader is at the end, and stays there.
+  #follows = true;
   // As the room knows the fan, once that is known.
   #called = null;
   #introduced = false;
@@ -34,7 +36,11 @@ export class Chat {
     find('.write .name').addEventListener('click', () => this.#rename(true));
     find('.rename').addEventListener('submit', (event) => this.#take(event));
     find('.rename').addEventListener('keydown', ({ key }) => key === 'Escape' && this.#rename(false));
-    find('.log').addEventListener('scroll', () => (find('.newest').hidden ||= this.#atEnd), { passive: true });
+    find('.log').addEventListener('scroll', () => {
+      this.#follows = this.#atEnd;
+      find('.newest').hidden ||= this.#follows;
+    }, { passive: true });
+    new ResizeObserver(() => this.#follows && this.#toEnd()).observe(this.#log);
     find('.newest').addEventListener('click', () => this.#toEnd());
     this.#name();
   }
@@ -49,13 +55,13 @@ export class Chat {
   }
 
   #toEnd() {
+    this.#follows = true;
     this.#log.scrollTop = this.#log.scrollHeight;
     find('.newest').hidden = true;
   }
 
   // Adds to the list, and stays where the reader is.
   #keepPlace(change) {
-    const follows = this.#atEnd;
     change();
     while (this.#list.children.length > LINES) {
       const oldest = this.#list.firstElementChild;
@@ -63,7 +69,7 @@ export class Chat {
       this.#texts.delete(Number(oldest.dataset.id));
       oldest.remove();
     }
-    if (follows) this.#toEnd();
+    if (this.#follows) this.#toEnd();
     else find('.newest').hidden = false;
   }
 

@@ -15,8 +15,8 @@ export class Danmaku {
   #on;
   #known = false;
 
-  constructor() {
-    document.querySelector('.stage').append(this.#layer);
+  constructor(room) {
+    room.overlay(this.#layer);
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     const wanted = localStorage.getItem('danmaku');
     this.#set(wanted === null ? !still : wanted === 'on');

@@ -44,6 +44,11 @@ export class Room {
     return this.#element.player;
   }
 
+  // Puts something over the picture, in full screen too.
+  overlay(layer) {
+    this.#element.append(layer);
+  }
+
   get keepsOrder() {
     return ['moderator', 'creator'].includes(this.identity?.role);
   }

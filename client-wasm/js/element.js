@@ -1,4 +1,4 @@
-// <fanfare-player>: a stage with controls, for any page.
+// <fanfare-player>: a stage with controls, for any page. What is in it is shown over the picture.
 import { Player } from './player.js';
 
 const icon = (path) => `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
@@ -123,7 +123,7 @@ svg { width: 22px; height: 22px; fill: none; stroke: currentColor; stroke-width:
 
 const MARKUP = `
 <style>${STYLE}</style>
-<div class="frame"><div class="screen"><canvas></canvas></div>
+<div class="frame"><div class="screen"><canvas></canvas></div><slot></slot>
 <div class="notice" role="status" aria-live="polite"></div>
 <button class="unmute" hidden>${ICONS.silent}<span>Tap for sound</span></button>
 <dl class="figures" aria-label="Statistics" hidden></dl>

@@ -350,7 +350,7 @@ export class Player extends EventTarget {
  * `<fanfare-player room="…" src="https://edge.example" controls>`. `src` is an edge node; this page's own server unless
  * given. `fingerprint` (one or more, separated by spaces), `webtransport` and `websocket` say what the node would
  * otherwise be asked for. `latency` in milliseconds, `token` (who the fan is), `muted` and `controls` are as one would expect. Its events are those
- * of {@link Player}.
+ * of {@link Player}; what it contains is shown over the picture.
  */
 export class FanfarePlayer extends HTMLElement {
   readonly player: Player | null;

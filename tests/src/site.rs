@@ -36,11 +36,12 @@ pub(crate) fn root() -> Result<&'static Path> {
 
 /// The browser client, beside this very program, wherever cargo was told to put it.
 pub fn client_folder() -> Result<PathBuf> {
-    std::env::current_exe()?
-        .ancestors()
-        .map(|folder| folder.join("wasm-out/fanfare-client"))
-        .find(|folder| folder.is_dir())
-        .context("the client is not built: run `cargo xtask wasm`")
+    wasm_folder("fanfare-client").context("the client is not built: run `cargo xtask wasm`")
+}
+
+fn wasm_folder(name: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().map(|folder| folder.join("wasm-out").join(name)).find(|folder| folder.is_dir())
 }
 
 /// A web server; it ends with the runtime it was started on.
@@ -50,8 +51,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Serves the pages of `www/` at `/`, the client at `/client/`, the test's own at `/test/` and, where it is
-    /// installed, `@moq/watch` at `/peers/`; `edge` is what `/api/edge` answers.
+    /// Serves the pages of `www/` at `/`, the client at `/client/`, the test's own at `/test/`, the rehearsal
+    /// of a room at `/rehearsal/` and, where it is installed, `@moq/watch` at `/peers/`; `edge` is what `/api/edge` answers.
     pub async fn start(edge: Value, isolation: Isolation) -> Result<Self> {
         let (root, client) = (root()?, client_folder()?);
         let www = root.join("www");
@@ -62,6 +63,9 @@ impl Site {
         let mut app = Router::new();
         if let Ok(peers) = moq_watch() {
             app = app.nest_service("/peers", ServeDir::new(peers));
+        }
+        if let Some(rehearsal) = wasm_folder("fanfare-rehearsal") {
+            app = app.nest_service("/rehearsal", ServeDir::new(rehearsal));
         }
         app = app
             .route("/api/edge", get(|| async { Json(edge) }))

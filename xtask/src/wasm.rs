@@ -22,6 +22,10 @@ const ARTEFACTS: &[Artefact] = &[Artefact {
     files: Some("client-wasm/js"),
 }];
 
+/// What is built for tests alone.
+const TESTED: &[Artefact] =
+    &[Artefact { name: "fanfare-rehearsal", package: "fanfare-rehearsal", kind: Kind::Browser, files: None }];
+
 /// Whatever is handed on goes with them.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
@@ -81,8 +85,17 @@ impl Wasm {
 
 /// Builds what has changed of the table.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
+    build(workspace, ARTEFACTS)
+}
+
+/// Builds what tests run in a browser beside that.
+pub(crate) fn build_tested(workspace: &Workspace) -> Result<()> {
+    build(workspace, TESTED)
+}
+
+fn build(workspace: &Workspace, artefacts: &[Artefact]) -> Result<()> {
     let builder = Builder::new(workspace)?;
-    for artefact in ARTEFACTS {
+    for artefact in artefacts {
         let Sizes { raw, brotli, .. } = builder.build(artefact)?;
         say(format!("{}: {raw} bytes, {brotli} with brotli", artefact.name));
     }
@@ -239,7 +252,7 @@ mod tests {
     use super::*;
 
     /// Builds a crate of one file, in a workspace of its own; returns the folder of the result.
-    fn build(artefact: &Artefact, dependency: &str, code: &str) -> PathBuf {
+    fn build_one(artefact: &Artefact, dependency: &str, code: &str) -> PathBuf {
         let workspace = Workspace::load().unwrap();
         let folder = workspace.target().join("tmp").join(artefact.package);
         let manifest = format!(
@@ -271,7 +284,7 @@ mod tests {
             Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser, files: None };
         let code = "#[wasm_bindgen::prelude::wasm_bindgen]
                     pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
-        let out = build(&greeter, pinned.unwrap(), code);
+        let out = build_one(&greeter, pinned.unwrap(), code);
 
         let module = fs::read_to_string(out.join("greeter.js")).unwrap();
         assert!(module.contains("export function greet("), "{module}");
@@ -289,7 +302,7 @@ mod tests {
                     struct Made;
                     impl Guest for Made { fn double(n: u32) -> u32 { n * 2 } }
                     export!(Made);";
-        let out = build(&doubler, bindings, code);
+        let out = build_one(&doubler, bindings, code);
 
         let component = fs::read(out.join("doubler.wasm")).unwrap();
         assert_eq!(component[4..8], COMPONENT_VERSION);

@@ -5,11 +5,13 @@
 //! machines.
 
 mod cmaf;
+mod determinism;
 mod fallback;
 mod figures;
 mod house;
 mod playing;
 mod quality;
+mod room;
 mod room_page;
 mod trouble;
 mod watch_page;
