@@ -66,7 +66,7 @@ impl Chat {
         let first = items.iter().filter_map(said).min().unwrap_or_default();
         let newest = self.known.last().map_or(ChatId(0), |(id, _)| *id);
         let last = items.iter().filter_map(said).max().unwrap_or(newest);
-        self.take_back(change, |id, known| {
+        self.take_back(change, &|id, known| {
             matches!(known, Known::Line(_)) && (first..=last).contains(&id) && !there(id)
         });
         self.group = Some((group, first, last));
@@ -88,8 +88,8 @@ impl Chat {
                     change.gifts.push(view::Given { id, at, fan, name, gift, count: (*count).into() });
                 }
             }
-            TrackItem::Deleted(deleted) => self.take_back(change, |id, _| id == *deleted),
-            TrackItem::Purged(fan) => self.take_back(change, |_, known| known == Known::Line(*fan)),
+            TrackItem::Deleted(deleted) => self.take_back(change, &|id, _| id == *deleted),
+            TrackItem::Purged(fan) => self.take_back(change, &|_, known| known == Known::Line(*fan)),
             TrackItem::Pulse(_) | TrackItem::Stage(_) => {}
         }
     }
@@ -104,7 +104,7 @@ impl Chat {
         is_news
     }
 
-    fn take_back(&mut self, change: &mut Change<'_>, gone: impl Fn(ChatId, Known) -> bool) {
+    fn take_back(&mut self, change: &mut Change<'_>, gone: &dyn Fn(ChatId, Known) -> bool) {
         self.known.retain(|(id, known)| {
             let gone = gone(*id, *known);
             if gone {

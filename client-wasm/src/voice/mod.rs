@@ -182,8 +182,7 @@ impl Voice {
     /// The connection is gone.
     pub fn left(&mut self) {
         self.is_joined = false;
-        (self.again, self.retry) = (None, None);
-        self.outputs.retain(|output| !matches!(output, Output::Send(_)));
+        self.unsend();
     }
 
     /// The edge says something. After an error, the connection is of no use.
@@ -361,10 +360,15 @@ impl Voice {
         }
         self.begin_stream();
         if self.is_joined {
-            (self.again, self.retry) = (None, None);
-            self.outputs.retain(|output| !matches!(output, Output::Send(_)));
+            self.unsend();
             self.greet(now);
         }
+    }
+
+    /// Packets that have not left are of no use any more.
+    fn unsend(&mut self) {
+        (self.again, self.retry) = (None, None);
+        self.outputs.retain(|output| !matches!(output, Output::Send(_)));
     }
 
     fn lose(&mut self, message: Message) {
