@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::origin::{tls::Source, token::Keys};
+use ::origin::tls::Source;
+use ::token::Keys;
 use clap::Args as ClapArgs;
 
 use crate::Failure;
@@ -16,7 +17,7 @@ pub(crate) const KEYS_FILE: &str = "keys.json";
 /// Where things are kept.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Data {
-    /// Where certificates and keys are kept; made if it is not there
+    /// Where certificates, keys and rooms are kept; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "fanfare-data", env = "FANFARE_DATA")]
     pub(crate) data: PathBuf,
 }
@@ -58,6 +59,12 @@ impl Certificate {
 pub(crate) fn self_signed(dir: &Path) -> Source {
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
     Source::SelfSigned { dir: dir.join("tls"), names }
+}
+
+/// A runtime for one thing, on this thread.
+pub(crate) fn alone() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::run(format!("cannot start: {error}")))
 }
 
 /// The keys in a data directory, if there are any.

@@ -7,11 +7,16 @@ use std::{
 };
 
 use ::origin::tls;
+use ::token::Keys;
 use clap::Args as ClapArgs;
-use node::{Edge, EdgeConfig, Fingerprint, Pages, Trust};
+use node::{Edge, EdgeConfig, Fingerprint, Pages, RoomsConfig, Trust};
 use url::Url;
 
-use crate::{Failure, data, signal::interrupted};
+use crate::{
+    Failure, data,
+    rooms::{self, WorkerArgs},
+    signal::interrupted,
+};
 
 /// Where an edge listens unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4444);
@@ -38,6 +43,14 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pages: PagesArgs,
+
+    #[command(flatten)]
+    worker: WorkerArgs,
+
+    /// The private keys of the house, for rooms: fans without a token get one signed with them, and the edge is
+    /// known to the origin by them [default: keys.json in the data directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
 
     /// Trust whoever answers as the origin, without looking at its certificate
     #[arg(long)]
@@ -89,7 +102,28 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let client = trust.client_config().map_err(Failure::run)?;
     let certificate =
         tls::Certificate::load(args.certificate.source(&dir), SystemTime::now()).map_err(Failure::run)?;
+    let keys = match args.keys {
+        Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
+        None => data::keys(&dir)?,
+    };
+    let rooms = match (args.worker.load(&dir)?, keys) {
+        (Some(workers), Some(keys)) => Some(RoomsConfig {
+            edge: rooms::edge_id(&dir)?,
+            keys,
+            engine: workers.engine,
+            worker: workers.worker,
+            fallback: workers.fallback,
+        }),
+        (Some(_), None) => {
+            return Err(Failure::usage(format!(
+                "--worker: rooms need the private keys of the house: give --keys FILE, or put keys.json into {}",
+                dir.display()
+            )));
+        }
+        (None, _) => None,
+    };
     let config = EdgeConfig {
+        rooms,
         listen: args.listen,
         tls: certificate.server_config(&[]).map_err(Failure::run)?,
         fingerprints: certificate.fingerprints(),

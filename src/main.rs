@@ -5,12 +5,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
+mod chat;
 mod data;
 mod edge;
+mod export;
 mod failure;
+mod forget;
 mod log;
 mod origin;
 mod publish;
+mod rooms;
 mod signal;
 mod token;
 mod up;
@@ -36,9 +40,12 @@ struct Cli {
 enum Command {
     Up(up::Args),
     Publish(publish::Args),
+    Chat(chat::Args),
     Origin(origin::Args),
     Edge(edge::Args),
     Token(token::Args),
+    Export(export::Args),
+    Forget(forget::Args),
 }
 
 /// Without a command, clap answers with the help.
@@ -55,9 +62,12 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Up(args) => up::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Chat(args) => chat::run(args),
         Command::Origin(args) => origin::run(args),
         Command::Edge(args) => edge::run(args),
         Command::Token(args) => token::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Forget(args) => forget::run(args),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -2,10 +2,15 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ::origin::{Config, Origin, token::Keys};
+use ::origin::{Config, Origin};
+use ::token::Keys;
 use clap::Args as ClapArgs;
 
-use crate::{Failure, data, signal::interrupted};
+use crate::{
+    Failure, data,
+    rooms::{self, WorkerArgs},
+    signal::interrupted,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +51,9 @@ pub(crate) struct Args {
     /// if it is there]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
+
+    #[command(flatten)]
+    worker: WorkerArgs,
 }
 
 /// Serves until Ctrl-C.
@@ -61,7 +69,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             dir.display()
         )));
     }
-    let config = Config {
+    let workers = args.worker.load(&dir)?;
+    let mut config = Config {
         listen: args.listen,
         certificate: args.certificate.source(&dir),
         keys,
@@ -74,6 +83,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
     runtime.block_on(async {
+        config.rooms = rooms::of_origin(workers, &dir).await?;
         let origin = Origin::bind(config).map_err(Failure::run)?;
         eprintln!("origin: media on udp {}, http on tcp {}", origin.local_addr(), origin.http_addr());
         if let Some(fingerprint) = origin.handle().fingerprint() {

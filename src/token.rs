@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use ::origin::token::{Algorithm, Claims, Keys, Role};
+use ::token::{Algorithm, Claims, Keys, Role};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use crate::{Failure, data};
@@ -49,6 +49,15 @@ enum Command {
         #[arg(long, value_name = "NAME", default_value = "creator")]
         name: String,
 
+        /// Which fan its bearer is, whatever they are called: a text that stays theirs, as an account's
+        /// number [default: one for each name]
+        #[arg(long, value_name = "TEXT")]
+        id: Option<String>,
+
+        /// Its bearer follows the creator
+        #[arg(long)]
+        follower: bool,
+
         /// For how many hours it is good
         #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=87_600))]
         hours: u64,
@@ -68,6 +77,8 @@ enum As {
     Creator,
     Moderator,
     Fan,
+    /// An edge of the house, that hands the origin what fans do
+    Edge,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -88,7 +99,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             eprintln!("private keys: {}\npublic keys:  {}", path.display(), public.display());
             Ok(())
         }
-        Command::Mint { data, keys, room, role, name, hours } => {
+        Command::Mint { data, keys, room, role, name, id, follower, hours } => {
             let keys = match keys {
                 Some(path) => Keys::load(&path).map_err(Failure::run)?,
                 None => data::keys(&data.data)?.ok_or_else(|| {
@@ -102,8 +113,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 As::Creator => Role::Creator,
                 As::Moderator => Role::Moderator,
                 As::Fan => Role::Fan,
+                As::Edge => Role::Edge,
             };
             let claims = Claims::new(&room, role, &name, Duration::from_hours(hours));
+            let claims = Claims { sub: id, follower, ..claims };
             println!("{}", keys.mint(&claims).map_err(Failure::run)?);
             Ok(())
         }

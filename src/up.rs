@@ -5,19 +5,22 @@ use std::{
     time::Duration,
 };
 
-use ::origin::{
-    Config, Origin,
-    token::{Algorithm, Claims, Keys, Role},
-};
+use ::origin::{Config, Origin};
+use ::token::{Algorithm, Claims, Keys, Role};
 use clap::Args as ClapArgs;
 use creator::{Publish, Source};
 use media::testcard;
 use moqt::Namespace;
-use node::{Edge, EdgeConfig, Trust};
+use node::{Edge, EdgeConfig, RoomsConfig, Trust};
 use tokio::sync::watch;
 use url::Url;
 
-use crate::{Failure, data, edge::PagesArgs, signal::interrupted};
+use crate::{
+    Failure, data,
+    edge::PagesArgs,
+    rooms::{self, WorkerArgs, Workers},
+    signal::interrupted,
+};
 
 /// Where the edge is found unless told otherwise.
 const DEFAULT_PORT: u16 = 8080;
@@ -42,6 +45,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     pages: PagesArgs,
 
+    #[command(flatten)]
+    worker: WorkerArgs,
+
     /// No demo creator
     #[arg(long)]
     no_demo: bool,
@@ -57,9 +63,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         keys.save_private(&dir.join(data::KEYS_FILE)).map_err(Failure::run)?;
         keys
     };
+    let workers = args.worker.load(&dir)?;
+    let edge_id = rooms::edge_id(&dir)?;
     let wanted = !args.no_demo;
     let pages = args.pages.pages()?;
-    let has_pages = pages.is_some();
+    let (has_pages, has_rooms) = (pages.is_some(), workers.is_some());
     let here = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -70,6 +78,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             listen: here(0),
             certificate: data::self_signed(&dir),
             keys: Some(keys.clone()),
+            rooms: rooms::of_origin(workers.clone(), &dir).await?,
             ..Config::default()
         };
         let origin = Origin::bind(config).map_err(Failure::run)?;
@@ -87,6 +96,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             fingerprints: certificate.fingerprints(),
             origin: Some((url("")?, trust()?)),
             pages,
+            rooms: workers.map(|Workers { engine, worker, fallback }| RoomsConfig {
+                edge: edge_id,
+                keys: keys.clone(),
+                engine,
+                worker,
+                fallback,
+            }),
         })
         .map_err(Failure::run)?;
         let at_edge = edge.local_addr().map_err(Failure::run)?;
@@ -102,6 +118,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         println!("Publish    fanfare publish --room NAME --fingerprint {fingerprint} \\");
         println!("             --token {token} \\");
         println!("             moqt://localhost:{port} FILE");
+        if has_pages && has_rooms {
+            println!("Moderate   http://localhost:{port}/{ROOM}#token={token}");
+        }
+        if has_rooms {
+            println!("Chat       fanfare chat {ROOM} moqt://localhost:{port} --fingerprint {fingerprint}");
+        }
         println!("Rooms      http://localhost:{}/api/rooms", origin.http_addr().port());
         println!("Data       {}", dir.display());
         println!("Ctrl-C ends it.");

@@ -1,15 +1,17 @@
 // The watch page: which room, its player, and how it is doing.
 import '/client/index.js';
+import { Room } from './room.js';
+import { t } from './words.js';
 
 const find = (selector) => document.querySelector(selector);
 
 const STATES = {
-  connecting: 'Connecting',
-  live: 'Live now',
-  offline: 'Not on stage yet. This page starts by itself.',
-  reconnecting: 'No connection; trying again',
-  ended: 'The show is over',
-  unsupported: 'This browser cannot play live video',
+  connecting: t('state.connecting'),
+  live: t('state.live'),
+  offline: t('state.offline'),
+  reconnecting: t('state.reconnecting'),
+  ended: t('state.ended'),
+  unsupported: t('state.unsupported'),
 };
 
 // `?room=NAME`, or the path itself.
@@ -20,31 +22,49 @@ function room() {
   return path === 'watch.html' || path === 'watch' ? '' : path;
 }
 
+// Who one is, if that came with the link, as `#token=`; it is not to be in the address that one copies.
+function handed() {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (token) {
+    sessionStorage.setItem('token', token);
+    history.replaceState(null, '', location.pathname + location.search);
+  }
+  return sessionStorage.getItem('token');
+}
+
 function watch(name) {
   const player = document.createElement('fanfare-player');
   player.setAttribute('room', name);
   player.setAttribute('controls', '');
-  player.setAttribute('aria-label', `Live video of ${name}`);
+  player.setAttribute('aria-label', t('stage.of', { name }));
   const latency = new URLSearchParams(location.search).get('latency');
   if (latency) player.setAttribute('latency', latency);
 
-  const title = name.split('/').at(-1);
-  document.title = `${title} · Fanfare`;
-  find('.about h1').textContent = title;
+  const token = handed();
+  if (token) player.setAttribute('token', token);
+
+  let title = name.split('/').at(-1);
   const state = find('.state');
   const show = () => {
+    find('.about h1').textContent = title;
     state.dataset.state = player.state;
     state.querySelector('span').textContent = STATES[player.state];
     document.title = `${player.state === 'live' ? '● ' : ''}${title} · Fanfare`;
   };
   player.addEventListener('statechange', show);
+  player.addEventListener('stage', ({ detail }) => {
+    title = detail.title || name.split('/').at(-1);
+    show();
+  });
   show();
   find('.stage').append(player);
+  const room = new Room(player);
   for (const part of ['.stage', '.about', 'footer']) find(part).hidden = false;
   // Keys work wherever one is on the page, as long as one is not writing.
   addEventListener('keydown', (event) => {
     const writing = event.target.closest?.('input, textarea, select, button, a, summary, fanfare-player');
     if (writing) return;
+    if (event.key === 'c' && !event.ctrlKey && !event.metaKey && !event.altKey && room.write()) return event.preventDefault();
     const again = new KeyboardEvent('keydown', { key: event.key, ctrlKey: event.ctrlKey, metaKey: event.metaKey, altKey: event.altKey, cancelable: true });
     if (!player.dispatchEvent(again)) event.preventDefault();
   });
@@ -57,8 +77,8 @@ find('.share').addEventListener('click', async ({ target }) => {
     return;
   }
   const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
-  target.textContent = copied ? 'Copied' : 'Copy the address above';
-  setTimeout(() => (target.textContent = 'Copy link'), 1_600);
+  target.textContent = copied ? t('share.done') : t('share.failed');
+  setTimeout(() => (target.textContent = t('share')), 1_600);
 });
 
 find('.theme').addEventListener('click', () => {

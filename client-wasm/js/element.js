@@ -1,4 +1,4 @@
-// <fanfare-player>: a stage with controls, for any page.
+// <fanfare-player>: a stage with controls, for any page. What is in it is shown over the picture.
 import { Player } from './player.js';
 
 const icon = (path) => `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
@@ -123,7 +123,7 @@ svg { width: 22px; height: 22px; fill: none; stroke: currentColor; stroke-width:
 
 const MARKUP = `
 <style>${STYLE}</style>
-<div class="frame"><div class="screen"><canvas></canvas></div>
+<div class="frame"><div class="screen"><canvas></canvas></div><slot></slot>
 <div class="notice" role="status" aria-live="polite"></div>
 <button class="unmute" hidden>${ICONS.silent}<span>Tap for sound</span></button>
 <dl class="figures" aria-label="Statistics" hidden></dl>
@@ -144,11 +144,11 @@ const MARKUP = `
 const IDLE_MS = 2_500;
 const FORWARDED = [
   'statechange', 'stats', 'renditionschange', 'renditionchange', 'resize', 'firstframe', 'decodeerror', 'volumechange',
-  'pausechange',
+  'pausechange', 'interaction', 'identity', 'chat', 'echo', 'pulse', 'stage', 'waiting',
 ];
 
 export class FanfarePlayer extends HTMLElement {
-  static observedAttributes = ['room', 'src', 'fingerprint', 'webtransport', 'websocket', 'latency', 'controls'];
+  static observedAttributes = ['room', 'src', 'fingerprint', 'webtransport', 'websocket', 'latency', 'token', 'controls'];
 
   #player = null;
   #root;
@@ -256,7 +256,7 @@ export class FanfarePlayer extends HTMLElement {
     const canvas = document.createElement('canvas');
     this.#find('.screen').replaceChildren(canvas);
     const latency = this.hasAttribute('latency') ? Number(this.getAttribute('latency')) : undefined;
-    const player = new Player(canvas, { room: this.getAttribute('room') ?? '', latency, ...edge });
+    const player = new Player(canvas, { room: this.getAttribute('room') ?? '', latency, token: this.getAttribute('token') ?? undefined, ...edge });
     this.#player = player;
     for (const name of FORWARDED) {
       player.addEventListener(name, (event) => {

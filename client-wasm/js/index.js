@@ -1,3 +1,3 @@
 // All of the client: the class, and the element it is used by.
-export { Player } from './player.js';
+export { Player, RoomError } from './player.js';
 export { FanfarePlayer } from './element.js';

@@ -1,8 +1,14 @@
 // The page's handle on a stage: starts the Worker that plays it, makes sound when it may, and says how it goes.
 import { Sound } from './sound.js';
+import { Talk, random } from './talk.js';
+import { edgeOf, keep, recall } from './token.js';
+
+export { RoomError } from './talk.js';
 
 // A page that is hidden for this long gives up the picture, not the sound.
 const HIDDEN_MS = 5_000;
+// That somebody is active is passed on this often.
+const MOVED_MS = 1_000;
 
 export class Player extends EventTarget {
   #worker;
@@ -18,6 +24,11 @@ export class Player extends EventTarget {
   #hidden;
   #observer;
   #stop = new AbortController();
+  #talk = new Talk(
+    (act, details) => this.#tell(act, details),
+    (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail })),
+  );
+  #moved = 0;
 
   state = 'connecting';
   reason = '';
@@ -59,11 +70,15 @@ export class Player extends EventTarget {
     this.#worker.onerror = (event) => this.#say('unsupported', event.message || 'The player could not be loaded.');
     const offscreen = this.#canvas.transferControlToOffscreen();
     const { room, webtransport, websocket, fingerprints = [], latency, rendition } = this.#options;
-    const options = { room, webtransport, websocket, fingerprints, latency, rendition };
+    const token = this.#options.token || recall(edgeOf(this.#options));
+    const options = { room, webtransport, websocket, fingerprints, latency, rendition, token, seed: random() };
     this.#worker.postMessage({ act: 'play', canvas: offscreen, options }, [offscreen]);
 
     const { signal } = this.#stop;
     document.addEventListener('visibilitychange', () => this.#watchVisibility(), { signal });
+    for (const moved of ['pointermove', 'pointerdown', 'keydown', 'wheel', 'scroll', 'touchstart']) {
+      document.addEventListener(moved, ({ timeStamp }) => this.#move(timeStamp), { signal, passive: true, capture: true });
+    }
     addEventListener('online', () => this.reconnect(), { signal });
     this.#observer = new ResizeObserver(() => {
       const pixels = Math.round(this.#canvas.clientHeight * devicePixelRatio);
@@ -102,15 +117,24 @@ export class Player extends EventTarget {
       case 'audio':
         this.#format = details;
         return emit('audio', details);
+      case 'token':
+        return this.#options.token || keep(edgeOf(this.#options), JSON.parse(details));
       case 'failure':
         return this.#say('unsupported', details);
       default:
-        return emit(what, details);
+        return this.#talk.heard(what, details) || emit(what, details);
     }
+  }
+
+  #move(at) {
+    if (at - this.#moved < MOVED_MS) return;
+    this.#moved = at;
+    this.#tell('moved');
   }
 
   #watchVisibility() {
     clearTimeout(this.#hidden);
+    this.#tell('presence', { visible: !document.hidden, playing: !this.#paused });
     if (document.hidden && !this.#pinned) {
       this.#hidden = setTimeout(() => this.#showing(), HIDDEN_MS);
     } else {
@@ -121,6 +145,72 @@ export class Player extends EventTarget {
   #showing() {
     const visible = !this.#paused && (this.#pinned || !document.hidden);
     this.#tell('visible', { visible });
+    this.#tell('presence', { visible: !document.hidden, playing: !this.#paused });
+  }
+
+  // Whether one may take part here; null until that is known.
+  get interaction() {
+    return this.#talk.open;
+  }
+
+  // Who the fan is, as of now.
+  get identity() {
+    return this.#talk.identity;
+  }
+
+  // The last lines, in their order.
+  get lines() {
+    return this.#talk.lines;
+  }
+
+  // The room's numbers, and what is on.
+  get pulse() {
+    return this.#talk.pulse;
+  }
+
+  get stage() {
+    return this.#talk.stage;
+  }
+
+  // Lines that wait for a moderator, for whom that is.
+  get waiting() {
+    return this.#talk.waiting;
+  }
+
+  // Each of these is settled once the room has counted it, or has not: then with a RoomError.
+
+  say(text, { reply, mentions = [], danmaku = null } = {}) {
+    const say = { text: String(text), reply: reply ?? null, mentions, danmaku };
+    return this.#talk.ask({ say }, { echo: say });
+  }
+
+  cheer(kind = 0, count = 1) {
+    return this.#talk.ask({ cheer: { kind, count } });
+  }
+
+  // `key` is that of a gift that may have been counted: given again with it, it is the same one.
+  gift(id, count = 1, { key = random() } = {}) {
+    return this.#talk.ask({ gift: { gift: id, count, key } }, { key });
+  }
+
+  vote(poll, option) {
+    return this.#talk.ask({ vote: { poll, option } });
+  }
+
+  ask(text) {
+    return this.#talk.ask({ ask: { text: String(text) } });
+  }
+
+  upvote(question) {
+    return this.#talk.ask({ upvote: { question } });
+  }
+
+  rename(name) {
+    return this.#talk.ask({ rename: { name: String(name) } });
+  }
+
+  moderate(act) {
+    return this.#talk.ask({ moderate: act });
   }
 
   // Shown elsewhere than on the page, as in a picture-in-picture window: goes on while the page is hidden.
@@ -224,5 +314,6 @@ export class Player extends EventTarget {
     this.#sound?.close();
     this.#tell('close');
     this.#worker = null;
+    this.#talk.close();
   }
 }

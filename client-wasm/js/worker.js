@@ -16,6 +16,9 @@ const acts = {
   height: ({ pixels }) => player.set_height(pixels),
   audio: ({ link }) => player.set_audio(link),
   clock: ({ heard, at, latency }) => player.set_clock(heard, at, latency),
+  act: ({ ticket, wish }) => player.act(ticket, wish),
+  moved: () => player.moved(),
+  presence: ({ visible, playing }) => player.set_presence(visible, playing),
   reconnect: () => player.reconnect(),
   close() {
     clearInterval(stats);

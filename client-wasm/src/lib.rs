@@ -6,7 +6,8 @@
 //!
 //! What decides is pure, and tested natively: [`search`] finds the catalog, [`catalog`], [`frame`] and [`cmaf`] read
 //! what comes, [`order`] puts it in order, [`jitter`] says what to show when, [`ring`] where sound belongs, [`quality`]
-//! which rendition to take, [`backoff`] when to try again. What acts needs a browser, and is compiled with
+//! which rendition to take, [`backoff`] when to try again; [`voice`] says what a fan has to say until it is counted, and
+//! [`mirror`] is what the room shows. What acts needs a browser, and is compiled with
 //! `--cfg web_sys_unstable_apis` only, behind which `web-sys` keeps WebTransport and WebCodecs.
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ pub mod catalog;
 pub mod cmaf;
 pub mod frame;
 pub mod jitter;
+pub mod mirror;
 pub mod order;
 pub mod quality;
 pub mod ring;
@@ -25,6 +27,8 @@ mod audio;
 #[cfg(web_sys_unstable_apis)]
 mod clock;
 #[cfg(web_sys_unstable_apis)]
+mod few;
+#[cfg(web_sys_unstable_apis)]
 mod player;
 #[cfg(web_sys_unstable_apis)]
 mod room;
@@ -32,6 +36,8 @@ mod room;
 mod stage;
 #[cfg(web_sys_unstable_apis)]
 mod stats;
+#[cfg(web_sys_unstable_apis)]
+mod talk;
 #[cfg(web_sys_unstable_apis)]
 mod transport;
 #[cfg(web_sys_unstable_apis)]

@@ -23,6 +23,7 @@ use crate::{
     room::{Found, Room, Wishes},
     stage::{Happened, Stage, renditions},
     stats::Others,
+    talk::Talk,
     transport::{Connection, Kind, Server},
 };
 
@@ -61,6 +62,9 @@ pub struct Player {
 
 struct Shared {
     stage: Rc<RefCell<Stage>>,
+    talk: Rc<RefCell<Talk>>,
+    /// Whether the viewer lets it play.
+    wanted: Cell<bool>,
     notify: Function,
     wishes: RefCell<Wishes>,
     commands: RefCell<VecDeque<Command>>,
@@ -80,6 +84,8 @@ struct Shared {
 enum Command {
     /// The wishes have changed.
     Wish,
+    /// There is something to say.
+    Talk,
     /// Sound goes elsewhere, and starts over.
     Audio,
     /// Try now what would be tried later.
@@ -87,16 +93,20 @@ enum Command {
     Close,
 }
 
+type Timer = Pin<Box<dyn Future<Output = ()>>>;
+
 enum Next {
     Event(Event),
     Command(Command),
+    /// Something of what the fan says is due.
+    Talk,
     Tick,
 }
 
 #[wasm_bindgen]
 impl Player {
-    /// Starts to play. `options` has `room`, `webtransport`, `websocket`, `fingerprints` (hexadecimal) and `latency` (in
-    /// milliseconds); `notify` is called with the name of what happened and its details.
+    /// Starts to play. `options` has `room`, `webtransport`, `websocket`, `fingerprints` (hexadecimal), `latency` (in
+    /// milliseconds), `token` (who the fan is) and `seed` (64 random bits, hexadecimal); `notify` is called with the name of what happened and its details.
     #[wasm_bindgen(constructor)]
     pub fn new(canvas: OffscreenCanvas, options: &JsValue, notify: Function) -> Result<Player, JsValue> {
         let get = |name: &str| Reflect::get(options, &name.into()).unwrap_or(JsValue::UNDEFINED);
@@ -110,9 +120,14 @@ impl Player {
         };
         let target = get("latency").as_f64().map_or(DEFAULT_TARGET, target);
         let stage = Rc::new(RefCell::new(Stage::new(canvas, target)?));
+        let seed = get("seed").as_string().and_then(|seed| u64::from_str_radix(&seed, 16).ok());
+        let seed = seed.ok_or("the player needs a `seed` of 16 hexadecimal digits")?;
+        let talk = Rc::new(RefCell::new(Talk::new(now(), seed, get("token").as_string())));
         let wishes = Wishes { rendition: get("rendition").as_string(), video: true, audio: false, height: 0 };
         let shared = Rc::new(Shared {
             stage,
+            talk,
+            wanted: Cell::new(true),
             notify,
             wishes: RefCell::new(wishes),
             commands: RefCell::default(),
@@ -165,6 +180,25 @@ impl Player {
     /// later than rendered that is.
     pub fn set_clock(&self, heard: f64, at: f64, latency: f64) {
         self.shared.stage.borrow_mut().set_clock(heard, Micros((at * 1e3) as u64), latency);
+    }
+
+    /// The fan does something: `wish` is it, in JSON. What becomes of it is told as `settled`, with the ticket.
+    pub fn act(&self, ticket: u32, wish: &str) {
+        self.shared.talk.borrow_mut().act(now(), ticket, wish);
+        self.shared.command(Command::Talk);
+        // Nobody else tells while there is no connection.
+        self.shared.tell_news();
+    }
+
+    /// The fan moved, typed or touched.
+    pub fn moved(&self) {
+        self.shared.talk.borrow_mut().moved(now());
+    }
+
+    /// Whether the fan sees the page, and lets the stage play.
+    pub fn set_presence(&self, visible: bool, playing: bool) {
+        self.shared.talk.borrow_mut().visible(now(), visible);
+        self.shared.wanted.set(playing);
     }
 
     /// Tries at once what would be tried later.
@@ -243,6 +277,14 @@ impl Shared {
         }
     }
 
+    /// Tells the page what was said.
+    fn tell_news(&self) {
+        let news = self.talk.borrow_mut().take_news();
+        for (what, json) in news {
+            self.tell(what, &json.into());
+        }
+    }
+
     /// Tells the page what happened on stage.
     fn tell_what_happened(&self) {
         let happened = self.stage.borrow_mut().take_happened();
@@ -293,15 +335,23 @@ async fn run(shared: Rc<Shared>, server: Server, namespace: Namespace) {
     let mut source = 1;
     shared.tell("state", &Array::of2(&State::Connecting.name().into(), &"".into()));
     while !shared.closed.get() {
+        let server = server.with_token(shared.talk.borrow().token());
         let reason = match Connection::connect(&server, prefer).await {
             Ok(connection) => {
                 let begun = now();
                 prefer = Some(connection.kind());
                 shared.transport.set(prefer);
                 shared.stage.borrow_mut().reset();
-                let mut room = Room::new(connection, Rc::clone(&shared.stage), namespace.clone(), source);
+                let mut room = Room::new(
+                    connection,
+                    Rc::clone(&shared.stage),
+                    Rc::clone(&shared.talk),
+                    namespace.clone(),
+                    source,
+                );
                 let reason = play(&shared, &mut room).await;
                 source = room.next_source();
+                shared.talk.borrow_mut().left();
                 if now() - begun > GOOD {
                     backoff.reset();
                 }
@@ -318,13 +368,15 @@ async fn run(shared: Rc<Shared>, server: Server, namespace: Namespace) {
         }
         shared.transport.set(None);
         shared.set_state(State::Reconnecting, &reason);
+        shared.talk.borrow_mut().away(now());
+        shared.tell_news();
         wait(&shared, backoff.next(js_sys::Math::random())).await;
     }
 }
 
 /// Waits, unless the viewer does not want to.
 async fn wait(shared: &Shared, time: Micros) {
-    let mut pause: Pin<Box<dyn Future<Output = ()>>> = Box::pin(sleep(time));
+    let mut pause: Timer = Box::pin(sleep(time));
     poll_fn(|cx| {
         while let Some(command) = shared.commands.borrow_mut().pop_front() {
             if matches!(command, Command::Reconnect | Command::Close) {
@@ -339,12 +391,19 @@ async fn wait(shared: &Shared, time: Micros) {
 
 /// Plays a room until its session ends; why it did.
 async fn play(shared: &Shared, room: &mut Room) -> String {
-    let mut tick: Pin<Box<dyn Future<Output = ()>>> = Box::pin(sleep(TICK));
+    let mut tick: Timer = Box::pin(sleep(TICK));
+    let mut talk: Option<(Micros, Timer)> = None;
     let wishes = || shared.wishes.borrow().clone();
     if let Err(misuse) = room.ensure(&wishes()) {
         return misuse.to_string();
     }
     loop {
+        // A timer that is early only looks again.
+        if let Some(due) = shared.talk.borrow().timeout()
+            && talk.as_ref().is_none_or(|(set, _)| due < *set)
+        {
+            talk = Some((due, Box::pin(sleep(due - now() + Micros::from_millis(1)))));
+        }
         let next = poll_fn(|cx| {
             if let Some(command) = shared.commands.borrow_mut().pop_front() {
                 return Poll::Ready(Next::Command(command));
@@ -353,6 +412,12 @@ async fn play(shared: &Shared, room: &mut Room) -> String {
             if let Poll::Ready(event) = room.connection().poll_event(cx) {
                 return Poll::Ready(Next::Event(event));
             }
+            if let Some((_, timer)) = &mut talk
+                && timer.as_mut().poll(cx).is_ready()
+            {
+                talk = None;
+                return Poll::Ready(Next::Talk);
+            }
             tick.as_mut().poll(cx).map(|()| Next::Tick)
         })
         .await;
@@ -360,10 +425,13 @@ async fn play(shared: &Shared, room: &mut Room) -> String {
             Next::Event(event) => room.event(event).await,
             Next::Command(Command::Close) => return String::new(),
             Next::Command(Command::Reconnect) => return "asked for".into(),
+            Next::Command(Command::Talk) | Next::Talk => room.talk_out(),
             Next::Command(Command::Audio) => room.drop_audio().and_then(|()| room.ensure(&wishes())),
             Next::Command(Command::Wish) => room.ensure(&wishes()),
             Next::Tick => {
                 tick = Box::pin(sleep(TICK));
+                let playing = shared.wanted.get() && shared.state.get() == State::Live;
+                shared.talk.borrow_mut().playing(playing);
                 room.tick().and_then(|()| room.ensure(&wishes()))
             }
         };
@@ -386,6 +454,7 @@ fn after(shared: &Shared, room: &mut Room) -> Option<String> {
         }
     }
     shared.tell_what_happened();
+    shared.tell_news();
     for found in room.take_found() {
         match found {
             Found::State(state) => shared.set_state(state, ""),

@@ -1,7 +1,5 @@
 //! What comes in, in order and in time.
 
-use std::collections::BTreeMap;
-
 use js_sys::Reflect;
 use moqt::{Location, Micros};
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -10,6 +8,7 @@ use web_sys::OffscreenCanvas;
 use crate::{
     audio::Audio,
     catalog,
+    few::Few,
     frame::Frame,
     jitter::{Arrival, Jitter, Position},
     order::{Entry, Order},
@@ -52,7 +51,7 @@ pub(crate) struct Stage {
     frames: Order<Frame>,
     audio: Option<Audio>,
     packets: Order<Frame>,
-    sources: BTreeMap<u32, Source>,
+    sources: Few<u32, Source>,
     position: Option<Position>,
     heard: Option<Micros>,
     /// The newest capture that came.
@@ -79,7 +78,7 @@ impl Stage {
             frames: Order::default(),
             audio: None,
             packets: Order::default(),
-            sources: BTreeMap::new(),
+            sources: Few::default(),
             position: None,
             heard: None,
             newest: Micros(0),

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{store::Limits, tls, token};
+use crate::{root::RoomsConfig, store::Limits, tls};
 
 /// Where the origin listens unless told otherwise: all addresses, UDP and TCP port 4443.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4443);
@@ -42,6 +42,8 @@ pub struct Config {
     pub store: Limits,
     /// Sessions served at once; more are refused at the handshake.
     pub max_sessions: usize,
+    /// Chat and all the rest; without it, there is media only.
+    pub rooms: Option<RoomsConfig>,
 }
 
 impl Default for Config {
@@ -58,6 +60,7 @@ impl Default for Config {
             drain: DEFAULT_DRAIN,
             store: Limits::default(),
             max_sessions: DEFAULT_MAX_SESSIONS,
+            rooms: None,
         }
     }
 }

@@ -50,43 +50,17 @@ pub enum Error {
     /// The cryptographic provider refused to work.
     #[error("cryptography failed while {0}")]
     Crypto(&'static str),
-    /// A key set holds no key able to sign.
-    #[error("the key set holds no private key; sign with the private file that `token` generated")]
-    NoSigningKey,
-    /// The token is not a JWT the origin understands.
-    #[error("the token is malformed: {0}")]
-    TokenMalformed(String),
-    /// The token was signed with a key the origin does not have.
-    #[error("the token was signed with unknown key {kid:?}; add that key to the origin's JWKS")]
-    UnknownKey {
-        /// The `kid` of the token's header.
-        kid: String,
-    },
-    /// The token's signature is wrong.
-    #[error("the token's signature does not match key {kid:?}")]
-    BadSignature {
-        /// The `kid` of the token's header.
-        kid: String,
-    },
-    /// The token is over.
-    #[error("the token expired at {exp} (Unix time); mint a new one")]
-    Expired {
-        /// Its `exp` claim.
-        exp: u64,
-    },
-    /// The token is for another room.
-    #[error("the token is for room {has:?}, not {wanted:?}")]
-    WrongRoom {
-        /// The room in the token.
-        has: String,
-        /// The room asked for.
-        wanted: String,
-    },
+    /// A token or a key set is not one to go by.
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    /// The rooms cannot be kept, or be read back.
+    #[error(transparent)]
+    Keep(#[from] crate::keep::Error),
     /// The token's role may not do that.
     #[error("role {role} may not publish; a creator's token is needed")]
     WrongRole {
         /// The role in the token.
-        role: crate::token::Role,
+        role: token::Role,
     },
     /// Nothing was presented where a token is needed.
     #[error("{0} needs a token: present it in SETUP or as ?jwt= in the URL")]
@@ -97,6 +71,12 @@ pub enum Error {
     /// A namespace that cannot be the name of a room.
     #[error("namespace {0} cannot name a room: it must be non-empty UTF-8")]
     BadNamespace(String),
+    /// A name that is not for creators.
+    #[error("room {0:?} begins with a dot: such names are the house's own, choose another")]
+    Reserved(String),
+    /// A track of the house's own cannot be written.
+    #[error("a track cannot be served: {0}")]
+    Serve(String),
     /// Somebody else's room.
     #[error("room {room:?} is {state} with creator {creator:?}; publish with ?takeover=1 to take it over")]
     RoomTaken {
@@ -134,8 +114,8 @@ impl Error {
     pub(crate) fn request_code(&self) -> u64 {
         use moq_transport::message::RequestErrorCode as Code;
         let code = match self {
-            Self::TokenMalformed(_) => Code::MalformedAuthToken,
-            Self::Expired { .. } => Code::ExpiredAuthToken,
+            Self::Token(token::Error::Malformed(_)) => Code::MalformedAuthToken,
+            Self::Token(token::Error::Expired { .. }) => Code::ExpiredAuthToken,
             Self::RoomTaken { .. } => Code::Uninterested,
             Self::Duplicate(_) => Code::DuplicateSubscription,
             Self::TooManyRooms(_) | Self::TooManyTracks { .. } => Code::ExcessiveLoad,

@@ -17,16 +17,17 @@ mod error;
 mod feed;
 mod fetch;
 mod http;
+pub mod keep;
 mod metrics;
 mod origin;
 mod publish;
 mod registry;
 mod room;
+mod root;
 mod session;
 mod store;
 mod subscribe;
 pub mod tls;
-pub mod token;
 
 pub use config::{
     Config, DEFAULT_DRAIN, DEFAULT_GRACE, DEFAULT_LINGER, DEFAULT_LISTEN, DEFAULT_MAX_SESSIONS,
@@ -35,5 +36,7 @@ pub use error::Error;
 pub use origin::{Handle, Origin};
 pub use registry::{MAX_TRACKS, RoomView, TrackView};
 pub use room::{MAX_ROOMS, State};
+pub use root::{ROOT_LINGER, RoomsConfig, TICK};
 pub use session::EDGE_IMPLEMENTATION;
 pub use store::{DEFAULT_TOTAL_BUDGET, DEFAULT_TRACK_BUDGET, Limits, MAX_GROUP_BYTES};
+pub use token;

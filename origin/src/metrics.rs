@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry as Metrics,
 };
 
-use crate::{State, registry::Registry};
+use crate::{State, registry::Registry, root::Roots};
 
 /// What a FETCH was answered from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,23 @@ pub(crate) enum FetchSource {
 
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
+
+/// What the workers of all roots have been through. A clone is the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Workers {
+    batches: Counter,
+    faults: Counter,
+    fallbacks: Counter,
+}
+
+impl Workers {
+    /// Adds what a worker has been through since it was looked at before.
+    pub(crate) fn add(&self, before: &host::Figures, now: &host::Figures) {
+        self.batches.inc_by(now.batches - before.batches);
+        self.faults.inc_by(now.faults.total() - before.faults.total());
+        self.fallbacks.inc_by(now.fallbacks - before.fallbacks);
+    }
+}
 
 /// What `/metrics` shows. Gauges are read off the registry when they are asked for.
 #[derive(Default)]
@@ -34,6 +51,8 @@ pub(crate) struct Figures {
     kept: Gauge,
     evicted: Counter,
     received: Counter,
+    roots: Gauge,
+    workers: Workers,
     metrics: Mutex<Metrics>,
 }
 
@@ -53,8 +72,17 @@ impl Figures {
             ("viewers", "Viewers of all rooms", &figures.viewers),
             ("edges", "Edges subscribed to rooms, once per room", &figures.edges),
             ("kept_bytes", "Bytes of groups kept for FETCH", &figures.kept),
+            ("roots", "Rooms whose worker runs", &figures.roots),
         ] {
             metrics.register(name, help, gauge.clone());
+        }
+        let Workers { batches, faults, fallbacks } = &figures.workers;
+        for (name, help, counter) in [
+            ("worker_batches", "Batches that workers handled", batches),
+            ("worker_faults", "Times that a worker ended, and was made anew", faults),
+            ("worker_fallbacks", "Times that a worker was given up for the one before", fallbacks),
+        ] {
+            metrics.register(name, help, counter.clone());
         }
         metrics.register("rooms", "Rooms by state", figures.rooms.clone());
         Self { metrics: Mutex::new(metrics), ..figures }
@@ -81,8 +109,14 @@ impl Figures {
         self.refused.inc();
     }
 
+    /// What workers have been through.
+    pub(crate) fn workers(&self) -> Workers {
+        self.workers.clone()
+    }
+
     /// All figures, in Prometheus's text format.
-    pub(crate) fn text(&self, registry: &Registry) -> String {
+    pub(crate) fn text(&self, registry: &Registry, roots: Option<&Roots>) -> String {
+        self.roots.set(roots.map_or(0, Roots::len) as i64);
         let rooms = registry.rooms();
         for (label, state) in
             [("live", State::Live), ("reconnecting", State::Reconnecting), ("ended", State::Ended)]

@@ -18,6 +18,7 @@ use crate::{
     metrics::Figures,
     registry::{Registry, RoomView},
     room::{Rooms, SessionKey},
+    root::Roots,
     session,
     store::Store,
     tls::Certificate,
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) roots: Option<Arc<Roots>>,
     pub(crate) metrics: Figures,
     /// SUBSCRIBEs that may still be held.
     pub(crate) held: Semaphore,
@@ -72,9 +74,13 @@ impl Origin {
         let quic = endpoint::bind(udp, &certificate)?;
         let http = tokio::net::TcpListener::from_std(tcp).map_err(unheard("tcp", http_addr))?;
         let store = Store::new(config.store);
+        let registry = Registry::new(Rooms::new(config.grace), store);
+        let metrics = Figures::new();
+        let roots = |rooms| Roots::new(rooms, Arc::clone(&registry), metrics.workers());
         let shared = Shared {
-            registry: Registry::new(Rooms::new(config.grace), store),
-            metrics: Figures::new(),
+            roots: config.rooms.clone().map(roots),
+            registry,
+            metrics,
             held: Semaphore::new(MAX_HELD),
             draining: AtomicBool::new(false),
             certificate,
@@ -118,6 +124,9 @@ impl Origin {
         let registry = Arc::clone(&shared.registry);
         upkeep.spawn(async move { registry.keep_time().await });
         upkeep.spawn(Arc::clone(&shared.certificate).keep_renewed());
+        if let Some(roots) = shared.roots.clone() {
+            upkeep.spawn(async move { roots.keep_time().await });
+        }
 
         let mut sessions = JoinSet::new();
         tokio::select! {

@@ -294,6 +294,25 @@ impl Registry {
         }
     }
 
+    /// The house itself publishes a track.
+    pub(crate) fn open_track(self: &Arc<Self>, room: &str, reader: TrackReader) -> Result<LiveKey, Error> {
+        let name = full_name(&reader);
+        let mut inner = self.inner();
+        if inner.tracks.get(&name).is_some_and(|entry| entry.live.is_some()) {
+            return Err(Error::Duplicate(format!("{}/{}", name.namespace.to_utf8_path(), name.name)));
+        }
+        let (_, ready) = watch::channel(Ready::Up);
+        let (serial, feed, _) = inner.add_live(&self.store, room, reader, SessionKey::HOUSE, ready)?;
+        if let Some(live) = inner.tracks.get_mut(&name).and_then(|entry| entry.live.as_mut()) {
+            // It is asked for by name only.
+            live.pushed = false;
+        }
+        drop(inner);
+        tokio::spawn(async move { feed.fill().await });
+        self.bump();
+        Ok(LiveKey { name, serial })
+    }
+
     fn claim(
         self: &Arc<Self>,
         inner: &mut Inner,

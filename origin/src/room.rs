@@ -41,6 +41,11 @@ impl fmt::Display for State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionKey(pub(crate) u64);
 
+impl SessionKey {
+    /// Not a session: the house itself.
+    pub(crate) const HOUSE: Self = Self(0);
+}
+
 /// Who wants to publish.
 #[derive(Clone, Debug)]
 pub(crate) struct Creator {

@@ -1,4 +1,8 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use moq_transport::{
     coding::{TrackNamespace, Value},
@@ -6,6 +10,7 @@ use moq_transport::{
     session::{Session, transport::Session as Transport},
     setup::{ParameterType, decode_setup_tokens},
 };
+use token::{Claims, EVERY_ROOM, Role};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
@@ -16,8 +21,7 @@ use crate::{
     publish,
     registry::Viewer,
     room::{Creator, SessionKey},
-    subscribe,
-    token::{Claims, EVERY_ROOM, Role},
+    root, subscribe,
 };
 
 /// A peer whose SETUP names an implementation that begins like this is counted as an
@@ -58,6 +62,8 @@ pub(crate) struct Peer {
     claims: Option<Claims>,
     takeover: bool,
     edge: bool,
+    /// Links of an edge that are about to be.
+    expected: Mutex<HashMap<root::Of, root::Downs>>,
 }
 
 impl Peer {
@@ -81,19 +87,18 @@ impl Peer {
         let query: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
         let value = |name| query.iter().find(|(key, _)| key == name).map(|(_, value)| value);
 
-        let presented =
-            decode_setup_tokens(setup).map_err(|err| Error::TokenMalformed(err.reason_phrase().into()))?;
+        let malformed = |why: &str| Error::Token(token::Error::Malformed(why.into()));
+        let presented = decode_setup_tokens(setup).map_err(|err| malformed(err.reason_phrase()))?;
         let mut jwts: Vec<&str> = Vec::new();
         for token in &presented {
-            let jwt = std::str::from_utf8(token.value)
-                .map_err(|_| Error::TokenMalformed("it is not a JWT".into()))?;
+            let jwt = std::str::from_utf8(token.value).map_err(|_| malformed("it is not a JWT"))?;
             jwts.push(jwt);
         }
         jwts.extend(value("jwt").map(AsRef::as_ref));
         let claims = match (jwts.first(), &shared.config.keys) {
             (None, _) => None,
             (Some(_), None) => return Err(Error::NoKeys),
-            (Some(jwt), Some(keys)) => Some(keys.verify(jwt)?),
+            (Some(jwt), Some(keys)) => Some(keys.verify(jwt, token::now())?),
         };
         Ok(Self {
             shared: Arc::clone(shared),
@@ -103,7 +108,18 @@ impl Peer {
             claims,
             takeover: value("takeover").is_some_and(|value| value != "0"),
             edge: bytes(ParameterType::MOQTImplementation).starts_with(EDGE_IMPLEMENTATION),
+            expected: Mutex::default(),
         })
+    }
+
+    /// Whether the peer is an edge of the house, which may speak for fans.
+    pub(crate) fn is_edge(&self) -> bool {
+        self.claims.as_ref().is_some_and(|claims| claims.role == Role::Edge && claims.room == EVERY_ROOM)
+    }
+
+    /// Links of an edge whose other half is still to come.
+    pub(crate) fn expected(&self) -> MutexGuard<'_, HashMap<root::Of, root::Downs>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn viewer(&self) -> Viewer {
@@ -123,13 +139,13 @@ impl Peer {
 
     /// Whether the peer may see what is in `namespace`.
     pub(crate) fn may_watch(&self, namespace: &TrackNamespace) -> Result<(), Error> {
-        let Ok(room) = room_name(namespace) else {
+        let Ok(room) = root::room_of(namespace).map_or_else(|| room_name(namespace), Ok) else {
             // Nothing is ever published there.
             return Ok(());
         };
         match &self.claims {
             _ if !self.shared.config.is_private(&room) => Ok(()),
-            Some(claims) => claims.check(&room),
+            Some(claims) => Ok(claims.check(&room, token::now())?),
             None => Err(Error::NoToken("watching a private room")),
         }
     }
@@ -137,10 +153,13 @@ impl Peer {
     /// The room that the peer may publish `namespace` into, and as whom.
     pub(crate) fn may_publish(&self, namespace: &TrackNamespace) -> Result<(String, Creator), Error> {
         let room = room_name(namespace)?;
+        if room.as_bytes().first() == Some(&wire::names::RESERVED) {
+            return Err(Error::Reserved(room));
+        }
         let creator = |name| Creator { session: self.key, name, takeover: self.takeover };
         match &self.claims {
             Some(claims) => {
-                claims.check(&room)?;
+                claims.check(&room, token::now())?;
                 if claims.role != Role::Creator {
                     return Err(Error::WrongRole { role: claims.role });
                 }
@@ -192,13 +211,21 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted, key: SessionK
                 tasks.spawn(publish::namespace(peer, namespace, subscriber, pulls.clone()));
             }
             Some(track) = publications.publish_received() => {
-                tasks.spawn(publish::track(peer, track));
+                if root::is_link(track.namespace()) {
+                    tasks.spawn(root::deltas(peer, track));
+                } else {
+                    tasks.spawn(publish::track(peer, track));
+                }
             }
             Some(pull) = pulled.recv() => {
                 tasks.spawn(publish::pull(peer, publications.clone(), pull));
             }
             Some(subscribed) = p1.subscribed() => {
-                tasks.spawn(subscribe::subscribe(peer, subscribed));
+                if root::is_link(&subscribed.info.track_namespace) {
+                    tasks.spawn(root::downs(peer, subscribed));
+                } else {
+                    tasks.spawn(subscribe::subscribe(peer, subscribed));
+                }
             }
             Some(request) = p2.track_status_requested() => {
                 tasks.spawn(subscribe::track_status(peer, request));

@@ -9,11 +9,14 @@ use tokio::time::Instant;
 
 use crate::{
     registry::{Attached, Lookup, Ready},
+    root,
     session::{Peer, REQUEST_EXCESSIVE_LOAD},
 };
 
 /// The longest a SUBSCRIBE is held for a publisher to come (`RENDEZVOUS_TIMEOUT`, §10.2).
 const MAX_RENDEZVOUS: Duration = Duration::from_secs(30);
+/// How long a room's root may take to publish its tracks.
+const MAX_OPENING: Duration = Duration::from_secs(5);
 /// How long a track's last publication may take to be cleared away.
 const MAX_CLOSING: Duration = Duration::from_secs(5);
 /// How long a creator has to say whether it has a track.
@@ -83,6 +86,12 @@ pub(crate) async fn subscribe(peer: Arc<Peer>, subscribed: Subscribed) {
     let wait = info.params.rendezvous_timeout().ok().flatten().filter(|wait| *wait > 0);
     let rendezvous = wait.map(|wait| Instant::now() + Duration::from_millis(wait).min(MAX_RENDEZVOUS));
     let new_group = info.params.new_group_request().ok().flatten();
+    let mut rendezvous = rendezvous;
+    if let (Some(room), Some(roots)) = (root::room_of(&name.namespace), &peer.shared.roots)
+        && roots.want(&room).await
+    {
+        rendezvous = rendezvous.max(Some(Instant::now() + MAX_OPENING));
+    }
     let found = tokio::select! {
         found = find(&peer, &name, rendezvous, new_group) => found,
         _ = subscribed.closed() => return,

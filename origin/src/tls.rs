@@ -7,7 +7,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
@@ -254,18 +253,8 @@ fn generate(dir: &Path, names: &[String], now: SystemTime) -> Result<CertifiedKe
     certified(vec![cert.der().clone()], key).map_err(|_| Error::Crypto("reading back a new key"))
 }
 
-/// Writes a file that only its owner may read, in one step.
-pub(crate) fn write_secret(path: &Path, what: &'static str, content: &[u8]) -> Result<(), Error> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let partial = path.with_extension("partial");
-    let written = options
-        .open(&partial)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, path));
-    written.map_err(|source| Error::Write { what, path: path.to_owned(), source })
+fn write_secret(path: &Path, what: &'static str, content: &[u8]) -> Result<(), Error> {
+    token::write_secret(path, content).map_err(|source| Error::Write { what, path: path.to_owned(), source })
 }
 
 #[cfg(test)]

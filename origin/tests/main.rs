@@ -3,6 +3,7 @@
 mod creator;
 mod drain;
 mod fetch;
+mod keep;
 mod relay;
 mod stage;
 mod token;

@@ -20,6 +20,10 @@ fn mint(keys: &Keys, room: &str, role: Role) -> String {
     keys.mint(&Claims::new(room, role, "ada", HOUR)).expect("a signing key")
 }
 
+fn stranger(keys: &Keys) -> String {
+    keys.mint_anonymous([1; 16], token::now()).expect("a signing key")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creators_token_opens_its_room_in_setup_and_in_the_url() {
     let (stage, keys) = guarded();
@@ -68,6 +72,8 @@ async fn publishing_needs_the_right_room_and_role() {
         (None, "publishing needs a token"),
         (Some(mint(&keys, "other", Role::Creator)), "for room \"other\", not \"demo\""),
         (Some(mint(&keys, "demo", Role::Moderator)), "role moderator may not publish"),
+        (Some(mint(&keys, "demo", Role::Edge)), "role edge may not publish"),
+        (Some(stranger(&keys)), "the token is one that any stranger gets"),
     ] {
         let url = stage.url("https", "");
         let tokens: Vec<_> = jwt.into_iter().collect();
@@ -78,7 +84,7 @@ async fn publishing_needs_the_right_room_and_role() {
     }
     assert!(stage.handle.rooms().is_empty());
     let (_, figures) = stage.get("/metrics").await;
-    assert!(figures.contains("fanfare_origin_refused_publishes_total 3"), "{figures}");
+    assert!(figures.contains("fanfare_origin_refused_publishes_total 5"), "{figures}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,11 +94,15 @@ async fn a_private_room_is_for_those_with_a_token() {
     let jwt = mint(&keys, "secret1", Role::Creator);
     let mut creator = stage.connect(&url, &[jwt]).await.expect("let in");
     let _track = creator.publish("secret1", "video").await.expect("accepted");
-    let stranger = stage.client("moqt").await.subscribe("secret1", "video").await.err();
-    assert_eq!(stranger, Some(ServeError::Closed(1)), "UNAUTHORIZED");
-    let jwt = mint(&keys, "secret1", Role::Fan);
-    let mut fan = stage.connect(&url, &[jwt]).await.expect("let in");
-    assert!(fan.subscribe("secret1", "video").await.is_ok());
+    for tokens in [vec![], vec![stranger(&keys)]] {
+        let mut stranger = stage.connect(&url, &tokens).await.expect("let in");
+        let refused = stranger.subscribe("secret1", "video").await.err();
+        assert_eq!(refused, Some(ServeError::Closed(1)), "UNAUTHORIZED");
+    }
+    for role in [Role::Fan, Role::Edge] {
+        let mut fan = stage.connect(&url, &[mint(&keys, "secret1", role)]).await.expect("let in");
+        assert!(fan.subscribe("secret1", "video").await.is_ok(), "{role}");
+    }
     assert_eq!(stage.get("/api/rooms").await.1, "[]");
     assert_eq!(stage.get("/api/rooms/secret1").await.0, 404);
 }

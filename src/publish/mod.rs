@@ -85,14 +85,14 @@ pub(crate) struct Args {
     inputs: Vec<PathBuf>,
 }
 
-fn room(name: &str) -> Result<Namespace, String> {
+pub(crate) fn room(name: &str) -> Result<Namespace, String> {
     if name.is_empty() {
         return Err("a room needs a name".to_owned());
     }
     Namespace::from_path(name).map_err(|error| error.to_string())
 }
 
-fn server(url: &str) -> Result<Url, String> {
+pub(crate) fn server(url: &str) -> Result<Url, String> {
     const HINT: &str = "give moqt://HOST:PORT or https://HOST:PORT/PATH";
     let url = Url::parse(url).map_err(|error| format!("{error}; {HINT}"))?;
     match (url.scheme(), url.host_str()) {

@@ -1,6 +1,12 @@
 //! A session that does what a test says, at any door of a house.
 
-use std::task::{Context, Poll};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use anyhow::{Context as _, Result};
 use moqt::{Event, Micros, Session, Token};
@@ -16,6 +22,7 @@ type Word = Box<dyn FnOnce(&mut Session, Micros)>;
 pub struct Guest {
     words: mpsc::UnboundedSender<Word>,
     events: mpsc::UnboundedReceiver<Event>,
+    frozen: Rc<Cell<bool>>,
 }
 
 struct Probe {
@@ -49,14 +56,23 @@ impl Guest {
         connection.config.setup.tokens.extend(token.map(Token::value));
         let (words, heard) = mpsc::unbounded_channel();
         let (events, listen) = mpsc::unbounded_channel();
+        let frozen = Rc::new(Cell::new(false));
+        let is_frozen = Rc::clone(&frozen);
         tokio::task::spawn_local(async move {
             let mut probe = Probe { words: heard, events };
             let Connection { transport, config, .. } = connection;
-            let _ = drive(transport, config, Clock::default(), &mut probe).await;
+            let mut session = pin!(drive(transport, config, Clock::default(), &mut probe));
+            let _ = poll_fn(|task| if is_frozen.get() { Poll::Pending } else { session.as_mut().poll(task) })
+                .await;
         });
-        let mut guest = Self { words, events: listen };
+        let mut guest = Self { words, events: listen, frozen };
         guest.until(|event| matches!(event, Event::Ready(_)).then_some(())).await?;
         Ok(guest)
+    }
+
+    /// From now on it reads nothing and writes nothing, but the connection stays.
+    pub fn freeze(&self) {
+        self.frozen.set(true);
     }
 
     /// Has the session do something, and waits for its answer.

@@ -2,30 +2,35 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
 use creator::{Publish, Source};
+use host::{Engine, Version};
 use moqt::Namespace;
-use node::{Edge, EdgeConfig, Pages, Trust};
+use node::{Edge, EdgeConfig, Pages, RoomsConfig, Trust};
 use origin::{
-    Handle, Origin, State, tls,
-    token::{Algorithm, Claims, EVERY_ROOM, Keys, Role},
+    Handle, Origin, State,
+    keep::{self, Keep, Retention},
+    tls,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use token::{Algorithm, Claims, EVERY_ROOM, Keys, Role};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use url::Url;
+use wire::EdgeId;
 
 use crate::{
     Exit, ROOM, client_folder,
     part::{Part, Stopped},
-    root,
+    room_component, root, worker_cache,
 };
 
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
@@ -41,15 +46,19 @@ pub struct House {
     creators: (Part, SocketAddr),
     fans: (Part, SocketAddr),
     creator: Option<Part>,
-    _dir: tempfile::TempDir,
+    _dir: Arc<TempDir>,
 }
 
 /// What its parts have in common.
 #[derive(Clone, Debug)]
 struct Plan {
+    /// Where all of it keeps what it keeps.
+    dir: Arc<TempDir>,
     tls: tls::Source,
     fingerprint: String,
     keys: Keys,
+    engine: Engine,
+    worker: Version,
 }
 
 /// One of the doors of a house.
@@ -85,25 +94,25 @@ impl House {
     /// Opens it with nobody on stage.
     pub async fn empty() -> Result<Self> {
         log();
-        let dir = tempfile::tempdir()?;
-        let plan = Plan::new(dir.path())?;
+        let dir = Arc::new(tempfile::tempdir()?);
+        let plan = Plan::new(Arc::clone(&dir))?;
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let (origin, stage) = plan.origin(any).await?;
-        let creators = plan.edge(any, origin.1, None).await?;
-        let fans = plan.edge(any, origin.1, Some(pages()?)).await?;
+        let creators = plan.edge(Door::Creators, any, origin.1).await?;
+        let fans = plan.edge(Door::Fans, any, origin.1).await?;
         Ok(Self { plan, origin, stage: Some(stage), creators, fans, creator: None, _dir: dir })
     }
 
     /// Ends a part and starts it again, at the same address and with nothing in its memory.
     pub async fn restart(&mut self, door: Door, exit: Exit) -> Result<()> {
         let origin = self.origin.1;
-        let (slot, pages) = match door {
+        let slot = match door {
             Door::Origin => {
                 self.stage = None;
-                (&mut self.origin, None)
+                &mut self.origin
             }
-            Door::Creators => (&mut self.creators, None),
-            Door::Fans => (&mut self.fans, Some(pages()?)),
+            Door::Creators => &mut self.creators,
+            Door::Fans => &mut self.fans,
         };
         let at = slot.1;
         slot.0.end(exit).await;
@@ -113,7 +122,7 @@ impl House {
                 self.stage = Some(stage);
                 origin
             }
-            Door::Creators | Door::Fans => self.plan.edge(at, origin, pages).await?,
+            Door::Creators | Door::Fans => self.plan.edge(door, at, origin).await?,
         };
         Ok(())
     }
@@ -157,12 +166,36 @@ impl House {
         Ok(self.plan.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
     }
 
-    /// A figure of the edge for fans, as its `/metrics` has it.
-    pub async fn figure(&self, name: &str) -> Result<i64> {
-        let mut stream = TcpStream::connect(self.addr()).await?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+    /// A token for its room.
+    pub fn token_of(&self, role: Role, name: &str) -> Result<String> {
+        self.sign(&Claims::new(ROOM, role, name, TOKEN_LIFE))
+    }
+
+    /// A token that says whatever it should.
+    pub fn sign(&self, claims: &Claims) -> Result<String> {
+        Ok(self.plan.keys.mint(claims)?)
+    }
+
+    /// What is restarted from now on runs that component as the worker of its rooms.
+    pub fn set_worker(&mut self, component: &[u8]) -> Result<()> {
+        self.plan.worker = self.plan.engine.load(component)?;
+        Ok(())
+    }
+
+    /// Asks a door something over HTTP; the answer, head and body.
+    pub async fn ask(&self, door: Door, method: &str, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.door(door)).await?;
+        let token = self.token()?;
+        let request = format!("{method} {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    /// A figure of the edge for fans, as its `/metrics` has it.
+    pub async fn figure(&self, name: &str) -> Result<i64> {
+        let answer = self.ask(Door::Fans, "GET", "/metrics").await?;
         let figure = |line: &str| line.strip_prefix(&format!("fanfare_edge_{name} "))?.parse().ok();
         answer.lines().find_map(figure).with_context(|| format!("no {name} in {answer}"))
     }
@@ -199,22 +232,35 @@ fn pages() -> Result<Pages> {
 }
 
 impl Plan {
-    fn new(dir: &Path) -> Result<Self> {
+    fn new(dir: Arc<TempDir>) -> Result<Self> {
         let names = ["localhost", "127.0.0.1"].map(String::from).into();
-        let tls = tls::Source::SelfSigned { dir: dir.to_owned(), names };
+        let tls = tls::Source::SelfSigned { dir: dir.path().to_owned(), names };
         let certificate = tls::Certificate::load(tls.clone(), SystemTime::now())?;
         let fingerprint = certificate.fingerprint().unwrap_or_default();
-        Ok(Self { tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)? })
+        // Compiled once, and found by the tests that come after.
+        let engine = Engine::new(Some(worker_cache()?))?;
+        let worker = engine.load_file(&room_component()?)?;
+        Ok(Self { dir, tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)?, engine, worker })
     }
 
     async fn origin(&self, listen: SocketAddr) -> Result<((Part, SocketAddr), Handle)> {
-        let config = origin::Config {
+        let mut config = origin::Config {
             listen,
             certificate: self.tls.clone(),
             keys: Some(self.keys.clone()),
             ..origin::Config::default()
         };
-        let serving = move |stopped: Stopped| {
+        let (engine, worker, file) =
+            (self.engine.clone(), self.worker.clone(), self.dir.path().join(keep::FILE));
+        let serving = async move |stopped: Stopped| {
+            let keep = Keep::open(&file).await?;
+            config.rooms = Some(origin::RoomsConfig {
+                keep,
+                engine,
+                worker,
+                fallback: None,
+                retention: Retention::default(),
+            });
             let origin = Origin::bind(config)?;
             let opened = (origin.local_addr(), origin.handle());
             Ok((opened, async move { report("the origin", origin.run(stopped.wait()).await) }))
@@ -223,21 +269,23 @@ impl Plan {
         Ok(((part, addr), stage))
     }
 
-    async fn edge(
-        &self,
-        listen: SocketAddr,
-        origin: SocketAddr,
-        pages: Option<Pages>,
-    ) -> Result<(Part, SocketAddr)> {
+    async fn edge(&self, door: Door, listen: SocketAddr, origin: SocketAddr) -> Result<(Part, SocketAddr)> {
         let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
         let config = EdgeConfig {
             listen,
             tls: certificate.server_config(&[])?,
             fingerprints: certificate.fingerprints(),
             origin: Some((at(origin)?, Trust::Shown(certificate.fingerprints()).client_config()?)),
-            pages,
+            pages: if door == Door::Fans { Some(pages()?) } else { None },
+            rooms: Some(RoomsConfig {
+                edge: EdgeId(door as u64),
+                keys: self.keys.clone(),
+                engine: self.engine.clone(),
+                worker: self.worker.clone(),
+                fallback: None,
+            }),
         };
-        Part::start("edge", move |stopped: Stopped| {
+        Part::start("edge", async move |stopped: Stopped| {
             let edge = Edge::bind(config)?;
             let addr = edge.local_addr()?;
             Ok((addr, async move { report("an edge", edge.run(stopped.wait()).await) }))
@@ -254,7 +302,7 @@ impl Plan {
             token: Some(self.keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", TOKEN_LIFE))?),
             takeover: false,
         };
-        let publishing = move |stopped: Stopped| {
+        let publishing = async move |stopped: Stopped| {
             let published = async move {
                 report("the creator", creator::publish(publish, source, |_| {}, stopped.wait()).await);
             };

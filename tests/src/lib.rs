@@ -29,12 +29,15 @@ mod radio;
 pub use radio::Radio;
 
 mod site;
-pub use site::client_folder;
-use site::root;
 pub use site::{Isolation, Site};
+pub use site::{client_folder, room_component};
+use site::{root, worker_cache};
 
 mod stage;
 pub use stage::{Dialect, ROOM, Stage};
+
+mod talker;
+pub use talker::Talker;
 
 mod tape;
 pub use tape::{Tape, demux};

@@ -41,7 +41,7 @@ impl Part {
     /// once it is open.
     pub(crate) async fn start<T, F>(
         name: &str,
-        open: impl FnOnce(Stopped) -> Result<(T, F)> + Send + 'static,
+        open: impl AsyncFnOnce(Stopped) -> Result<(T, F)> + Send + 'static,
     ) -> Result<(Self, T)>
     where
         T: Send + 'static,
@@ -72,14 +72,14 @@ impl Part {
 }
 
 fn run<T, F: Future<Output = ()> + 'static>(
-    open: impl FnOnce(Stopped) -> Result<(T, F)>,
+    open: impl AsyncFnOnce(Stopped) -> Result<(T, F)>,
     exiting: watch::Receiver<Option<Exit>>,
     ready: oneshot::Sender<Result<T>>,
 ) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     LocalSet::new().block_on(&runtime, async move {
         let mut killed = exiting.clone();
-        let work = match open(Stopped(exiting)) {
+        let work = match open(Stopped(exiting)).await {
             Ok((opened, work)) => {
                 let _ = ready.send(Ok(opened));
                 work

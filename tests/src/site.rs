@@ -36,11 +36,23 @@ pub(crate) fn root() -> Result<&'static Path> {
 
 /// The browser client, beside this very program, wherever cargo was told to put it.
 pub fn client_folder() -> Result<PathBuf> {
-    std::env::current_exe()?
-        .ancestors()
-        .map(|folder| folder.join("wasm-out/fanfare-client"))
-        .find(|folder| folder.is_dir())
-        .context("the client is not built: run `cargo xtask wasm`")
+    built("wasm-out/fanfare-client").context("the client is not built: run `cargo xtask wasm`")
+}
+
+/// The room as a component, likewise.
+pub fn room_component() -> Result<PathBuf> {
+    built("wasm-out/room/room.wasm").context("the room is not built: run `cargo xtask wasm`")
+}
+
+/// Where it is kept compiled, for all tests.
+pub(crate) fn worker_cache() -> Result<PathBuf> {
+    let file = room_component()?;
+    Ok(file.ancestors().nth(3).context("no target folder")?.join("tmp/workers"))
+}
+
+fn built(path: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().map(|folder| folder.join(path)).find(|path| path.exists())
 }
 
 /// A web server; it ends with the runtime it was started on.
@@ -50,8 +62,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Serves the pages of `www/` at `/`, the client at `/client/`, the test's own at `/test/` and, where it is
-    /// installed, `@moq/watch` at `/peers/`; `edge` is what `/api/edge` answers.
+    /// Serves the pages of `www/` at `/`, the client at `/client/`, the test's own at `/test/`, the rehearsal
+    /// of a room at `/rehearsal/` and, where it is installed, `@moq/watch` at `/peers/`; `edge` is what `/api/edge` answers.
     pub async fn start(edge: Value, isolation: Isolation) -> Result<Self> {
         let (root, client) = (root()?, client_folder()?);
         let www = root.join("www");
@@ -62,6 +74,9 @@ impl Site {
         let mut app = Router::new();
         if let Ok(peers) = moq_watch() {
             app = app.nest_service("/peers", ServeDir::new(peers));
+        }
+        if let Some(rehearsal) = built("wasm-out/fanfare-rehearsal") {
+            app = app.nest_service("/rehearsal", ServeDir::new(rehearsal));
         }
         app = app
             .route("/api/edge", get(|| async { Json(edge) }))

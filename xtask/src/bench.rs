@@ -27,6 +27,10 @@ enum Name {
     Moqt,
     /// Size of MoQ Transport in a browser: what its codec and session add to a download
     MoqtSize,
+    /// A room as a worker in wasmtime: cheers and lines a second, beside the same room natively
+    Worker,
+    /// Rooms as they are run: chat to a thousand fans of an edge, an origin with fifty edges
+    Room,
     /// A live stage in headless Chromium: first frame, latency, sound against picture, work
     Browser,
 }
@@ -38,6 +42,21 @@ impl Bench {
                 .args(["bench", "--package", "fanfare-moqt"])
                 .args(self.extra)
                 .current_dir(workspace.root())),
+            Name::Worker => {
+                wasm::build_all(workspace)?;
+                run(cargo()
+                    .args(["bench", "--package", "fanfare-host", "--"])
+                    .args(self.extra)
+                    .current_dir(workspace.root()))
+            }
+            Name::Room => {
+                wasm::build_all(workspace)?;
+                run(cargo()
+                    .args(["test", "--package", "fanfare", "--test", "processes", "load", "--"])
+                    .args(["--ignored", "--nocapture", "--test-threads=1"])
+                    .args(self.extra)
+                    .current_dir(workspace.root()))
+            }
             Name::Browser => {
                 wasm::build_all(workspace)?;
                 run(cargo()

@@ -40,6 +40,7 @@ pub(crate) struct Test {
 impl Test {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         wasm::build_all(workspace)?;
+        wasm::build_tested(workspace)?;
         let tools = if self.covers(OUTSIDE) { self.outside(workspace) } else { Vec::new() };
 
         let nextest = which("cargo-nextest").is_some();

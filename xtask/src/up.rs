@@ -26,7 +26,8 @@ impl Up {
             .args(["--", "up"])
             .args(self.arguments)
             .env("FANFARE_PAGES", workspace.root().join("www"))
-            .env("FANFARE_CLIENT", workspace.target().join("wasm-out/fanfare-client"));
+            .env("FANFARE_CLIENT", workspace.target().join("wasm-out/fanfare-client"))
+            .env("FANFARE_WORKER", workspace.target().join("wasm-out/room/room.wasm"));
         become_it(&mut fanfare)
     }
 }

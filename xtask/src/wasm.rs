@@ -15,12 +15,19 @@ use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
 
 /// Everything that ships as Wasm. `cargo xtask up` and `cargo xtask test` build all of it.
-const ARTEFACTS: &[Artefact] = &[Artefact {
-    name: "fanfare-client",
-    package: "fanfare-client",
-    kind: Kind::Browser,
-    files: Some("client-wasm/js"),
-}];
+const ARTEFACTS: &[Artefact] = &[
+    Artefact {
+        name: "fanfare-client",
+        package: "fanfare-client",
+        kind: Kind::Browser,
+        files: Some("client-wasm/js"),
+    },
+    Artefact { name: "room", package: "fanfare-component", kind: Kind::Component, files: None },
+];
+
+/// What is built for tests alone.
+const TESTED: &[Artefact] =
+    &[Artefact { name: "fanfare-rehearsal", package: "fanfare-rehearsal", kind: Kind::Browser, files: None }];
 
 /// Whatever is handed on goes with them.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
@@ -41,8 +48,7 @@ struct Artefact {
 enum Kind {
     /// A page or a worker of it: `NAME.js`, an ES module, beside `NAME_bg.wasm`.
     Browser,
-    /// An edge node: `NAME.wasm`, a component.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the table has none yet"))]
+    /// An edge node or origin: `NAME.wasm`, a component.
     Component,
 }
 
@@ -51,6 +57,14 @@ impl Kind {
         match self {
             Self::Browser => "browser",
             Self::Component => "component",
+        }
+    }
+
+    /// The profile of Cargo.toml that it is built with.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Browser => "wasm",
+            Self::Component => "worker",
         }
     }
 
@@ -81,8 +95,17 @@ impl Wasm {
 
 /// Builds what has changed of the table.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
+    build(workspace, ARTEFACTS)
+}
+
+/// Builds what tests run in a browser beside that.
+pub(crate) fn build_tested(workspace: &Workspace) -> Result<()> {
+    build(workspace, TESTED)
+}
+
+fn build(workspace: &Workspace, artefacts: &[Artefact]) -> Result<()> {
     let builder = Builder::new(workspace)?;
-    for artefact in ARTEFACTS {
+    for artefact in artefacts {
         let Sizes { raw, brotli, .. } = builder.build(artefact)?;
         say(format!("{}: {raw} bytes, {brotli} with brotli", artefact.name));
     }
@@ -140,7 +163,7 @@ impl Builder {
         say(format!("building {package} for {TARGET}"));
         let mut cargo = self.toolchain.cargo();
         cargo
-            .args(["rustc", "--lib", "--profile", "wasm", "--target", TARGET, "--package", package])
+            .args(["rustc", "--lib", "--profile", kind.profile(), "--target", TARGET, "--package", package])
             .arg("--message-format=json-render-diagnostics")
             .arg("--manifest-path")
             .arg(&self.manifest)
@@ -239,13 +262,14 @@ mod tests {
     use super::*;
 
     /// Builds a crate of one file, in a workspace of its own; returns the folder of the result.
-    fn build(artefact: &Artefact, dependency: &str, code: &str) -> PathBuf {
+    fn build_one(artefact: &Artefact, dependency: &str, code: &str) -> PathBuf {
         let workspace = Workspace::load().unwrap();
         let folder = workspace.target().join("tmp").join(artefact.package);
         let manifest = format!(
             "[package]\nname = \"{}\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
-             [dependencies]\n{dependency}\n[profile.wasm]\ninherits = \"release\"\n[workspace]\n",
-            artefact.package
+             [dependencies]\n{dependency}\n[profile.{}]\ninherits = \"release\"\n[workspace]\n",
+            artefact.package,
+            artefact.kind.profile(),
         );
         fs::create_dir_all(folder.join("src")).unwrap();
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
@@ -271,7 +295,7 @@ mod tests {
             Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser, files: None };
         let code = "#[wasm_bindgen::prelude::wasm_bindgen]
                     pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
-        let out = build(&greeter, pinned.unwrap(), code);
+        let out = build_one(&greeter, pinned.unwrap(), code);
 
         let module = fs::read_to_string(out.join("greeter.js")).unwrap();
         assert!(module.contains("export function greet("), "{module}");
@@ -289,7 +313,7 @@ mod tests {
                     struct Made;
                     impl Guest for Made { fn double(n: u32) -> u32 { n * 2 } }
                     export!(Made);";
-        let out = build(&doubler, bindings, code);
+        let out = build_one(&doubler, bindings, code);
 
         let component = fs::read(out.join("doubler.wasm")).unwrap();
         assert_eq!(component[4..8], COMPONENT_VERSION);

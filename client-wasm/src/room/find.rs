@@ -1,7 +1,5 @@
 //! The catalog, wherever it is, and the initialisation segments that it refers to.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use moqt::{Location, Misuse, Params, message::FetchKind};
 
@@ -100,7 +98,7 @@ impl Room {
             Purpose::Init { name, .. } => Some(name.as_str()),
             _ => None,
         });
-        let asked: BTreeSet<String> = asked.map(str::to_owned).collect();
+        let asked: Vec<String> = asked.map(str::to_owned).collect();
         for name in names.iter().filter(|name| !asked.contains(*name)) {
             let purpose = |arrival: Arrival| Purpose::Init { name: name.clone(), way: arrival.into() };
             self.join(name, CATALOG_PRIORITY, purpose)?;

@@ -3,8 +3,9 @@
 mod feeds;
 mod find;
 mod reading;
+mod seat;
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 use moqt::{
@@ -18,16 +19,19 @@ use moqt::{
 use self::{
     feeds::{Handover, best_for},
     reading::{Object, Reading},
+    seat::Seat,
 };
 use crate::{
     catalog::{Catalog, Inits, TRACKS},
     clock::now,
+    few::Few,
     frame::Reader,
     jitter::Arrival,
     player::State,
     quality::{Quality, Report},
     search::Search,
     stage::Stage,
+    talk::Talk,
     transport::Connection,
 };
 
@@ -88,6 +92,20 @@ enum Purpose {
         way: Way,
     },
     Probe(Micros),
+    /// What the fan says,
+    Acts,
+    /// and is answered.
+    Answers,
+    /// What all fans see.
+    Shown(wire::Track),
+}
+
+/// How a request ended that we did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Refused,
+    Cancelled,
+    Done(DoneCode),
 }
 
 /// How what is published now and then, or once, is asked for.
@@ -121,12 +139,14 @@ struct Feed {
 pub(crate) struct Room {
     connection: Connection,
     stage: Rc<RefCell<Stage>>,
+    talk: Rc<RefCell<Talk>>,
+    seat: Seat,
     namespace: Namespace,
     begun: Micros,
-    requests: BTreeMap<RequestId, Purpose>,
+    requests: Few<RequestId, Purpose>,
     /// Joining fetches without an answer: the subscription of each, and its priority.
-    joins: BTreeMap<RequestId, (RequestId, u8)>,
-    readings: BTreeMap<StreamId, Reading>,
+    joins: Few<RequestId, (RequestId, u8)>,
+    readings: Few<StreamId, Reading>,
     search: Search<RequestId>,
     catalog: Option<(Bytes, Catalog)>,
     /// A catalog that refers to initialisation segments, until they are there.
@@ -137,9 +157,9 @@ pub(crate) struct Room {
     next_video: Option<Feed>,
     handover: Handover,
     audio: Option<Feed>,
-    readers: BTreeMap<u32, Reader>,
+    readers: Few<u32, Reader>,
     /// Open streams by source and group.
-    open: BTreeMap<(u32, u64), usize>,
+    open: Few<(u32, u64), usize>,
     next_source: u32,
     quality: Quality,
     retry_at: Option<Micros>,
@@ -153,6 +173,7 @@ impl Room {
     pub(crate) fn new(
         connection: Connection,
         stage: Rc<RefCell<Stage>>,
+        talk: Rc<RefCell<Talk>>,
         namespace: Namespace,
         source: u32,
     ) -> Self {
@@ -160,11 +181,13 @@ impl Room {
         Self {
             connection,
             stage,
+            talk,
+            seat: Seat::default(),
             namespace,
             begun,
-            requests: BTreeMap::new(),
-            joins: BTreeMap::new(),
-            readings: BTreeMap::new(),
+            requests: Few::default(),
+            joins: Few::default(),
+            readings: Few::default(),
             search: Search::new(begun),
             catalog: None,
             waiting: None,
@@ -173,8 +196,8 @@ impl Room {
             next_video: None,
             handover: Handover::WhenShown,
             audio: None,
-            readers: BTreeMap::new(),
-            open: BTreeMap::new(),
+            readers: Few::default(),
+            open: Few::default(),
             next_source: source,
             quality: Quality::new(Vec::new(), 0, begun),
             retry_at: None,
@@ -210,6 +233,7 @@ impl Room {
     /// Asks for what is wanted and missing, and gives back what is not wanted.
     pub(crate) fn ensure(&mut self, wishes: &Wishes) -> Result<(), Misuse> {
         self.ask_for_catalog()?;
+        self.take_seat()?;
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         if self.over.is_some() {
@@ -309,21 +333,32 @@ impl Room {
                     return self.complete(stream).await;
                 }
             }
-            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
-            Event::RequestOk { request, .. } => self.answered(request),
-            Event::SubscribeOk { request, properties, .. } => self.described(request, &properties),
+            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => {
+                let of = self.readings.get(&stream).map(|reading| reading.request);
+                self.end(stream);
+                self.seat_stream_over(stream, of)?;
+            }
+            Event::StreamStopped { stream, .. } => self.seat_stream_over(stream, None)?,
+            Event::RequestOk { request, .. } => {
+                self.answered(request);
+                self.seat_published(request)?;
+            }
+            Event::SubscribeOk { request, properties, .. } => {
+                self.described(request, &properties);
+                self.seat_subscribed(request)?;
+            }
             Event::RequestError { request, error } => {
                 if self.join_again(request, &error)? {
                     return Ok(());
                 }
                 self.answered(request);
-                return self.lost(request, None).await;
+                return self.lost(request, Ending::Refused).await;
             }
             Event::FetchOk { request, .. } => {
                 self.joins.remove(&request);
             }
-            Event::Cancelled { request, .. } => return self.lost(request, None).await,
-            Event::Done { request, code, .. } => return self.lost(request, Some(code)).await,
+            Event::Cancelled { request, .. } => return self.lost(request, Ending::Cancelled).await,
+            Event::Done { request, code, .. } => return self.lost(request, Ending::Done(code)).await,
             Event::Datagram { request, datagram } => {
                 if let moqt::data::DatagramBody::Payload(payload) = datagram.body {
                     let location = Location::new(datagram.group, datagram.object);
@@ -412,7 +447,7 @@ impl Room {
 
     fn begin(&mut self, stream: StreamId, request: RequestId, group: u64) {
         if let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&request) {
-            *self.open.entry((*source, group)).or_default() += 1;
+            *self.open.or_default((*source, group)) += 1;
         }
         self.readings.insert(stream, Reading { request, group, object: None });
     }
@@ -456,7 +491,9 @@ impl Room {
         let Object { location, begun, first, .. } = object;
         let properties = object.properties.clone();
         let payload = object.into_payload();
-        if location.object == 0 {
+        let is_media =
+            matches!(self.requests.get(&request), Some(Purpose::Media { .. } | Purpose::Catalog { .. }));
+        if location.object == 0 && is_media {
             self.quality.measured(now(), payload.len() as u64 - first, now() - begun);
         }
         self.deliver(request, location, &properties, payload).await
@@ -484,7 +521,13 @@ impl Room {
                 let name = name.clone();
                 return self.on_init(name, Some(payload)).await;
             }
-            Some(Purpose::Probe(_)) | None => {}
+            Some(Purpose::Answers) => return self.answered_by_edge(&payload),
+            Some(Purpose::Shown(track)) => {
+                let track = *track;
+                // What cannot be read is of a newer house: the next may be.
+                let _ = self.talk.borrow_mut().shown(track, location.group, location.object, &payload);
+            }
+            Some(Purpose::Probe(_) | Purpose::Acts) | None => {}
         }
         Ok(())
     }
@@ -508,9 +551,9 @@ impl Room {
     }
 
     /// A request ended that we did not end.
-    async fn lost(&mut self, request: RequestId, done: Option<DoneCode>) -> Result<(), Misuse> {
+    async fn lost(&mut self, request: RequestId, ending: Ending) -> Result<(), Misuse> {
         let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
-        let over = done == Some(DoneCode::TRACK_ENDED);
+        let over = ending == Ending::Done(DoneCode::TRACK_ENDED);
         match purpose {
             Purpose::Catalog { index, way: Way::Live } => {
                 let none = self.search.lost(now(), index);
@@ -540,6 +583,9 @@ impl Room {
                 self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
             }
             Purpose::Init { name, way: Way::First } => return self.on_init(name, None).await,
+            Purpose::Acts | Purpose::Answers | Purpose::Shown(_) => {
+                self.seat_lost(request, ending == Ending::Refused)?;
+            }
             Purpose::Catalog { .. } | Purpose::Init { .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
         Ok(())

@@ -36,6 +36,22 @@ pub(crate) struct Server {
     pub(crate) websocket: Option<String>,
 }
 
+impl Server {
+    /// The same, for who has that token.
+    pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
+        let Some(token) = token else { return self.clone() };
+        let shown = |url: &String| {
+            let mark = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{mark}jwt={}", js_sys::encode_uri_component(token))
+        };
+        Self {
+            webtransport: self.webtransport.as_ref().map(shown),
+            websocket: self.websocket.as_ref().map(shown),
+            fingerprints: self.fingerprints.clone(),
+        }
+    }
+}
+
 /// What carries a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     future::poll_fn,
     rc::{Rc, Weak},
     task::{Poll, Waker},
@@ -22,6 +22,8 @@ use web_sys::{
     WebTransportOptions, WritableStream, WritableStreamDefaultWriter,
 };
 
+use crate::few::Few;
+
 use super::{Shared, describe};
 
 /// The longest code of a stream that browsers pass on.
@@ -29,8 +31,8 @@ const MAX_CODE: u64 = 255;
 
 pub(super) struct Link {
     transport: WebTransport,
-    pipes: RefCell<BTreeMap<StreamId, Rc<Pipe>>>,
-    readers: RefCell<BTreeMap<StreamId, ReadableStreamDefaultReader>>,
+    pipes: RefCell<Few<StreamId, Rc<Pipe>>>,
+    readers: RefCell<Few<StreamId, ReadableStreamDefaultReader>>,
     datagrams: RefCell<Option<WritableStreamDefaultWriter>>,
 }
 
@@ -145,7 +147,7 @@ impl Link {
     }
 
     fn pipe(&self, id: StreamId) -> Rc<Pipe> {
-        Rc::clone(self.pipes.borrow_mut().entry(id).or_default())
+        Rc::clone(self.pipes.borrow_mut().or_default(id))
     }
 
     fn step(&self, id: StreamId, step: Step) {

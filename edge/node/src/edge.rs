@@ -28,7 +28,11 @@ use tower_http::{
 };
 use url::Url;
 
-use crate::{Endpoint, Error, Relay, relay::Figures};
+use crate::{
+    Endpoint, Error, Relay,
+    relay::Figures,
+    room::{Rooms, RoomsConfig},
+};
 
 /// Sockets that wait for the node's thread, at most.
 const MAX_WAITING: usize = 1024;
@@ -49,6 +53,8 @@ pub struct Config {
     pub origin: Option<(Url, rustls::ClientConfig)>,
     /// The pages; without them, only the API is served.
     pub pages: Option<Pages>,
+    /// Chat and all the rest; without it, fans watch.
+    pub rooms: Option<RoomsConfig>,
 }
 
 /// Where the pages are.
@@ -66,6 +72,7 @@ pub struct Edge {
     endpoint: Endpoint,
     http: std::net::TcpListener,
     relay: Relay,
+    rooms: Option<Rooms>,
 }
 
 /// What the HTTP side knows of the node: it may run on another thread.
@@ -88,7 +95,10 @@ impl Edge {
         // A port that was left to the system is the same for both.
         let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
         let endpoint = Endpoint::server(addr, config.tls.clone())?;
-        Ok(Self { config, endpoint, http, relay: Relay::new() })
+        let figures = Figures::new();
+        let rooms = config.rooms.clone().map(|rooms| Rooms::new(rooms, figures.clone()));
+        let relay = Relay::with(figures, rooms.clone());
+        Ok(Self { config, endpoint, http, relay, rooms })
     }
 
     /// Where it listens.
@@ -104,7 +114,7 @@ impl Edge {
     /// Serves until `shutdown`, then asks everybody to leave, and ends. To be run
     /// in a [`LocalSet`](tokio::task::LocalSet).
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, endpoint, http, relay } = self;
+        let Self { config, endpoint, http, relay, rooms } = self;
         let addr = config.listen;
         let failed = |source| Error::Listen { addr, source };
         let port = http.local_addr().map_err(failed)?.port();
@@ -112,6 +122,10 @@ impl Edge {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let any = any.parse().map_err(|_| Error::Tls)?;
             let (relay, client) = (relay.clone(), Endpoint::upstream(any, tls)?);
+            if let Some(rooms) = rooms {
+                let (client, url) = (client.clone(), url.clone());
+                tokio::task::spawn_local(async move { rooms.follow(client, url).await });
+            }
             tokio::task::spawn_local(async move { relay.follow(client, url).await });
         }
         let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);

@@ -17,6 +17,7 @@ use quinn::{
     crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig},
 };
 use rustls::{ClientConfig, ServerConfig};
+use socket2::SockRef;
 use url::Url;
 
 use crate::Transport;
@@ -33,6 +34,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// and there are few of them.
 const UPSTREAM_IDLE: Duration = Duration::from_secs(3);
 const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Bytes that may wait to be read at a socket that listens, as far as the system lets it: what a thousand fans
+/// answer comes at once, and what does not fit is lost.
+const RECEIVE_BUFFER: usize = 8 << 20;
 /// Streams a peer may have open towards us at once.
 pub const MAX_STREAMS: u32 = 1024;
 /// The port of a URL that names none (Section 3.1.1).
@@ -50,6 +54,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// No token can be signed to be known to the origin by.
+    #[error("no token for the origin: {0}")]
+    Token(token::Error),
     /// The socket for pages cannot be had.
     #[error("cannot listen on TCP {addr}: {source}; choose another address")]
     Listen {
@@ -124,7 +131,15 @@ impl Endpoint {
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
         let transport = transport_config(IDLE, KEEP_ALIVE);
         config.transport_config(Arc::clone(&transport));
-        let quic = quinn::Endpoint::server(config, addr).map_err(|source| Error::Bind { addr, source })?;
+        let bound = || {
+            let socket = std::net::UdpSocket::bind(addr)?;
+            if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER) {
+                tracing::debug!(%addr, %error, "the receive buffer stays as it is");
+            }
+            let endpoint = quinn::EndpointConfig::default();
+            quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
+        };
+        let quic = bound().map_err(|source| Error::Bind { addr, source })?;
         Ok(Self { quic, client: None, transport })
     }
 

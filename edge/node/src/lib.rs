@@ -18,8 +18,13 @@ pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 mod edge;
 pub use edge::{Config as EdgeConfig, Edge, Pages};
 
+pub mod packets;
+
 pub mod relay;
 pub use relay::Relay;
+
+mod room;
+pub use room::{MAX_ROOMS, ROOM_LINGER, RoomsConfig, TICK as ROOM_TICK};
 
 mod socket;
 

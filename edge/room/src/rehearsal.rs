@@ -282,7 +282,13 @@ impl Play {
                 self.root(&[Input::Forget { fan }]);
             }
             2 => self.leaf(edge as usize, &[Input::FanPacket { session: SessionId(1), packet: &[1, 9, 9] }]),
-            3 => self.root(&[Input::Opened]),
+            3 => {
+                self.root(&[Input::Opened]);
+                for edge in 0..EDGES {
+                    self.root(&[Input::EdgeJoined { edge: EdgeId(edge as u64), incarnation: 1 }]);
+                    self.leaf(edge, &[Input::RootConnected]);
+                }
+            }
             _ => {
                 let act = self.moderation();
                 self.root(&[Input::Owner { act }]);

@@ -50,6 +50,8 @@ pub use list::List;
 mod moderation;
 pub use moderation::{Choice, Gift, Links, Moderation, Modes, OnMatch, Pattern, Role, Standing, Subject};
 
+pub mod names;
+
 mod reason;
 pub use reason::Reason;
 

@@ -40,8 +40,8 @@ pub enum Input<'a> {
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
-    /// Root: the three tracks have no group yet: the first input, and the first after a
-    /// restart of the node.
+    /// Root: the three tracks have no group yet, and no edge is connected: the first input, and the first
+    /// after a restart of the node.
     Opened,
     /// Root: an edge has connected.
     EdgeJoined {

@@ -5,13 +5,17 @@
 //! machines.
 
 mod cmaf;
+mod determinism;
 mod fallback;
 mod figures;
 mod house;
 mod playing;
 mod quality;
+mod room;
+mod room_page;
 mod trouble;
 mod watch_page;
+mod words;
 
 use anyhow::{Context as _, Result};
 use fanfare_tests::{Browser, Isolation, Page, Site, Stage};

@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::Fixture;
 
 /// Where pictures of the pages go, if anybody wants them.
-const SCREENSHOTS: &str = "FANFARE_SCREENSHOTS";
+pub(crate) const SCREENSHOTS: &str = "FANFARE_SCREENSHOTS";
 
 /// Waits until what moves has come to rest, all but what never does, and is painted.
-const PAINTED: &str = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))
+pub(crate) const PAINTED: &str = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))
     .then(() => document.getAnimations().filter((moves) => moves.effect.getComputedTiming().endTime !== Infinity))
     .then((moving) => Promise.allSettled(moving.map((moves) => moves.finished)))
     .then(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true)))))";

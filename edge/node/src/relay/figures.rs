@@ -20,11 +20,16 @@ pub struct Figures {
     pub(super) delivered: Counter,
     pub(super) objects: Counter,
     pub(super) skipped: Counter,
+    pub(crate) rooms: Gauge,
+    pub(crate) fans: Gauge,
+    pub(crate) batches: Counter,
+    pub(crate) faults: Counter,
+    pub(crate) fallbacks: Counter,
     registry: Arc<Mutex<Registry>>,
 }
 
 impl Figures {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let figures = Self::default();
         let mut registry = Registry::with_prefix("fanfare_edge");
         for (name, help, gauge) in [
@@ -33,6 +38,8 @@ impl Figures {
             ("tracks", "Tracks kept", &figures.tracks),
             ("subscriptions", "Subscriptions served now", &figures.subscriptions),
             ("kept_bytes", "Bytes of groups kept for who comes late", &figures.kept),
+            ("rooms", "Rooms that fans take part in", &figures.rooms),
+            ("fans", "Fans who take part in a room", &figures.fans),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -41,10 +48,20 @@ impl Figures {
             ("delivered_bytes", "Bytes of objects given to sessions", &figures.delivered),
             ("delivered_objects", "Objects given to sessions", &figures.objects),
             ("skipped_groups", "Groups broken off for sessions that were too far behind", &figures.skipped),
+            ("worker_batches", "Batches that workers handled", &figures.batches),
+            ("worker_faults", "Times that a worker ended, and was made anew", &figures.faults),
+            ("worker_fallbacks", "Times that a worker was given up for the one before", &figures.fallbacks),
         ] {
             registry.register(name, help, counter.clone());
         }
         Self { registry: Arc::new(Mutex::new(registry)), ..figures }
+    }
+
+    /// What a worker has been through since it was looked at before.
+    pub(crate) fn worked(&self, before: &host::Figures, now: &host::Figures) {
+        self.batches.inc_by(now.batches - before.batches);
+        self.faults.inc_by(now.faults.total() - before.faults.total());
+        self.fallbacks.inc_by(now.fallbacks - before.fallbacks);
     }
 
     /// Sessions that are open.

@@ -33,7 +33,7 @@ use moqt::{
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{Clock, Connection, Ended, Endpoint, Error, drive, socket::drive_socket};
+use crate::{Clock, Connection, Ended, Endpoint, Error, drive, room::Rooms, socket::drive_socket};
 use peer::{Kind, Peer};
 use pipe::{Question, Step};
 use track::{State, Track};
@@ -54,6 +54,7 @@ pub struct Relay(Rc<RefCell<Hub>>);
 
 struct Hub {
     figures: Figures,
+    rooms: Option<Rooms>,
     tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
     peers: BTreeMap<PeerId, Mailbox>,
     next_peer: u64,
@@ -112,8 +113,14 @@ impl Default for Relay {
 impl Relay {
     /// A relay without an upstream: what is not published to it does not exist.
     pub fn new() -> Self {
+        Self::with(Figures::new(), None)
+    }
+
+    /// A relay that counts there, and whose fans may take part in these rooms.
+    pub(crate) fn with(figures: Figures, rooms: Option<Rooms>) -> Self {
         Self(Rc::new(RefCell::new(Hub {
-            figures: Figures::new(),
+            figures,
+            rooms,
             tracks: BTreeMap::new(),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -125,6 +132,10 @@ impl Relay {
             wants_namespaces: false,
             interests: Vec::new(),
         })))
+    }
+
+    fn rooms(&self) -> Option<Rooms> {
+        self.0.borrow().rooms.clone()
     }
 
     /// What it counts.

@@ -20,7 +20,10 @@ use super::{
     pipe::{Proxied, Question, Step},
     track::{End, Sequence, State, Track},
 };
-use crate::{App, Cx};
+use crate::{
+    App, Cx,
+    room::{Places, is_room_track, shown},
+};
 
 /// Which kind of session it is.
 #[derive(Clone, Debug)]
@@ -69,13 +72,16 @@ pub(super) struct Peer {
     proxied: Vec<Proxied>,
     streams: BTreeMap<StreamId, (Rc<RefCell<Track>>, Sequence)>,
     fetch_streams: BTreeMap<StreamId, (RequestId, Rc<Question>)>,
+    places: Places,
     look: bool,
     leaving: bool,
 }
 
 impl Peer {
     pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
+        let rooms = matches!(kind, Kind::Client(_)).then(|| relay.rooms()).flatten();
         Self {
+            places: Places::new(rooms),
             relay,
             id,
             kind,
@@ -449,7 +455,10 @@ impl Peer {
         };
         let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
         match code {
-            DoneCode::TRACK_ENDED | DoneCode::SUBSCRIPTION_ENDED => {
+            // Those of a room go on when their root has been opened again.
+            DoneCode::TRACK_ENDED | DoneCode::SUBSCRIPTION_ENDED
+                if !is_room_track(track.borrow().name.namespace()) =>
+            {
                 track.borrow_mut().source = None;
                 track.borrow_mut().set(State::Ended(code));
             }
@@ -557,7 +566,18 @@ impl Peer {
 impl App for Peer {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         tracing::trace!(peer = self.id.0, ?event);
+        if self.places.event(&event) {
+            return;
+        }
         match event {
+            Event::Subscribe { request, track, .. } if Places::are_in(track.namespace()) => {
+                let Kind::Client(credentials) = &self.kind else { return };
+                let shown = shown(credentials.query.as_deref(), &credentials.tokens);
+                self.places.subscribe(cx, request, &track, &shown);
+            }
+            Event::Publish { request, track, .. } if Places::are_in(track.namespace()) => {
+                self.places.publish(cx, request, &track);
+            }
             Event::Ready(setup) => self.ready(*setup),
             Event::Subscribe { request, track, params } => {
                 let from_upstream = self.is_upstream();
@@ -701,6 +721,7 @@ impl App for Peer {
         self.subscriptions.retain(|subscription| !subscription.is_over());
         self.fetches.retain_mut(|fetch| fetch.poll(task, cx));
         self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
+        self.places.poll(task, cx);
         // Whoever was asked to leave and has nothing open has left.
         if self.leaving && cx.session.open_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }

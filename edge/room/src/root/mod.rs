@@ -109,6 +109,10 @@ impl Root {
                 self.chat.reopen();
                 self.pulses.reopen();
                 self.stage.changed();
+                // Those that were linked before a restart are not; one that is gone for good never says so.
+                for edge in self.edges.values_mut() {
+                    edge.leave(now);
+                }
             }
             Input::EdgeJoined { edge, incarnation } => self.edge_joined(edge, incarnation, fx),
             Input::Delta { edge, packet } => self.delta(edge, packet, fx),

@@ -5,12 +5,16 @@ use wire::worker::Group;
 use wire::{FanId, List, Micros, Pulse, Top, Track, TrackItem};
 
 use super::Root;
+use crate::Rate;
+use crate::bucket::Bucket;
 use crate::effects::Effects;
 use crate::tally;
 
-/// Between two pulses of a room in which something happens.
-const EVERY: Micros = Micros::from_millis(400);
-/// And of one in which nothing does.
+/// Pulses of a room in which fans cheer, give and vote: they see it at once.
+const COUNTS: Rate = Rate { every: Micros::from_millis(250), burst: 3 };
+/// Between two pulses of a room in which only the other numbers change.
+const SLOW: Micros = Micros::from_secs(1);
+/// And of one in which none does.
 const IDLE: Micros = Micros::from_secs(5);
 
 /// When the last pulse was, and what it said.
@@ -19,6 +23,9 @@ pub(super) struct Pulses {
     at: Option<Micros>,
     /// Without its time.
     last: Vec<u8>,
+    /// Only what fans have counted, and themselves.
+    counts: Vec<u8>,
+    bucket: Bucket,
 }
 
 impl Pulses {
@@ -31,18 +38,28 @@ impl Pulses {
 impl Root {
     pub(super) fn pulse(&mut self, fx: &mut Effects<'_>) {
         let since = self.pulses.at.map(|at| self.now - at);
-        if since.is_some_and(|since| since < EVERY) {
-            return;
-        }
         let mut pulse = self.numbers();
         let said = wire::packet(&pulse);
-        if said == self.pulses.last && since.is_some_and(|since| since < IDLE) {
-            return;
-        }
+        let counts = wire::packet(&Pulse {
+            viewers: pulse.viewers,
+            uniques: pulse.uniques,
+            cheers: pulse.cheers.clone(),
+            gifts: pulse.gifts.clone(),
+            poll: pulse.poll.clone(),
+            questions: pulse.questions.clone(),
+            ..Pulse::default()
+        });
+        let wait = if said == self.pulses.last { IDLE } else { SLOW };
+        let is_due = since.is_none_or(|since| since >= wait);
+        let is_news = counts != self.pulses.counts;
         pulse.at = self.now;
         let object = wire::packet(&TrackItem::Pulse(pulse));
+        let goes_out = is_due || is_news && self.pulses.bucket.take(self.now, 1, COUNTS).is_ok();
+        if !goes_out {
+            return;
+        }
         fx.publish(Track::Pulse, Group::New, &object);
-        self.pulses.last = said;
+        (self.pulses.last, self.pulses.counts) = (said, counts);
         self.pulses.at = Some(self.now);
     }
 

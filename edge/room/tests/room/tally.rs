@@ -236,6 +236,22 @@ fn tally_of_an_edge_that_is_lost() {
     assert!(house.rows().iter().any(visited));
 }
 
+/// A root that comes back counts the fans of an edge once it is linked again: it may never be.
+#[test]
+fn tally_of_a_root_that_comes_back() {
+    let mut house = House::new();
+    let fan = house.fan(1);
+    house.fan(2);
+    assert_eq!(house.act(fan, Act::Cheer { kind: 0, count: 1 }), Taken);
+    house.wait(2000);
+    house.root(&[Input::Opened, Input::EdgeJoined { edge: EdgeId(0), incarnation: 1 }]);
+    assert_eq!(house.pulse().viewers, 1);
+    house.now += 61_000;
+    house.root(&[Input::Tick]);
+    let visited = |row: &Row<'_>| matches!(row, Row::Visited { fan: FanId(1), interactions: 1, .. });
+    assert!(house.rows().iter().any(visited));
+}
+
 #[test]
 fn tally_counts_a_fan_with_two_tabs_once() {
     let mut house = House::new();

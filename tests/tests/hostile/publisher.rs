@@ -1,4 +1,4 @@
-//! Who comes to do harm, and harms nobody.
+//! Who offers what is somebody else's.
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;

@@ -1,0 +1,121 @@
+// What a fan says and hears: a promise for each thing that is asked for, and the room as it is.
+
+// Lines that are kept.
+const LINES = 500;
+
+// Why something was not taken. `code` is for programs, `message` for people; `until`, in milliseconds since the UNIX
+// epoch, is when it may be tried again, `max` how long a text may be, `key` that of a gift.
+export class RoomError extends Error {
+  constructor({ code, message, until, max }, key) {
+    super(message);
+    this.name = 'RoomError';
+    this.code = code;
+    if (until !== undefined) this.until = until;
+    if (max !== undefined) this.max = max;
+    if (key !== undefined) this.key = key;
+  }
+}
+
+// 64 random bits, as text.
+export function random() {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export class Talk {
+  #send;
+  #emit;
+  #ticket = 0;
+  #pending = new Map();
+
+  // Whether one may take part here; null until that is known.
+  open = null;
+  identity = null;
+  lines = [];
+  pulse = null;
+  stage = null;
+  // Lines that wait for a moderator.
+  waiting = [];
+
+  constructor(send, emit) {
+    this.#send = send;
+    this.#emit = emit;
+  }
+
+  // Asks for something: settled once the room has counted it, or has not.
+  ask(wish, { echo, key } = {}) {
+    return new Promise((resolve, reject) => {
+      const ticket = (this.#ticket = (this.#ticket % 0xffff_ffff) + 1);
+      this.#pending.set(ticket, { resolve, reject, echo, key });
+      if (echo) this.#emit('echo', { ticket, ...echo, pending: true });
+      this.#send('act', { ticket, wish: JSON.stringify(wish) });
+    });
+  }
+
+  // Takes what the Worker says; whether it was for this.
+  heard(what, json) {
+    const act = this[`on${what}`];
+    if (!act) return false;
+    act.call(this, JSON.parse(json));
+    return true;
+  }
+
+  // No more will come.
+  close() {
+    for (const ticket of [...this.#pending.keys()]) {
+      this.onsettled({ ticket, held: false, error: { code: 'unknown', message: 'the player was closed: it may have been counted' } });
+    }
+  }
+
+  onsettled({ ticket, id, held, error }) {
+    const pending = this.#pending.get(ticket);
+    if (!pending) return;
+    this.#pending.delete(ticket);
+    const failure = error && new RoomError(error, pending.key);
+    if (pending.echo) {
+      const how = failure ? { error: failure } : { id: id ?? null, held };
+      this.#emit('echo', { ticket, ...pending.echo, pending: false, ...how });
+    }
+    if (failure) pending.reject(failure);
+    else pending.resolve({ id: id ?? null, held });
+  }
+
+  oninteraction(open) {
+    this.open = open;
+    this.#emit('interaction', { open });
+  }
+
+  onidentity(identity) {
+    if (identity.role === 'fan') this.waiting = [];
+    this.identity = identity;
+    this.#emit('identity', identity);
+  }
+
+  onchat(change) {
+    const gone = new Set(change.deleted);
+    this.lines = [...this.lines.filter(({ id }) => !gone.has(id)), ...change.lines];
+    this.lines.sort((one, other) => one.id - other.id);
+    this.lines.splice(0, this.lines.length - LINES);
+    this.#emit('chat', change);
+  }
+
+  onpulse(pulse) {
+    this.pulse = pulse;
+    this.#emit('pulse', pulse);
+  }
+
+  onstage(stage) {
+    this.stage = stage;
+    this.#emit('stage', stage);
+  }
+
+  onwaiting(line) {
+    this.waiting = [...this.waiting.filter(({ id }) => id !== line.id), line];
+    this.#emit('waiting', this.waiting);
+  }
+
+  onreviewed(line) {
+    this.waiting = this.waiting.filter(({ id }) => id !== line);
+    this.#emit('waiting', this.waiting);
+  }
+}

@@ -1,0 +1,51 @@
+//! What is generated from `wit/`.
+
+use wire::worker;
+
+// It is documented in the WIT, and not written by our rules.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+mod generated {
+    wasmtime::component::bindgen!({ world: "worker", path: "../../wit" });
+}
+
+pub(crate) use generated::fanfare::worker::log::{Host as LogHost, Level};
+pub(crate) use generated::fanfare::worker::types::Host as TypesHost;
+pub(crate) use generated::{Worker, WorkerPre};
+
+use generated::fanfare::worker::types::{Config, Demand, Hint, Leaf, Limits, Rate, Seat};
+
+/// A room's configuration as its worker is told it.
+pub(crate) fn config(ours: &room::Config) -> Config {
+    let rate = |rate: room::Rate| Rate { every_us: rate.every.0, burst: rate.burst };
+    let limits = &ours.limits;
+    Config {
+        seat: match ours.seat {
+            worker::Seat::Root => Seat::Root,
+            worker::Seat::Leaf { edge, incarnation } => Seat::Leaf(Leaf { edge: edge.0, incarnation }),
+        },
+        limits: Some(Limits {
+            text_graphemes: limits.text_graphemes,
+            history: limits.history,
+            says: rate(limits.says),
+            cheers: rate(limits.cheers),
+            others: rate(limits.others),
+            room_says: rate(limits.room_says),
+            repeat_us: limits.repeat.0,
+            lane_us: limits.lane.0,
+        }),
+    }
+}
+
+/// A fan's demand as the worker is told it.
+pub(crate) fn demand(ours: &worker::Demand) -> Demand {
+    Demand {
+        throughput_kbps: ours.throughput_kbps,
+        backlog_ms: ours.backlog_ms,
+        hint: match ours.hint {
+            worker::Hint::Auto => Hint::Auto,
+            worker::Hint::AtMost(rendition) => Hint::AtMost(rendition),
+            worker::Hint::Nothing => Hint::Nothing,
+        },
+        current: ours.current,
+    }
+}

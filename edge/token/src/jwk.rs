@@ -1,0 +1,190 @@
+//! One JSON Web Key (RFC 7517).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use ed25519_dalek::{Signature as Ed25519, Signer as _, SigningKey as EdPrivate, VerifyingKey as EdPublic};
+use p256::ecdsa::{
+    Signature as Es256, SigningKey as EcPrivate, VerifyingKey as EcPublic, signature::Verifier as _,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// How a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// Ed25519.
+    #[serde(alias = "Ed25519")]
+    EdDSA,
+    /// ECDSA with P-256 and SHA-256.
+    ES256,
+}
+
+/// A key as files have it; with `d` it is private.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Jwk {
+    kty: String,
+    crv: String,
+    pub(crate) alg: Algorithm,
+    pub(crate) kid: String,
+    x: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    d: Option<String>,
+}
+
+impl Jwk {
+    /// The same without its private part.
+    pub(crate) fn public(&self) -> Self {
+        Self { d: None, ..self.clone() }
+    }
+}
+
+/// A key that is ready to use.
+#[derive(Clone)]
+pub(crate) struct Key {
+    pub(crate) jwk: Jwk,
+    public: Public,
+    private: Option<Private>,
+}
+
+#[derive(Clone)]
+enum Public {
+    EdDSA(Box<EdPublic>),
+    ES256(EcPublic),
+}
+
+#[derive(Clone)]
+enum Private {
+    EdDSA(Box<EdPrivate>),
+    ES256(EcPrivate),
+}
+
+impl Key {
+    /// The private key that a seed makes.
+    pub(crate) fn new(algorithm: Algorithm, seed: [u8; 32]) -> Self {
+        let private = match algorithm {
+            Algorithm::EdDSA => Private::EdDSA(Box::new(EdPrivate::from_bytes(&seed))),
+            Algorithm::ES256 => Private::ES256(ec_private(seed)),
+        };
+        let public = private.public();
+        let (kty, crv, x, y, d) = match &private {
+            Private::EdDSA(key) => {
+                ("OKP", "Ed25519", BASE64.encode(key.verifying_key()), None, BASE64.encode(key.to_bytes()))
+            }
+            Private::ES256(key) => {
+                let (x, y) = ec_point(key.verifying_key());
+                ("EC", "P-256", x, Some(y), BASE64.encode(key.to_bytes()))
+            }
+        };
+        let kid = BASE64.encode(&Sha256::digest(x.as_bytes())[..8]);
+        let jwk = Jwk { kty: kty.into(), crv: crv.into(), alg: algorithm, kid, x, y, d: Some(d) };
+        Self { jwk, public, private: Some(private) }
+    }
+
+    pub(crate) fn signs(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// The signature of a text, if this key has a private part.
+    pub(crate) fn sign(&self, text: &[u8]) -> Option<[u8; 64]> {
+        Some(match self.private.as_ref()? {
+            Private::EdDSA(key) => key.sign(text).to_bytes(),
+            Private::ES256(key) => {
+                let signature: Es256 = key.sign(text);
+                signature.to_bytes().into()
+            }
+        })
+    }
+
+    /// Whether that is the signature of a text.
+    pub(crate) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        match &self.public {
+            Public::EdDSA(key) => Ed25519::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(text, &signature).is_ok()),
+            Public::ES256(key) => {
+                Es256::from_slice(signature).is_ok_and(|signature| key.verify(text, &signature).is_ok())
+            }
+        }
+    }
+}
+
+impl TryFrom<Jwk> for Key {
+    /// What is wrong with it.
+    type Error = String;
+
+    fn try_from(jwk: Jwk) -> Result<Self, String> {
+        let d = jwk.d.as_deref().map(|d| part("d", d)).transpose()?;
+        let (public, private) = match (jwk.alg, jwk.crv.as_str(), &jwk.y) {
+            (Algorithm::EdDSA, "Ed25519", _) => {
+                let public = EdPublic::from_bytes(&part("x", &jwk.x)?).map_err(|_| no_point())?;
+                let private = d.map(|d| Private::EdDSA(Box::new(EdPrivate::from_bytes(&d))));
+                (Public::EdDSA(Box::new(public)), private)
+            }
+            (Algorithm::ES256, "P-256", Some(y)) => {
+                // Uncompressed point: 0x04, then x and y of 32 bytes each.
+                let point = [&[4][..], &part("x", &jwk.x)?, &part("y", y)?].concat();
+                let public = EcPublic::from_sec1_bytes(&point).map_err(|_| no_point())?;
+                let private = match d {
+                    Some(d) => Some(Private::ES256(
+                        EcPrivate::from_slice(&d)
+                            .map_err(|_| "d is not a number of this curve".to_owned())?,
+                    )),
+                    None => None,
+                };
+                (Public::ES256(public), private)
+            }
+            (alg, crv, _) => return Err(format!("{alg:?} with curve {crv:?} is not supported")),
+        };
+        if private.as_ref().is_some_and(|private| !private.public().is(&public)) {
+            return Err("its private part d is not that of its public one".into());
+        }
+        Ok(Self { jwk, public, private })
+    }
+}
+
+impl Private {
+    fn public(&self) -> Public {
+        match self {
+            Self::EdDSA(key) => Public::EdDSA(Box::new(key.verifying_key())),
+            Self::ES256(key) => Public::ES256(*key.verifying_key()),
+        }
+    }
+}
+
+impl Public {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::EdDSA(one), Self::EdDSA(other)) => one == other,
+            (Self::ES256(one), Self::ES256(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// 32 bytes of a key.
+fn part(name: &str, text: &str) -> Result<[u8; 32], String> {
+    let bytes = BASE64.decode(text).map_err(|err| format!("{name} is not base64url: {err}"))?;
+    let len = bytes.len();
+    bytes.try_into().map_err(|_| format!("{name} has {len} bytes instead of 32"))
+}
+
+fn no_point() -> String {
+    "it is no point of its curve".into()
+}
+
+/// A number of the curve from a seed: nearly every seed is one, and one in 2³² has to be hashed first.
+fn ec_private(mut seed: [u8; 32]) -> EcPrivate {
+    loop {
+        match EcPrivate::from_slice(&seed) {
+            Ok(key) => return key,
+            Err(_) => seed = Sha256::digest(seed).into(),
+        }
+    }
+}
+
+fn ec_point(key: &EcPublic) -> (String, String) {
+    let point = key.to_sec1_point(false);
+    // Uncompressed: 0x04, then x and y of 32 bytes each.
+    let (x, y) = point.as_bytes()[1..].split_at(32);
+    (BASE64.encode(x), BASE64.encode(y))
+}

@@ -1,0 +1,32 @@
+//! Tokens: who somebody is, and what they may do in which room.
+//!
+//! A token is a JWT (RFC 7519) signed with `EdDSA` (Ed25519) or ES256, carrying the claims of
+//! [`Claims`]. The keys are JWK Sets (RFC 7517): a private one that mints, and a public one that is
+//! enough to verify.
+//!
+//! Nothing here reads a clock or a random number, and all of it is Rust: it runs in a worker that is
+//! Wasm as on a node. The feature `native` adds what a node has: files, its clock, its randomness.
+#![forbid(unsafe_code)]
+
+mod claims;
+pub use claims::{Claims, EVERY_ROOM, LEEWAY, Role};
+
+mod error;
+pub use error::Error;
+
+mod identity;
+pub use identity::{ANONYMOUS_LIFE, RENEWED_BEFORE, fan_id, who};
+
+mod jwk;
+pub use jwk::Algorithm;
+
+mod jws;
+pub use jws::MAX_TOKEN_BYTES;
+
+mod keys;
+pub use keys::{Keys, MAX_KEYS};
+
+#[cfg(feature = "native")]
+mod native;
+#[cfg(feature = "native")]
+pub use native::{now, random, write_secret};

@@ -1,0 +1,154 @@
+//! What is asked of the past: all of a person, or all of a room.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePoolOptions};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use wire::FanId;
+
+use super::{Error, schema};
+
+/// Questions asked at once.
+const READERS: u32 = 2;
+/// Rows read at once: no reader stands in the way of a checkpoint for long.
+const PAGE: i64 = 500;
+
+/// A table: its name, and its columns.
+type Table = (&'static str, &'static str);
+
+/// What is about a room.
+const TABLES: [Table; 8] = [
+    ("lines", "'id', id, 'at', at, 'fan', fan, 'name', name, 'text', text, 'reply', reply, 'seen', seen"),
+    (
+        "gifts",
+        "'id', id, 'at', at, 'fan', fan, 'name', name, 'gift', gift, 'count', count, 'value', value, 'key', key",
+    ),
+    ("polls", "'poll', poll, 'at', at, 'question', question, 'closed', closed"),
+    ("poll_options", "'poll', poll, 'option', option, 'text', text"),
+    ("votes", "'poll', poll, 'fan', fan, 'option', option"),
+    (
+        "questions",
+        "'question', question, 'at', at, 'fan', fan, 'name', name, 'text', text, 'done', done, \
+         'answered', answered, 'votes', votes",
+    ),
+    (
+        "visits",
+        "'at', at, 'fan', fan, 'total_ms', total_ms, 'watched_ms', watched_ms, 'active_ms', active_ms, \
+         'interactions', interactions",
+    ),
+    ("audit", "'at', at, 'by', by, 'act', act, 'fan', fan, 'number', number"),
+];
+
+/// The file, to be read. Rooms may go on meanwhile, in this process or another.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    path: PathBuf,
+    pool: sqlx::Pool<Sqlite>,
+}
+
+impl Archive {
+    /// The file of an origin, whether it runs or not.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing { path: path.into() });
+        }
+        let archive = Self::new(path);
+        let mut db = archive.reader().await?;
+        schema::check(&mut db, path).await?;
+        Ok(archive)
+    }
+
+    pub(super) fn new(path: &Path) -> Self {
+        let pool = SqlitePoolOptions::new().max_connections(READERS);
+        Self { path: path.into(), pool: pool.connect_lazy_with(schema::reading(path)) }
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
+        self.pool.acquire().await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &sqlx::Error) -> Error {
+        Error::new(&self.path, error)
+    }
+
+    /// The rooms of which there is something to load.
+    pub async fn rooms(&self) -> Result<Vec<String>, Error> {
+        let mut db = self.reader().await?;
+        let query = "SELECT room FROM snapshots UNION SELECT room FROM journal ORDER BY room";
+        sqlx::query_scalar(query).fetch_all(&mut *db).await.map_err(|error| self.failed(&error))
+    }
+
+    /// All that is archived of a person, in all rooms.
+    pub async fn export(&self, fan: FanId) -> Result<Value, Error> {
+        let mut db = self.reader().await?;
+        let (id, mut all) = (fan.to_string(), Map::new());
+        all.insert("fan".into(), id.clone().into());
+        for (table, columns) in TABLES {
+            let whose = match table {
+                "polls" | "poll_options" => continue,
+                "audit" => "(fan = ?1 OR by = ?1)",
+                _ => "fan = ?1",
+            };
+            let query = query(&format!("json_object('room', room, {columns})"), table, whose);
+            let (mut rows, mut after) = (Vec::new(), 0);
+            loop {
+                let page = self.page(&mut db, &query, &id, after).await?;
+                let Some((last, _)) = page.last() else { break };
+                after = *last;
+                for (_, row) in &page {
+                    rows.push(serde_json::from_str(row).map_err(|error| Error::Damaged {
+                        path: self.path.clone(),
+                        reason: format!("a row of {table} is no JSON: {error}"),
+                    })?);
+                }
+            }
+            all.insert(table.into(), Value::Array(rows));
+        }
+        Ok(all.into())
+    }
+
+    /// All that is archived of a room, a JSON object a line, each with its `table`. Gives their number.
+    pub async fn export_room(&self, room: &str, mut out: impl AsyncWrite + Unpin) -> Result<u64, Error> {
+        let output = |error: std::io::Error| Error::Output(error.to_string());
+        let mut db = self.reader().await?;
+        let mut lines = 0;
+        for (table, columns) in TABLES {
+            let query = query(&format!("json_object('table', '{table}', {columns})"), table, "room = ?1");
+            let mut after = 0;
+            loop {
+                let page = self.page(&mut db, &query, room, after).await?;
+                let Some((last, _)) = page.last() else { break };
+                after = *last;
+                for (_, row) in &page {
+                    lines += 1;
+                    out.write_all(row.as_bytes()).await.map_err(output)?;
+                    out.write_all(b"\n").await.map_err(output)?;
+                }
+            }
+        }
+        out.flush().await.map_err(output)?;
+        Ok(lines)
+    }
+
+    /// The next rows of a table, as texts, in the order in which they came.
+    async fn page(
+        &self,
+        db: &mut SqliteConnection,
+        query: &str,
+        value: &str,
+        after: i64,
+    ) -> Result<Vec<(i64, String)>, Error> {
+        let page = sqlx::query_as(query).bind(value).bind(after).fetch_all(db).await;
+        page.map_err(|error| self.failed(&error))
+    }
+}
+
+/// Asks for a page. The `+` has the rows found by the index that `wanted` has.
+fn query(row: &str, table: &str, wanted: &str) -> String {
+    format!("SELECT row, {row} FROM {table} WHERE {wanted} AND +row > ?2 ORDER BY row LIMIT {PAGE}")
+}

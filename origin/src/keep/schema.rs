@@ -1,0 +1,104 @@
+//! The file: how it is opened, and what is in it.
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::Error;
+
+/// What makes each format of the one before.
+const MIGRATIONS: [&str; 1] = [include_str!("schema1.sql")];
+/// The format that is written here.
+pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
+/// `Fanf`: tells the file from another program's (<https://www.sqlite.org/pragma.html#pragma_application_id>).
+const APPLICATION: i64 = 0x4661_6e66;
+/// How long somebody else's lock is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    // Statements are not logged: they have people's words in them.
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).disable_statement_logging()
+}
+
+/// For reading alone.
+pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
+    options(path).read_only(true)
+}
+
+/// Makes sure that no other process keeps rooms in the file, while the result is held.
+pub(super) fn lock(path: &Path) -> Result<File, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let denied = |reason: std::io::Error| Error::Denied { path: path.into(), reason: reason.to_string() };
+    let file = private(name.as_ref()).map_err(denied)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.into() }),
+        Err(TryLockError::Error(reason)) => Err(denied(reason)),
+    }
+}
+
+/// A file that only its owner may read; SQLite makes those beside it alike.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Opens the file for writing, or makes it, and brings it to the format of now. Of what was committed nothing is
+/// lost (`synchronous=FULL`), and of what was deleted nothing is left (`secure_delete`).
+pub(super) async fn writing(path: &Path) -> Result<SqliteConnection, Error> {
+    let failed = |error: &sqlx::Error| Error::new(path, error);
+    private(path).map_err(|reason| Error::Denied { path: path.into(), reason: reason.to_string() })?;
+    let options = options(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("secure_delete", "ON");
+    let mut db = options.connect().await.map_err(|error| failed(&error))?;
+    if let Err(error) = migrate(&mut db, path).await {
+        let _ = db.close().await;
+        return Err(error);
+    }
+    Ok(db)
+}
+
+async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let has = check(db, path).await?;
+    for (format, step) in (1..).zip(MIGRATIONS).skip(usize::try_from(has).unwrap_or(0)) {
+        let step = format!(
+            "BEGIN IMMEDIATE; {step} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {format}; COMMIT"
+        );
+        if let Err(error) = sqlx::raw_sql(&step).execute(&mut *db).await {
+            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *db).await;
+            return Err(Error::new(path, &error));
+        }
+    }
+    Ok(())
+}
+
+/// The format of the file, if it is one of ours that is known.
+pub(super) async fn check(db: &mut SqliteConnection, path: &Path) -> Result<i64, Error> {
+    let failed = |error| Error::new(path, &error);
+    let query = "SELECT (SELECT application_id FROM pragma_application_id), \
+                        (SELECT user_version FROM pragma_user_version), \
+                        (SELECT count(*) FROM sqlite_schema)";
+    let (application, has, things): (i64, i64, i64) =
+        sqlx::query_as(query).fetch_one(db).await.map_err(failed)?;
+    let path = path.to_owned();
+    match (application, has) {
+        (APPLICATION, 1..=FORMAT) => Ok(has),
+        (APPLICATION, _) if has > FORMAT => Err(Error::Newer { path, has, knows: FORMAT }),
+        (APPLICATION, _) => Err(Error::Damaged { path, reason: format!("its format is {has}") }),
+        (0, 0) if things == 0 => Ok(0),
+        _ => Err(Error::Foreign { path }),
+    }
+}

@@ -1,0 +1,315 @@
+//! The one task that writes. What comes while a commit runs goes into the next one, all of it together: a
+//! disk that takes long has larger groups, not a longer queue.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::PathBuf,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use wire::{FanId, Micros};
+
+use super::{Batch, Error, Kept, rows};
+
+/// The most that one transaction has: what is waited for by all in it.
+const MAX_GROUP: usize = 1024;
+
+/// Where the answer goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Something to write.
+pub(super) enum Job {
+    /// A batch, and what it had archived.
+    Append {
+        room: String,
+        batch: Batch,
+        rows: Vec<u8>,
+        done: Answer<u64>,
+    },
+    /// What the room was handed is not all here: nothing more of it until it is loaded again.
+    Unload {
+        room: String,
+    },
+    Snapshot {
+        room: String,
+        seq: u64,
+        state: Vec<u8>,
+        done: Answer<()>,
+    },
+    /// A few rows that are older than they may be.
+    Prune {
+        sql: &'static str,
+        before: Micros,
+        done: Answer<u64>,
+    },
+    Forget {
+        fan: FanId,
+        done: Answer<()>,
+    },
+    Load {
+        room: String,
+        done: Answer<Option<Kept>>,
+    },
+    /// Nothing of what was deleted is to be in any file.
+    Scrub {
+        done: Answer<()>,
+    },
+    Close {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What was written so far.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) batches: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+impl Counters {
+    fn count(&self, committed: bool, batches: u64) {
+        if committed {
+            self.batches.fetch_add(batches, Relaxed);
+            self.commits.fetch_add(1, Relaxed);
+        } else {
+            self.failures.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A job, and its share of what may wait.
+pub(super) struct Waiting {
+    pub(super) job: Job,
+    pub(super) share: Option<OwnedSemaphorePermit>,
+}
+
+/// What a job in a group came to, to be told once the group is committed.
+enum Told {
+    Appended(Answer<u64>, Result<u64, Error>),
+    Pruned(Answer<u64>, Result<u64, Error>),
+    Done(Answer<()>, Result<(), Error>),
+}
+
+impl Told {
+    fn tell(self, committed: &Result<(), Error>) {
+        // Whoever does not wait does not want to know.
+        let after = |error: &Error| error.clone();
+        match self {
+            Self::Appended(done, result) | Self::Pruned(done, result) => {
+                let _ = done.send(committed.as_ref().map_err(after).and(result));
+            }
+            Self::Done(done, result) => {
+                let _ = done.send(committed.as_ref().map_err(after).copied().and(result));
+            }
+        }
+    }
+}
+
+pub(super) struct Writer {
+    db: SqliteConnection,
+    path: PathBuf,
+    /// The last batch of each room that was loaded, and of which nothing was lost since.
+    loaded: HashMap<String, u64>,
+    figures: Arc<Counters>,
+    lock: File,
+}
+
+impl Writer {
+    pub(super) fn new(db: SqliteConnection, path: PathBuf, lock: File, figures: Arc<Counters>) -> Self {
+        Self { db, path, loaded: HashMap::new(), figures, lock }
+    }
+
+    pub(super) async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Waiting>) {
+        let mut group = Vec::new();
+        let mut closed = None;
+        while closed.is_none() && jobs.recv_many(&mut group, MAX_GROUP).await > 0 {
+            closed = self.serve(&mut group).await;
+        }
+        // The last to close a database also empties its log.
+        let _ = self.db.close().await;
+        drop(self.lock);
+        if let Some(closed) = closed {
+            let _ = closed.send(());
+        }
+    }
+
+    /// Does what was asked for in that order; what can be is committed together.
+    async fn serve(&mut self, group: &mut Vec<Waiting>) -> Option<oneshot::Sender<()>> {
+        // The shares are given back when all is done.
+        let (jobs, _shares): (Vec<Job>, Vec<_>) =
+            std::mem::take(group).into_iter().map(|waiting| (waiting.job, waiting.share)).unzip();
+        let mut together = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Load { room, done } => {
+                    self.commit(&mut together).await;
+                    let _ = done.send(self.load(room).await);
+                }
+                Job::Scrub { done } => {
+                    self.commit(&mut together).await;
+                    let _ = done.send(self.scrub().await);
+                }
+                Job::Close { done } => {
+                    self.commit(&mut together).await;
+                    return Some(done);
+                }
+                job => together.push(job),
+            }
+        }
+        self.commit(&mut together).await;
+        None
+    }
+
+    async fn commit(&mut self, jobs: &mut Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let rooms: Vec<String> = jobs.iter().filter_map(Job::appends_to).map(Into::into).collect();
+        let mut told = Vec::with_capacity(jobs.len());
+        let committed = self.transaction(jobs, &mut told).await;
+        let kept = told.iter().filter(|told| matches!(told, Told::Appended(_, Ok(_)))).count();
+        self.figures.count(committed.is_ok(), kept as u64);
+        if let Err(error) = &committed {
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
+            tracing::warn!(%error, "what rooms were handed is not kept");
+            for room in rooms {
+                self.loaded.remove(&room);
+            }
+        }
+        for told in told {
+            told.tell(&committed);
+        }
+        for job in jobs.drain(..) {
+            job.fail(&committed);
+        }
+    }
+
+    /// Takes jobs until one fails; what they came to is in `told`, even then.
+    async fn transaction(&mut self, jobs: &mut Vec<Job>, told: &mut Vec<Told>) -> Result<(), Error> {
+        let failed = |error| Error::new(&self.path, &error);
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await.map_err(failed)?;
+        jobs.reverse();
+        while let Some(job) = jobs.pop() {
+            let outcome = self.job(job, told).await;
+            outcome.map_err(|error| Error::new(&self.path, &error))?;
+        }
+        let outcome = sqlx::query("COMMIT").execute(&mut self.db).await;
+        outcome.map(drop).map_err(|error| Error::new(&self.path, &error))
+    }
+
+    async fn job(&mut self, job: Job, told: &mut Vec<Told>) -> sqlx::Result<()> {
+        match job {
+            Job::Append { room, batch, rows, done } => {
+                let Some(last) = self.loaded.get_mut(&room) else {
+                    told.push(Told::Appended(done, Err(Error::NotLoaded { room })));
+                    return Ok(());
+                };
+                *last += 1;
+                told.push(Told::Appended(done, Ok(*last)));
+                sqlx::query("INSERT INTO journal VALUES (?, ?, ?, ?)")
+                    .bind(&room)
+                    .bind(*last as i64)
+                    .bind(batch.now.0 as i64)
+                    .bind(batch.inputs)
+                    .execute(&mut self.db)
+                    .await?;
+                rows::put(&mut self.db, &room, &rows).await
+            }
+            Job::Snapshot { room, seq, state, done } => {
+                let result = match self.loaded.get(&room) {
+                    None => Err(Error::NotLoaded { room: room.clone() }),
+                    Some(&last) if seq > last => Err(Error::NoBatch { room: room.clone(), seq, last }),
+                    Some(_) => Ok(()),
+                };
+                let good = result.is_ok();
+                told.push(Told::Done(done, result));
+                if good { self.snapshot(&room, seq, state).await } else { Ok(()) }
+            }
+            Job::Prune { sql, before, done } => {
+                let gone = sqlx::query(sql).bind(before.0 as i64).execute(&mut self.db).await;
+                let count = gone.as_ref().map_or(0, sqlx::sqlite::SqliteQueryResult::rows_affected);
+                told.push(Told::Pruned(done, Ok(count)));
+                gone.map(drop)
+            }
+            Job::Forget { fan, done } => {
+                told.push(Told::Done(done, Ok(())));
+                rows::forget(&mut self.db, None, fan).await
+            }
+            Job::Unload { room } => {
+                self.loaded.remove(&room);
+                Ok(())
+            }
+            Job::Load { .. } | Job::Scrub { .. } | Job::Close { .. } => Ok(()),
+        }
+    }
+
+    async fn snapshot(&mut self, room: &str, seq: u64, state: Vec<u8>) -> sqlx::Result<()> {
+        sqlx::query("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)")
+            .bind(room)
+            .bind(seq as i64)
+            .bind(state)
+            .execute(&mut self.db)
+            .await?;
+        sqlx::query("DELETE FROM journal WHERE room = ? AND seq <= ?")
+            .bind(room)
+            .bind(seq as i64)
+            .execute(&mut self.db)
+            .await?;
+        Ok(())
+    }
+
+    async fn load(&mut self, room: String) -> Result<Option<Kept>, Error> {
+        let kept = Kept::read(&mut self.db, &room).await;
+        let kept = kept.map_err(|error| Error::new(&self.path, &error))?;
+        let last = kept.as_ref().map_or(0, |kept| kept.seq);
+        if let Some(kept) = &kept
+            && !kept.is_whole()
+        {
+            let reason = format!("of what room {room:?} was handed, something is missing");
+            return Err(Error::Damaged { path: self.path.clone(), reason });
+        }
+        self.loaded.insert(room, last);
+        Ok(kept)
+    }
+
+    /// Writes the file anew, and empties the log. `secure_delete` overwrites what is deleted, but not what was left
+    /// where rows were moved from, when pages were split and merged.
+    async fn scrub(&mut self) -> Result<(), Error> {
+        let failed = |error| Error::new(&self.path, &error);
+        sqlx::query("VACUUM").execute(&mut self.db).await.map_err(failed)?;
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.db)
+            .await
+            .map_err(failed)?;
+        if busy == 0 { Ok(()) } else { Err(Error::Locked { path: self.path.clone() }) }
+    }
+}
+
+impl Job {
+    /// The room that is not whole if this fails.
+    fn appends_to(&self) -> Option<&str> {
+        match self {
+            Self::Append { room, .. } => Some(room),
+            _ => None,
+        }
+    }
+
+    /// Tells that it was not done.
+    fn fail(self, committed: &Result<(), Error>) {
+        let Err(error) = committed else { return };
+        let error = error.clone();
+        match self {
+            Self::Append { done, .. } | Self::Prune { done, .. } => drop(done.send(Err(error))),
+            Self::Snapshot { done, .. } | Self::Forget { done, .. } | Self::Scrub { done } => {
+                let _ = done.send(Err(error));
+            }
+            Self::Load { done, .. } => drop(done.send(Err(error))),
+            Self::Unload { .. } | Self::Close { .. } => {}
+        }
+    }
+}

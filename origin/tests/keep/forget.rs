@@ -1,0 +1,183 @@
+use origin::keep::{self, Archive, Batch, Error, Keep};
+use room::{Room, rehearsal::root_config};
+use serde_json::json;
+use wire::worker::{Input, Row};
+use wire::{Act, EdgeId, FanId, Micros, PollId, QuestionId, Role, Say, Screen, SessionId, StreamId, Up};
+
+use super::{Dir, NOW, batch, effects, said};
+
+const ADA: FanId = FanId(0xada0_0000_0000_0ada);
+const BOB: FanId = FanId(0xb0b);
+/// In what she says, and in her name.
+const WORD: &str = "rhododendron";
+
+/// A root with an edge at which Ada and Bob speak.
+struct Stage {
+    room: Room,
+    now: Micros,
+    sequence: u64,
+    seq: u64,
+}
+
+impl Stage {
+    async fn new(keep: &Keep, name: &str) -> Self {
+        assert_eq!(keep.load(name).await, Ok(None));
+        let mut stage = Self { room: Room::new(root_config()), now: NOW, sequence: 0, seq: 0 };
+        let mut inputs = wire::packet(&Input::Opened);
+        wire::put(&mut inputs, &Input::EdgeJoined { edge: EdgeId(1), incarnation: 1 });
+        stage.batch(keep, name, inputs).await;
+        stage
+    }
+
+    async fn batch(&mut self, keep: &Keep, name: &str, inputs: Vec<u8>) {
+        self.now = self.now + Micros::from_secs(2);
+        let mut effects = Vec::new();
+        self.room.handle(self.now, &inputs, &mut effects).expect("a batch of ours");
+        self.seq = keep.append(name, Batch { now: self.now, inputs }, &effects).await.expect("kept");
+    }
+
+    async fn say(&mut self, keep: &Keep, name: &str, fan: FanId, number: u64, text: &str) {
+        self.sequence += 1;
+        let session = SessionId(fan.0 as u32 % 9);
+        let (edge, stream) = (EdgeId(1), StreamId(fan.0));
+        let head = Up::Head { edge, incarnation: 1, sequence: self.sequence, oldest: 1, at: self.now };
+        let mut packet = wire::packet(&head);
+        if number == 1 {
+            let called = if fan == ADA { WORD } else { "bob" };
+            wire::put(&mut packet, &Up::Attach { session, fan, stream, next: 1, role: Role::Fan });
+            wire::put(&mut packet, &Up::Known { session, name: called, anonymous: false });
+        }
+        let act = Act::Say(Say { text, ..Say::default() });
+        wire::put(&mut packet, &Up::Act { session, number, screen: Screen::Pass, act });
+        let mut inputs = wire::packet(&Input::Delta { edge, packet: &packet });
+        wire::put(&mut inputs, &Input::Tick);
+        self.batch(keep, name, inputs).await;
+    }
+}
+
+#[tokio::test]
+async fn erasing_somebody_leaves_no_trace_in_any_file() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    for name in ["demo", "other"] {
+        let mut stage = Stage::new(&keep, name).await;
+        for number in 1..=120 {
+            let words = format!("{WORD} {number} ").repeat((number % 40) as usize + 1);
+            stage.say(&keep, name, ADA, number, &words).await;
+            stage.say(&keep, name, BOB, number, &format!("bob's line {number}")).await;
+            if number % 50 == 0 {
+                keep.snapshot(name, stage.seq, stage.room.snapshot()).await.expect("kept");
+            }
+        }
+    }
+    let export = keep.archive().export(ADA).await.expect("readable");
+    assert_eq!(export["lines"].as_array().map(Vec::len), Some(240));
+    assert_eq!(export["lines"][0]["name"], WORD);
+    assert!(dir.has(WORD) && dir.has(&ADA.to_string()));
+
+    assert_eq!(keep::erase(&keep, ADA, NOW).await, Ok(2));
+    assert!(!dir.has(WORD), "while the origin still has the file open");
+    assert!(!dir.has(&ADA.to_string()));
+    let kept = keep.load("demo").await.expect("readable").expect("kept");
+    assert!(kept.batches.is_empty());
+    let room = Room::restore(root_config(), &kept.snapshot.expect("a snapshot")).expect("of ours");
+    assert!(!contains(&room.snapshot(), WORD) && contains(&room.snapshot(), "bob's line 120"));
+    keep.close().await;
+
+    assert!(!dir.has(WORD));
+    let archive = Archive::open(&dir.path()).await.expect("a file of ours");
+    let nothing = json!({ "fan": ADA.to_string(), "lines": [], "gifts": [], "votes": [], "questions": [],
+        "visits": [], "audit": [] });
+    assert_eq!(archive.export(ADA).await.expect("readable"), nothing);
+    let others = archive.export(BOB).await.expect("readable");
+    assert_eq!(others["lines"].as_array().map(Vec::len), Some(240), "who was not to be forgotten is not");
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Rows that were moved about in the file for a long time leave nothing behind, either.
+#[tokio::test]
+async fn nothing_is_left_of_rows_that_were_moved_about() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    keep.load("demo").await.expect("a new room");
+    let mut id = 0;
+    for round in 0..40_u64 {
+        let texts: Vec<(FanId, String)> = (0..50)
+            .map(|at| {
+                let fan = if (at * 7 + round) % 5 == 0 { ADA } else { FanId(at) };
+                let word = if fan == ADA { WORD } else { "orchid" };
+                (fan, format!("{word} ").repeat(1 + ((at * 31 + round * 17) % 150) as usize))
+            })
+            .collect();
+        let rows: Vec<Row<'_>> = texts
+            .iter()
+            .map(|(fan, text)| {
+                id += 1;
+                said(if id % 3 == 0 { 100_000 - id } else { id }, *fan, text)
+            })
+            .collect();
+        keep.append("demo", batch(round.to_le_bytes()), &effects(&rows)).await.expect("kept");
+        // Others go meanwhile, so that pages are merged and used again.
+        let gone = effects(&[Row::Forgotten { fan: FanId(round % 50) }]);
+        keep.append("demo", batch("gone"), &gone).await.expect("kept");
+    }
+    assert!(dir.has(WORD));
+    let rows = effects(&[Row::Forgotten { fan: ADA }]);
+    keep.append("demo", batch("x"), &rows).await.expect("kept");
+    keep.scrub().await.expect("nobody reads");
+    assert!(!dir.has(WORD));
+    assert!(!dir.has(&ADA.to_string()));
+    assert!(dir.has("orchid"));
+}
+
+#[tokio::test]
+async fn a_row_says_so_for_its_room_alone() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    let poll = PollId(1);
+    let asked = |fan| Row::Asked { question: QuestionId(1), at: NOW, fan, name: "ada", text: "when?" };
+    let ban = |by, fan| Row::Audit { at: NOW, by: Some(by), act: "ban", fan: Some(fan), number: 0 };
+    let rows = [
+        said(1, ADA, "hello"),
+        said(2, BOB, "hi"),
+        Row::Voted { poll, fan: ADA, option: 0 },
+        asked(ADA),
+        Row::Visited { fan: ADA, at: NOW, visit: wire::Visit::default(), interactions: 1 },
+        ban(ADA, BOB),
+        ban(BOB, ADA),
+    ];
+    for room in ["demo", "other"] {
+        keep.load(room).await.expect("a new room");
+        keep.append(room, batch("1"), &effects(&rows)).await.expect("kept");
+    }
+    keep.append("demo", batch("2"), &effects(&[Row::Forgotten { fan: ADA }])).await.expect("kept");
+    let export = keep.archive().export(ADA).await.expect("readable");
+    for table in ["lines", "votes", "questions", "visits"] {
+        let rooms: Vec<_> = export[table].as_array().expect("rows").iter().map(|row| &row["room"]).collect();
+        assert_eq!(rooms, ["other"], "{table}");
+    }
+    assert_eq!(export["audit"].as_array().map(Vec::len), Some(2));
+    let audit = keep.archive().export(BOB).await.expect("readable")["audit"].clone();
+    let by: Vec<_> = audit.as_array().expect("rows").iter().map(|row| &row["by"]).collect();
+    assert_eq!(by, ["forgotten", &ADA.to_string(), &BOB.to_string()].map(serde_json::Value::from).each_ref());
+}
+
+#[tokio::test]
+async fn a_room_of_another_worker_is_not_touched() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    keep.load("demo").await.expect("a new room");
+    keep.append("demo", batch("not ours"), &effects(&[])).await.expect("kept");
+    keep.snapshot("demo", 1, b"nor this".to_vec()).await.expect("kept");
+    let mut other = Stage::new(&keep, "other").await;
+    other.say(&keep, "other", ADA, 1, WORD).await;
+    let error = keep::erase(&keep, ADA, NOW).await.expect_err("nobody knows what is in it");
+    assert!(matches!(error, Error::Worker { .. }), "{error}");
+    assert!(error.to_string().starts_with("room \"demo\" has another worker"));
+    let kept = keep.load("demo").await.expect("readable").expect("kept");
+    assert_eq!(kept.snapshot.as_deref(), Some(&b"nor this"[..]));
+    assert!(!dir.has(WORD), "the other room has forgotten her all the same");
+}

@@ -1,0 +1,115 @@
+//! What a terminal shows of a room.
+
+use fan::Heard;
+use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem};
+
+/// What has been shown, so that it is not shown again.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    /// Lines up to this one.
+    newest: Option<ChatId>,
+    title: String,
+    /// The open poll.
+    poll: Option<u32>,
+    pinned: Option<ChatId>,
+    questions: Vec<u32>,
+}
+
+impl Screen {
+    /// The poll that is open.
+    pub(super) fn poll(&self) -> Option<u32> {
+        self.poll
+    }
+
+    /// Something of the room.
+    pub(super) fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Joined => eprintln!("in the room"),
+            Heard::Left { why } => eprintln!("the connection is lost: {}; trying again", plain(&why)),
+            Heard::Shown { packet, .. } => {
+                let Ok(items) = Frames::<TrackItem<'_>>::new(&packet) else { return };
+                for item in items {
+                    if let Ok(Frame::Known(item)) = item {
+                        self.item(item);
+                    }
+                }
+            }
+            Heard::Waits(line) => {
+                println!("waits #{}  {}: {}", line.chat.0, plain(&line.name), plain(&line.text));
+            }
+            Heard::Reviewed(chat) => println!("waits no more #{}", chat.0),
+            Heard::Settled { .. } | Heard::Identity(_) | Heard::Token(_) => {}
+        }
+    }
+
+    fn item(&mut self, item: TrackItem<'_>) {
+        match item {
+            TrackItem::Said(line) if self.is_new(line.id) => println!("{}", said(&line)),
+            TrackItem::Gifted { id, name, gift, count, .. } if self.is_new(id) => {
+                println!("#{}  {} gives {count} of gift {}", id.0, plain(name), gift.0);
+            }
+            TrackItem::Deleted(chat) => println!("deleted #{}", chat.0),
+            TrackItem::Purged(fan) => println!("all lines of {fan} are deleted"),
+            TrackItem::Stage(stage) => self.stage(&stage),
+            TrackItem::Said(_) | TrackItem::Gifted { .. } | TrackItem::Pulse(_) => {}
+        }
+    }
+
+    fn stage(&mut self, stage: &wire::Stage<'_>) {
+        if stage.title != self.title {
+            stage.title.clone_into(&mut self.title);
+            println!("== {} ==", plain(stage.title));
+        }
+        let pinned = stage.pinned.as_ref().map(|line| line.id);
+        if pinned != self.pinned {
+            self.pinned = pinned;
+            if let Some(line) = &stage.pinned {
+                println!("pinned {}", said(line));
+            }
+        }
+        let open = stage.poll.as_ref().filter(|poll| poll.open);
+        let poll = open.map(|poll| poll.poll.0);
+        if poll != self.poll {
+            self.poll = poll;
+            match open {
+                Some(poll) => print_poll(poll),
+                None => println!("the poll is closed"),
+            }
+        }
+        for question in &stage.questions.0 {
+            let id = question.question.0;
+            if !self.questions.contains(&id) {
+                println!("question #{id}  {}: {}", plain(question.name), plain(question.text));
+            }
+        }
+        self.questions = stage.questions.0.iter().map(|question| question.question.0).collect();
+    }
+
+    fn is_new(&mut self, id: ChatId) -> bool {
+        let new = self.newest.is_none_or(|newest| id > newest);
+        self.newest = self.newest.max(Some(id));
+        new
+    }
+}
+
+fn print_poll(poll: &PollView<'_>) {
+    println!("poll #{}: {}", poll.poll.0, plain(poll.question));
+    for (at, option) in poll.options.0.iter().enumerate() {
+        println!("  {}  {}", at + 1, plain(option));
+    }
+}
+
+fn said(line: &Line<'_>) -> String {
+    let mark = match line.role {
+        Role::Creator => "*",
+        Role::Moderator => "+",
+        Role::Fan => "",
+    };
+    let reply = line.reply.map(|to| format!("(to #{}) ", to.0)).unwrap_or_default();
+    format!("#{}  {mark}{}: {reply}{}", line.id.0, plain(line.name), plain(line.text))
+}
+
+/// What others wrote moves no cursor and rings no bell.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,83 @@
+//! What runs rooms: flags that several commands share.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ::origin::keep::{FILE, Keep, Retention};
+use clap::Args as ClapArgs;
+use host::{Engine, Version};
+use wire::EdgeId;
+
+use crate::Failure;
+
+/// The file with an edge's number, in the data directory.
+const EDGE_FILE: &str = "edge-id";
+/// The folder with compiled workers, in the data directory.
+const COMPILED: &str = "workers";
+
+/// The worker of the rooms.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct WorkerArgs {
+    /// The worker that runs the rooms, a component as `cargo xtask wasm` makes it; without it, rooms are
+    /// media and no more
+    #[arg(long, value_name = "FILE", env = "FANFARE_WORKER")]
+    worker: Option<PathBuf>,
+
+    /// The worker that takes over in a room where the other fails again and again
+    #[arg(long, value_name = "FILE", requires = "worker")]
+    fallback_worker: Option<PathBuf>,
+}
+
+/// Where workers run, and which.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    pub(crate) engine: Engine,
+    pub(crate) worker: Version,
+    pub(crate) fallback: Option<Version>,
+}
+
+impl WorkerArgs {
+    /// Compiles them, or finds them compiled in the data directory.
+    pub(crate) fn load(&self, dir: &Path) -> Result<Option<Workers>, Failure> {
+        let Some(worker) = &self.worker else { return Ok(None) };
+        let engine = Engine::new(Some(dir.join(COMPILED))).map_err(Failure::run)?;
+        let load = |path: &PathBuf| engine.load_file(path).map_err(Failure::run);
+        let worker = load(worker)?;
+        let fallback = self.fallback_worker.as_ref().map(load).transpose()?;
+        Ok(Some(Workers { engine, worker, fallback }))
+    }
+}
+
+/// The number of the edge whose data is there: the same after a restart.
+pub(crate) fn edge_id(dir: &Path) -> Result<EdgeId, Failure> {
+    let path = dir.join(EDGE_FILE);
+    let failed =
+        |error| Failure::run(format!("{}: {error}; choose another directory with --data", path.display()));
+    match fs::read_to_string(&path) {
+        Ok(text) => u64::from_str_radix(text.trim(), 16).map(EdgeId).map_err(|_| {
+            Failure::run(format!(
+                "{}: {:?} is no number of an edge; delete the file",
+                path.display(),
+                text.trim()
+            ))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let id = u64::from_be_bytes(::token::random().map_err(Failure::run)?);
+            fs::write(&path, format!("{id:016x}\n")).map_err(failed)?;
+            Ok(EdgeId(id))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What an origin needs to have rooms, if it is to have any.
+pub(crate) async fn of_origin(
+    workers: Option<Workers>,
+    dir: &Path,
+) -> Result<Option<::origin::RoomsConfig>, Failure> {
+    let Some(Workers { engine, worker, fallback }) = workers else { return Ok(None) };
+    let keep = Keep::open(&dir.join(FILE)).await.map_err(Failure::run)?;
+    Ok(Some(::origin::RoomsConfig { keep, engine, worker, fallback, retention: Retention::default() }))
+}

@@ -1,0 +1,174 @@
+//! What the fans were told, held against what the origin has kept and what it shows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use origin::keep::{Archive, FILE};
+use serde_json::Value;
+use voice::Outcome;
+use wire::FanId;
+
+use crate::{
+    ROOM,
+    crowd::{Crowd, Deed, Numbers, OPTIONS, Record, is_taken, is_unknown},
+};
+
+/// Rows of an origin's tables.
+pub(crate) struct Kept {
+    /// By number: whose, and what they say.
+    pub(crate) lines: BTreeMap<u64, (String, String)>,
+    /// By fan and key: which, and how many.
+    gifts: BTreeMap<(String, String), (u64, u64)>,
+    /// By fan.
+    votes: BTreeMap<String, u64>,
+}
+
+impl Kept {
+    pub(crate) async fn read(origin: &Path) -> Result<Self> {
+        let mut rows = Vec::new();
+        Archive::open(&origin.join(FILE)).await?.export_room(ROOM, &mut rows).await?;
+        let mut kept = Self { lines: BTreeMap::new(), gifts: BTreeMap::new(), votes: BTreeMap::new() };
+        for row in std::str::from_utf8(&rows)?.lines() {
+            let row: Value = serde_json::from_str(row)?;
+            let text = |name: &str| row[name].as_str().map(str::to_owned).context("a text");
+            let number = |name: &str| row[name].as_u64().context("a number");
+            let twice = match row["table"].as_str() {
+                Some("lines") => {
+                    ensure!(row["seen"] == "everyone", "{row} is not seen by everyone");
+                    kept.lines.insert(number("id")?, (text("fan")?, text("text")?)).is_some()
+                }
+                Some("gifts") => {
+                    let key = (text("fan")?, text("key")?);
+                    kept.gifts.insert(key, (number("gift")?, number("count")?)).is_some()
+                }
+                Some("votes") => kept.votes.insert(text("fan")?, number("option")?).is_some(),
+                _ => false,
+            };
+            ensure!(!twice, "twice: {row}");
+        }
+        Ok(kept)
+    }
+}
+
+/// That every message which was acked is counted once, and none that was not, but for those of which nobody knows.
+pub(crate) fn all_is_counted(crowd: &Crowd, kept: &Kept) -> Result<String> {
+    let numbers = crowd.seen.pulse.borrow().clone();
+    let mut counted = Counted::default();
+    let said: BTreeMap<(&str, &str), u64> =
+        kept.lines.iter().map(|(id, (fan, text))| ((fan.as_str(), text.as_str()), *id)).collect();
+    ensure!(said.len() == kept.lines.len(), "a line is there twice");
+    for fan in &crowd.fans {
+        counted.fan(&fan.record.borrow(), &said, kept)?;
+    }
+    ensure!(counted.lines == kept.lines.len(), "{} lines are nobody's", kept.lines.len() - counted.lines);
+    ensure!(counted.gifts == kept.gifts.len(), "{} gifts are nobody's", kept.gifts.len() - counted.gifts);
+    ensure!(counted.votes == kept.votes.len(), "{} votes are nobody's", kept.votes.len() - counted.votes);
+    the_pulse_is_right(&numbers, &counted, kept)?;
+    for (id, (fan, text)) in crowd.seen.lines.borrow().iter() {
+        let same = kept.lines.get(id).is_some_and(|kept| *kept == (fan.to_string(), text.clone()));
+        ensure!(same, "line {id} was shown as {text:?} of {fan}, and is kept as {:?}", kept.lines.get(id));
+    }
+    Ok(format!("{counted:?}"))
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    taken: usize,
+    rejected: usize,
+    unknown: usize,
+    lines: usize,
+    gifts: usize,
+    votes: usize,
+    /// By kind: those that were acked, and those of which nobody knows.
+    cheers: [(u64, u64); 4],
+}
+
+impl Counted {
+    fn fan(&mut self, record: &Record, said: &BTreeMap<(&str, &str), u64>, kept: &Kept) -> Result<()> {
+        let fan = record.fan.to_string();
+        let mut keys: BTreeMap<u64, Vec<Option<Outcome>>> = BTreeMap::new();
+        let (mut votes, mut unsure): (Option<u8>, BTreeSet<u8>) = (None, BTreeSet::new());
+        for (deed, outcome) in &record.deeds {
+            let (taken, unknown) = (is_taken(*outcome), is_unknown(*outcome));
+            self.taken += usize::from(taken);
+            self.unknown += usize::from(unknown);
+            self.rejected += usize::from(!taken && !unknown);
+            match deed {
+                Deed::Say(text) => {
+                    let line = said.get(&(fan.as_str(), text.as_str())).copied();
+                    is_right(line.is_some(), taken, unknown)
+                        .with_context(|| format!("{text:?}: {outcome:?}"))?;
+                    if let (Some(Outcome::Taken { line: Some(told) }), Some(line)) = (outcome, line) {
+                        ensure!(told.0 == line, "{text:?} is line {line}, and {told:?} was told");
+                    }
+                    self.lines += usize::from(line.is_some());
+                }
+                Deed::Cheer { kind, count } => {
+                    let (sure, maybe) = &mut self.cheers[usize::from(*kind)];
+                    *sure += u64::from(*count) * u64::from(taken);
+                    *maybe += u64::from(*count) * u64::from(unknown);
+                }
+                Deed::Gift { key, .. } => keys.entry(*key).or_default().push(*outcome),
+                Deed::Vote(option) if taken => (votes, unsure) = (Some(*option), BTreeSet::new()),
+                Deed::Vote(option) if unknown => drop(unsure.insert(*option)),
+                Deed::Vote(_) | Deed::Prepare(_) => {}
+            }
+        }
+        for (key, outcomes) in keys {
+            let is_kept = kept.gifts.contains_key(&(fan.clone(), format!("{key:016x}")));
+            let taken = outcomes.iter().filter(|outcome| is_taken(**outcome)).count();
+            ensure!(taken <= 1, "one gift was taken {taken} times: {outcomes:?}");
+            let unknown = outcomes.iter().any(|outcome| is_unknown(*outcome));
+            is_right(is_kept, taken == 1, unknown).with_context(|| format!("gift {key:x}: {outcomes:?}"))?;
+            self.gifts += usize::from(is_kept);
+        }
+        self.voted(record.fan, kept.votes.get(&fan).copied(), votes, &unsure)
+    }
+
+    fn voted(
+        &mut self,
+        fan: FanId,
+        kept: Option<u64>,
+        last: Option<u8>,
+        unsure: &BTreeSet<u8>,
+    ) -> Result<()> {
+        let is_last = kept == last.map(u64::from);
+        let is_unsure = kept.is_some_and(|kept| unsure.iter().any(|option| u64::from(*option) == kept));
+        ensure!(is_last || is_unsure, "{fan} voted {last:?}, perhaps {unsure:?}, and {kept:?} is kept");
+        self.votes += usize::from(kept.is_some());
+        Ok(())
+    }
+}
+
+/// What was acked is there; what was not is not, unless nobody knows.
+fn is_right(is_there: bool, taken: bool, unknown: bool) -> Result<()> {
+    match (is_there, taken, unknown) {
+        (false, true, _) => bail!("was acked, and is not counted"),
+        (true, false, false) => bail!("was not acked, and is counted"),
+        _ => Ok(()),
+    }
+}
+
+fn the_pulse_is_right(numbers: &Numbers, counted: &Counted, kept: &Kept) -> Result<()> {
+    ensure!(numbers.says == kept.lines.len() as u64, "{numbers:?}, and {} lines are kept", kept.lines.len());
+    for (kind, (sure, maybe)) in counted.cheers.iter().enumerate() {
+        let shown = numbers.cheers.get(kind).copied().unwrap_or_default();
+        let right = (*sure..=sure + maybe).contains(&shown);
+        ensure!(right, "cheers {kind}: {shown} are shown, {sure} were acked, of {maybe} nobody knows");
+    }
+    let mut gifts: BTreeMap<u64, u64> = BTreeMap::new();
+    for (gift, count) in kept.gifts.values() {
+        *gifts.entry(*gift).or_default() += count;
+    }
+    let shown: BTreeMap<u64, u64> =
+        numbers.gifts.iter().map(|(gift, count)| (u64::from(*gift), *count)).collect();
+    ensure!(shown == gifts, "gifts: {shown:?} are shown, {gifts:?} are kept");
+    let votes: Vec<u32> = (0..OPTIONS)
+        .map(|option| kept.votes.values().filter(|vote| **vote == u64::from(option)).count() as u32)
+        .collect();
+    ensure!(numbers.votes == votes, "votes: {:?} are shown, {votes:?} are kept", numbers.votes);
+    Ok(())
+}

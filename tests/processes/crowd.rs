@@ -1,0 +1,290 @@
+//! Fans who do what a script says, and remember what they were told.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    rc::Rc,
+};
+
+use anyhow::{Context as _, Result};
+use fan::{Heard, Options, Order, take_part_from};
+use moqt::Namespace;
+use node::{Endpoint, Trust};
+use serde_json::{Value, json};
+use token::{Claims, Role, fan_id};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
+use url::Url;
+use voice::{Failure, Outcome, wish::Wish};
+use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
+
+use crate::{LIFE, ROOM, parts::Parts, roll::Roll};
+
+/// Sockets that the fans share.
+const SOCKETS: usize = 10;
+/// Orders that may wait for a fan to have a connection.
+const ORDERS: usize = 1024;
+/// What can be given, and what can be voted for.
+pub(crate) const GIFTS: u16 = 3;
+pub(crate) const OPTIONS: u8 = 4;
+/// Between two things that a fan does, in milliseconds.
+const PACE: (u64, u64) = (300, 3000);
+
+/// Something that a fan did.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    Say(String),
+    Cheer {
+        kind: u8,
+        count: u16,
+    },
+    Gift {
+        gift: u16,
+        count: u16,
+        key: u64,
+    },
+    Vote(u8),
+    /// What the owner does before the others come.
+    Prepare(Value),
+}
+
+impl Deed {
+    fn wish(&self) -> Value {
+        match self {
+            Self::Say(text) => json!({ "say": { "text": text } }),
+            Self::Cheer { kind, count } => json!({ "cheer": { "kind": kind, "count": count } }),
+            Self::Gift { gift, count, key } => {
+                json!({ "gift": { "gift": gift, "count": count, "key": format!("{key:016x}") } })
+            }
+            Self::Vote(option) => json!({ "vote": { "poll": 1, "option": option } }),
+            Self::Prepare(moderation) => json!({ "moderate": moderation }),
+        }
+    }
+}
+
+/// What a fan did, and was told.
+pub(crate) struct Record {
+    pub(crate) fan: FanId,
+    /// By their tickets.
+    pub(crate) deeds: Vec<(Deed, Option<Outcome>)>,
+    /// The lines they have seen, in order.
+    pub(crate) lines: Vec<u64>,
+    pub(crate) joined: u32,
+}
+
+/// What all of them share.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// What was done and is not settled.
+    pub(crate) open: Cell<usize>,
+    /// Every line, as whoever was first has seen it.
+    pub(crate) lines: RefCell<BTreeMap<u64, (FanId, String)>>,
+    /// The newest pulse: fans here, lines, cheers by kind, gifts, votes.
+    pub(crate) pulse: RefCell<Numbers>,
+    /// What must not be.
+    pub(crate) faults: RefCell<Vec<String>>,
+    pub(crate) news: Notify,
+}
+
+/// The numbers of a pulse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) at: Micros,
+    pub(crate) viewers: u32,
+    pub(crate) says: u64,
+    pub(crate) cheers: Vec<u64>,
+    pub(crate) gifts: Vec<(u16, u64)>,
+    pub(crate) votes: Vec<u32>,
+}
+
+/// All fans.
+pub(crate) struct Crowd {
+    pub(crate) fans: Vec<Fan>,
+    pub(crate) seen: Rc<Seen>,
+    /// Ends when a fan does.
+    pub(crate) running: JoinSet<Result<()>>,
+    endpoints: Vec<Endpoint>,
+}
+
+/// One of them.
+#[derive(Clone)]
+pub(crate) struct Fan {
+    pub(crate) record: Rc<RefCell<Record>>,
+    orders: mpsc::Sender<Order>,
+    seen: Rc<Seen>,
+}
+
+impl Crowd {
+    /// Nobody yet.
+    pub(crate) fn new() -> Result<Self> {
+        let tls = Trust::Anyone.client_config()?;
+        let endpoint = |_| Endpoint::client((Ipv4Addr::LOCALHOST, 0).into(), tls.clone());
+        let endpoints = (0..SOCKETS).map(endpoint).collect::<Result<_, _>>()?;
+        Ok(Self { fans: Vec::new(), seen: Rc::default(), running: JoinSet::new(), endpoints })
+    }
+
+    /// One more, who begins at another edge than the one before.
+    pub(crate) fn enter(&mut self, parts: &Parts, role: Role, roll: &mut Roll) -> Result<Fan> {
+        let at = self.fans.len();
+        let claims = Claims::new(ROOM, role, &format!("fan {at}"), LIFE);
+        let mut urls: Vec<Url> = parts.edges()?;
+        let edges = urls.len();
+        urls.rotate_left(at % edges);
+        let url = urls.remove(0);
+        let options = Options {
+            url,
+            others: urls,
+            tls: Trust::Anyone.client_config()?,
+            room: Namespace::from_path(ROOM)?,
+            token: Some(parts.keys.mint(&claims)?),
+            seed: roll.next(),
+        };
+        let record = Record { fan: fan_id(&claims), deeds: Vec::new(), lines: Vec::new(), joined: 0 };
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let fan = Fan { record: Rc::new(RefCell::new(record)), orders, seen: Rc::clone(&self.seen) };
+        let (endpoint, hearing) = (self.endpoints[at % SOCKETS].clone(), fan.clone());
+        self.running.spawn_local(async move {
+            let heard = |heard| {
+                if let Err(fault) = hearing.hear(heard) {
+                    hearing.seen.faults.borrow_mut().push(format!("fan {at}: {fault:#}"));
+                }
+                hearing.seen.news.notify_waiters();
+            };
+            Ok(take_part_from(&endpoint, options, taken, heard).await?)
+        });
+        self.fans.push(fan.clone());
+        Ok(fan)
+    }
+
+    /// Waits until it is so.
+    pub(crate) async fn until(&mut self, mut it_is: impl FnMut(&Self) -> bool) -> Result<()> {
+        let seen = Rc::clone(&self.seen);
+        loop {
+            let news = seen.news.notified();
+            if it_is(self) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = news => {}
+                Some(ended) = self.running.join_next() => {
+                    ended??;
+                    anyhow::bail!("a fan has left of their own accord");
+                }
+            }
+        }
+    }
+}
+
+impl Fan {
+    /// Does something.
+    pub(crate) fn act(&self, deed: Deed) -> Result<()> {
+        let wish = Wish::parse(&deed.wish().to_string())?;
+        let mut record = self.record.borrow_mut();
+        let ticket = u32::try_from(record.deeds.len())?;
+        record.deeds.push((deed, None));
+        self.seen.open.update(|open| open + 1);
+        self.orders.try_send(Order { ticket, wish }).context("too many orders")
+    }
+
+    /// Acts by the script, until then.
+    pub(crate) async fn play(self, mut roll: Roll, at: usize, until: Instant) -> Result<()> {
+        let mut key = 0;
+        for nth in 0.. {
+            tokio::time::sleep(roll.pause(PACE.0, PACE.1)).await;
+            if Instant::now() >= until {
+                break;
+            }
+            self.act(match roll.below(20) {
+                0..7 => Deed::Say(format!("fan {at} says line {nth}")),
+                7..14 => Deed::Cheer { kind: roll.below(4) as u8, count: 1 + roll.below(9) as u16 },
+                14..17 => {
+                    // Now and then a page does not know whether it gave it already.
+                    if key == 0 || roll.below(5) > 0 {
+                        key = roll.next();
+                    }
+                    let count = 1 + (key % 3) as u16;
+                    Deed::Gift { gift: 1 + (key % u64::from(GIFTS)) as u16, count, key }
+                }
+                _ => Deed::Vote(roll.below(OPTIONS.into()) as u8),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn hear(&self, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Joined => self.record.borrow_mut().joined += 1,
+            Heard::Settled { ticket, outcome } => self.settled(ticket, outcome)?,
+            Heard::Identity(identity) => {
+                let fan = self.record.borrow().fan;
+                anyhow::ensure!(identity.fan == fan, "was taken for {}", identity.fan);
+            }
+            Heard::Shown { track: Track::Chat, packet } => self.chat(&packet)?,
+            Heard::Shown { track: Track::Pulse, packet } => self.pulse(&packet)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn settled(&self, ticket: u32, outcome: Outcome) -> Result<()> {
+        let mut record = self.record.borrow_mut();
+        let (deed, settled) = record.deeds.get_mut(ticket as usize).context("an unknown ticket")?;
+        anyhow::ensure!(settled.is_none(), "{deed:?} is settled twice: {settled:?}, {outcome:?}");
+        *settled = Some(outcome);
+        self.seen.open.update(|open| open - 1);
+        Ok(())
+    }
+
+    /// Within a packet the lines are in their order; and everybody sees the same line under a number.
+    fn chat(&self, packet: &[u8]) -> Result<()> {
+        let (mut record, mut all) = (self.record.borrow_mut(), self.seen.lines.borrow_mut());
+        let mut before = 0;
+        for frame in Frames::<TrackItem<'_>>::new(packet)? {
+            let Frame::Known(TrackItem::Said(line)) = frame? else { continue };
+            let id = line.id.0;
+            anyhow::ensure!(before < id, "line {id} after {before}");
+            before = id;
+            if let Err(place) = record.lines.binary_search(&id) {
+                record.lines.insert(place, id);
+            }
+            let (fan, text) = all.entry(id).or_insert_with(|| (line.fan, line.text.to_owned()));
+            anyhow::ensure!(
+                (*fan, text.as_str()) == (line.fan, line.text),
+                "line {id} is {text:?} and {line:?}"
+            );
+        }
+        Ok(())
+    }
+
+    fn pulse(&self, packet: &[u8]) -> Result<()> {
+        for frame in Frames::<TrackItem<'_>>::new(packet)? {
+            let Frame::Known(TrackItem::Pulse(pulse)) = frame? else { continue };
+            let mut newest = self.seen.pulse.borrow_mut();
+            if newest.at < pulse.at {
+                *newest = Numbers {
+                    at: pulse.at,
+                    viewers: pulse.viewers,
+                    says: pulse.says,
+                    cheers: pulse.cheers.0,
+                    gifts: pulse.gifts.0.iter().map(|(gift, count)| (gift.0, *count)).collect(),
+                    votes: pulse.poll.map(|poll| poll.votes.0).unwrap_or_default(),
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether something may have been counted that nobody was told of.
+pub(crate) fn is_unknown(outcome: Option<Outcome>) -> bool {
+    outcome == Some(Outcome::Failed(Failure::Unknown))
+}
+
+/// Whether it was.
+pub(crate) fn is_taken(outcome: Option<Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Taken { .. }))
+}

@@ -1,0 +1,29 @@
+//! How fast it is, for `cargo xtask bench room`.
+
+mod links;
+mod listeners;
+
+use std::time::Duration;
+
+/// For how long is measured, in seconds, unless `FANFARE_SECONDS` says otherwise.
+const SECONDS: u64 = 20;
+
+/// How long things took.
+#[derive(Debug, Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    /// What that part of them does not exceed, in milliseconds.
+    fn at(&mut self, part: f64) -> f64 {
+        self.0.sort_unstable();
+        let last = self.0.len().saturating_sub(1);
+        let found = self.0.get((last as f64 * part).round() as usize);
+        found.map_or(f64::INFINITY, |time| time.as_secs_f64() * 1000.0)
+    }
+}
+
+/// What is printed of them.
+fn quantiles(times: &mut Times) -> String {
+    let [half, most, all] = [0.5, 0.99, 1.0].map(|part| times.at(part));
+    format!("p50 {half:.1} ms, p99 {most:.1} ms, slowest {all:.1} ms, of {}", times.0.len())
+}

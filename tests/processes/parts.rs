@@ -1,0 +1,157 @@
+//! An origin and its edges as processes, which are killed and started again.
+
+use std::{net::SocketAddr, path::Path, process::Stdio, sync::mpsc, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use fanfare_tests::room_component;
+use token::{Algorithm, Keys};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStderr, Command},
+};
+use url::Url;
+
+const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
+/// A process is open within that: the first time, it compiles the room.
+const OPEN: Duration = Duration::from_mins(1);
+/// What every process says once it listens comes before the address.
+const LISTENS: [&str; 2] = ["origin: media on udp ", "edge: on "];
+const CERTIFICATE: &str = "origin: self-signed certificate ";
+
+/// A process that is started anew with all that it has on disk.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    args: Vec<String>,
+    /// Where it listens: after the first start, there again.
+    pub(crate) addr: SocketAddr,
+    child: Option<Child>,
+    /// What an origin says of its certificate.
+    fingerprint: Option<String>,
+    /// Lines that no process should write.
+    cries: (mpsc::Sender<String>, mpsc::Receiver<String>),
+}
+
+/// The origin, and the edges.
+pub(crate) struct Parts {
+    pub(crate) keys: Keys,
+    /// The first is the origin.
+    pub(crate) all: Vec<Part>,
+}
+
+impl Parts {
+    /// Starts them, with a folder in `dir` for each.
+    pub(crate) async fn open(dir: &Path, edges: usize) -> Result<Self> {
+        let keys = Keys::generate(Algorithm::EdDSA)?;
+        let file = dir.join("keys.json");
+        keys.save_private(&file)?;
+        let (file, room) = (file.display().to_string(), room_component()?.display().to_string());
+        let common = |name: &str, role: &str| {
+            let data = dir.join(name).display().to_string();
+            [role, "--data", &data, "--keys", &file, "--worker", &room].map(str::to_owned).to_vec()
+        };
+        let mut origin = Part::new("origin", common("origin", "origin"))?;
+        origin.start().await?;
+        let fingerprint = origin.fingerprint.clone().context("the origin has no certificate")?;
+        let url = origin.url()?.to_string();
+        let mut all = vec![origin];
+        for at in 1..=edges {
+            let name = format!("edge{at}");
+            let mut args = common(&name, "edge");
+            args.extend(["--origin", &url, "--fingerprint", &fingerprint].map(str::to_owned));
+            let mut edge = Part::new(&name, args)?;
+            edge.start().await?;
+            all.push(edge);
+        }
+        Ok(Self { keys, all })
+    }
+
+    /// Where fans and creators go.
+    pub(crate) fn edges(&self) -> Result<Vec<Url>> {
+        self.all[1..].iter().map(Part::url).collect()
+    }
+
+    /// All of them run, and none has panicked.
+    pub(crate) fn are_well(&mut self) -> Result<()> {
+        for part in &mut self.all {
+            if let Ok(cry) = part.cries.1.try_recv() {
+                bail!("{}: {cry}", part.name);
+            }
+            let ended = part.child.as_mut().context("it does not run")?.try_wait()?;
+            ensure!(ended.is_none(), "{} has ended by itself: {ended:?}", part.name);
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    fn new(name: &str, args: Vec<String>) -> Result<Self> {
+        let (addr, cries) = ("127.0.0.1:0".parse()?, mpsc::channel());
+        Ok(Self { name: name.to_owned(), args, addr, child: None, fingerprint: None, cries })
+    }
+
+    pub(crate) fn url(&self) -> Result<Url> {
+        Ok(Url::parse(&format!("moqt://127.0.0.1:{}/", self.addr.port()))?)
+    }
+
+    /// How long it has kept a processor busy since it was started.
+    pub(crate) fn work(&self) -> Result<Duration> {
+        /// What Linux counts in, for everybody who asks.
+        const TICK: Duration = Duration::from_millis(10);
+        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (_, fields) = stat.rsplit_once(") ").context("no figures")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok(TICK * ticks)
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("it does not run")?;
+        let ended = child.try_wait()?;
+        ensure!(ended.is_none(), "{} has ended by itself: {ended:?}", self.name);
+        Ok(child.kill().await?)
+    }
+
+    /// Starts it; it listens then.
+    pub(crate) async fn start(&mut self) -> Result<()> {
+        let mut child = Command::new(FANFARE)
+            .args(&self.args)
+            .args(["--listen", &self.addr.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let said = BufReader::new(child.stderr.take().context("no pipe")?);
+        self.child = Some(child);
+        let opened = tokio::time::timeout(OPEN, self.listen(said)).await;
+        opened.with_context(|| format!("{} does not listen", self.name))?
+    }
+
+    /// Reads up to where it listens; what it says later is read beside.
+    async fn listen(&mut self, said: BufReader<ChildStderr>) -> Result<()> {
+        let mut lines = said.lines();
+        let wants_certificate = self.fingerprint.is_none() && self.name == "origin";
+        let mut listens = false;
+        while !listens || (wants_certificate && self.fingerprint.is_none()) {
+            let line = lines.next_line().await?.with_context(|| format!("{} has ended", self.name))?;
+            eprintln!("{}: {line}", self.name);
+            if let Some(rest) = LISTENS.iter().find_map(|begins| line.strip_prefix(begins)) {
+                self.addr = rest.split(',').next().unwrap_or_default().parse()?;
+                listens = true;
+            } else if let Some(fingerprint) = line.strip_prefix(CERTIFICATE) {
+                self.fingerprint = Some(fingerprint.to_owned());
+            }
+        }
+        let (name, cries) = (self.name.clone(), self.cries.0.clone());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                eprintln!("{name}: {line}");
+                if line.contains("panicked at") {
+                    let _ = cries.send(line);
+                }
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Two fans in one room: what one does, the other sees.
+
+use anyhow::{Context as _, Result};
+use creator::Source;
+use fanfare_tests::{Browser, House, Isolation, Page, Site};
+use serde_json::{Value, json};
+
+use crate::{card, number, ready, text};
+
+/// From what one does until the other sees it, in milliseconds.
+const SOON: f64 = 300.0;
+const EVIL: &str = "<img src=x onerror=caught=1><b>";
+
+/// The ways there, and what pages are told of the edge for each.
+const WAYS: [(&str, &str); 2] = [("WebTransport", "websocket"), ("WebSocket", "webtransport")];
+
+/// A house with a show, and two fans with a browser profile each.
+struct Evening {
+    house: House,
+    sites: [Site; 2],
+    fans: [Page; 2],
+    browser: Browser,
+}
+
+impl Evening {
+    /// Over one way alone; `None` where there may be no browser.
+    async fn new(without: &str) -> Result<Option<Self>> {
+        let Some(browser) = Browser::start().await? else { return Ok(None) };
+        let house = House::open(Source::demo(card())?).await?;
+        let mut edge = house.edge();
+        edge[without] = Value::Null;
+        // Two origins: each fan has a storage of their own.
+        let sites = [
+            Site::start(edge.clone(), Isolation::Isolated).await?,
+            Site::start(edge, Isolation::Isolated).await?,
+        ];
+        let fans = [enter(&browser, &sites[0], "").await?, enter(&browser, &sites[1], "").await?];
+        assert_ne!(who(&fans[0]).await?, who(&fans[1]).await?, "two fans");
+        Ok(Some(Self { house, sites, fans, browser }))
+    }
+
+    /// Somebody with a token, in a page of their own.
+    async fn creator(&self) -> Result<(Site, Page)> {
+        let site = Site::start(self.house.edge(), Isolation::Isolated).await?;
+        let page = enter(&self.browser, &site, &format!("?token={}", self.house.token()?)).await?;
+        Ok((site, page))
+    }
+}
+
+/// Opens the bare player, and waits until it knows who the fan is.
+async fn enter(browser: &Browser, site: &Site, query: &str) -> Result<Page> {
+    let page = browser.open(&site.url(&format!("/test/player.html{query}")), 800, 600).await?;
+    ready(&page).await?;
+    known(&page).await?;
+    Ok(page)
+}
+
+async fn known(page: &Page) -> Result<()> {
+    let known = "test.player.identity ? true : test.until('identity', () => true).then(() => true)";
+    assert_eq!(page.eval(known).await?, true);
+    Ok(())
+}
+
+async fn who(page: &Page) -> Result<String> {
+    Ok(text(&page.eval("test.player.identity.fan").await?))
+}
+
+/// Has `one` do something, and `other` see what it leads to: how long that took, by the clock that both have.
+async fn seen(one: &Page, does: &str, other: &Page, event: &str, wanted: &str) -> Result<f64> {
+    let watch = format!(
+        "globalThis.seen = test.until('{event}', {wanted}).then(() => performance.timeOrigin + performance.now()), true"
+    );
+    other.eval(&watch).await?;
+    let begun = format!(
+        "(async () => {{ const begun = performance.timeOrigin + performance.now(); await {does}; return begun; }})()"
+    );
+    let begun = number(one, &begun).await?;
+    Ok(number(other, "globalThis.seen").await? - begun)
+}
+
+fn soon(what: &str, way: &str, took: f64) {
+    println!("{what} over {way}: {took:.0} ms");
+    assert!(took < SOON, "{what} over {way} took {took:.0} ms");
+}
+
+#[tokio::test]
+async fn what_one_says_cheers_and_votes_the_other_sees_at_once() -> Result<()> {
+    for (way, without) in WAYS {
+        let Some(evening) = Evening::new(without).await? else { return Ok(()) };
+        let [ada, ben] = &evening.fans;
+        assert_eq!(text(&ada.eval("test.stats().then(({ transport }) => transport)").await?), way);
+        let (_site, creator) = evening.creator().await?;
+        let ask = "test.player.moderate({ openPoll: { question: 'Encore?', options: ['yes', 'no'], seconds: 600, changeable: true } })";
+        seen(&creator, ask, ada, "stage", "({ poll }) => poll?.open").await?;
+        ada.eval("test.player.rename('Ada')").await?;
+        for nth in 0..5 {
+            let said = format!("hello {nth}");
+            let line = format!(
+                "({{ lines }}) => lines.some(({{ text, name }}) => text === '{said}' && name === 'Ada')"
+            );
+            soon("a line", way, seen(ada, &format!("test.player.say('{said}')"), ben, "chat", &line).await?);
+        }
+        let cheered = "({ cheers }) => cheers[2] === 7";
+        soon("a cheer", way, seen(ada, "test.player.cheer(2, 7)", ben, "pulse", cheered).await?);
+        let vote = "test.player.vote(test.player.stage.poll.poll, 1)";
+        soon("a vote", way, seen(ada, vote, ben, "pulse", "({ poll }) => poll?.votes[1] === 1").await?);
+        assert!(ada.log().is_empty() && ben.log().is_empty(), "{:#?} {:#?}", ada.log(), ben.log());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_loads_the_page_again_is_the_same_fan_with_the_same_vote() -> Result<()> {
+    let Some(evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let (_site, creator) = evening.creator().await?;
+    let [ada, _] = &evening.fans;
+    let ask =
+        "test.player.moderate({ openPoll: { question: 'Encore?', options: ['yes', 'no'], seconds: 600 } })";
+    seen(&creator, ask, ada, "stage", "({ poll }) => poll?.open").await?;
+    ada.eval("test.player.vote(test.player.stage.poll.poll, 0)").await?;
+    let before = who(ada).await?;
+    let again = enter(&evening.browser, &evening.sites[0], "").await?;
+    assert_eq!(who(&again).await?, before);
+    assert_eq!(again.eval("test.player.identity.vote.option").await?, 0);
+    let second = "test.player.vote(test.player.identity.vote.poll, 1).catch(({ code }) => code)";
+    assert_eq!(text(&again.eval(second).await?), "already-voted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_banned_fan_stays_banned() -> Result<()> {
+    let Some(evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let (_site, creator) = evening.creator().await?;
+    let [ada, ben] = &evening.fans;
+    let fan = who(ada).await?;
+    let ban = format!("test.player.moderate({{ ban: {{ fan: '{fan}' }} }})");
+    let took = seen(&creator, &ban, ada, "identity", "({ standing }) => standing === 'banned'").await?;
+    soon("a ban", "WebTransport", took);
+    let say = "test.player.say('let me in').then(() => 'said', ({ code }) => code)";
+    assert_eq!(text(&ada.eval(say).await?), "banned");
+    let again = enter(&evening.browser, &evening.sites[0], "").await?;
+    assert_eq!(who(&again).await?, fan);
+    assert_eq!(text(&again.eval("test.player.identity.standing").await?), "banned");
+    assert_eq!(text(&again.eval(say).await?), "banned");
+    assert_eq!(ben.eval("test.player.lines.length").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
+    let Some(evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let page =
+        evening.browser.open(&evening.house.url(&format!("/{}", fanfare_tests::ROOM)), 1280, 800).await?;
+    page.eval("new Promise((open) => { const look = () => document.querySelector('.side')?.hidden === false ? open(true) : requestAnimationFrame(look); look(); })")
+        .await?;
+    let [ada, _] = &evening.fans;
+    let evil = json!(EVIL);
+    ada.eval(&format!("test.player.rename({evil})")).await?;
+    ada.eval(&format!("test.player.say({evil}, {{ danmaku: {{}} }})")).await?;
+    let shown = "new Promise((shown) => { const look = () => document.querySelector('.log .text') ? shown(true) : requestAnimationFrame(look); look(); })";
+    page.eval(shown).await?;
+    let line = page.eval("document.querySelector('.log .text').textContent").await?;
+    let name = page.eval("document.querySelector('.log .who').textContent").await?;
+    assert_eq!((text(&line), text(&name)), (EVIL.to_owned(), EVIL.to_owned()));
+    assert_eq!(page.eval("document.querySelectorAll('.log img, .log b, .danmaku img').length").await?, 0);
+    assert_eq!(page.eval("globalThis.caught ?? 0").await?, 0);
+    Ok(())
+}
+
+/// What is said while there is no connection is there once there is one, and once.
+#[tokio::test]
+async fn what_is_said_while_the_edge_is_away_is_there_once() -> Result<()> {
+    let Some(mut evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let away = "globalThis.away = test.player.say('are you there?'), true";
+    evening.house.restart(fanfare_tests::Door::Fans, fanfare_tests::Exit::Killed).await?;
+    let [ada, ben] = &evening.fans;
+    ada.eval(away).await?;
+    let settled = ada.eval("globalThis.away").await?;
+    assert!(settled["id"].is_u64(), "{settled}");
+    let lines = "test.player.lines.filter(({ text }) => text === 'are you there?').length";
+    let there = format!("{lines} ? true : test.until('chat', () => {lines}).then(() => true)");
+    assert_eq!(ben.eval(&there).await?, true);
+    ben.eval(&crate::trouble::frames_later(30)).await.context("it plays on")?;
+    assert_eq!(ben.eval(lines).await?, 1);
+    Ok(())
+}

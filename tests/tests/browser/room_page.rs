@@ -1,0 +1,262 @@
+//! The room beside the stage, on the watch page: what it makes of what the client tells it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use fanfare_tests::{Isolation, Page, ROOM};
+use serde_json::{Value, json};
+
+use crate::{
+    Fixture, text,
+    watch_page::{PAINTED, SCREENSHOTS, until},
+};
+
+/// The milliseconds at which all of it is said to happen.
+const NOW: u64 = 1_790_000_000_000;
+
+/// A page that plays, and what it is told by the player.
+struct Told {
+    page: Page,
+    _fixture: Fixture,
+}
+
+impl Told {
+    async fn new(query: &str) -> Result<Option<Self>> {
+        let Some(fixture) = Fixture::new(Isolation::Isolated).await? else { return Ok(None) };
+        let page = fixture.browser.open(&fixture.site.url(&format!("/{ROOM}{query}")), 1280, 800).await?;
+        page.eval(&until("live")).await?;
+        // The stage here has no room: what is told is told by the test.
+        page.eval("new Promise((known) => player.player.interaction === false ? known() : player.addEventListener('interaction', known, { once: true }))")
+            .await?;
+        Ok(Some(Self { page, _fixture: fixture }))
+    }
+
+    async fn tell(&self, event: &str, detail: Value) -> Result<()> {
+        let told = format!("player.dispatchEvent(new CustomEvent('{event}', {{ detail: {detail} }}))");
+        self.page.eval(&told).await.map(drop)
+    }
+
+    async fn all(&self) -> Result<()> {
+        self.tell("interaction", json!({ "open": true })).await?;
+        self.tell("identity", identity("moderator")).await?;
+        self.tell("stage", stage()).await?;
+        self.tell("pulse", pulse()).await?;
+        self.tell("chat", json!({ "lines": [], "gifts": [], "deleted": [] })).await?;
+        let says = [
+            ("Ada", "fan", "Hello from the front row!", Value::Null),
+            ("小明", "fan", "加油！", Value::Null),
+            ("Grace", "creator", "Thank you all for coming. The next song is a new one.", Value::Null),
+            ("Ada", "fan", "👏👏👏", json!({ "lane": 1, "colour": 3, "size": "normal" })),
+            ("مريم", "fan", "مرحبا بالجميع", Value::Null),
+            (
+                "Björk-Þórunn of the very long name indeed",
+                "moderator",
+                "Please keep to the topic, averylongwordthathasnoplacetobreakatallandgoesonandon",
+                Value::Null,
+            ),
+            ("Ada", "fan", "encore encore", json!({ "lane": 3, "colour": 2, "size": "normal" })),
+        ];
+        let lines: Vec<Value> = (1_u64..)
+            .zip(says)
+            .map(|(id, (name, role, text, danmaku))| {
+                let reply = if id == 5 { json!(1) } else { Value::Null };
+                json!({ "id": id, "at": NOW, "fan": format!("{:016x}", id % 5), "name": name, "role": role,
+                        "text": text, "reply": reply, "mentions": [], "danmaku": danmaku })
+            })
+            .collect();
+        let gifts =
+            json!([{ "id": 8, "at": NOW, "fan": "0000000000000002", "name": "小明", "gift": 1, "count": 3 }]);
+        self.tell("chat", json!({ "lines": lines, "gifts": gifts, "deleted": [] })).await?;
+        let waits = json!([{ "id": 20, "at": NOW, "fan": "0000000000000003", "name": "Somebody", "text": "see example.com" }]);
+        self.tell("waiting", waits).await?;
+        self.tell("echo", json!({ "ticket": 1, "text": "on its way", "pending": true })).await
+    }
+}
+
+fn identity(role: &str) -> Value {
+    json!({ "fan": "00000000000000aa", "role": role, "standing": "clear", "until": null,
+            "vote": { "poll": 1, "option": 1 } })
+}
+
+fn stage() -> Value {
+    let pinned = json!({ "id": 3, "at": NOW, "fan": "0000000000000003", "name": "Grace", "role": "creator",
+        "text": "Doors close at eleven.", "reply": null, "mentions": [], "danmaku": null });
+    json!({
+        "title": "Friday night", "pinned": pinned,
+        "poll": { "poll": 1, "question": "Which one next?", "options": ["The slow one", "The loud one", "Neither"],
+                  "closes": 4_000_000_000_000_u64, "changeable": true, "open": true },
+        "modes": { "slowSeconds": 0, "followersOnly": false, "emojiOnly": false, "holdAll": false, "links": "hold" },
+        "gifts": [{ "id": 1, "name": "rose", "icon": "🌹", "value": 10 }, { "id": 2, "name": "rocket", "icon": "🚀", "value": 500 }],
+        "questions": [{ "question": 1, "fan": "0000000000000001", "name": "Ada", "text": "Who wrote the last one?" },
+                      { "question": 2, "fan": "0000000000000002", "name": "小明", "text": "Will there be an encore?" }],
+    })
+}
+
+fn pulse() -> Value {
+    json!({
+        "at": NOW, "viewers": 1234, "uniques": 5678, "says": 42, "cheers": [1_234_567, 89, 3], "gifts": [{ "gift": 1, "count": 17 }],
+        "rates": { "says": 1, "cheers": 1, "gifts": 0, "votes": 0 }, "poll": { "poll": 1, "votes": [30, 60, 10], "open": true },
+        "questions": [{ "question": 1, "votes": 2 }, { "question": 2, "votes": 9 }], "topCheerers": [], "topGifters": [],
+        "totalSeconds": 0, "watchedSeconds": 0, "activityPermille": 0, "interactionsPer1000Minutes": 0,
+        "latencyP50Ms": 0, "latencyP99Ms": 0,
+    })
+}
+
+#[tokio::test]
+async fn it_fits_at_every_size_and_in_both_themes() -> Result<()> {
+    let Some(told) = Told::new("").await? else { return Ok(()) };
+    let page = &told.page;
+    assert_eq!(
+        page.eval("document.querySelector('.side').hidden").await?,
+        true,
+        "where there is no room, there is none"
+    );
+    told.all().await?;
+    let folder = std::env::var_os(SCREENSHOTS);
+    for (name, width, height) in
+        [("desktop", 1280, 800), ("phone", 390, 844), ("tablet", 820, 1180), ("landscape", 844, 390)]
+    {
+        page.resize(width, height).await?;
+        let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(page.eval(overflow).await?, 0, "{name} scrolls sideways");
+        if name != "landscape" {
+            let reachable = "(() => {
+                const { bottom, top, height } = document.querySelector('.write .send').getBoundingClientRect();
+                return top > 0 && height > 20 && bottom <= innerHeight;
+            })()";
+            assert_eq!(page.eval(reachable).await?, true, "{name}: one can write without scrolling");
+        }
+        for theme in ["dark", "light"] {
+            page.prefer(theme).await?;
+            if let Some(folder) = &folder {
+                page.eval("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true))))").await?;
+                page.screenshot(&Path::new(folder).join(format!("room-{name}-{theme}.png"))).await?;
+            }
+        }
+    }
+    page.resize(1280, 800).await?;
+    page.eval("document.querySelector('#tab-questions').click()").await?;
+    page.eval("document.querySelector('.log li .more').click()").await?;
+    if let Some(folder) = &folder {
+        page.eval(PAINTED).await?;
+        page.screenshot(&Path::new(folder).join("room-questions.png")).await?;
+    }
+    assert!(page.log().is_empty(), "{:#?}", page.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_shows_what_it_is_told() -> Result<()> {
+    let Some(told) = Told::new("").await? else { return Ok(()) };
+    told.all().await?;
+    let page = &told.page;
+    let says =
+        async |what: &str| Ok::<_, anyhow::Error>(text(&page.eval(&format!("{what}.textContent")).await?));
+    assert_eq!(says("document.querySelector('.viewers')").await?, "1,234 watching");
+    assert_eq!(says("document.querySelector('.cheers b')").await?, "1,234,567");
+    assert_eq!(says("document.querySelector('.gifts b')").await?, "17");
+    assert_eq!(says("document.querySelectorAll('.option b')[1]").await?, "60 · 60 %");
+    assert_eq!(
+        page.eval("document.querySelectorAll('.option')[1].getAttribute('aria-pressed')").await?,
+        "true"
+    );
+    assert_eq!(
+        says("document.querySelector('.questions li p')").await?,
+        "Will there be an encore?",
+        "most votes first"
+    );
+    assert_eq!(page.eval("document.querySelectorAll('.danmaku span').length").await?, 2);
+    assert_eq!(page.eval("document.querySelectorAll('.log li').length").await?, 9);
+    // A gift and a line that is late are where they belong; what is taken back goes.
+    let late = json!({ "id": 6, "at": NOW, "fan": "0000000000000001", "name": "Ada", "role": "fan", "text": "late",
+        "reply": null, "mentions": ["00000000000000aa"], "danmaku": null });
+    told.tell("chat", json!({ "lines": [], "gifts": [], "deleted": [6, 7] })).await?;
+    told.tell("chat", json!({ "lines": [late], "gifts": [], "deleted": [] })).await?;
+    let order = "Array.from(document.querySelectorAll('.log li'), (line) => line.dataset.id ?? 'own').join()";
+    assert_eq!(text(&page.eval(order).await?), "1,2,3,4,5,6,8,own");
+    assert_eq!(
+        page.eval("document.querySelector('[data-id=\"6\"]').classList.contains('mentioned')").await?,
+        true
+    );
+    // The echo becomes the line, once.
+    told.tell("echo", json!({ "ticket": 1, "text": "on its way", "pending": false, "id": 9, "held": false }))
+        .await?;
+    let own = json!({ "id": 9, "at": NOW, "fan": "00000000000000aa", "name": "Me", "role": "moderator",
+        "text": "on its way", "reply": null, "mentions": [], "danmaku": null });
+    told.tell("chat", json!({ "lines": [own], "gifts": [], "deleted": [] })).await?;
+    assert_eq!(text(&page.eval(order).await?), "1,2,3,4,5,6,8,9");
+    // What a moderator may do.
+    page.eval("document.querySelector('[data-id=\"1\"] .more').click()").await?;
+    assert_eq!(page.eval("document.querySelectorAll('.menu button').length").await?, 7);
+    assert_eq!(page.eval("document.querySelectorAll('.held button').length").await?, 2);
+    told.tell("identity", identity("fan")).await?;
+    page.eval("document.querySelector('[data-id=\"1\"] .more').click()").await?;
+    assert_eq!(page.eval("document.querySelectorAll('.menu button').length").await?, 1, "a fan may reply");
+    // Banned: they go on watching.
+    let mut banned = identity("fan");
+    banned["standing"] = "banned".into();
+    told.tell("identity", banned).await?;
+    assert_eq!(page.eval("document.querySelector('.write input').disabled").await?, true);
+    assert!(text(&page.eval("document.querySelector('.write input').placeholder").await?).contains("banned"));
+    told.tell("interaction", json!({ "open": false })).await?;
+    assert_eq!(page.eval("document.querySelector('.side').hidden").await?, true);
+    assert!(page.log().is_empty(), "{:#?}", page.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn hostile_text_is_text_wherever_it_is_shown() -> Result<()> {
+    const EVIL: &str =
+        "<img src=x onerror=\"globalThis.caught=1\"><script>globalThis.caught=1</script>&lt;b&gt;{name}";
+    let Some(told) = Told::new("").await? else { return Ok(()) };
+    let page = &told.page;
+    let line = json!({ "id": 1, "at": NOW, "fan": "0000000000000001", "name": EVIL, "role": "fan", "text": EVIL,
+        "reply": 1, "mentions": [], "danmaku": { "lane": 0, "colour": 0, "size": "normal" } });
+    let mut on = stage();
+    on["title"] = EVIL.into();
+    on["pinned"] = line.clone();
+    on["poll"]["question"] = EVIL.into();
+    on["poll"]["options"] = json!([EVIL, EVIL]);
+    on["gifts"] = json!([{ "id": 1, "name": EVIL, "icon": EVIL, "value": 1 }]);
+    on["questions"] = json!([{ "question": 1, "fan": "0000000000000001", "name": EVIL, "text": EVIL }]);
+    told.tell("interaction", json!({ "open": true })).await?;
+    told.tell("identity", identity("moderator")).await?;
+    told.tell("stage", on).await?;
+    told.tell("chat", json!({ "lines": [], "gifts": [], "deleted": [] })).await?;
+    let gift =
+        json!([{ "id": 2, "at": NOW, "fan": "0000000000000001", "name": EVIL, "gift": 1, "count": 1 }]);
+    told.tell("chat", json!({ "lines": [line], "gifts": gift, "deleted": [] })).await?;
+    told.tell(
+        "waiting",
+        json!([{ "id": 3, "at": NOW, "fan": "0000000000000001", "name": EVIL, "text": EVIL }]),
+    )
+    .await?;
+    told.tell("echo", json!({ "ticket": 1, "text": EVIL, "pending": true })).await?;
+    page.eval("document.querySelector('[data-id=\"1\"] .more').click()").await?;
+    page.eval(PAINTED).await?;
+    let shown = format!(
+        "document.querySelectorAll('.text, .pinned, .danmaku span, .poll h2, .questions p, h1').values()
+        .filter(({{ textContent }}) => textContent.includes({})).toArray().length",
+        json!(EVIL)
+    );
+    assert!(page.eval(&shown).await?.as_u64().unwrap_or_default() >= 8, "it is all there");
+    assert_eq!(page.eval("document.querySelectorAll('body img, body script').length").await?, 0);
+    assert_eq!(page.eval("globalThis.caught ?? 0").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_speaks_chinese_to_who_asks_for_it() -> Result<()> {
+    let Some(told) = Told::new("?lang=zh").await? else { return Ok(()) };
+    told.all().await?;
+    let page = &told.page;
+    assert_eq!(text(&page.eval("document.documentElement.lang").await?), "zh-CN");
+    assert_eq!(text(&page.eval("document.querySelector('.viewers').textContent").await?), "1,234 人在看");
+    assert_eq!(text(&page.eval("document.querySelector('.write .send').textContent").await?), "发送");
+    if let Some(folder) = std::env::var_os(SCREENSHOTS) {
+        page.resize(390, 844).await?;
+        page.screenshot(&Path::new(&folder).join("room-chinese.png")).await?;
+    }
+    assert!(page.log().is_empty(), "{:#?}", page.log());
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! A worker that fails in one room.
+
+use anyhow::{Result, ensure};
+use fanfare_tests::{Door, Exit, Guest, House, ROOM, Talker};
+use moqt::{DoneCode, Event, Namespace, Params};
+use serde_json::json;
+use voice::Outcome;
+
+use crate::{
+    Innocents, evening,
+    guest::{Flaw, flawed},
+    intruder::{Intruder, say},
+};
+
+/// What the worker cannot bear to be handed: eight bytes.
+const POISON: &str = "poisoned";
+const ANOTHER: &str = "another";
+
+/// The fans of the room begin anew, and may go on; those of another room notice nothing.
+#[tokio::test]
+async fn hostile_worker_in_one_room() -> Result<()> {
+    evening(async |mut house: House| {
+        house.set_worker(&flawed(Flaw::Poisoned(*POISON.as_bytes().as_array().expect("eight bytes"))))?;
+        house.restart(Door::Fans, Exit::Stopped).await?;
+        let mut creator = Guest::enter(&house, Door::Origin, Some(house.token()?)).await?;
+        let another = Namespace::from_path(ANOTHER)?;
+        creator.call(|session, _| session.publish_namespace(another, Params::default())).await??;
+        creator.until(|event| matches!(event, Event::RequestOk { .. }).then_some(())).await?;
+        let mut innocents = Innocents::enter_room(&house, ANOTHER).await?;
+        let mut fan = Talker::enter(&house, Door::Fans, None)?;
+        fan.joined().await?;
+        for nth in 0..3 {
+            let mut intruder = Intruder::enter(&house, None).await?;
+            intruder.hello(nth).await?;
+            intruder.send(wire::packet(&say(1, POISON))).await?;
+            let (code, why) = intruder.shown_out().await?;
+            ensure!(code == DoneCode::INTERNAL_ERROR && why.contains("worker failed"), "{code:?}: {why}");
+            innocents.go_on().await?;
+            let said = fan.order(json!({ "say": { "text": format!("still {ROOM}, {nth}") } })).await?;
+            ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
+        }
+        Ok(())
+    })
+    .await
+}

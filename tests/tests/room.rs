@@ -1,0 +1,142 @@
+//! Fans of two edges in one room, each part of the house real.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use creator::Source;
+use fanfare_tests::{Door, Exit, House, Talker, room_component};
+use media::testcard::{Config, Rendition};
+use serde_json::json;
+use tokio::task::LocalSet;
+use voice::Outcome;
+use wire::TrackItem;
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
+    let all = async {
+        let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
+        let card = Config { renditions, title: "TEST".into(), ..Config::default() };
+        run(House::open(Source::demo(card)?).await?).await
+    };
+    tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?
+}
+
+#[tokio::test]
+async fn what_one_says_all_hear_and_cheers_are_counted() -> Result<()> {
+    evening(async |house| {
+        let mut one = Talker::enter(&house, Door::Fans, None)?;
+        let mut other = Talker::enter(&house, Door::Creators, None)?;
+        other.joined().await?;
+        let said = one.order(json!({ "say": { "text": "hello" } })).await?;
+        ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
+        for talker in [&mut one, &mut other] {
+            talker.until(|item| matches!(item, TrackItem::Said(line) if line.text == "hello")).await?;
+        }
+        let cheered = other.order(json!({ "cheer": { "kind": 1, "count": 3 } })).await?;
+        ensure!(matches!(cheered, Outcome::Taken { .. }), "{cheered:?}");
+        let counted = |item: &TrackItem<'_>| {
+            matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [0, 3] && pulse.viewers == 2)
+        };
+        one.until(counted).await?;
+        // Who comes late hears what was said before.
+        let mut late = Talker::enter(&house, Door::Fans, None)?;
+        late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "hello")).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn exactly_once_whatever_is_killed() -> Result<()> {
+    evening(async |mut house| {
+        let mut one = Talker::enter(&house, Door::Fans, None)?;
+        let mut other = Talker::enter(&house, Door::Creators, None)?;
+        one.joined().await?;
+        other.joined().await?;
+        let mut given = 0;
+        for door in [Door::Origin, Door::Fans, Door::Origin, Door::Creators] {
+            for talker in [&one, &other] {
+                talker.send(given, json!({ "cheer": { "kind": 0, "count": 1 } }))?;
+                given += 1;
+            }
+            house.restart(door, Exit::Killed).await?;
+        }
+        for talker in [&mut one, &mut other] {
+            for _ in 0..given / 2 {
+                let (ticket, outcome) = talker.settled().await?;
+                ensure!(matches!(outcome, Outcome::Taken { .. }), "{ticket}: {outcome:?}");
+            }
+        }
+        let given = u64::from(given);
+        one.until(|item| matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [given])).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_person_is_exported_and_forgotten_while_the_origin_runs() -> Result<()> {
+    evening(async |house| {
+        let mut one = Talker::enter(&house, Door::Fans, None)?;
+        one.order(json!({ "say": { "text": "remember me" } })).await?;
+        let fan = one.fan.context("nobody")?;
+        let path = format!("/api/fans/{fan}");
+        let kept = house.ask(Door::Origin, "GET", &path).await?;
+        ensure!(kept.contains("200 OK") && kept.contains("remember me"), "{kept}");
+        let forgotten = house.ask(Door::Origin, "DELETE", &path).await?;
+        ensure!(forgotten.contains("204 No Content"), "{forgotten}");
+        let kept = house.ask(Door::Origin, "GET", &path).await?;
+        ensure!(kept.contains("200 OK") && !kept.contains("remember me"), "{kept}");
+        // The room goes on, for them too.
+        let said = one.order(json!({ "say": { "text": "who am I?" } })).await?;
+        ensure!(matches!(said, Outcome::Taken { .. } | Outcome::Failed(_)), "{said:?}");
+        let mut other = Talker::enter(&house, Door::Creators, None)?;
+        let other = other.order(json!({ "say": { "text": "hello" } }));
+        ensure!(matches!(other.await?, Outcome::Taken { .. }), "the room goes on");
+        let wrong = house.ask(Door::Origin, "GET", "/api/fans/nobody").await?;
+        ensure!(wrong.contains("400 Bad Request") && wrong.contains("nobody"), "{wrong}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn exactly_once_through_another_version_of_the_worker() -> Result<()> {
+    evening(async |mut house| {
+        let mut one = Talker::enter(&house, Door::Fans, None)?;
+        let mut other = Talker::enter(&house, Door::Creators, None)?;
+        one.joined().await?;
+        other.joined().await?;
+        let before = one.order(json!({ "say": { "text": "before" } })).await?;
+        ensure!(matches!(before, Outcome::Taken { .. }), "{before:?}");
+        let component = std::fs::read(room_component()?)?;
+        let mut given = 0;
+        for version in 0..2 {
+            // The same room with a note in it, a custom section, is another version.
+            house.set_worker(&[&component[..], &[0, 2, 1, version]].concat())?;
+            for door in [Door::Origin, Door::Fans, Door::Creators] {
+                for talker in [&one, &other] {
+                    talker.send(given, json!({ "cheer": { "kind": 0, "count": 1 } }))?;
+                    given += 1;
+                }
+                let exit = if version == 0 { Exit::Stopped } else { Exit::Killed };
+                house.restart(door, exit).await?;
+            }
+        }
+        for talker in [&mut one, &mut other] {
+            for _ in 0..given / 2 {
+                let (ticket, outcome) = talker.settled().await?;
+                ensure!(matches!(outcome, Outcome::Taken { .. }), "{ticket}: {outcome:?}");
+            }
+        }
+        let after = other.order(json!({ "say": { "text": "after" } })).await?;
+        ensure!(matches!(after, Outcome::Taken { .. }), "{after:?}");
+        let given = u64::from(given);
+        let whole = |item: &TrackItem<'_>| {
+            matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [given] && pulse.says == 2 && pulse.viewers == 2)
+        };
+        one.until(whole).await?;
+        let mut late = Talker::enter(&house, Door::Fans, None)?;
+        late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "before")).await
+    })
+    .await
+}

@@ -1,0 +1,354 @@
+// The chat: lines in their order, one's own before they are there, and what one may do about each.
+import { button, make, secondsTo } from './dom.js';
+import { explain } from './explain.js';
+import { Spoken } from './spoken.js';
+import { t, time } from './words.js';
+
+const LINES = 500;
+// So near to the end one reads along.
+const NEAR_PX = 60;
+const TIMEOUT_SECONDS = 600;
+
+const find = (selector) => document.querySelector(selector);
+
+// What to call somebody who has no name.
+const called = (name, fan) => name || t('name.default', { id: fan.slice(-4) });
+
+export class Chat {
+  #room;
+  #list = find('.log ol');
+  // Elements and what they show, by the line's place.
+  #lines = new Map();
+  #texts = new Map();
+  #echoes = new Map();
+  #spoken = new Spoken(find('.spoken'));
+  #reply = null;
+  // Whether the reader is at the end, and stays there.
+  #follows = true;
+  // As the room knows the fan, once that is known.
+  #called = null;
+  #introduced = false;
+  #waitUntil = 0;
+
+  constructor(room) {
+    this.#room = room;
+    find('.write').addEventListener('submit', (event) => this.#send(event));
+    find('.write .name').addEventListener('click', () => this.#rename(true));
+    find('.rename').addEventListener('submit', (event) => this.#take(event));
+    find('.rename').addEventListener('keydown', ({ key }) => key === 'Escape' && this.#rename(false));
+    find('.log').addEventListener('scroll', () => {
+      this.#follows = this.#atEnd;
+      find('.newest').hidden ||= this.#follows;
+    }, { passive: true });
+    new ResizeObserver(() => this.#follows && this.#toEnd()).observe(this.#log);
+    find('.newest').addEventListener('click', () => this.#toEnd());
+    this.#name();
+  }
+
+  get #log() {
+    return find('.log');
+  }
+
+  get #atEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  #toEnd() {
+    this.#follows = true;
+    this.#log.scrollTop = this.#log.scrollHeight;
+    find('.newest').hidden = true;
+  }
+
+  // Adds to the list, and stays where the reader is.
+  #keepPlace(change) {
+    change();
+    while (this.#list.children.length > LINES) {
+      const oldest = this.#list.firstElementChild;
+      this.#lines.delete(Number(oldest.dataset.id));
+      this.#texts.delete(Number(oldest.dataset.id));
+      oldest.remove();
+    }
+    if (this.#follows) this.#toEnd();
+    else find('.newest').hidden = false;
+  }
+
+  chat({ lines, gifts, deleted }) {
+    const news = [...lines, ...gifts].sort((one, other) => one.id - other.id);
+    if (news.length) this.#keepPlace(() => news.forEach((item) => this.#place(item)));
+    for (const id of deleted) {
+      this.#lines.get(id)?.remove();
+      this.#lines.delete(id);
+      this.#texts.delete(id);
+    }
+    const others = lines.filter(({ fan }) => fan !== this.#room.identity?.fan);
+    this.#spoken.say(others.map(({ name, fan, text }) => t('spoken.line', { name: called(name, fan), text })));
+  }
+
+  #place(item) {
+    const own = item.fan === this.#room.identity?.fan;
+    if (own && item.text !== undefined) {
+      this.#knownAs(item.name);
+      // It is here before its answer: it stands for the echo.
+      const echo = [...this.#echoes.values()].find((echo) => echo.id === item.id || echo.text === item.text);
+      if (echo) this.#drop(echo);
+    }
+    const element = item.text === undefined ? this.#given(item) : this.#line(item);
+    if (own) element.classList.add('own');
+    element.dataset.id = item.id;
+    const before = [...this.#list.children].reverse().find(({ dataset }) => dataset.id && Number(dataset.id) < item.id);
+    if (before) before.after(element);
+    else this.#list.prepend(element);
+    this.#lines.set(item.id, element);
+    this.#texts.set(item.id, item);
+  }
+
+  #line({ id, at, fan, name: given, role, text, reply, mentions }) {
+    const name = called(given, fan);
+    const element = make('li', { className: 'line' });
+    if (reply !== null) {
+      const to = this.#texts.get(reply);
+      const says = to ? t('line.answers', { name: called(to.name, to.fan), text: to.text ?? '' }) : t('line.answers.gone');
+      element.append(make('span', { className: 'answers', text: says }));
+    }
+    const badge = role === 'fan' ? [] : [make('span', { className: 'badge', text: t(`role.${role}`) })];
+    const actions = button('⋯', ({ currentTarget }) => this.#menu(currentTarget, { id, fan, name, text }), {
+      className: 'more', label: t('line.actions', { name }),
+    });
+    element.append(
+      make('span', { className: 'who', text: name, data: { hue: parseInt(fan.slice(-1), 16) % 8 } }), ...badge, ' ',
+      make('span', { className: 'text', text }),
+      make('time', { text: time(at), dateTime: new Date(at).toISOString() }), actions,
+    );
+    const { fan: self } = this.#room.identity ?? {};
+    if (mentions.includes(self) || (fan !== self && this.#names(text))) element.classList.add('mentioned');
+    return element;
+  }
+
+  #names(text) {
+    return Boolean(this.#own) && text.includes(`@${this.#own}`);
+  }
+
+  #given({ fan, name: given, gift, count }) {
+    const name = called(given, fan);
+    const offer = this.#room.stage?.gifts.find(({ id }) => id === gift);
+    const values = { name, icon: offer?.icon ?? '🎁', gift: offer?.name ?? '', count };
+    return make('li', { className: 'given', text: t('gifts.given', values) });
+  }
+
+  // One's own line, before the room has it.
+  echo({ ticket, text, pending, id, held, error }) {
+    let echo = this.#echoes.get(ticket);
+    if (pending) {
+      const element = make('li', { className: 'line own pending' }, [
+        make('span', { className: 'who', text: this.#own ?? '' }), ' ',
+        make('span', { className: 'text', text }), make('small', { text: t('line.sending') }),
+      ]);
+      echo = { ticket, text, element, id: null };
+      this.#echoes.set(ticket, echo);
+      this.#keepPlace(() => this.#list.append(element));
+      this.#toEnd();
+      return;
+    }
+    if (!echo) return;
+    const note = echo.element.querySelector('small');
+    if (error) {
+      echo.element.classList.replace('pending', 'failed');
+      note.textContent = t('line.failed', { why: explain(error) });
+      this.#echoes.delete(ticket);
+    } else if (held) {
+      note.textContent = t('line.waits');
+      this.#echoes.delete(ticket);
+    } else if (this.#lines.has(id)) {
+      this.#drop(echo);
+    } else {
+      echo.id = id;
+      echo.element.classList.remove('pending');
+      note.remove();
+    }
+  }
+
+  #drop({ ticket, element }) {
+    element.remove();
+    this.#echoes.delete(ticket);
+  }
+
+  // Writing.
+
+  async #send(event) {
+    event.preventDefault();
+    const form = event.currentTarget;
+    const text = form.elements.text.value;
+    if (!text.trim() || this.#blocked) return;
+    const reply = this.#reply?.id;
+    const danmaku = form.elements.danmaku.checked ? {} : null;
+    const mentions = this.#reply ? [this.#reply.fan] : [];
+    form.elements.text.value = '';
+    this.#answer(null);
+    this.#reintroduce();
+    try {
+      await this.#room.player.say(text, { reply, danmaku, mentions });
+      const slow = this.#room.stage?.modes.slowSeconds ?? 0;
+      if (slow && !this.#room.keepsOrder) this.#wait(Date.now() + slow * 1e3);
+    } catch (error) {
+      this.#room.say(explain(error));
+      if (error.until) this.#wait(error.until);
+      // What was not said can be said again.
+      if (!form.elements.text.value) form.elements.text.value = text;
+    }
+  }
+
+  get #blocked() {
+    const { standing, until } = this.#room.identity ?? {};
+    return standing === 'banned' || (standing === 'timed-out' && secondsTo(until) > 0) || secondsTo(this.#waitUntil) > 0;
+  }
+
+  #wait(until) {
+    this.#waitUntil = until;
+    this.second();
+  }
+
+  // What keeps one from writing, if anything does, and for how long.
+  second() {
+    const send = find('.write .send');
+    const input = find('.write input[name=text]');
+    const { standing, until } = this.#room.identity ?? {};
+    const modes = this.#room.stage?.modes;
+    const timedOut = standing === 'timed-out' ? secondsTo(until) : 0;
+    const waits = secondsTo(this.#waitUntil);
+    send.disabled = this.#blocked;
+    send.textContent = waits && !timedOut && standing !== 'banned' ? t('wait', { seconds: waits }) : t('send');
+    input.disabled = standing === 'banned' || timedOut > 0;
+    let hint = t('write');
+    if (standing === 'banned') hint = t('standing.banned');
+    else if (timedOut) hint = t('standing.timed-out', { seconds: timedOut });
+    else if (modes && !this.#room.keepsOrder) {
+      if (modes.followersOnly) hint = t('mode.followers');
+      else if (modes.emojiOnly) hint = t('mode.emoji');
+      else if (modes.holdAll) hint = t('mode.hold');
+      else if (modes.slowSeconds) hint = t('mode.slow', { seconds: modes.slowSeconds });
+    }
+    if (input.placeholder !== hint) input.placeholder = hint;
+  }
+
+  identity() {
+    this.second();
+    this.#name();
+  }
+
+  stage({ pinned }) {
+    this.second();
+    const place = find('.pinned');
+    place.hidden = !pinned;
+    if (!pinned) return place.replaceChildren();
+    const unpin = this.#room.keepsOrder
+      ? [button('×', () => this.#room.attempt(this.#room.player.moderate('unpin')), { label: t('act.unpin') })]
+      : [];
+    place.replaceChildren(
+      make('small', { text: t('pinned') }), make('span', { className: 'who', text: called(pinned.name, pinned.fan) }), ' ',
+      make('span', { className: 'text', text: pinned.text }), ...unpin,
+    );
+  }
+
+  #answer(line) {
+    this.#reply = line;
+    const place = find('.write .reply');
+    place.hidden = !line;
+    if (!line) return place.replaceChildren();
+    place.replaceChildren(
+      t('reply.to', { name: line.name }), button('×', () => this.#answer(null), { label: t('reply.leave') }),
+    );
+    find('.write input[name=text]').focus();
+  }
+
+  // Names.
+
+  #knownAs(name) {
+    this.#called = name;
+    this.#name();
+  }
+
+  get #own() {
+    return this.#called ?? localStorage.getItem('name');
+  }
+
+  #name() {
+    find('.write .name').textContent = this.#own ? t('name.now', { name: this.#own }) : t('name.nobody');
+  }
+
+  #rename(open) {
+    find('.rename').hidden = !open;
+    find('.write').hidden = open;
+    const input = find('.rename input');
+    if (open) {
+      input.value = this.#own ?? '';
+      input.focus();
+    } else {
+      find('.write .name').focus();
+    }
+  }
+
+  async #take(event) {
+    event.preventDefault();
+    const name = event.currentTarget.elements.name.value.trim();
+    if (!name) return this.#rename(false);
+    const taken = await this.#room.attempt(this.#room.player.rename(name), t('name.taken', { name }));
+    if (!taken) return;
+    this.#introduced = true;
+    localStorage.setItem('name', name);
+    this.#knownAs(name);
+    this.#rename(false);
+  }
+
+  // A name that was chosen here before is said again, should the room have forgotten it.
+  #reintroduce() {
+    const name = localStorage.getItem('name');
+    if (this.#introduced || !name) return;
+    this.#introduced = true;
+    this.#room.player.rename(name).catch(() => {});
+  }
+
+  // What one may do about a line.
+
+  #menu(at, line) {
+    const menu = find('.menu');
+    const { id, fan } = line;
+    const own = fan === this.#room.identity?.fan;
+    const subject = { author: id };
+    const acts = [[t('reply'), () => this.#answer(line)]];
+    const moderate = (words, act) => acts.push([
+      words, () => this.#room.attempt(this.#room.player.moderate(act), t('act.done', { act: words })),
+    ]);
+    if (own || this.#room.keepsOrder) moderate(t('act.delete'), { delete: id });
+    if (this.#room.keepsOrder) {
+      moderate(t('act.pin'), { pin: id });
+      if (!own) {
+        moderate(t('act.timeout'), { timeout: { subject, seconds: TIMEOUT_SECONDS } });
+        moderate(t('act.ban'), { ban: { fan } });
+        moderate(t('act.mute'), { shadowMute: { fan } });
+        moderate(t('act.pardon'), { pardon: { fan } });
+      }
+    }
+    menu.replaceChildren(...acts.map(([text, act]) => button(text, () => {
+      menu.hidePopover();
+      act();
+    })));
+    menu.showPopover();
+    const { bottom, right, top } = at.getBoundingClientRect();
+    const fits = bottom + menu.offsetHeight < innerHeight;
+    menu.style.top = `${fits ? bottom : Math.max(8, top - menu.offsetHeight)}px`;
+    menu.style.left = `${Math.max(8, right - menu.offsetWidth)}px`;
+    menu.querySelector('button').focus();
+  }
+
+  // Lines that wait for a moderator.
+  waiting(lines) {
+    const place = find('.held');
+    place.hidden = lines.length === 0;
+    place.replaceChildren(...lines.map(({ id, name, fan, text }) => make('li', {}, [
+      make('span', { className: 'who', text: called(name, fan) }), ' ', make('span', { className: 'text', text }),
+      button(t('held.approve'), () => this.#room.attempt(this.#room.player.moderate({ approve: id }))),
+      button(t('held.refuse'), () => this.#room.attempt(this.#room.player.moderate({ refuse: id }))),
+    ])));
+  }
+}

@@ -1,0 +1,88 @@
+// The open poll, or the last one while it is there, with its bars.
+import { button, make, secondsTo } from './dom.js';
+import { number, t } from './words.js';
+
+export class Poll {
+  #room;
+  #place = document.querySelector('section.poll');
+  #poll = null;
+  #votes = null;
+  #options = [];
+
+  constructor(room) {
+    this.#room = room;
+  }
+
+  stage({ poll }) {
+    const same = poll && this.#poll && poll.poll === this.#poll.poll && poll.open === this.#poll.open;
+    this.#poll = poll;
+    if (!same) this.#render();
+    this.#update();
+  }
+
+  pulse({ poll }) {
+    this.#votes = poll;
+    this.#update();
+  }
+
+  identity() {
+    this.#render();
+    this.#update();
+  }
+
+  get #own() {
+    const vote = this.#room.identity?.vote;
+    return vote && vote.poll === this.#poll?.poll ? vote.option : null;
+  }
+
+  #render() {
+    this.#place.hidden = !this.#poll;
+    if (!this.#poll) return this.#place.replaceChildren();
+    const { poll, question, options, open, changeable } = this.#poll;
+    this.#options = options.map((option, at) => {
+      const place = button('', () => this.#room.attempt(this.#room.player.vote(poll, at)), { className: 'option' });
+      place.append(
+        make('span', { className: 'bar', ariaHidden: 'true' }), make('span', { text: option, ariaHidden: 'true' }),
+        make('b', { ariaHidden: 'true' }),
+      );
+      return place;
+    });
+    const close = this.#room.keepsOrder && open
+      ? [button(t('poll.close'), () => this.#room.attempt(this.#room.player.moderate({ closePoll: poll })), { className: 'close' })]
+      : [];
+    this.#place.replaceChildren(
+      make('h2', { text: question }), make('div', { className: 'options', role: 'group' }, this.#options),
+      make('p', { className: 'about-poll' }, [
+        make('span', { className: 'total' }), make('span', { className: 'ends' }),
+        make('span', { text: changeable ? t('poll.changeable') : t('poll.final') }), ...close,
+      ]),
+    );
+  }
+
+  #update() {
+    if (!this.#poll) return;
+    const { poll, options, open, changeable } = this.#poll;
+    const votes = this.#votes?.poll === poll ? this.#votes.votes : [];
+    const all = votes.reduce((sum, count) => sum + count, 0);
+    const own = this.#own;
+    for (const [at, place] of this.#options.entries()) {
+      const count = votes[at] ?? 0;
+      const percent = all ? Math.round((count / all) * 100) : 0;
+      place.querySelector('.bar').style.width = `${percent}%`;
+      place.querySelector('b').textContent = `${number(count)} · ${percent} %`;
+      place.setAttribute('aria-label', t('poll.option', { option: options[at], votes: count, percent }));
+      place.setAttribute('aria-pressed', own === at);
+      place.disabled = !open || (own !== null && !changeable);
+    }
+    this.#place.querySelector('.total').textContent = t('poll.votes', { count: all });
+    this.second();
+  }
+
+  second() {
+    const ends = this.#place.querySelector('.ends');
+    if (!ends) return;
+    const seconds = secondsTo(this.#poll.closes);
+    const left = seconds < 100 ? t('poll.ends', { seconds }) : t('poll.ends.minutes', { minutes: Math.round(seconds / 60) });
+    ends.textContent = this.#poll.open ? left : t('poll.closed');
+  }
+}
