@@ -28,8 +28,15 @@ use failure::Failure;
 #[command(name = "fanfare", version, propagate_version = true)]
 struct Cli {
     /// What to log to the standard error: error, warn, info, debug, trace or off, also per
-    /// module, as in info,node=debug
-    #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", global = true, default_value = "warn")]
+    /// module, as in info,node=debug; unless told otherwise, nothing of what moq_transport takes for an error when a
+    /// peer goes
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "FANFARE_LOG",
+        global = true,
+        default_value = "warn,moq_transport=off"
+    )]
     log: log::Levels,
 
     #[command(subcommand)]

@@ -69,7 +69,7 @@ pub struct Order {
 pub enum Heard {
     /// There is a place in the room from now on.
     Joined,
-    /// There is none for the moment.
+    /// There is none for the moment, or not for the reason that was told before.
     Left {
         /// Why.
         why: String,
@@ -144,7 +144,7 @@ pub async fn take_part_from(
     let clock = Clock::default();
     let voice = Voice::new(options.seed);
     let token = options.token.clone();
-    let mut fan = Fan { names, clock, voice, orders, heard, token, waiting: 0, over: false };
+    let mut fan = Fan { names, clock, voice, orders, heard, token, waiting: 0, over: false, absent: None };
     let mut pause = BACKOFF.0;
     let urls = std::iter::once(&options.url).chain(&options.others);
     for url in urls.cycle() {
@@ -204,6 +204,8 @@ struct Fan<F> {
     waiting: usize,
     /// Nobody gives orders any more.
     over: bool,
+    /// Why there is no place in the room, as it was last told.
+    absent: Option<String>,
 }
 
 impl<F: FnMut(Heard)> Fan<F> {
@@ -247,11 +249,12 @@ impl<F: FnMut(Heard)> Fan<F> {
     }
 
     fn left(&mut self, why: String) {
-        if self.voice.is_joined() {
-            self.voice.left();
+        let was_joined = self.voice.is_joined();
+        self.voice.left();
+        let is_news = was_joined || self.absent.as_ref() != Some(&why);
+        if is_news && !self.is_done() {
+            self.absent = Some(why.clone());
             (self.heard)(Heard::Left { why });
-        } else {
-            tracing::debug!(why, "no connection");
         }
     }
 

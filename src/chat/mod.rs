@@ -105,7 +105,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         loop {
             tokio::select! {
                 () = &mut stop => return Ok(()),
-                line = input.next_line(), if orders.is_some() => {
+                line = input.next_line(), if orders.is_some() && screen.is_ready() => {
                     match line.ok().flatten().map(|line| Line::read(&line, screen.poll())) {
                         Some(Ok(Line::Wish(wish))) => {
                             ticket = ticket.wrapping_add(1);

@@ -6,6 +6,8 @@ use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem};
 /// What has been shown, so that it is not shown again.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
+    /// It is known what is on.
+    ready: bool,
     /// Lines up to this one.
     newest: Option<ChatId>,
     title: String,
@@ -16,6 +18,11 @@ pub(super) struct Screen {
 }
 
 impl Screen {
+    /// Whether it is known what is on: before, nobody can vote.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
     /// The poll that is open.
     pub(super) fn poll(&self) -> Option<u32> {
         self.poll
@@ -25,7 +32,7 @@ impl Screen {
     pub(super) fn heard(&mut self, heard: Heard) {
         match heard {
             Heard::Joined => eprintln!("in the room"),
-            Heard::Left { why } => eprintln!("the connection is lost: {}; trying again", plain(&why)),
+            Heard::Left { why } => eprintln!("not in the room: {}; trying again", plain(&why)),
             Heard::Shown { packet, .. } => {
                 let Ok(items) = Frames::<TrackItem<'_>>::new(&packet) else { return };
                 for item in items {
@@ -56,6 +63,7 @@ impl Screen {
     }
 
     fn stage(&mut self, stage: &wire::Stage<'_>) {
+        self.ready = true;
         if stage.title != self.title {
             stage.title.clone_into(&mut self.title);
             println!("== {} ==", plain(stage.title));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use moqt::{
-    Misuse, Properties,
+    DoneCode, Misuse, Properties,
     data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
     session::{RequestId, StreamId},
 };
@@ -177,5 +177,13 @@ impl Outflow {
             *self = Self { group: self.group + 1, ..Self::new(self.request, self.long) };
         }
         Ok(())
+    }
+
+    /// There is no more.
+    pub fn end(self, cx: &mut Cx<'_>) -> Result<(), Misuse> {
+        if let Some(stream) = self.stream {
+            cx.session.finish(cx.now, stream)?;
+        }
+        cx.session.done(self.request, DoneCode::TRACK_ENDED, "")
     }
 }

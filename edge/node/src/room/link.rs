@@ -113,7 +113,7 @@ impl Link {
         self.lines.retain(|incarnation, line| {
             let stays = is_there(*incarnation);
             if !stays {
-                line.cancel(cx);
+                line.end(cx);
             }
             stays
         });
@@ -253,6 +253,18 @@ impl Line {
         self.outflow = None;
         self.seat.connect(false);
         self.again = Some(Instant::now() + AGAIN);
+    }
+
+    /// The room needs it no more: what was sent last arrives.
+    fn end(&mut self, cx: &mut Cx<'_>) {
+        match self.outflow.take() {
+            Some(outflow) => {
+                self.seat.connect(false);
+                let _ = outflow.end(cx);
+                let _ = cx.session.cancel(self.downs);
+            }
+            None => self.cancel(cx),
+        }
     }
 
     fn cancel(&self, cx: &mut Cx<'_>) {
