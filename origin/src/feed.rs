@@ -23,7 +23,7 @@ use crate::store::{GroupTooLarge, TrackStore};
 /// How long after a track began the store begins to read it. The subscriber that was
 /// there first must have begun by then: `moq-transport` hands a group that is over to
 /// no reader that begins after another has.
-const BEGIN_AFTER: Duration = Duration::from_millis(50);
+const BEGIN_AFTER: Duration = Duration::from_millis(250);
 /// The time a group just announced has to be noted in the store.
 pub(crate) const CATCH_UP: Duration = Duration::from_millis(250);
 

@@ -78,9 +78,11 @@ async fn seen(one: &Page, does: &str, other: &Page, event: &str, wanted: &str) -
     Ok(number(other, "globalThis.seen").await? - begun)
 }
 
-fn soon(what: &str, way: &str, took: f64) {
-    println!("{what} over {way}: {took:.0} ms");
-    assert!(took < SOON, "{what} over {way} took {took:.0} ms");
+/// In the middle: a machine that does something else for a moment is not what is looked at.
+fn soon(what: &str, way: &str, mut took: Vec<f64>) {
+    println!("{what} over {way}: {took:.0?} ms");
+    took.sort_by(f64::total_cmp);
+    assert!(took[took.len() / 2] < SOON, "{what} over {way} took {took:.0?} ms");
 }
 
 #[tokio::test]
@@ -93,17 +95,22 @@ async fn what_one_says_cheers_and_votes_the_other_sees_at_once() -> Result<()> {
         let ask = "test.player.moderate({ openPoll: { question: 'Encore?', options: ['yes', 'no'], seconds: 600, changeable: true } })";
         seen(&creator, ask, ada, "stage", "({ poll }) => poll?.open").await?;
         ada.eval("test.player.rename('Ada')").await?;
-        for nth in 0..5 {
+        let mut took = [Vec::new(), Vec::new(), Vec::new()];
+        for nth in 0..3 {
             let said = format!("hello {nth}");
             let line = format!(
                 "({{ lines }}) => lines.some(({{ text, name }}) => text === '{said}' && name === 'Ada')"
             );
-            soon("a line", way, seen(ada, &format!("test.player.say('{said}')"), ben, "chat", &line).await?);
+            took[0].push(seen(ada, &format!("test.player.say('{said}')"), ben, "chat", &line).await?);
+            let cheered = format!("({{ cheers }}) => cheers[2] === {}", 7 * (nth + 1));
+            took[1].push(seen(ada, "test.player.cheer(2, 7)", ben, "pulse", &cheered).await?);
+            let vote = format!("test.player.vote(test.player.stage.poll.poll, {})", nth % 2);
+            let voted = format!("({{ poll }}) => poll?.votes[{}] === 1", nth % 2);
+            took[2].push(seen(ada, &vote, ben, "pulse", &voted).await?);
         }
-        let cheered = "({ cheers }) => cheers[2] === 7";
-        soon("a cheer", way, seen(ada, "test.player.cheer(2, 7)", ben, "pulse", cheered).await?);
-        let vote = "test.player.vote(test.player.stage.poll.poll, 1)";
-        soon("a vote", way, seen(ada, vote, ben, "pulse", "({ poll }) => poll?.votes[1] === 1").await?);
+        for (what, took) in ["a line", "a cheer", "a vote"].into_iter().zip(took) {
+            soon(what, way, took);
+        }
         assert!(ada.log().is_empty() && ben.log().is_empty(), "{:#?} {:#?}", ada.log(), ben.log());
     }
     Ok(())
@@ -135,7 +142,7 @@ async fn a_banned_fan_stays_banned() -> Result<()> {
     let fan = who(ada).await?;
     let ban = format!("test.player.moderate({{ ban: {{ fan: '{fan}' }} }})");
     let took = seen(&creator, &ban, ada, "identity", "({ standing }) => standing === 'banned'").await?;
-    soon("a ban", "WebTransport", took);
+    soon("a ban", "WebTransport", vec![took]);
     let say = "test.player.say('let me in').then(() => 'said', ({ code }) => code)";
     assert_eq!(text(&ada.eval(say).await?), "banned");
     let again = enter(&evening.browser, &evening.sites[0], "").await?;

@@ -448,6 +448,20 @@ impl Peer {
         }
     }
 
+    /// Who asks for a track has taken the namespace that it is in: its word on that may come later, on another stream.
+    fn taken(&self, track: &TrackName) {
+        for asked in self.asked.values() {
+            if let Asked::Namespace(namespace, (peer, _)) = asked
+                && namespace.is_prefix_of(track.namespace())
+            {
+                let mut hub = self.relay.0.borrow_mut();
+                if hub.local.get(namespace) != Some(peer) && hub.peers.contains_key(peer) {
+                    hub.offer(namespace, *peer);
+                }
+            }
+        }
+    }
+
     fn done(&mut self, request: RequestId, code: DoneCode) {
         let track = match self.asked.remove(&request) {
             Some(Asked::Track(track)) => Some(track),
@@ -580,6 +594,7 @@ impl App for Peer {
             }
             Event::Ready(setup) => self.ready(*setup),
             Event::Subscribe { request, track, params } => {
+                self.taken(&track);
                 let from_upstream = self.is_upstream();
                 let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
                 let track = self.relay.0.borrow_mut().take(&track, self.id, from_upstream, patience);
