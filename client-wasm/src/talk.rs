@@ -34,7 +34,7 @@ pub(crate) enum Do {
 impl Talk {
     pub(crate) fn new(now: Micros, seed: u64, token: Option<String>) -> Self {
         Self {
-            voice: Voice::new(seed),
+            voice: if token.is_some() { Voice::new(seed) } else { Voice::stranger(seed) },
             chat: Chat::default(),
             presence: Presence::new(now),
             is_playing: false,

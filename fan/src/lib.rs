@@ -142,8 +142,8 @@ pub async fn take_part_from(
 ) -> Result<(), Error> {
     let names = Names::new(&options.room).map_err(Error::Room)?;
     let clock = Clock::default();
-    let voice = Voice::new(options.seed);
     let token = options.token.clone();
+    let voice = if token.is_some() { Voice::new(options.seed) } else { Voice::stranger(options.seed) };
     let mut fan = Fan { names, clock, voice, orders, heard, token, waiting: 0, over: false, absent: None };
     let mut pause = BACKOFF.0;
     let urls = std::iter::once(&options.url).chain(&options.others);

@@ -99,6 +99,8 @@ pub struct Voice {
     unacked: VecDeque<Message>,
     cheers: Cheers,
     is_joined: bool,
+    /// There is a token to be the same fan with on the next connection.
+    is_known: bool,
     /// What is to be sent again, and when; nothing else is sent before.
     again: Option<(u64, Micros)>,
     /// When all of it is, if no answer comes.
@@ -132,6 +134,7 @@ impl Voice {
             unacked: VecDeque::new(),
             cheers: Cheers::default(),
             is_joined: false,
+            is_known: true,
             again: None,
             retry: None,
             identity: None,
@@ -140,6 +143,12 @@ impl Voice {
         };
         voice.begin_stream();
         voice
+    }
+
+    /// One of a fan without a token. Nothing that counts is sent before the edge has given them one: what is sent again
+    /// without it, over another connection, would be somebody else's, and count once more.
+    pub fn stranger(seed: u64) -> Self {
+        Self { is_known: false, ..Self::new(seed) }
     }
 
     /// What is to be done next.
@@ -263,7 +272,7 @@ impl Voice {
             return;
         }
         self.next += 1;
-        let is_sent = self.is_joined && self.again.is_none();
+        let is_sent = self.is_joined && self.is_known && self.again.is_none();
         if is_sent {
             self.send(&frame);
             self.retry.get_or_insert(now + RETRY);
@@ -279,7 +288,12 @@ impl Voice {
                 self.next = self.next.max(mark.saturating_add(1));
                 self.know(Identity { fan, role, standing, vote });
             }
-            EdgeMessage::Token { token } => self.outputs.push_back(Output::Token(token.to_owned())),
+            EdgeMessage::Token { token } => {
+                self.outputs.push_back(Output::Token(token.to_owned()));
+                if !std::mem::replace(&mut self.is_known, true) && self.is_joined {
+                    self.send_from(now, 0);
+                }
+            }
             EdgeMessage::Acked { through } => self.acked(now, through),
             EdgeMessage::Rejected { number, reason } => {
                 self.note(number, Outcome::Failed(Failure::Rejected(reason)));
@@ -394,6 +408,9 @@ impl Voice {
 
     /// Sends what is not acked from that number on.
     fn send_from(&mut self, now: Micros, from: u64) {
+        if !self.is_known {
+            return;
+        }
         let mut unacked = std::mem::take(&mut self.unacked);
         for message in unacked.iter_mut().filter(|message| message.number >= from) {
             message.is_sent = true;

@@ -114,6 +114,28 @@ const START: Micros = Micros(1_000_000_000);
 const SAY: Act<'static> =
     Act::Say(Say { text: "hello", reply: None, mentions: wire::List(Vec::new()), danmaku: None });
 
+/// Whose edge is killed before they have a token comes back as somebody else: nothing of theirs may have been counted.
+#[test]
+fn exactly_once_for_a_stranger() {
+    let mut voice = Voice::stranger(1);
+    voice.joined(START);
+    voice.act(START, 1, SAY);
+    assert_eq!(sent(&mut voice), ["hello 1"]);
+    voice.left();
+    voice.joined(START);
+    assert_eq!(sent(&mut voice), ["hello 1"], "nobody has told who they are");
+    voice.tick(START + Micros::from_millis(60_000));
+    assert_eq!(sent(&mut voice), [] as [&str; 0]);
+    hear(&mut voice, START, &EdgeMessage::Token { token: "theirs" });
+    assert_eq!(voice.poll(), Some(Output::Token("theirs".to_owned())), "kept before anything is sent");
+    assert_eq!(sent(&mut voice), ["1: hello"]);
+    voice.act(START, 2, SAY);
+    assert_eq!(sent(&mut voice), ["2: hello"]);
+    voice.left();
+    voice.joined(START);
+    assert_eq!(sent(&mut voice), ["hello 1", "1: hello", "2: hello"]);
+}
+
 #[test]
 fn cheers_of_a_moment_are_one_message() {
     let mut voice = Voice::new(1);
