@@ -5,6 +5,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use room::rehearsal::Roll;
 use serde_json::json;
 use token::Role;
 use tokio::{
@@ -16,14 +17,15 @@ use wire::Micros;
 use crate::{
     begin_show,
     count::{self, Kept},
-    crowd::{Crowd, Deed, GIFTS, OPTIONS, is_taken},
+    crowd::{Crowd, Deed, GIFTS, OPTIONS, is_taken, pause},
     number,
     parts::Parts,
-    roll::Roll,
 };
 
 const EDGES: usize = 3;
-const FANS: usize = 300;
+const FANS: usize = 200;
+/// Who come without a token, and just when the first is killed.
+const STRANGERS: usize = 100;
 /// For how long things are killed, in seconds, unless one says otherwise.
 const SECONDS: u64 = 25;
 /// All are there within that, and all is settled: a fan notices after ten seconds that an edge was killed.
@@ -48,7 +50,7 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
     let mut parts = Parts::open(dir.path(), EDGES).await?;
     let _show = begin_show(&parts)?;
     let mut crowd = Crowd::new()?;
-    let owner = crowd.enter(&parts, Role::Creator, &mut roll)?;
+    let owner = crowd.enter(&parts, Some(Role::Creator), &mut roll)?;
     let gifts: Vec<_> = (1..=GIFTS)
         .map(|id| json!({ "id": id, "name": format!("gift {id}"), "icon": "*", "value": id }))
         .collect();
@@ -57,7 +59,7 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
     let poll = json!({ "question": "which?", "options": options, "seconds": 7200, "changeable": true });
     owner.act(Deed::Prepare(json!({ "openPoll": poll })))?;
     for _ in 0..FANS {
-        crowd.enter(&parts, Role::Fan, &mut roll)?;
+        crowd.enter(&parts, Some(Role::Fan), &mut roll)?;
     }
     let all_here = crowd.until(|crowd| {
         let is_here = crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0);
@@ -67,10 +69,13 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
     let prepared = owner.record.borrow().deeds.iter().all(|(_, outcome)| is_taken(*outcome));
     ensure!(prepared, "{:?}", owner.record.borrow().deeds);
 
+    for _ in 0..STRANGERS {
+        crowd.enter(&parts, None, &mut roll)?;
+    }
     let until = Instant::now() + long;
     let mut playing = JoinSet::new();
     for (at, fan) in crowd.fans.iter().enumerate() {
-        playing.spawn_local(fan.clone().play(Roll(roll.next()), at, until));
+        playing.spawn_local(fan.clone().play(Roll(roll.number()), at, until));
     }
     let disasters = tokio::select! {
         disasters = disasters(&mut parts, &mut roll, until) => disasters?,
@@ -114,7 +119,7 @@ fn is_shown(crowd: &Crowd, end: Micros, last: u64) -> bool {
 async fn disasters(parts: &mut Parts, roll: &mut Roll, until: Instant) -> Result<u32> {
     let mut disasters = 0;
     loop {
-        tokio::time::sleep(roll.pause(PEACE.0, PEACE.1)).await;
+        tokio::time::sleep(pause(roll, PEACE)).await;
         if Instant::now() >= until {
             return Ok(disasters);
         }
@@ -128,7 +133,7 @@ async fn disasters(parts: &mut Parts, roll: &mut Roll, until: Instant) -> Result
             println!("{} is killed", parts.all[*at].name);
             parts.all[*at].kill().await?;
         }
-        tokio::time::sleep(roll.pause(OUTAGE.0, OUTAGE.1)).await;
+        tokio::time::sleep(pause(roll, OUTAGE)).await;
         for at in down {
             parts.all[at].start().await?;
         }

@@ -88,7 +88,8 @@ struct Counted {
 
 impl Counted {
     fn fan(&mut self, record: &Record, said: &BTreeMap<(&str, &str), u64>, kept: &Kept) -> Result<()> {
-        let fan = record.fan.to_string();
+        let id = record.fan.context("somebody never learned who they are")?;
+        let fan = id.to_string();
         let mut keys: BTreeMap<u64, Vec<Option<Outcome>>> = BTreeMap::new();
         let (mut votes, mut unsure): (Option<u8>, BTreeSet<u8>) = (None, BTreeSet::new());
         for (deed, outcome) in &record.deeds {
@@ -125,7 +126,7 @@ impl Counted {
             is_right(is_kept, taken == 1, unknown).with_context(|| format!("gift {key:x}: {outcomes:?}"))?;
             self.gifts += usize::from(is_kept);
         }
-        self.voted(record.fan, kept.votes.get(&fan).copied(), votes, &unsure)
+        self.voted(id, kept.votes.get(&fan).copied(), votes, &unsure)
     }
 
     fn voted(

@@ -5,12 +5,14 @@ use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
     rc::Rc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use fan::{Heard, Options, Order, take_part_from};
 use moqt::Namespace;
 use node::{Endpoint, Trust};
+use room::rehearsal::Roll;
 use serde_json::{Value, json};
 use token::{Claims, Role, fan_id};
 use tokio::{
@@ -22,7 +24,7 @@ use url::Url;
 use voice::{Failure, Outcome, wish::Wish};
 use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
 
-use crate::{LIFE, ROOM, parts::Parts, roll::Roll};
+use crate::{LIFE, ROOM, parts::Parts};
 
 /// Sockets that the fans share.
 const SOCKETS: usize = 10;
@@ -68,7 +70,8 @@ impl Deed {
 
 /// What a fan did, and was told.
 pub(crate) struct Record {
-    pub(crate) fan: FanId,
+    /// Who they are: strangers learn it.
+    pub(crate) fan: Option<FanId>,
     /// By their tickets.
     pub(crate) deeds: Vec<(Deed, Option<Outcome>)>,
     /// The lines they have seen, in order.
@@ -127,10 +130,10 @@ impl Crowd {
         Ok(Self { fans: Vec::new(), seen: Rc::default(), running: JoinSet::new(), endpoints })
     }
 
-    /// One more, who begins at another edge than the one before.
-    pub(crate) fn enter(&mut self, parts: &Parts, role: Role, roll: &mut Roll) -> Result<Fan> {
+    /// One more, who begins at another edge than the one before; a stranger, without a role.
+    pub(crate) fn enter(&mut self, parts: &Parts, role: Option<Role>, roll: &mut Roll) -> Result<Fan> {
         let at = self.fans.len();
-        let claims = Claims::new(ROOM, role, &format!("fan {at}"), LIFE);
+        let claims = role.map(|role| Claims::new(ROOM, role, &format!("fan {at}"), LIFE));
         let mut urls: Vec<Url> = parts.edges()?;
         let edges = urls.len();
         urls.rotate_left(at % edges);
@@ -140,10 +143,11 @@ impl Crowd {
             others: urls,
             tls: Trust::Anyone.client_config()?,
             room: Namespace::from_path(ROOM)?,
-            token: Some(parts.keys.mint(&claims)?),
-            seed: roll.next(),
+            token: claims.as_ref().map(|claims| parts.keys.mint(claims)).transpose()?,
+            seed: roll.number(),
         };
-        let record = Record { fan: fan_id(&claims), deeds: Vec::new(), lines: Vec::new(), joined: 0 };
+        let record =
+            Record { fan: claims.as_ref().map(fan_id), deeds: Vec::new(), lines: Vec::new(), joined: 0 };
         let (orders, taken) = mpsc::channel(ORDERS);
         let fan = Fan { record: Rc::new(RefCell::new(record)), orders, seen: Rc::clone(&self.seen) };
         let (endpoint, hearing) = (self.endpoints[at % SOCKETS].clone(), fan.clone());
@@ -194,7 +198,7 @@ impl Fan {
     pub(crate) async fn play(self, mut roll: Roll, at: usize, until: Instant) -> Result<()> {
         let mut key = 0;
         for nth in 0.. {
-            tokio::time::sleep(roll.pause(PACE.0, PACE.1)).await;
+            tokio::time::sleep(pause(&mut roll, PACE)).await;
             if Instant::now() >= until {
                 break;
             }
@@ -204,7 +208,7 @@ impl Fan {
                 14..17 => {
                     // Now and then a page does not know whether it gave it already.
                     if key == 0 || roll.below(5) > 0 {
-                        key = roll.next();
+                        key = roll.number();
                     }
                     let count = 1 + (key % 3) as u16;
                     Deed::Gift { gift: 1 + (key % u64::from(GIFTS)) as u16, count, key }
@@ -220,8 +224,9 @@ impl Fan {
             Heard::Joined => self.record.borrow_mut().joined += 1,
             Heard::Settled { ticket, outcome } => self.settled(ticket, outcome)?,
             Heard::Identity(identity) => {
-                let fan = self.record.borrow().fan;
-                anyhow::ensure!(identity.fan == fan, "was taken for {}", identity.fan);
+                let mut record = self.record.borrow_mut();
+                let fan = *record.fan.get_or_insert(identity.fan);
+                anyhow::ensure!(identity.fan == fan, "{fan} was taken for {}", identity.fan);
             }
             Heard::Shown { track: Track::Chat, packet } => self.chat(&packet)?,
             Heard::Shown { track: Track::Pulse, packet } => self.pulse(&packet)?,
@@ -277,6 +282,11 @@ impl Fan {
         }
         Ok(())
     }
+}
+
+/// A moment between these, in milliseconds.
+pub(crate) fn pause(roll: &mut Roll, (from, to): (u64, u64)) -> Duration {
+    Duration::from_millis(roll.between(from, to))
 }
 
 /// Whether something may have been counted that nobody was told of.

@@ -5,7 +5,6 @@ mod count;
 mod crowd;
 mod load;
 mod parts;
-mod roll;
 
 use std::time::Duration;
 

@@ -39,6 +39,8 @@ pub use plan::plan;
 
 pub mod rehearsal;
 
+mod roll;
+
 mod room;
 pub use room::Room;
 

@@ -12,6 +12,7 @@ use wire::{
     Say, SessionId, StreamId, Subject,
 };
 
+pub use crate::roll::Roll;
 use crate::{Config, Room};
 
 const EDGES: usize = 2;
@@ -101,7 +102,7 @@ impl Script {
 
 /// A root, leaves and the fans at them.
 struct Play {
-    roll: u64,
+    roll: Roll,
     now: Micros,
     root: Room,
     leaves: Vec<Room>,
@@ -115,7 +116,7 @@ impl Play {
     fn new(seed: u64) -> Self {
         let leaf = |edge| Room::new(Config::new(Seat::Leaf { edge: EdgeId(edge), incarnation: 1 }));
         let mut play = Self {
-            roll: seed,
+            roll: Roll(seed),
             now: START,
             root: Room::new(root_config()),
             leaves: (0..EDGES as u64).map(leaf).collect(),
@@ -128,13 +129,8 @@ impl Play {
         play
     }
 
-    /// Below `end`: SplitMix64.
     fn roll(&mut self, end: u64) -> u64 {
-        self.roll = self.roll.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.roll;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % end
+        self.roll.below(end)
     }
 
     fn tick(&mut self) {

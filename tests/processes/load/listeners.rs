@@ -13,6 +13,7 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 use node::{App, Clock, Connection, Cx, Endpoint, Trust, drive, packets::Outflow};
+use room::rehearsal::Roll;
 use token::Role;
 use tokio::{
     sync::{Semaphore, watch},
@@ -26,7 +27,6 @@ use crate::{
     crowd::{Crowd, Deed, is_taken},
     number,
     parts::Parts,
-    roll::Roll,
 };
 
 const FANS: usize = 1000;
@@ -148,7 +148,7 @@ async fn load() -> Result<()> {
     let _show = begin_show(&parts)?;
     let mut speakers = Crowd::new()?;
     for _ in 0..SPEAKERS {
-        speakers.enter(&parts, Role::Moderator, &mut Roll(1))?;
+        speakers.enter(&parts, Some(Role::Moderator), &mut Roll(1))?;
     }
     speakers.until(|crowd| crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0)).await?;
     let measured = Rc::new(RefCell::new(Measured::default()));

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wire::FanId;
 
+use crate::roll::Roll;
+
 /// Bits of a hash that choose a register: 2^14 registers give a standard error of 0.81 %.
 const PRECISION: u32 = 14;
 const REGISTERS: usize = 1 << PRECISION;
@@ -158,9 +160,6 @@ fn tau(mut x: f64) -> f64 {
 }
 
 /// Spreads a number over all bits (the finalizer of SplitMix64): identities need not be random.
-fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+fn mix(x: u64) -> u64 {
+    Roll(x).number()
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use room::rehearsal::{Batch, Script, leaf_config, perform, root_config};
+use room::rehearsal::{Batch, Roll, Script, leaf_config, perform, root_config};
 use room::{Config, Room};
 use wire::worker::{Effect, Row};
 use wire::{EdgeMessage, Micros, TrackItem};
 
 use crate::house::known;
 use crate::net::{Faults, Net};
-use crate::roll::{Roll, seeds};
+use crate::roll::seeds;
 
 const TICKS: u32 = 400;
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use room::rehearsal::Roll;
 use room::{Config, Room};
 use wire::worker::{Effect, Group, Identity, Input, Row, Seat, Seen};
 use wire::{
@@ -9,8 +10,6 @@ use wire::{
     Moderation, OnMatch, Pattern, PollId, Pulse, Reason, Role, Say, SessionId, StreamId, Track, TrackItem,
     limits,
 };
-
-use crate::roll::Roll;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,12 +1,12 @@
 //! Counting: right whatever comes twice, late or in another order.
 
 use proptest::prelude::*;
+use room::rehearsal::Roll;
 use room::tally::{Sketch, Tally, Uniques};
 use wire::worker::{Input, Row};
 use wire::{Act, Beat, EdgeId, FanId, FanMessage, Playing, Report, Visit};
 
 use crate::house::{House, Taken, identity};
-use crate::roll::Roll;
 
 /// What an edge says of itself, in order, through lives.
 fn history(roll: &mut Roll, edge: u64) -> Vec<impl Fn(&mut Tally) + Clone + use<>> {

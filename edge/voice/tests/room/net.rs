@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use moqt::Micros;
+use room::rehearsal::Roll;
 use room::{Config, Room};
 use voice::{Failure, Outcome, Output, Ticket, Voice};
 use wire::worker::{Effect, Identity, Input, Row, Seat, Seen};
@@ -85,7 +86,7 @@ enum Event {
 type Mishap = fn(&mut Net) -> Event;
 
 pub(crate) struct Net {
-    roll: u64,
+    roll: Roll,
     faults: Faults,
     pub(crate) now: u64,
     order: u64,
@@ -132,7 +133,7 @@ impl Net {
             outcomes: BTreeMap::new(),
         };
         let mut net = Self {
-            roll: seed,
+            roll: Roll(seed),
             faults,
             now: 0,
             order: 0,
@@ -220,13 +221,8 @@ impl Net {
         self.now = end;
     }
 
-    /// SplitMix64, below `end`.
     fn below(&mut self, end: u64) -> u64 {
-        self.roll = self.roll.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.roll;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % end
+        self.roll.below(end)
     }
 
     fn at(&mut self, time: u64, event: Event) {
