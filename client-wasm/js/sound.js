@@ -74,7 +74,8 @@ export class Sound {
       const heard = known ? contextTime : guessed;
       const at = known ? performanceTime : now;
       const latency = Math.max(0, context.currentTime - heard - (now - at) / 1e3);
-      tell({ heard, at: performance.timeOrigin + at, latency });
+      const { timeOrigin } = performance;
+      tell({ heard, at: timeOrigin + at, latency, said: timeOrigin + now });
     };
     measure();
     // Soon again: the first figures of a context that has just started are rough.

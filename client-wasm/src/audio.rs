@@ -74,8 +74,8 @@ struct Clock {
     heard: f64,
     /// and when.
     at: Micros,
-    /// How much later than rendered that is, in seconds.
-    latency: f64,
+    /// How much later than rendered that is.
+    latency: Micros,
 }
 
 struct Ring {
@@ -125,7 +125,7 @@ impl Audio {
     }
 
     /// The page says what is heard when, in seconds of its context.
-    pub(crate) fn set_clock(&mut self, heard: f64, at: Micros, latency: f64) {
+    pub(crate) fn set_clock(&mut self, heard: f64, at: Micros, latency: Micros) {
         self.clock = Some(Clock { heard, at, latency });
     }
 
@@ -169,8 +169,7 @@ impl Audio {
             return None;
         }
         if !self.started {
-            let ahead = Micros((clock.latency.max(0.0) * 1e6) as u64);
-            let index = ring.timeline.index_at(position.media + ahead)?;
+            let index = ring.timeline.index_at(position.media + clock.latency)?;
             if index >= ring.timeline.end() {
                 return None;
             }

@@ -13,6 +13,10 @@ use moqt::Micros;
 pub const DEFAULT_TARGET: Micros = Micros::from_millis(120);
 /// The greatest delay one may aim at.
 pub const MAX_TARGET: Micros = Micros::from_millis(5_000);
+/// A loudspeaker that says it is slower than this is not believed.
+const MAX_AHEAD: Micros = Micros::from_millis(1_000);
+/// What it says differs by that much from one time to the next, without meaning anything.
+const WOBBLE: Micros = Micros::from_millis(15);
 /// The playhead's rate is within this of 1.
 pub const MAX_SKEW: f64 = 0.05;
 
@@ -22,6 +26,8 @@ const DEADBAND: f64 = 4_000.0;
 const FULL_SKEW_AT: f64 = 100_000.0;
 /// Errors beyond this are jumped over.
 const JUMP: f64 = 1_000_000.0;
+/// For sound that would have to wait, the playhead goes back at once if it is by more than this.
+const STEP_BACK: Micros = Micros::from_millis(40);
 /// For this long after the first arrival the playhead jumps at will: nothing has been heard yet.
 const SETTLING: Micros = Micros::from_millis(300);
 /// A stretch of time over which extremes are kept.
@@ -59,6 +65,7 @@ pub struct Position {
 #[derive(Debug)]
 pub struct Jitter {
     target: Micros,
+    ahead: Micros,
     windows: VecDeque<Window>,
     first: Option<Micros>,
     playhead: Option<Playhead>,
@@ -84,7 +91,13 @@ struct Playhead {
 impl Jitter {
     /// A clock that knows nothing yet.
     pub fn new(target: Micros) -> Self {
-        Self { target: target.min(MAX_TARGET), windows: VecDeque::new(), first: None, playhead: None }
+        Self {
+            target: target.min(MAX_TARGET),
+            ahead: Micros(0),
+            windows: VecDeque::new(),
+            first: None,
+            playhead: None,
+        }
     }
 
     /// Aims at another delay, from now on and gently.
@@ -92,14 +105,26 @@ impl Jitter {
         self.target = target.min(MAX_TARGET);
     }
 
+    /// What is due has to be here by that much earlier: a loudspeaker takes as long until it is heard.
+    pub fn set_ahead(&mut self, ahead: Micros) {
+        if ahead <= self.ahead && self.ahead - ahead < WOBBLE {
+            return;
+        }
+        let before = self.delay();
+        self.ahead = ahead.min(MAX_AHEAD);
+        if self.delay() > before + STEP_BACK {
+            self.playhead = None;
+        }
+    }
+
     /// The delay aimed at.
     pub fn target(&self) -> Micros {
         self.target
     }
 
-    /// The delay behind the fastest arrivals: the target, or what the network makes necessary.
+    /// The delay behind the fastest arrivals: the target, or what the network and the loudspeaker make necessary.
     pub fn delay(&self) -> Micros {
-        let Some(least) = self.transit() else { return self.target };
+        let Some(least) = self.transit() else { return self.target.max(self.ahead) };
         let mut late: Vec<i64> = self.windows.iter().filter_map(|window| window.greatest).collect();
         late.sort_unstable();
         // A single late second is bad luck; the next of its kind is the network.
@@ -108,7 +133,7 @@ impl Jitter {
             .rev()
             .nth(1)
             .map_or(Micros(0), |greatest| Micros((greatest - least).max(0) as u64) + MARGIN);
-        self.target.max(needed)
+        self.target.max(self.ahead + needed)
     }
 
     /// Something arrived whose first frame was captured at `media`, and its last `span` later: it could not come before
@@ -147,9 +172,9 @@ impl Jitter {
         Some(Position { media: Micros(media.max(0.0) as u64), rate, settling })
     }
 
-    /// Forgets all but the target: another session, or another creator.
+    /// Forgets all but the target and the loudspeaker: another session, or another creator.
     pub fn reset(&mut self) {
-        *self = Self::new(self.target);
+        *self = Self { ahead: self.ahead, ..Self::new(self.target) };
     }
 
     fn transit(&self) -> Option<i64> {
@@ -219,6 +244,24 @@ mod tests {
         let jumps = latencies.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max().unwrap();
         assert!(jumps <= 1, "a jump of {jumps} ms");
         assert!((600..=630).contains(latencies.last().unwrap()), "{:?}", latencies.last());
+    }
+
+    #[test]
+    fn a_slow_loudspeaker_is_waited_for_at_once() {
+        let mut jitter = Jitter::new(ms(120));
+        jitter.set_ahead(ms(40));
+        play(&mut jitter, 1_000, 4_000, |at| if at % 300 < 33 { 50 } else { 20 });
+        assert_eq!(jitter.delay(), ms(120), "there is time enough");
+        jitter.set_ahead(ms(250));
+        let latencies = play(&mut jitter, 4_000, 4_100, |_| 20);
+        assert!((290..=325).contains(latencies.last().unwrap()), "{latencies:?}");
+        let delay = jitter.delay();
+        jitter.set_ahead(ms(242));
+        assert_eq!(jitter.delay(), delay, "it does not mean it");
+        jitter.set_ahead(Micros(0));
+        assert_eq!(jitter.delay(), ms(120));
+        jitter.set_ahead(Micros(u64::MAX));
+        assert!(jitter.delay() < ms(1_100));
     }
 
     #[test]

@@ -79,6 +79,8 @@ struct Shared {
     throughput: Cell<Option<f64>>,
     size: Cell<(u32, u32)>,
     animation: RefCell<Option<Closure<dyn FnMut()>>>,
+    /// How far our clock is ahead of the page's, in milliseconds, at most.
+    apart: Cell<f64>,
 }
 
 enum Command {
@@ -141,6 +143,7 @@ impl Player {
             throughput: Cell::default(),
             size: Cell::default(),
             animation: RefCell::default(),
+            apart: Cell::new(f64::INFINITY),
         });
         animate(&shared);
         spawn_local(run(Rc::clone(&shared), server, namespace));
@@ -177,9 +180,15 @@ impl Player {
     }
 
     /// What is heard at `at` (in milliseconds since the UNIX epoch), in seconds of the page's audio context, and how much
-    /// later than rendered that is.
-    pub fn set_clock(&self, heard: f64, at: f64, latency: f64) {
-        self.shared.stage.borrow_mut().set_clock(heard, Micros((at * 1e3) as u64), latency);
+    /// later than rendered that is; the page says so at `said`.
+    pub fn set_clock(&self, heard: f64, at: f64, latency: f64, said: f64) {
+        // The page's clock is set when the page is made, ours when the Worker is, and whoever sets clocks may have been at
+        // work, or the machine busy, between the two or within: nothing is heard before it is said.
+        let apart = self.shared.apart.get().min(now().0 as f64 / 1e3 - said);
+        self.shared.apart.set(apart);
+        let at = Micros(((at + apart) * 1e3) as u64);
+        let latency = Micros((latency * 1e6) as u64);
+        self.shared.stage.borrow_mut().set_clock(heard, at, latency);
     }
 
     /// The fan does something: `wish` is it, in JSON. What becomes of it is told as `settled`, with the ticket.

@@ -175,13 +175,15 @@ impl Stage {
         self.packets.clear();
         self.heard = None;
         self.audio = None;
+        self.jitter.set_ahead(Micros(0));
         self.audio = link.map(Audio::new).transpose()?;
         Ok(())
     }
 
-    pub(crate) fn set_clock(&mut self, heard: f64, at: Micros, latency: f64) {
+    pub(crate) fn set_clock(&mut self, heard: f64, at: Micros, latency: Micros) {
         if let Some(audio) = &mut self.audio {
             audio.set_clock(heard, at, latency);
+            self.jitter.set_ahead(latency);
         }
     }
 

@@ -2,11 +2,23 @@
 import { Player } from '/client/player.js';
 import * as measure from '/test/measure.js';
 
+// Milliseconds.
+const PATIENCE = 60_000;
+
 const canvas = document.querySelector('canvas');
 const edge = await (await fetch('/api/edge')).json();
 const query = new URLSearchParams(location.search);
 const latency = query.has('latency') ? Number(query.get('latency')) : undefined;
 const begun = performance.timeOrigin + performance.now();
+// A loudspeaker that takes longer, and a page whose clock is not its Worker's, in milliseconds.
+const lag = Number(query.get('lag') ?? 0) / 1e3;
+const { getOutputTimestamp } = AudioContext.prototype;
+AudioContext.prototype.getOutputTimestamp = function () {
+  const { contextTime, performanceTime } = getOutputTimestamp.call(this);
+  return { contextTime: contextTime - lag, performanceTime };
+};
+const timeOrigin = performance.timeOrigin + Number(query.get('skew') ?? 0);
+Object.defineProperty(performance, 'timeOrigin', { value: timeOrigin });
 const token = query.get('token') ?? undefined;
 const player = new Player(canvas, { room: query.get('room') ?? 'friday-night', latency, token, ...edge });
 const errors = [];
@@ -15,14 +27,23 @@ player.addEventListener('decodeerror', ({ detail }) => errors.push(detail));
 player.addEventListener('statechange', ({ detail: { state, reason } }) => states.push(`${state} ${reason}`.trim()));
 const first = new Promise((resolve) => player.addEventListener('firstframe', ({ detail }) => resolve(detail - begun), { once: true }));
 
-// Waits for an event of the player's whose details are as they should be.
+// Waits for an event of the player's whose details are as they should be; says what they were instead after a minute.
 const until = (name, wanted) =>
-  new Promise((resolve) => {
-    const heard = ({ detail }) => {
-      if (!wanted(detail)) return;
+  new Promise((resolve, reject) => {
+    const seen = [];
+    const over = (settle, value) => {
+      clearTimeout(patience);
       player.removeEventListener(name, heard);
-      resolve(detail);
+      settle(value);
     };
+    const heard = ({ detail }) => {
+      if (wanted(detail)) over(resolve, detail);
+      else seen.push(JSON.stringify(detail));
+    };
+    const patience = setTimeout(() => {
+      const last = seen.slice(-5).join('\n');
+      over(reject, new Error(`of ${seen.length} times ${name}, none was like ${wanted}; the last:\n${last}`));
+    }, PATIENCE);
     player.addEventListener(name, heard);
   });
 

@@ -78,6 +78,32 @@ async fn live(over: Over, isolation: Isolation) -> Result<()> {
     Ok(())
 }
 
+/// Of headphones on the air, and of a page that was made before somebody set the clock.
+const SLOW: &str = "/test/player.html?lag=200&skew=300";
+
+#[tokio::test]
+async fn sound_is_in_step_through_a_slow_loudspeaker_and_whatever_the_clocks_say() -> Result<()> {
+    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let house = House::open(Source::demo(card())?).await?;
+    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let page = browser.open(&site.url(SLOW), 800, 600).await?;
+    ready(&page).await?;
+    page.eval("test.state('live')").await?;
+    assert_eq!(page.eval("test.player.unmute()").await?, true, "{:#?}", page.log());
+    page.eval("test.until('stats', (stats) => stats.sync !== null && Math.abs(stats.sync) < 20)").await?;
+    let ages = Ages::measure(&page, 5_000).await?;
+    let beeps = beeps(&page, 5_000).await?;
+    let stats = page.eval("test.stats()").await?;
+    println!("{ages}, {beeps:?}, {stats}");
+    // It cannot be heard earlier, so the picture waits for it.
+    let delay = stats["delay"].as_f64().unwrap_or_default();
+    assert!((200.0..400.0).contains(&delay), "{stats}");
+    assert!(beeps.len() >= 3, "{beeps:?}");
+    let beep = beeps.get(beeps.len() / 2).copied().unwrap_or(f64::INFINITY);
+    assert!((beep - ages.at(0.5)).abs() < 80.0, "a beep {beep:.0} ms late, a picture {ages}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_publishes_as_moq_dev_does_is_found_and_played() -> Result<()> {
     let Some(browser) = Browser::start().await? else { return Ok(()) };
