@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use moqt::{
     Event, Namespace, Params, Properties, TrackName,
     session::{RequestId, StreamId},
@@ -208,10 +208,10 @@ async fn load() -> Result<()> {
     let all_heard = tokio::time::timeout(Duration::from_secs(5), all_heard).await;
     let took = began.elapsed().as_secs_f64();
     let (packets, work) = (received() - packets, parts.all[1].work()?.saturating_sub(work));
-    let mut measured = measured.borrow_mut();
-    let delivered = measured.times.0.len();
+    let mut times = std::mem::take(&mut measured.borrow_mut().times);
+    let delivered = times.0.len();
     println!("{FANS} fans, {SAYS_A_SECOND} says a second for {seconds} s, from saying it to every fan:");
-    println!("  {}; all of them: {}", quantiles(&mut measured.times), all_heard.is_ok());
+    println!("  {}; all of them: {}", quantiles(&mut times), all_heard.is_ok());
     println!(
         "  packets to a fan, a second: {:.1}; fans' packets that were lost: {}",
         packets as f64 / FANS as f64 / took,
@@ -222,10 +222,10 @@ async fn load() -> Result<()> {
         work.as_secs_f64(),
         work.as_secs_f64() * 1e6 / delivered as f64
     );
-    let taken = speakers
-        .fans
-        .iter()
-        .all(|fan| fan.record.borrow().deeds.iter().all(|(_, outcome)| is_taken(*outcome)));
-    ensure!(taken, "not all lines were taken");
+    let all_taken = speakers.until(|crowd| {
+        crowd.fans.iter().all(|fan| fan.record.borrow().deeds.iter().all(|(_, outcome)| is_taken(*outcome)))
+    });
+    let all_taken = tokio::time::timeout(Duration::from_secs(5), all_taken).await;
+    all_taken.context("not all lines were taken")??;
     parts.are_well()
 }
