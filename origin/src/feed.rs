@@ -18,11 +18,14 @@ use moq_transport::{
 };
 use tokio::sync::watch;
 
-use crate::store::{GroupTooLarge, TrackStore};
+use crate::{
+    room::SessionKey,
+    store::{GroupTooLarge, TrackStore},
+};
 
-/// How long after a track began the store begins to read it. The subscriber that was
-/// there first must have begun by then: `moq-transport` hands a group that is over to
-/// no reader that begins after another has.
+/// How long after a track began the store begins to read it, at the latest. The subscriber
+/// that was there first must have begun by then: `moq-transport` hands a group that is over
+/// to no reader that begins after another has.
 const BEGIN_AFTER: Duration = Duration::from_millis(250);
 /// The time a group just announced has to be noted in the store.
 pub(crate) const CATCH_UP: Duration = Duration::from_millis(250);
@@ -39,6 +42,10 @@ pub(crate) struct Feed {
     /// The store's reader, taken at the track's begin and before any other reads.
     primed: Mutex<Option<TrackReaderMode>>,
     is_primed: AtomicBool,
+    /// The session of the subscriber that was there first.
+    first: Mutex<Option<SessionKey>>,
+    /// It has begun to read, as far as anybody can tell.
+    attended: watch::Sender<bool>,
     /// The store reads.
     begun: watch::Sender<bool>,
 }
@@ -51,6 +58,8 @@ impl Feed {
             store,
             primed: Mutex::default(),
             is_primed: AtomicBool::new(false),
+            first: Mutex::default(),
+            attended: watch::Sender::new(false),
             begun: watch::Sender::new(false),
         })
     }
@@ -78,7 +87,8 @@ impl Feed {
         let began = self.reader.mode().await.is_ok();
         if began {
             self.prime();
-            tokio::time::sleep(BEGIN_AFTER).await;
+            let mut attended = self.attended.subscribe();
+            let _ = tokio::time::timeout(BEGIN_AFTER, attended.wait_for(|attended| *attended)).await;
         }
         let mode = self.primed.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.begun.send_replace(true);
@@ -98,10 +108,27 @@ impl Feed {
         .await
     }
 
-    /// Serves a subscription until it or the track ends; `first` if nobody else is
-    /// subscribed.
-    pub(crate) async fn serve(&self, subscribed: Subscribed, first: bool) -> Result<(), SessionError> {
+    /// A session fetches what was before. If it is the first subscriber's, that has its
+    /// answer; what it should have missed it fetches now.
+    pub(crate) fn fetched_by(&self, session: SessionKey) {
+        let first = *self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first == Some(session) {
+            self.attended.send_replace(true);
+        }
+    }
+
+    /// Serves a subscription of a session's until it or the track ends; `first` if nobody
+    /// else is subscribed.
+    pub(crate) async fn serve(
+        &self,
+        subscribed: Subscribed,
+        session: SessionKey,
+        first: bool,
+    ) -> Result<(), SessionError> {
         let begun = *self.begun.borrow();
+        if first {
+            *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        }
         let is_datagrams =
             || matches!(self.reader.mode().now_or_never(), Some(Ok(TrackReaderMode::Datagrams(_))));
         // A copy cannot carry the track's properties.

@@ -44,6 +44,9 @@ async fn serve(peer: &Peer, request: FetchRequested) -> Result<FetchSource, Sess
     }
     let name = FullTrackName { namespace: asked.track_namespace.clone(), name: asked.track_name.clone() };
     let found = peer.shared.registry.fetchable(&name);
+    if let Some(feed) = &found.feed {
+        feed.fetched_by(peer.key);
+    }
     let kept = kept(&asked, &found).await;
     let whole = kept
         .as_ref()
@@ -80,7 +83,7 @@ struct Kept {
 /// What is kept of a range, up to the newest object there is now.
 async fn kept(asked: &StandaloneFetch, found: &Fetchable) -> Option<Kept> {
     let store = found.store.as_ref()?;
-    let announced = found.reader.as_ref().and_then(moq_transport::serve::TrackReader::largest_location);
+    let announced = found.feed.as_ref().and_then(|feed| feed.reader().largest_location());
     if let Some(announced) = announced {
         let _ = tokio::time::timeout(CATCH_UP, store.reached(announced.group_id)).await;
     }
@@ -115,8 +118,8 @@ async fn answer(
     found: &Fetchable,
 ) -> Result<(), SessionError> {
     let descending = request.group_order() == Some(GroupOrder::Descending);
-    let track_extensions = match &found.reader {
-        Some(reader) => reader.track_extensions()?,
+    let track_extensions = match &found.feed {
+        Some(feed) => feed.reader().track_extensions()?,
         None => TrackExtensions::default(),
     };
     let mut writer = request

@@ -149,7 +149,7 @@ impl Drop for Interest {
 /// A track found for FETCH.
 pub(crate) struct Fetchable {
     pub(crate) store: Option<Arc<TrackStore>>,
-    pub(crate) reader: Option<TrackReader>,
+    pub(crate) feed: Option<Arc<Feed>>,
     pub(crate) upstream: Option<Subscriber>,
 }
 
@@ -383,7 +383,7 @@ impl Registry {
         let live = entry.and_then(|entry| entry.live.as_ref());
         Fetchable {
             store: entry.map(|entry| Arc::clone(&entry.store)),
-            reader: live.map(|live| live.feed.reader().clone()),
+            feed: live.map(|live| Arc::clone(&live.feed)),
             upstream: inner.source(&name.namespace).map(|(_, source)| source.subscriber.clone()),
         }
     }
