@@ -67,13 +67,14 @@ export class Sound {
     const context = this.#context;
     const measure = () => {
       if (context.state !== 'running') return;
-      const now = performance.now();
       const { contextTime, performanceTime } = context.getOutputTimestamp?.() ?? {};
+      const { currentTime } = context;
+      // Last: whatever comes between does not make the loudspeaker look slower than it is.
+      const now = performance.now();
       const known = contextTime > 0 && performanceTime > 0;
-      const guessed = context.currentTime - (context.outputLatency || context.baseLatency || 0);
-      const heard = known ? contextTime : guessed;
+      const heard = known ? contextTime : currentTime - (context.outputLatency || context.baseLatency || 0);
       const at = known ? performanceTime : now;
-      const latency = Math.max(0, context.currentTime - heard - (now - at) / 1e3);
+      const latency = Math.max(0, currentTime - heard - (now - at) / 1e3);
       const { timeOrigin } = performance;
       tell({ heard, at: timeOrigin + at, latency, said: timeOrigin + now });
     };

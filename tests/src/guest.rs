@@ -1,49 +1,23 @@
 //! A session that does what a test says, at any door of a house.
 
-use std::{
-    cell::Cell,
-    future::poll_fn,
-    pin::pin,
-    rc::Rc,
-    task::{Context, Poll},
-};
+use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use anyhow::{Context as _, Result};
 use moqt::{Event, Micros, Session, Token};
-use node::{App, Clock, Connection, Cx, Endpoint, Trust, drive};
+use node::{Clock, Connection, Endpoint, Trust, drive};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
-use crate::{Door, House};
-
-type Word = Box<dyn FnOnce(&mut Session, Micros)>;
+use crate::{
+    Door, House,
+    probe::{Probe, Word},
+};
 
 /// The session. It ends when this is dropped. To be made in a [`LocalSet`](tokio::task::LocalSet).
 pub struct Guest {
     words: mpsc::UnboundedSender<Word>,
     events: mpsc::UnboundedReceiver<Event>,
     frozen: Rc<Cell<bool>>,
-}
-
-struct Probe {
-    words: mpsc::UnboundedReceiver<Word>,
-    events: mpsc::UnboundedSender<Event>,
-}
-
-impl App for Probe {
-    fn event(&mut self, _: &mut Cx<'_>, event: Event) {
-        let _ = self.events.send(event);
-    }
-
-    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        loop {
-            match self.words.poll_recv(task) {
-                Poll::Ready(Some(word)) => word(cx.session, cx.now),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
 }
 
 impl Guest {
@@ -54,18 +28,16 @@ impl Guest {
         let url = Url::parse(&format!("moqt://127.0.0.1:{}/", house.door(door).port()))?;
         let mut connection = endpoint.connect(&url).await?;
         connection.config.setup.tokens.extend(token.map(Token::value));
-        let (words, heard) = mpsc::unbounded_channel();
-        let (events, listen) = mpsc::unbounded_channel();
+        let (mut probe, words, events) = Probe::new();
         let frozen = Rc::new(Cell::new(false));
         let is_frozen = Rc::clone(&frozen);
         tokio::task::spawn_local(async move {
-            let mut probe = Probe { words: heard, events };
             let Connection { transport, config, .. } = connection;
             let mut session = pin!(drive(transport, config, Clock::default(), &mut probe));
             let _ = poll_fn(|task| if is_frozen.get() { Poll::Pending } else { session.as_mut().poll(task) })
                 .await;
         });
-        let mut guest = Self { words, events: listen, frozen };
+        let mut guest = Self { words, events, frozen };
         guest.until(|event| matches!(event, Event::Ready(_)).then_some(())).await?;
         Ok(guest)
     }

@@ -19,6 +19,9 @@ pub use house::{Door, House};
 mod part;
 pub use part::Exit;
 
+#[path = "../../edge/node/tests/loopback/probe.rs"]
+mod probe;
+
 mod peer;
 pub use peer::{Peer, moq_watch};
 

@@ -3,6 +3,7 @@
 //! subscribing, on streams and in datagrams.
 
 mod ours;
+mod probe;
 mod theirs;
 
 mod discovery;

@@ -1,9 +1,6 @@
 //! Our end: a session that does what the test says and tells it all it hears.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    task::{Context, Poll},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use moqt::{
@@ -11,33 +8,13 @@ use moqt::{
     data::{Datagram, DatagramBody, ObjectHeader, Status, SubgroupHeader},
     session::{RequestId, StreamId},
 };
-use node::{App, Connection, Cx, Ended, drive};
+use node::{Connection, Ended, drive};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::within;
-
-type Word = Box<dyn FnOnce(&mut Session, Micros)>;
-
-struct Probe {
-    words: mpsc::UnboundedReceiver<Word>,
-    events: mpsc::UnboundedSender<Event>,
-}
-
-impl App for Probe {
-    fn event(&mut self, _cx: &mut Cx<'_>, event: Event) {
-        let _ = self.events.send(event);
-    }
-
-    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        loop {
-            match self.words.poll_recv(task) {
-                Poll::Ready(Some(word)) => word(cx.session, cx.now),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-}
+use crate::{
+    probe::{Probe, Word},
+    within,
+};
 
 /// A group as it was published: its ID and its objects' payloads.
 pub(crate) type Group = (u64, Vec<Bytes>);
@@ -53,16 +30,14 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn start(connection: Connection) -> Self {
-        let (words, heard) = mpsc::unbounded_channel();
-        let (events, listen) = mpsc::unbounded_channel();
+        let (mut probe, words, events) = Probe::new();
         let done = tokio::task::spawn_local(async move {
-            let mut probe = Probe { words: heard, events };
             let clock = node::Clock::default();
             drive(connection.transport, connection.config, clock, &mut probe)
                 .await
                 .expect("a fair configuration")
         });
-        Self { words, events: listen, kept: VecDeque::new(), groups: BTreeMap::new(), done }
+        Self { words, events, kept: VecDeque::new(), groups: BTreeMap::new(), done }
     }
 
     /// Has the session do something, and waits for its answer.
