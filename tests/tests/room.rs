@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use creator::Source;
+use fan::Heard;
 use fanfare_tests::{Door, Exit, House, Talker, room_component};
 use media::testcard::{Config, Rendition};
 use serde_json::json;
+use token::Role;
 use tokio::task::LocalSet;
 use voice::Outcome;
 use wire::TrackItem;
@@ -42,6 +44,34 @@ async fn what_one_says_all_hear_and_cheers_are_counted() -> Result<()> {
         // Who comes late hears what was said before.
         let mut late = Talker::enter(&house, Door::Fans, None)?;
         late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "hello")).await
+    })
+    .await
+}
+
+/// Whatever the room is called: this one has a mark in its name that is written otherwise where names are logged.
+#[tokio::test]
+async fn a_token_for_the_room_gives_its_rights_there() -> Result<()> {
+    evening(async |house| {
+        let unpin = json!({ "moderate": "unpin" });
+        let title = json!({ "moderate": { "setTitle": "mine" } });
+        for (role, known, may) in [
+            (Role::Fan, wire::Role::Fan, [false, false]),
+            (Role::Moderator, wire::Role::Moderator, [true, false]),
+            (Role::Creator, wire::Role::Creator, [true, true]),
+        ] {
+            let mut one = Talker::enter(&house, Door::Fans, Some(house.token_of(role, "somebody")?))?;
+            let identity = loop {
+                if let Heard::Identity(identity) = one.next().await? {
+                    break identity;
+                }
+            };
+            ensure!(identity.role == known, "{identity:?}");
+            for (act, may) in [&unpin, &title].into_iter().zip(may) {
+                let outcome = one.order(act.clone()).await?;
+                ensure!(matches!(outcome, Outcome::Taken { .. }) == may, "{role}, {act}: {outcome:?}");
+            }
+        }
+        Ok(())
     })
     .await
 }

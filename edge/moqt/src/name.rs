@@ -42,6 +42,12 @@ impl Namespace {
         Self::new(path.split('/').map(|field| Bytes::copy_from_slice(field.as_bytes())))
     }
 
+    /// Its fields between slashes: what [`from_path`](Self::from_path) takes. `None` if one of them is no text.
+    pub fn path(&self) -> Option<String> {
+        let fields: Result<Vec<&str>, _> = self.0.iter().map(|field| core::str::from_utf8(field)).collect();
+        fields.ok().map(|fields| fields.join("/"))
+    }
+
     /// Its fields, in order.
     pub fn fields(&self) -> &[Bytes] {
         &self.0
@@ -257,6 +263,14 @@ mod tests {
         let root = TrackName::new(Namespace::default(), "x").unwrap();
         assert_eq!(root.to_string(), "--x");
         assert_eq!("--x".parse(), Ok(root));
+    }
+
+    #[test]
+    fn a_path_is_as_it_was_given() {
+        for path in ["", "friday-night", "friday night/2.5/\u{1f389}"] {
+            assert_eq!(Namespace::from_path(path).unwrap().path().as_deref(), Some(path));
+        }
+        assert_eq!(Namespace::new([&b"\xff"[..]]).unwrap().path(), None);
     }
 
     #[test]

@@ -86,7 +86,9 @@ impl Places {
             let error = RequestError::new(RequestCode::EXCESSIVE_LOAD, "a session has one place in a room");
             return Err(error);
         }
-        let path = room.to_string();
+        // Tokens have it as people write it.
+        let no_text = || RequestError::new(RequestCode::DOES_NOT_EXIST, "a room's name is text");
+        let path = room.path().ok_or_else(no_text)?;
         let (claims, given) = rooms.who(shown, &mut self.given).map_err(|error| {
             RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
         })?;
