@@ -5,15 +5,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use creator::Source;
 use fan::Heard;
-use fanfare_tests::{Door, Exit, House, Talker, room_component};
+use fanfare_tests::{Door, Exit, Guest, House, Talker, room_component};
 use media::testcard::{Config, Rendition};
+use moqt::{Event, Namespace, Params};
 use serde_json::json;
-use token::Role;
+use token::{Claims, Role};
 use tokio::task::LocalSet;
 use voice::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_secs(40);
+const LIFE: Duration = Duration::from_hours(1);
 
 async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
     let all = async {
@@ -44,6 +46,31 @@ async fn what_one_says_all_hear_and_cheers_are_counted() -> Result<()> {
         // Who comes late hears what was said before.
         let mut late = Talker::enter(&house, Door::Fans, None)?;
         late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "hello")).await
+    })
+    .await
+}
+
+/// A creator's token is for a room and all that is in it.
+#[tokio::test]
+async fn a_show_in_a_part_of_a_room_has_a_room_of_its_own() -> Result<()> {
+    evening(async |house| {
+        let token = house.sign(&Claims::new("festival", Role::Creator, "ada", LIFE))?;
+        let mut creator = Guest::enter(&house, Door::Creators, Some(token.clone())).await?;
+        let show = Namespace::from_path("festival/main stage")?;
+        creator.call(move |session, _| session.publish_namespace(show, Params::default())).await??;
+        creator.until(|event| matches!(event, Event::RequestOk { .. }).then_some(())).await?;
+        let mut fan = Talker::enter_room(&house, Door::Fans, "festival/main stage", Some(token))?;
+        let pinned = fan.order(json!({ "moderate": "unpin" })).await?;
+        ensure!(matches!(pinned, Outcome::Taken { .. }), "{pinned:?}");
+
+        let mut lost = Talker::enter_room(&house, Door::Fans, "festival/other stage", None)?;
+        let why = loop {
+            if let Heard::Left { why } = lost.next().await? {
+                break why;
+            }
+        };
+        ensure!(why == "there is no such room", "{why}");
+        Ok(())
     })
     .await
 }

@@ -104,7 +104,7 @@ impl Roots {
 
     /// Whether there is, or has been, such a room.
     async fn has(&self, room: &str) -> bool {
-        if self.registry.room(room).is_some() || self.open().contains_key(room) {
+        if self.registry.has_show(room) || self.open().contains_key(room) {
             return true;
         }
         match self.config.keep.rooms().await {

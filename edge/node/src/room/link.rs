@@ -162,7 +162,12 @@ impl App for Link {
         if let Some(line) = line
             && let Err(why) = line.event(cx, &event)
         {
-            tracing::warn!(room = %line.seat.room, why, "a room's line is broken");
+            // Anybody may ask for any room.
+            if matches!(line.seat.status(), Status::Refused(_)) {
+                tracing::debug!(room = %line.seat.room, why, "a room is refused");
+            } else {
+                tracing::warn!(room = %line.seat.room, why, "a room's line is broken");
+            }
             line.break_off(cx);
         }
     }
@@ -230,11 +235,15 @@ impl Line {
 
     fn refused(&self, error: &RequestError) -> Result<(), &'static str> {
         // A room that is open stays so: its origin has yet to hear of it again.
-        let for_good = [RequestCode::DOES_NOT_EXIST, RequestCode::UNAUTHORIZED, RequestCode::TIMEOUT];
-        if matches!(self.seat.status(), Status::Opening) && for_good.contains(&error.code) {
-            self.seat.set(Status::Refused(error.clone()));
+        let (why, for_good) = match error.code {
+            RequestCode::DOES_NOT_EXIST | RequestCode::TIMEOUT => ("there is no such room", true),
+            RequestCode::UNAUTHORIZED => ("the origin does not know this edge's keys", true),
+            _ => ("the origin does not take it", false),
+        };
+        if for_good && matches!(self.seat.status(), Status::Opening) {
+            self.seat.set(Status::Refused(RequestError::new(error.code, why)));
         }
-        Err("the origin does not take it")
+        Err(why)
     }
 
     fn send(&mut self, cx: &mut Cx<'_>) -> Result<(), &'static str> {
