@@ -40,7 +40,7 @@ export interface PlayerStats {
   latency: number | null;
   /** The delay aimed at, */
   target: number;
-  /** and what the network makes of it. */
+  /** and what the network, and a slow loudspeaker, make of it. */
   delay: number;
   /** How much is there that is not due yet. */
   buffer: number;
