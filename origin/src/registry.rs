@@ -438,12 +438,11 @@ impl Registry {
 
     /// Whether there is a show of that name: a room, or what a creator publishes in a part of one.
     pub(crate) fn has_show(&self, name: &str) -> bool {
+        let namespace = TrackNamespace::from_utf8_path(name);
         let inner = self.inner();
-        let is_it = |namespace: &TrackNamespace| room_name(namespace).is_ok_and(|path| path == name);
-        let live = inner.tracks.iter().filter(|(_, entry)| entry.live.is_some()).map(|(track, _)| track);
         inner.view(name).is_some()
-            || inner.namespaces.keys().any(is_it)
-            || live.map(|track| &track.namespace).any(is_it)
+            || inner.namespaces.contains_key(&namespace)
+            || inner.tracks.iter().any(|(track, entry)| entry.live.is_some() && track.namespace == namespace)
     }
 }
 

@@ -104,7 +104,7 @@ impl Roots {
 
     /// Whether there is, or has been, such a room.
     async fn has(&self, room: &str) -> bool {
-        if self.registry.has_show(room) || self.open().contains_key(room) {
+        if self.open().contains_key(room) || self.registry.has_show(room) {
             return true;
         }
         match self.config.keep.rooms().await {
