@@ -162,8 +162,9 @@ impl App for Link {
         if let Some(line) = line
             && let Err(why) = line.event(cx, &event)
         {
-            // Anybody may ask for any room.
-            if matches!(line.seat.status(), Status::Refused(_)) {
+            // Anybody may ask for any room; that the keys are wrong, whoever runs the edge has to know.
+            let absent = |error: &RequestError| error.code != RequestCode::UNAUTHORIZED;
+            if matches!(line.seat.status(), Status::Refused(error) if absent(&error)) {
                 tracing::debug!(room = %line.seat.room, why, "a room is refused");
             } else {
                 tracing::warn!(room = %line.seat.room, why, "a room's line is broken");
