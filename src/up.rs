@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 use creator::{Publish, Source};
 use media::testcard;
 use moqt::Namespace;
-use node::{Edge, EdgeConfig, RoomsConfig, Trust};
+use node::{Door, Edge, EdgeConfig, RoomsConfig, Trust};
 use tokio::sync::watch;
 use url::Url;
 
@@ -74,7 +74,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (door, beside) = Door::new(keys.clone());
         let config = Config {
+            beside,
             listen: here(0),
             certificate: data::self_signed(&dir),
             keys: Some(keys.clone()),
@@ -90,6 +92,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             Url::parse(&format!("moqt://localhost:{}/{query}", at_origin.port())).map_err(Failure::run)
         };
 
+        let (to_origin, trusted) = (url("")?, trust()?);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = door.run(to_origin, trusted).await {
+                eprintln!("no door for edges on WebSockets: {error}");
+            }
+        });
         let edge = Edge::bind(EdgeConfig {
             listen: here(args.port),
             tls: certificate.server_config(&[]).map_err(Failure::run)?,

@@ -24,7 +24,7 @@ use crate::{
     stage::{Happened, Stage, renditions},
     stats::Others,
     talk::Talk,
-    transport::{Connection, Kind, Server},
+    transport::{self, Connection, Kind, Server},
 };
 
 /// How often what depends on time alone is looked at.
@@ -117,7 +117,8 @@ impl Player {
         let fingerprints = Array::from(&get("fingerprints"));
         let server = Server {
             webtransport: get("webtransport").as_string(),
-            websocket: get("websocket").as_string(),
+            // Whoever has an object for each room has to know which before the session begins.
+            websocket: get("websocket").as_string().map(|url| transport::with(&url, "room", &room)),
             fingerprints: fingerprints.iter().filter_map(|hex| unhex(&hex.as_string()?)).collect(),
         };
         let target = get("latency").as_f64().map_or(DEFAULT_TARGET, target);

@@ -17,7 +17,7 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 use node::{
-    App, Clock, Connection, Cx, Endpoint, drive,
+    App, Clock, Cx, Endpoint,
     packets::{Inflow, Outflow},
 };
 use rustls::ClientConfig;
@@ -29,6 +29,8 @@ use url::Url;
 use voice::{Failure, Identity, Outcome, Output, Ticket, Voice, Waiting, wish::Wish};
 use wire::{ChatId, Track, limits, names};
 
+/// Where an edge has WebSockets.
+const WEBSOCKET_PATH: &str = "/moq";
 /// The first pause before the edge is tried again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// Before what an edge refused, or broke off, is asked for again.
@@ -146,18 +148,19 @@ pub async fn take_part_from(
     let voice = if token.is_some() { Voice::new(options.seed) } else { Voice::stranger(options.seed) };
     let mut fan = Fan { names, clock, voice, orders, heard, token, waiting: 0, over: false, absent: None };
     let mut pause = BACKOFF.0;
+    let room = options.room.path().unwrap_or_default();
     let urls = std::iter::once(&options.url).chain(&options.others);
-    for url in urls.cycle() {
+    let urls: Vec<_> = urls.map(|url| at_room(url, &room, options.token.as_deref())).collect();
+    for url in urls.iter().cycle() {
         if fan.is_done() {
             break;
         }
         let begun = Instant::now();
-        let why = match endpoint.connect(url).await {
+        let why = match endpoint.dial(url).await {
             Ok(mut connection) => {
-                connection.config.setup.tokens.extend(fan.token.clone().map(Token::value));
-                let Connection { transport, config, .. } = connection;
+                connection.config().setup.tokens.extend(fan.token.clone().map(Token::value));
                 let mut visit = Visit::new(&mut fan);
-                let ended = drive(transport, config, clock, &mut visit).await;
+                let ended = connection.run(&mut visit).await;
                 ended.map_or_else(|error| error.to_string(), |ended| ended.reason)
             }
             Err(error) => error.to_string(),
@@ -170,6 +173,22 @@ pub async fn take_part_from(
         pause = (pause * 2).min(BACKOFF.1);
     }
     Ok(())
+}
+
+/// Where a room is. Whoever has an object for each room has to know which, and whether to open it, before the session
+/// begins; whoever has them all does not mind.
+fn at_room(url: &Url, room: &str, token: Option<&str>) -> Url {
+    let mut url = url.clone();
+    if matches!(url.scheme(), "ws" | "wss") {
+        if url.path() == "/" {
+            url.set_path(WEBSOCKET_PATH);
+        }
+        url.query_pairs_mut().append_pair("room", room);
+        if let Some(token) = token {
+            url.query_pairs_mut().append_pair("jwt", token);
+        }
+    }
+    url
 }
 
 /// What the tracks are called.
@@ -434,7 +453,7 @@ impl<F: FnMut(Heard)> App for Visit<'_, F> {
             }
             Event::RequestOk { request, .. } if self.acts == Some(request) => {
                 self.outflow = Some(Outflow::new(request, u64::MAX));
-                self.fan.voice.joined(cx.now);
+                self.fan.voice.joined(self.fan.clock.now());
                 (self.fan.heard)(Heard::Joined);
             }
             Event::RequestError { request, error } => self.lost(cx, request, error.reason_text()),
@@ -462,16 +481,16 @@ impl<F: FnMut(Heard)> App for Visit<'_, F> {
             }
         }
         while let Some(packet) = self.inflow.take() {
-            if self.fan.voice.heard(cx.now, &packet).is_err() {
+            if self.fan.voice.heard(self.fan.clock.now(), &packet).is_err() {
                 self.start_over(cx, "the edge speaks another version");
             }
         }
         while !self.fan.over
             && let Poll::Ready(order) = self.fan.orders.poll_recv(task)
         {
-            self.fan.order(cx.now, order);
+            self.fan.order(self.fan.clock.now(), order);
         }
-        self.fan.voice.tick(cx.now);
+        self.fan.voice.tick(self.fan.clock.now());
         if let Err(why) = self.send(cx) {
             self.start_over(cx, why);
         }

@@ -44,6 +44,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// Chat and all the rest; without it, there is media only.
     pub rooms: Option<RoomsConfig>,
+    /// What is served over HTTP beside the origin's own.
+    pub beside: axum::Router,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             store: Limits::default(),
             max_sessions: DEFAULT_MAX_SESSIONS,
             rooms: None,
+            beside: axum::Router::new(),
         }
     }
 }

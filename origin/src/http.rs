@@ -17,6 +17,7 @@ use crate::{Error, origin::Shared, registry::RoomView, root::Roots};
 /// The origin over HTTP: health, figures and rooms. All of it may be read by pages
 /// from anywhere.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let beside = shared.config.beside.clone();
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -27,6 +28,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/fingerprint", get(fingerprint))
         .layer(middleware::from_fn(readable_from_anywhere))
         .with_state(shared)
+        .merge(beside)
 }
 
 async fn readable_from_anywhere(request: Request, next: Next) -> Response {

@@ -47,8 +47,8 @@ pub(crate) struct Args {
     #[arg(value_name = "ROOM", value_parser = publish::room)]
     room: Namespace,
 
-    /// The edge: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/ for WebTransport
-    #[arg(value_name = "URL", value_parser = publish::server, default_value = "moqt://localhost:8080")]
+    /// The edge: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/ for WebTransport, ws://HOST:PORT for a WebSocket
+    #[arg(value_name = "URL", value_parser = edge, default_value = "moqt://localhost:8080")]
     edge: Url,
 
     /// Who one is, a JWT; a stranger, without
@@ -66,6 +66,14 @@ pub(crate) struct Args {
     /// Trust the edge with this certificate, whoever signed it; may be given more than once
     #[arg(long, value_name = "SHA256HEX", conflicts_with = "insecure")]
     fingerprint: Vec<Fingerprint>,
+}
+
+/// Where to take part: what one publishes to, or a WebSocket.
+fn edge(url: &str) -> Result<Url, String> {
+    match Url::parse(url) {
+        Ok(url) if url.scheme() == "ws" && url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
+        _ => publish::server(url),
+    }
 }
 
 /// Orders that wait for a connection.

@@ -17,7 +17,7 @@ use wire::Micros;
 use crate::{
     begin_show,
     count::{self, Kept},
-    crowd::{Crowd, Deed, GIFTS, OPTIONS, is_taken, pause},
+    crowd::{Crowd, Deed, GIFTS, OPTIONS, Place, is_taken, pause},
     number,
     parts::Parts,
 };
@@ -49,8 +49,30 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut parts = Parts::open(dir.path(), EDGES).await?;
     let _show = begin_show(&parts)?;
+    let place = parts.place()?;
+    let mut crowd = gather(&place, FANS, &mut roll).await?;
+    for _ in 0..STRANGERS {
+        crowd.enter(&place, None, &mut roll)?;
+    }
+    let until = Instant::now() + long;
+    let playing = play(&crowd, &mut roll, until);
+    let disasters = tokio::select! {
+        disasters = disasters(&mut parts, &mut roll, until) => disasters?,
+        left = crowd.until(|_| false) => bail!("{left:?}"),
+    };
+    settle(&mut crowd, playing).await?;
+    let kept = Kept::read(&dir.path().join("origin")).await?;
+    seen_by_all(&mut crowd, &kept).await?;
+    let counted = count::all_is_counted(&crowd, &kept)?;
+    parts.are_well()?;
+    println!("{disasters} disasters, {} came back: {counted}", came_back(&crowd));
+    Ok(())
+}
+
+/// The room's owner, who prepares what can be given and voted for, and so many fans: all are there.
+pub(crate) async fn gather(place: &Place, fans: usize, roll: &mut Roll) -> Result<Crowd> {
     let mut crowd = Crowd::new()?;
-    let owner = crowd.enter(&parts, Some(Role::Creator), &mut roll)?;
+    let owner = crowd.enter(place, Some(Role::Creator), roll)?;
     let gifts: Vec<_> = (1..=GIFTS)
         .map(|id| json!({ "id": id, "name": format!("gift {id}"), "icon": "*", "value": id }))
         .collect();
@@ -58,29 +80,29 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
     owner.act(Deed::Prepare(json!({ "setGifts": gifts })))?;
     let poll = json!({ "question": "which?", "options": options, "seconds": 7200, "changeable": true });
     owner.act(Deed::Prepare(json!({ "openPoll": poll })))?;
-    for _ in 0..FANS {
-        crowd.enter(&parts, Some(Role::Fan), &mut roll)?;
+    let prepared = crowd.until(|crowd| crowd.seen.open.get() == 0);
+    tokio::time::timeout(PATIENCE, prepared).await.context("nothing is prepared")??;
+    let is_prepared = owner.record.borrow().deeds.iter().all(|(_, outcome)| is_taken(*outcome));
+    ensure!(is_prepared, "{:?}", owner.record.borrow().deeds);
+    for _ in 0..fans {
+        crowd.enter(place, Some(Role::Fan), roll)?;
     }
-    let all_here = crowd.until(|crowd| {
-        let is_here = crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0);
-        is_here && crowd.seen.open.get() == 0
-    });
+    let all_here = crowd.until(|crowd| crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0));
     tokio::time::timeout(PATIENCE, all_here).await.context("not all fans came in")??;
-    let prepared = owner.record.borrow().deeds.iter().all(|(_, outcome)| is_taken(*outcome));
-    ensure!(prepared, "{:?}", owner.record.borrow().deeds);
+    Ok(crowd)
+}
 
-    for _ in 0..STRANGERS {
-        crowd.enter(&parts, None, &mut roll)?;
-    }
-    let until = Instant::now() + long;
+/// All of them act by their scripts, until then.
+pub(crate) fn play(crowd: &Crowd, roll: &mut Roll, until: Instant) -> JoinSet<Result<()>> {
     let mut playing = JoinSet::new();
     for (at, fan) in crowd.fans.iter().enumerate() {
         playing.spawn_local(fan.clone().play(Roll(roll.number()), at, until));
     }
-    let disasters = tokio::select! {
-        disasters = disasters(&mut parts, &mut roll, until) => disasters?,
-        left = crowd.until(|_| false) => bail!("{left:?}"),
-    };
+    playing
+}
+
+/// All they did is settled.
+pub(crate) async fn settle(crowd: &mut Crowd, mut playing: JoinSet<Result<()>>) -> Result<()> {
     while let Some(played) = playing.join_next().await {
         played??;
     }
@@ -88,9 +110,12 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
     if settled.is_err() {
         println!("{} messages are not settled", crowd.seen.open.get());
     }
-    settled.context("not all is settled")??;
+    settled.context("not all is settled")?
+}
+
+/// Everybody sees what is the last, and nothing that must not be.
+pub(crate) async fn seen_by_all(crowd: &mut Crowd, kept: &Kept) -> Result<()> {
     let now = Micros(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as u64);
-    let kept = Kept::read(&dir.path().join("origin")).await?;
     let last = kept.lines.keys().last().copied().context("no line is kept")?;
     let looked = tokio::time::timeout(PATIENCE, crowd.until(|crowd| is_shown(crowd, now, last))).await;
     if looked.is_err() {
@@ -98,13 +123,14 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
         println!("{:?}; {late} fans have not seen line {last}", crowd.seen.pulse.borrow());
     }
     looked.context("not all see what is the last")??;
-
-    let counted = count::all_is_counted(&crowd, &kept)?;
-    parts.are_well()?;
     ensure!(crowd.seen.faults.borrow().is_empty(), "{:?}", crowd.seen.faults.borrow());
-    let joined: u32 = crowd.fans.iter().map(|fan| fan.record.borrow().joined).sum();
-    println!("{disasters} disasters, {} came back: {counted}", joined - crowd.fans.len() as u32);
     Ok(())
+}
+
+/// How often somebody was there again.
+pub(crate) fn came_back(crowd: &Crowd) -> u32 {
+    let joined: u32 = crowd.fans.iter().map(|fan| fan.record.borrow().joined).sum();
+    joined - crowd.fans.len() as u32
 }
 
 /// Whether everybody is there, has seen the last line, and the numbers are those of the end.

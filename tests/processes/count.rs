@@ -27,11 +27,17 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// What an origin has kept.
     pub(crate) async fn read(origin: &Path) -> Result<Self> {
         let mut rows = Vec::new();
         Archive::open(&origin.join(FILE)).await?.export_room(ROOM, &mut rows).await?;
+        Self::parse(std::str::from_utf8(&rows)?)
+    }
+
+    /// What was exported.
+    pub(crate) fn parse(rows: &str) -> Result<Self> {
         let mut kept = Self { lines: BTreeMap::new(), gifts: BTreeMap::new(), votes: BTreeMap::new() };
-        for row in std::str::from_utf8(&rows)?.lines() {
+        for row in rows.lines() {
             let row: Value = serde_json::from_str(row)?;
             let text = |name: &str| row[name].as_str().map(str::to_owned).context("a text");
             let number = |name: &str| row[name].as_u64().context("a number");

@@ -14,7 +14,7 @@ use moqt::Namespace;
 use node::{Endpoint, Trust};
 use room::rehearsal::Roll;
 use serde_json::{Value, json};
-use token::{Claims, Role, fan_id};
+use token::{Claims, Keys, Role, fan_id};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -24,7 +24,7 @@ use url::Url;
 use voice::{Failure, Outcome, wish::Wish};
 use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
 
-use crate::{LIFE, ROOM, parts::Parts};
+use crate::{LIFE, ROOM};
 
 /// Sockets that the fans share.
 const SOCKETS: usize = 10;
@@ -104,6 +104,12 @@ pub(crate) struct Numbers {
     pub(crate) votes: Vec<u32>,
 }
 
+/// Where fans go.
+pub(crate) struct Place {
+    pub(crate) edges: Vec<Url>,
+    pub(crate) keys: Keys,
+}
+
 /// All fans.
 pub(crate) struct Crowd {
     pub(crate) fans: Vec<Fan>,
@@ -131,10 +137,10 @@ impl Crowd {
     }
 
     /// One more, who begins at another edge than the one before; a stranger, without a role.
-    pub(crate) fn enter(&mut self, parts: &Parts, role: Option<Role>, roll: &mut Roll) -> Result<Fan> {
+    pub(crate) fn enter(&mut self, place: &Place, role: Option<Role>, roll: &mut Roll) -> Result<Fan> {
         let at = self.fans.len();
         let claims = role.map(|role| Claims::new(ROOM, role, &format!("fan {at}"), LIFE));
-        let mut urls: Vec<Url> = parts.edges()?;
+        let mut urls = place.edges.clone();
         let edges = urls.len();
         urls.rotate_left(at % edges);
         let url = urls.remove(0);
@@ -143,7 +149,7 @@ impl Crowd {
             others: urls,
             tls: Trust::Anyone.client_config()?,
             room: Namespace::from_path(ROOM)?,
-            token: claims.as_ref().map(|claims| parts.keys.mint(claims)).transpose()?,
+            token: claims.as_ref().map(|claims| place.keys.mint(claims)).transpose()?,
             seed: roll.number(),
         };
         let record =

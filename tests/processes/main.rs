@@ -1,6 +1,7 @@
 //! What runs the binary itself: an origin and edges as processes.
 
 mod chaos;
+mod cloudflare;
 mod count;
 mod crowd;
 mod load;

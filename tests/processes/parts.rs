@@ -11,6 +11,8 @@ use tokio::{
 };
 use url::Url;
 
+use crate::crowd::Place;
+
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
 /// A process is open within that: the first time, it compiles the room.
 const OPEN: Duration = Duration::from_mins(1);
@@ -68,6 +70,11 @@ impl Parts {
     /// Where fans and creators go.
     pub(crate) fn edges(&self) -> Result<Vec<Url>> {
         self.all[1..].iter().map(Part::url).collect()
+    }
+
+    /// Where fans go.
+    pub(crate) fn place(&self) -> Result<Place> {
+        Ok(Place { edges: self.edges()?, keys: self.keys.clone() })
     }
 
     /// All of them run, and none has panicked.

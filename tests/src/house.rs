@@ -171,6 +171,11 @@ impl House {
         self.sign(&Claims::new(ROOM, role, name, TOKEN_LIFE))
     }
 
+    /// What its tokens are signed with.
+    pub fn keys(&self) -> &Keys {
+        &self.plan.keys
+    }
+
     /// A token that says whatever it should.
     pub fn sign(&self, claims: &Claims) -> Result<String> {
         Ok(self.plan.keys.mint(claims)?)
@@ -244,8 +249,12 @@ impl Plan {
     }
 
     async fn origin(&self, listen: SocketAddr) -> Result<((Part, SocketAddr), Handle)> {
+        let (door, beside) = node::Door::new(self.keys.clone());
+        let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
+        let trusted = Trust::Shown(certificate.fingerprints()).client_config()?;
         let mut config = origin::Config {
             listen,
+            beside,
             certificate: self.tls.clone(),
             keys: Some(self.keys.clone()),
             ..origin::Config::default()
@@ -262,6 +271,10 @@ impl Plan {
                 retention: Retention::default(),
             });
             let origin = Origin::bind(config)?;
+            let at_origin = at(origin.local_addr())?;
+            tokio::task::spawn_local(async move {
+                report("the origin's door", door.run(at_origin, trusted).await);
+            });
             let opened = (origin.local_addr(), origin.handle());
             Ok((opened, async move { report("the origin", origin.run(stopped.wait()).await) }))
         };

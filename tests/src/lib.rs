@@ -23,7 +23,10 @@ pub use part::Exit;
 mod probe;
 
 mod peer;
-pub use peer::{Peer, moq_watch};
+pub use peer::{Peer, moq_watch, peers};
+
+mod isolate;
+pub use isolate::{Deployed, Isolate, Socket, target, worked};
 
 mod line;
 pub use line::Line;
@@ -32,9 +35,10 @@ mod radio;
 pub use radio::Radio;
 
 mod site;
+pub use site::root;
+use site::worker_cache;
 pub use site::{Isolation, Site};
 pub use site::{client_folder, room_component};
-use site::{root, worker_cache};
 
 mod stage;
 pub use stage::{Dialect, ROOM, Stage};

@@ -11,12 +11,12 @@ use tokio::{
 };
 
 /// How long a peer may take for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may run that ends by itself, with timeouts of its own.
 const LIFETIME: Duration = Duration::from_secs(80);
 
 /// The folder that peers are installed in, beside this very program.
-fn peers() -> Result<PathBuf> {
+pub fn peers() -> Result<PathBuf> {
     /// The program, deps, the profile, maybe the platform, the target folder: whatever is called so above that is not ours.
     const DEPTH: usize = 5;
     std::env::current_exe()?

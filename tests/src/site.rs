@@ -30,7 +30,7 @@ pub enum Isolation {
 }
 
 /// The workspace.
-pub(crate) fn root() -> Result<&'static Path> {
+pub fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn worker_cache() -> Result<PathBuf> {
     Ok(file.ancestors().nth(3).context("no target folder")?.join("tmp/workers"))
 }
 
-fn built(path: &str) -> Option<PathBuf> {
+pub(crate) fn built(path: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().map(|folder| folder.join(path)).find(|path| path.exists())
 }

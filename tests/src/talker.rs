@@ -36,8 +36,18 @@ impl Talker {
     /// The same, to take part in another room.
     pub fn enter_room(house: &House, door: Door, room: &str, token: Option<String>) -> Result<Self> {
         let trust = Trust::Fingerprints(vec![house.fingerprint().parse().map_err(anyhow::Error::msg)?]);
+        let url = Url::parse(&format!("moqt://127.0.0.1:{}/", house.door(door).port()))?;
+        Self::enter_by(url, trust, room, token)
+    }
+
+    /// The same, at an address without a certificate.
+    pub fn enter_at(url: Url, room: &str, token: Option<String>) -> Result<Self> {
+        Self::enter_by(url, Trust::Anyone, room, token)
+    }
+
+    fn enter_by(url: Url, trust: Trust, room: &str, token: Option<String>) -> Result<Self> {
         let options = Options {
-            url: Url::parse(&format!("moqt://127.0.0.1:{}/", house.door(door).port()))?,
+            url,
             others: Vec::new(),
             tls: trust.client_config()?,
             room: Namespace::from_path(room)?,

@@ -3,9 +3,11 @@
 
 mod bench;
 mod check;
+mod cloudflare;
 mod fuzz;
 mod interop;
 mod licences;
+mod pages;
 mod peers;
 mod process;
 mod test;

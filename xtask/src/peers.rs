@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::process::{cargo, output, run, say};
@@ -69,7 +69,11 @@ const PROGRAMS: &[Program] = &[
     },
 ];
 
-const NPM: Tool = Tool { program: "npm", variable: "NPM", why: "fetches a browser player of other people's" };
+const NPM: Tool =
+    Tool { program: "npm", variable: "NPM", why: "fetches other people's players and platforms" };
+
+/// What wrangler runs on.
+const OLDEST_NODE: u32 = 20;
 
 /// Installs the programs up to that weight which are not there yet.
 pub(crate) fn install(workspace: &Workspace, weight: Weight) -> Result<()> {
@@ -118,33 +122,80 @@ impl Program {
 
 /// Bundles `@moq/watch` into `target/peers/watch`, for a page to import.
 pub(crate) fn bundle_watch(workspace: &Workspace) -> Result<()> {
-    const SOURCES: [&str; 4] = ["package.json", "package-lock.json", "watch.js", "bundle.mjs"];
-    const MADE_FROM: &str = "made-from";
+    let packages = Packages {
+        sources: "tests/peers",
+        files: &["package.json", "package-lock.json", "watch.js", "bundle.mjs"],
+        to: "npm",
+        why: "bundling @moq/watch, which plays in a browser",
+    };
+    let out = workspace.target().join("peers/watch");
+    packages.install(workspace, &out, |modules| {
+        // Where npm is, node is.
+        output(Command::new("node").current_dir(modules).arg("bundle.mjs").arg(&out)).map(drop)
+    })
+}
 
-    let (from, peers) = (workspace.root().join("tests/peers"), workspace.target().join("peers"));
-    let (modules, out) = (peers.join("npm"), peers.join("watch"));
-    let sources = SOURCES.map(|name| fs::read(from.join(name)));
-    let sources = sources.into_iter().collect::<Result<Vec<_>, _>>().context("cannot read tests/peers")?;
-    let made_from = sources.concat();
-    if fs::read(out.join(MADE_FROM)).is_ok_and(|known| known == made_from) {
-        return Ok(());
+/// Puts workerd, what starts it, and wrangler into `target/peers/cloudflare`.
+pub(crate) fn install_workerd(workspace: &Workspace) -> Result<()> {
+    let packages = Packages {
+        sources: "tests/cloudflare",
+        files: &["package.json", "package-lock.json", "serve.mjs"],
+        to: "cloudflare",
+        why: "installing workerd, on which the rooms on Cloudflare run, and wrangler, which deploys them",
+    };
+    NPM.ensure()?;
+    let version = output(Command::new("node").arg("--version"))?;
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < OLDEST_NODE) {
+        bail!("node {version} is too old for wrangler: install {OLDEST_NODE} or newer");
     }
-    say("bundling @moq/watch, which plays in a browser");
-    let npm = NPM.ensure()?;
-    fs::create_dir_all(&modules)?;
-    fs::create_dir_all(&out)?;
-    for (name, source) in SOURCES.iter().zip(&sources) {
-        fs::write(modules.join(name), source)?;
+    packages.install(workspace, &workspace.target().join("peers/cloudflare"), |_| Ok(()))
+}
+
+/// What is made of packages of npm's.
+struct Packages {
+    /// A folder of the repository, and what is taken of it.
+    sources: &'static str,
+    files: &'static [&'static str],
+    /// Where they are installed, under `target/peers`.
+    to: &'static str,
+    why: &'static str,
+}
+
+impl Packages {
+    /// Installs what the lock file says, and makes of it what is to be in `out`, unless that has been done.
+    fn install(
+        &self,
+        workspace: &Workspace,
+        out: &Path,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        const MADE_FROM: &str = "made-from";
+        let Self { sources: from, files, to, why } = self;
+        let modules = workspace.target().join("peers").join(to);
+        let sources = files.iter().map(|name| fs::read(workspace.root().join(from).join(name)));
+        let sources =
+            sources.collect::<Result<Vec<_>, _>>().with_context(|| format!("cannot read {from}"))?;
+        let made_from = sources.concat();
+        if fs::read(out.join(MADE_FROM)).is_ok_and(|known| known == made_from) {
+            return Ok(());
+        }
+        say(*why);
+        let npm = NPM.ensure()?;
+        fs::create_dir_all(&modules)?;
+        fs::create_dir_all(out)?;
+        for (name, source) in files.iter().zip(&sources) {
+            fs::write(modules.join(name), source)?;
+        }
+        output(Command::new(npm).current_dir(&modules).args([
+            "ci",
+            // No package runs anything of its own here.
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+        ]))?;
+        make(&modules)?;
+        fs::write(out.join(MADE_FROM), made_from)?;
+        Ok(())
     }
-    output(Command::new(npm).current_dir(&modules).args([
-        "ci",
-        // No package runs anything of its own here.
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-    ]))?;
-    // Where npm is, node is.
-    output(Command::new("node").current_dir(&modules).arg("bundle.mjs").arg(&out))?;
-    fs::write(out.join(MADE_FROM), made_from)?;
-    Ok(())
 }

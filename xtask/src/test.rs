@@ -72,6 +72,7 @@ impl Test {
     fn outside(&self, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
         let missing = |error| say(format!("{error:#}; the tests that need it will fail"));
         peers::install(workspace, Weight::Light).unwrap_or_else(missing);
+        peers::install_workerd(workspace).unwrap_or_else(missing);
         if self.no_browser {
             return Vec::new();
         }

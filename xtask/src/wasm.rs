@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 use serde::{Deserialize, Serialize};
 
+use crate::pages;
 use crate::process::say;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
@@ -20,25 +21,55 @@ const ARTEFACTS: &[Artefact] = &[
         name: "fanfare-client",
         package: "fanfare-client",
         kind: Kind::Browser,
+        features: None,
         files: Some("client-wasm/js"),
     },
-    Artefact { name: "room", package: "fanfare-component", kind: Kind::Component, files: None },
+    Artefact {
+        name: "room",
+        package: "fanfare-component",
+        kind: Kind::Component,
+        features: None,
+        files: None,
+    },
+    Artefact {
+        name: "fanfare-worker",
+        package: "fanfare-worker",
+        kind: Kind::Isolate,
+        features: None,
+        files: Some("edge/worker/js"),
+    },
 ];
 
 /// What is built for tests alone.
-const TESTED: &[Artefact] =
-    &[Artefact { name: "fanfare-rehearsal", package: "fanfare-rehearsal", kind: Kind::Browser, files: None }];
+const TESTED: &[Artefact] = &[
+    Artefact {
+        name: "fanfare-rehearsal",
+        package: "fanfare-rehearsal",
+        kind: Kind::Browser,
+        features: None,
+        files: Some("tests/cloudflare/rehearsal"),
+    },
+    Artefact {
+        name: "panics/fanfare-worker",
+        package: "fanfare-worker",
+        kind: Kind::Isolate,
+        features: Some("panics"),
+        files: Some("edge/worker/js"),
+    },
+];
 
 /// Whatever is handed on goes with them.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
 /// One Wasm module and what it takes to make it.
 struct Artefact {
-    /// The folder and file name of the result, under `target/wasm-out`.
+    /// The folder of the result, under `target/wasm-out`; its files have the last part of it in their names.
     name: &'static str,
     /// The package, whose library is a `cdylib`.
     package: &'static str,
     kind: Kind,
+    /// What it has beside what it ships with.
+    features: Option<&'static str>,
     /// A folder of the repository whose files go beside it.
     files: Option<&'static str>,
 }
@@ -50,6 +81,8 @@ enum Kind {
     Browser,
     /// An edge node or origin: `NAME.wasm`, a component.
     Component,
+    /// Cloudflare: like a page's, beside the script that the platform calls.
+    Isolate,
 }
 
 impl Kind {
@@ -57,13 +90,14 @@ impl Kind {
         match self {
             Self::Browser => "browser",
             Self::Component => "component",
+            Self::Isolate => "isolate",
         }
     }
 
     /// The profile of Cargo.toml that it is built with.
     fn profile(self) -> &'static str {
         match self {
-            Self::Browser => "wasm",
+            Self::Browser | Self::Isolate => "wasm",
             Self::Component => "worker",
         }
     }
@@ -72,6 +106,8 @@ impl Kind {
         match self {
             // WebTransport and WebCodecs are behind the first, random numbers behind the second.
             Self::Browser => &["--cfg=web_sys_unstable_apis", "--cfg=getrandom_backend=\"wasm_js\""],
+            // Hashes are rare here, and their rounds unrolled are long.
+            Self::Isolate => &["--cfg=getrandom_backend=\"wasm_js\"", "--cfg=sha2_backend_soft=\"compact\""],
             Self::Component => &[],
         }
     }
@@ -79,7 +115,8 @@ impl Kind {
 
 /// Build what ships as Wasm and report its size
 ///
-/// The results are in target/wasm-out/NAME. The toolchain is the first of these that works: one
+/// The results are in target/wasm-out/NAME; target/wasm-out/pages has the pages with the browser
+/// client, for `wrangler deploy`. The toolchain is the first of these that works: one
 /// that is there already; the active one after `rustup target add wasm32-unknown-unknown`; one
 /// built from Debian's packages. `FANFARE_WASM_TOOLCHAIN` forces one: `installed` (the active one
 /// as it is), `rustup` or `debian`.
@@ -93,12 +130,13 @@ impl Wasm {
     }
 }
 
-/// Builds what has changed of the table.
+/// Builds what has changed of the table, and puts the pages together.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
-    build(workspace, ARTEFACTS)
+    build(workspace, ARTEFACTS)?;
+    pages::assemble(workspace)
 }
 
-/// Builds what tests run in a browser beside that.
+/// Builds what tests run in a browser and in workerd beside that.
 pub(crate) fn build_tested(workspace: &Workspace) -> Result<()> {
     build(workspace, TESTED)
 }
@@ -130,15 +168,20 @@ impl Builder {
 
     /// Compiles and packs one artefact; what has not changed is not packed again.
     fn build(&self, artefact: &Artefact) -> Result<Sizes> {
-        let module = self.compile(artefact.package, artefact.kind, &[])?;
+        let features: &[_] = match &artefact.features {
+            Some(features) => &["--features", features],
+            None => &[],
+        };
+        let module = self.compile(artefact.package, artefact.kind, features, &[])?;
         let out = self.target.join("wasm-out").join(artefact.name);
         if let Some(files) = artefact.files {
             let root = self.manifest.parent().context("the workspace has no folder")?;
-            copy(&root.join(files), &out)?;
+            pages::copy(&root.join(files), &out)?;
             for licence in LICENCES {
                 fs::copy(root.join(licence), out.join(licence)).with_context(|| format!("no {licence}"))?;
             }
         }
+        let file = artefact.name.rsplit('/').next().unwrap_or(artefact.name);
         let input = fingerprint(&fs::read(&module)?);
         let report = out.join("size.json");
         let known: Option<Sizes> = fs::read(&report).ok().and_then(|json| serde_json::from_slice(&json).ok());
@@ -148,8 +191,8 @@ impl Builder {
             return Ok(sizes);
         }
         let packed = match artefact.kind {
-            Kind::Browser => bind(&module, artefact.name, &out),
-            Kind::Component => componentize(&module, artefact.name, &out),
+            Kind::Browser | Kind::Isolate => bind(&module, artefact.kind, file, &out),
+            Kind::Component => componentize(&module, file, &out),
         };
         let wasm = packed.with_context(|| format!("cannot pack {}", module.display()))?;
         let bytes = fs::read(wasm)?;
@@ -159,11 +202,18 @@ impl Builder {
     }
 
     /// Runs cargo, with `rustc_arguments` for the last crate only; returns the module it made.
-    fn compile(&self, package: &str, kind: Kind, rustc_arguments: &[&str]) -> Result<PathBuf> {
+    fn compile(
+        &self,
+        package: &str,
+        kind: Kind,
+        features: &[&str],
+        rustc_arguments: &[&str],
+    ) -> Result<PathBuf> {
         say(format!("building {package} for {TARGET}"));
         let mut cargo = self.toolchain.cargo();
         cargo
             .args(["rustc", "--lib", "--profile", kind.profile(), "--target", TARGET, "--package", package])
+            .args(features)
             .arg("--message-format=json-render-diagnostics")
             .arg("--manifest-path")
             .arg(&self.manifest)
@@ -192,17 +242,6 @@ impl Builder {
     }
 }
 
-/// Copies the files of a folder into another.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let failed = || format!("cannot copy {} to {}", from.display(), to.display());
-    fs::create_dir_all(to).with_context(failed)?;
-    for entry in fs::read_dir(from).with_context(failed)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name())).with_context(failed)?;
-    }
-    Ok(())
-}
-
 /// A size report, and the fingerprint of the module it was made from.
 #[derive(Serialize, Deserialize)]
 struct Sizes {
@@ -218,12 +257,13 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 }
 
 /// What `wasm-bindgen --target web` does.
-fn bind(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
+fn bind(module: &Path, kind: Kind, name: &str, out: &Path) -> Result<PathBuf> {
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(module)
         .out_name(name)
         .web(true)?
-        .omit_default_module_path(false)
+        .omit_default_module_path(matches!(kind, Kind::Isolate))
+        .reset_state_function(matches!(kind, Kind::Isolate))
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
@@ -253,7 +293,7 @@ pub(crate) fn brotli_len(bytes: &[u8]) -> Result<usize> {
 
 /// Compiles a package of the workspace for browsers with its names left out: a module to weigh.
 pub(crate) fn compile_stripped(workspace: &Workspace, package: &str) -> Result<Vec<u8>> {
-    let module = Builder::new(workspace)?.compile(package, Kind::Browser, &["-Cstrip=symbols"])?;
+    let module = Builder::new(workspace)?.compile(package, Kind::Browser, &[], &["-Cstrip=symbols"])?;
     Ok(fs::read(module)?)
 }
 
@@ -291,8 +331,13 @@ mod tests {
     fn a_browser_crate_becomes_an_es_module() {
         let manifest = include_str!("../../Cargo.toml");
         let pinned = manifest.lines().find(|line| line.starts_with("wasm-bindgen = "));
-        let greeter =
-            Artefact { name: "greeter", package: "browser-crate", kind: Kind::Browser, files: None };
+        let greeter = Artefact {
+            name: "greeter",
+            package: "browser-crate",
+            kind: Kind::Browser,
+            features: None,
+            files: None,
+        };
         let code = "#[wasm_bindgen::prelude::wasm_bindgen]
                     pub fn greet(name: &str) -> String { format!(\"hello, {name}\") }";
         let out = build_one(&greeter, pinned.unwrap(), code);
@@ -306,8 +351,13 @@ mod tests {
     fn a_component_crate_becomes_a_component() {
         const COMPONENT_VERSION: [u8; 4] = [0x0d, 0, 1, 0];
         let bindings = r#"wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }"#;
-        let doubler =
-            Artefact { name: "doubler", package: "component-crate", kind: Kind::Component, files: None };
+        let doubler = Artefact {
+            name: "doubler",
+            package: "component-crate",
+            kind: Kind::Component,
+            features: None,
+            files: None,
+        };
         let code = "wit_bindgen::generate!({ inline: \"package made:up;
                         world made { export double: func(n: u32) -> u32; }\" });
                     struct Made;

@@ -40,16 +40,19 @@ impl Server {
     /// The same, for who has that token.
     pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
         let Some(token) = token else { return self.clone() };
-        let shown = |url: &String| {
-            let mark = if url.contains('?') { '&' } else { '?' };
-            format!("{url}{mark}jwt={}", js_sys::encode_uri_component(token))
-        };
+        let shown = |url: &String| with(url, "jwt", token);
         Self {
             webtransport: self.webtransport.as_ref().map(shown),
             websocket: self.websocket.as_ref().map(shown),
             fingerprints: self.fingerprints.clone(),
         }
     }
+}
+
+/// A URL that says more.
+pub(crate) fn with(url: &str, key: &str, value: &str) -> String {
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}{key}={}", js_sys::encode_uri_component(value))
 }
 
 /// What carries a session.

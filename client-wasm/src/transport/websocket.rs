@@ -14,7 +14,7 @@ use moqt::{
 };
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{BinaryType, MessageEvent, WebSocket};
+use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
 use super::Shared;
 use crate::clock::now;
@@ -52,9 +52,11 @@ impl Link {
             receive(&weak, message);
         });
         let weak = Rc::downgrade(shared);
-        let close = Closure::<dyn FnMut()>::new(move || {
+        let close = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
             if let Some(shared) = weak.upgrade() {
-                let reason = Bytes::from_static(b"the WebSocket was closed");
+                let said = event.reason();
+                let reason =
+                    if said.is_empty() { "the WebSocket was closed".into() } else { Bytes::from(said) };
                 shared.input(Input::Closed { code: SessionCode::INTERNAL_ERROR, reason });
             }
         });
@@ -90,9 +92,13 @@ fn receive(shared: &Weak<Shared>, message: Bytes) {
     let super::Link::WebSocket(link) = &shared.link else { return };
     let received = {
         let mut session = shared.session.borrow_mut();
-        let received = link.mux.borrow_mut().received(&mut session, now(), message);
+        let mut mux = link.mux.borrow_mut();
+        let received = mux.received(&mut session, now(), message);
         if let Err(violation) = &received {
             session.close(violation.code, violation.reason);
+        }
+        if let Some(frame) = mux.owed() {
+            let _ = link.socket.send_with_u8_array(&frame.encode());
         }
         received
     };

@@ -19,12 +19,16 @@
 //! | 5 | STOP: no more is wanted on this stream | id, code |
 //! | 6 | DATAGRAM | \[data\] |
 //! | 7 | CLOSE: the session is over | code, \[reason\] |
+//! | 8 | TAKEN: so much has come of streams and datagrams, in all | bytes |
 //!
 //! Each side numbers the streams it opens, in ascending order: the client's are even, the server's odd. The first frame
 //! of a stream opens it. A frame is at most [`MAX_FRAME`] bytes long, and a side has at most [`MAX_STREAMS`] streams
-//! open; a peer that goes beyond, or sends what is not in the table, is cut off. What reached the socket is as good as
-//! delivered, so there are no acknowledgements. Frames of streams that are over are ignored: they may have crossed with
-//! a RESET or a STOP.
+//! open; a peer that goes beyond, or sends what is not in the table, is cut off. Frames of streams that are over are
+//! ignored: they may have crossed with a RESET or a STOP.
+//!
+//! What reached the socket arrives, but nobody can tell when: systems and proxies on the way may hold any amount. So a
+//! receiver says TAKEN after every [`TAKEN_EVERY`] bytes of data, and a sender that has to shed rather than queue, such
+//! as a relay, has no more than [`WINDOW`] under way.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +48,11 @@ pub const MAX_FRAME: usize = MAX_DATA + 1 + varint::MAX_LEN;
 /// Streams that one side may have open, at most.
 pub const MAX_STREAMS: usize = 1024;
 
+/// Bytes of data that may be under way, as far as TAKEN tells.
+pub const WINDOW: u64 = 512 * 1024;
+/// Bytes of data that are taken before the sender is told.
+pub const TAKEN_EVERY: u64 = WINDOW / 4;
+
 const STREAM_END: u64 = 1;
 const STREAM_ONE_WAY: u64 = 2;
 const LAST_STREAM: u64 = STREAM_END | STREAM_ONE_WAY;
@@ -51,6 +60,7 @@ const RESET: u64 = 4;
 const STOP: u64 = 5;
 const DATAGRAM: u64 = 6;
 const CLOSE: u64 = 7;
+const TAKEN: u64 = 8;
 
 /// The WebSocket subprotocol under which a version of MoQ goes over this.
 pub const fn subprotocol(version: Version) -> &'static str {
@@ -101,6 +111,8 @@ pub enum Frame {
         /// For people.
         reason: Bytes,
     },
+    /// The sender has taken so many bytes of data, in all.
+    Taken(u64),
 }
 
 impl Frame {
@@ -121,6 +133,7 @@ impl Frame {
             STOP => Self::Stop { id: reader.varint()?, code: ResetCode(reader.varint()?) },
             DATAGRAM => Self::Datagram(reader.rest()),
             CLOSE => Self::Close { code: SessionCode(reader.varint()?), reason: reader.rest() },
+            TAKEN => Self::Taken(reader.varint()?),
             _ => return Err(Violation::protocol("an unknown kind of frame")),
         };
         if !reader.is_empty() {
@@ -156,6 +169,10 @@ impl Frame {
                 varint::put(out, CLOSE);
                 varint::put(out, code.0);
             }
+            Self::Taken(bytes) => {
+                varint::put(out, TAKEN);
+                varint::put(out, *bytes);
+            }
         }
     }
 
@@ -164,7 +181,15 @@ impl Frame {
         match self {
             Self::Stream { data, .. } | Self::Datagram(data) => data,
             Self::Close { reason, .. } => reason,
-            Self::Reset { .. } | Self::Stop { .. } => &[],
+            Self::Reset { .. } | Self::Stop { .. } | Self::Taken(_) => &[],
+        }
+    }
+
+    /// Bytes of data, which TAKEN counts.
+    fn data(&self) -> u64 {
+        match self {
+            Self::Stream { data, .. } | Self::Datagram(data) => data.len() as u64,
+            _ => 0,
         }
     }
 
@@ -180,8 +205,8 @@ impl Frame {
 
 /// The streams of one session on one WebSocket.
 ///
-/// The shell calls [`received`](Self::received) for each message, and [`send`](Self::send) for each output of the
-/// session but its events, and writes the frames that gives in order.
+/// The shell calls [`received`](Self::received) for each message, then writes what is [owed](Self::owed); it calls
+/// [`send`](Self::send) for each output of the session but its events, and writes the frames that gives in order.
 #[derive(Debug)]
 pub struct Mux {
     /// The number of the next stream of ours; its parity is ours.
@@ -192,6 +217,10 @@ pub struct Mux {
     of_peer: usize,
     numbers: BTreeMap<StreamId, u64>,
     streams: BTreeMap<u64, Open>,
+    /// Bytes of data that have come, and how many the peer knows of.
+    taken: (u64, u64),
+    /// Bytes of data that were sent, and how many the peer has taken.
+    sent: (u64, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -209,12 +238,30 @@ impl Mux {
             Side::Client => (0, 1),
             Side::Server => (1, 0),
         };
-        Self { next, next_of_peer, of_peer: 0, numbers: BTreeMap::new(), streams: BTreeMap::new() }
+        let (numbers, streams) = (BTreeMap::new(), BTreeMap::new());
+        Self { next, next_of_peer, of_peer: 0, numbers, streams, taken: (0, 0), sent: (0, 0) }
+    }
+
+    /// What the peer is to be told of what came.
+    pub fn owed(&mut self) -> Option<Frame> {
+        let (taken, told) = &mut self.taken;
+        if *taken - *told < TAKEN_EVERY {
+            return None;
+        }
+        *told = *taken;
+        Some(Frame::Taken(*taken))
+    }
+
+    /// Whether the peer has as much to take as may be under way: what can wait, should.
+    pub fn is_full(&self) -> bool {
+        self.sent.0 - self.sent.1 >= WINDOW
     }
 
     /// Hands the session what came in a message. An error is the peer's: close the WebSocket, and tell the session.
     pub fn received(&mut self, session: &mut Session, now: Micros, message: Bytes) -> Result<(), Violation> {
-        match Frame::decode(message)? {
+        let frame = Frame::decode(message)?;
+        self.taken.0 += frame.data();
+        match frame {
             Frame::Stream { id, dir, end, data } => {
                 let Some(open) = self.find_or_open(session, id, dir)? else { return Ok(()) };
                 if open.dir != dir {
@@ -247,6 +294,10 @@ impl Mux {
             }
             Frame::Datagram(datagram) => session.handle(now, Input::Datagram(datagram)),
             Frame::Close { code, reason } => session.handle(now, Input::Closed { code, reason }),
+            Frame::Taken(bytes) if bytes < self.sent.1 || bytes > self.sent.0 => {
+                return Err(Violation::protocol("more taken than was sent, or less than before"));
+            }
+            Frame::Taken(bytes) => self.sent.1 = bytes,
         }
         Ok(())
     }
@@ -268,6 +319,7 @@ impl Mux {
             }
             Output::Write { stream, mut data } => {
                 let Some((id, dir)) = self.sending(stream) else { return };
+                self.sent.0 += data.len() as u64;
                 while !data.is_empty() {
                     let data = data.split_to(data.len().min(MAX_DATA));
                     frames(Frame::Stream { id, dir, end: false, data });
@@ -292,10 +344,38 @@ impl Mux {
             }
             // What is too long is lost, as datagrams are (Section 11.3).
             Output::Datagram(datagram) if datagram.len() > MAX_DATA => {}
-            Output::Datagram(datagram) => frames(Frame::Datagram(datagram)),
+            Output::Datagram(datagram) => {
+                self.sent.0 += datagram.len() as u64;
+                frames(Frame::Datagram(datagram));
+            }
             Output::Close { code, reason } => frames(Frame::Close { code, reason }),
             Output::SetOrder { .. } | Output::Event(_) => {}
         }
+    }
+
+    /// The message with some data of a stream, no more than [`MAX_DATA`] of it, and perhaps the stream's end: what
+    /// several outputs of the session say, in one.
+    pub fn write(
+        &mut self,
+        session: &mut Session,
+        now: Micros,
+        stream: StreamId,
+        data: &[Bytes],
+        end: bool,
+    ) -> Option<Bytes> {
+        let (id, dir) = self.sending(stream)?;
+        let len: usize = data.iter().map(Bytes::len).sum();
+        self.sent.0 += len as u64;
+        let mut out = BytesMut::with_capacity(1 + varint::MAX_LEN + len);
+        Frame::Stream { id, dir, end, data: Bytes::new() }.encode_head(&mut out);
+        for data in data {
+            out.put_slice(data);
+        }
+        if end {
+            self.sends_no_more(id);
+            session.handle(now, Input::Delivered { stream });
+        }
+        Some(out.freeze())
     }
 
     /// The stream with that number, opened if the peer opens it with this; `None` if it is over.

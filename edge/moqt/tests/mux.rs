@@ -6,8 +6,8 @@ use moqt::{
     SessionCode, TrackName, Version,
     data::{ObjectHeader, Status, SubgroupHeader},
     message::RequestError,
-    mux::{Frame, MAX_DATA, MAX_FRAME, MAX_STREAMS, Mux, subprotocol, version},
-    session::{Closer, Config, Delivery, Dir, Side, Transport},
+    mux::{Frame, MAX_DATA, MAX_FRAME, MAX_STREAMS, Mux, TAKEN_EVERY, WINDOW, subprotocol, version},
+    session::{Closer, Config, Delivery, Dir, RequestId, Side, StreamId, Transport},
 };
 use proptest::prelude::*;
 
@@ -34,6 +34,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         (id(), id()).prop_map(|(id, code)| Frame::Stop { id, code: ResetCode(code) }),
         bytes().prop_map(Frame::Datagram),
         (id(), bytes()).prop_map(|(code, reason)| Frame::Close { code: SessionCode(code), reason }),
+        id().prop_map(Frame::Taken),
     ]
 }
 
@@ -121,25 +122,65 @@ fn track() -> TrackName {
     TrackName::new(Namespace::from_path("room").unwrap(), "video").unwrap()
 }
 
-#[test]
-fn a_large_object_goes_from_server_to_client() {
+/// Two ends, of which the client has asked for a track; its request, and the stream that the server has opened.
+fn subscribed() -> (End, End, RequestId, StreamId) {
     let (mut client, mut server) = (End::new(Side::Client), End::new(Side::Server));
-    client.session.subscribe(track(), Params::default()).unwrap();
+    let subscription = client.session.subscribe(track(), Params::default()).unwrap();
     settle(&mut client, &mut server);
     let Some(Event::Subscribe { request, .. }) = server.events.last().cloned() else {
         panic!("{:?}", server.events)
     };
     server.session.accept_subscribe(request, Params::default(), Properties::NONE).unwrap();
     let stream = server.session.open_subgroup(request, SubgroupHeader::default()).unwrap();
-    let payload = Bytes::from(vec![7; 3 * MAX_DATA]);
+    (client, server, subscription, stream)
+}
+
+/// A server that sends so many bytes of an object.
+fn sending(bytes: usize) -> (End, End, StreamId) {
+    let (client, mut server, _, stream) = subscribed();
     let header = ObjectHeader {
         id: 0,
         properties: Properties::NONE,
-        payload_len: payload.len() as u64,
+        payload_len: bytes as u64,
         status: Status::Normal,
     };
     assert_eq!(server.session.object(NOW, stream, &header, NOW).unwrap(), Delivery::Sent);
-    server.session.payload(stream, payload.clone()).unwrap();
+    server.session.payload(stream, Bytes::from(vec![7; bytes])).unwrap();
+    (client, server, stream)
+}
+
+#[test]
+fn who_sends_knows_what_was_taken() {
+    let (mut client, mut server, _) = sending(WINDOW as usize);
+    let messages = server.drain(NOW);
+    assert!(server.mux.is_full(), "all of it is under way");
+    let mut told = 0;
+    for message in messages {
+        client.mux.received(&mut client.session, NOW, message).unwrap();
+        if let Some(taken) = client.mux.owed() {
+            told += 1;
+            server.mux.received(&mut server.session, NOW, taken.encode()).unwrap();
+            assert!(!server.mux.is_full());
+        }
+        assert_eq!(client.mux.owed(), None, "nothing is said twice");
+    }
+    assert_eq!(told, WINDOW / TAKEN_EVERY);
+}
+
+#[test]
+fn nobody_takes_more_than_was_sent_or_gives_it_back() {
+    for words in [[1 << 40, 0], [1000, 999]] {
+        let (_, mut server, _) = sending(10_000);
+        server.drain(NOW);
+        let said = words
+            .map(|bytes| server.mux.received(&mut server.session, NOW, Frame::Taken(bytes).encode()).is_ok());
+        assert_ne!(said, [true, true], "{words:?}");
+    }
+}
+
+#[test]
+fn a_large_object_goes_from_server_to_client() {
+    let (mut client, mut server, stream) = sending(3 * MAX_DATA);
     server.session.finish(NOW, stream).unwrap();
     settle(&mut client, &mut server);
     let got: Vec<u8> = client
@@ -151,7 +192,7 @@ fn a_large_object_goes_from_server_to_client() {
         })
         .flatten()
         .collect();
-    assert_eq!(got, payload);
+    assert_eq!(got, vec![7; 3 * MAX_DATA]);
     assert!(client.events.iter().any(|event| matches!(event, Event::StreamEnded { .. })));
 
     client.session.close(SessionCode::NO_ERROR, "bye");
@@ -161,14 +202,7 @@ fn a_large_object_goes_from_server_to_client() {
 
 #[test]
 fn a_stream_that_is_stopped_is_reset_and_forgotten() {
-    let (mut client, mut server) = (End::new(Side::Client), End::new(Side::Server));
-    let subscription = client.session.subscribe(track(), Params::default()).unwrap();
-    settle(&mut client, &mut server);
-    let Some(Event::Subscribe { request, .. }) = server.events.last().cloned() else {
-        panic!("{:?}", server.events)
-    };
-    server.session.accept_subscribe(request, Params::default(), Properties::NONE).unwrap();
-    let stream = server.session.open_subgroup(request, SubgroupHeader::default()).unwrap();
+    let (mut client, mut server, subscription, stream) = subscribed();
     settle(&mut client, &mut server);
     client.session.cancel(subscription).unwrap();
     settle(&mut client, &mut server);

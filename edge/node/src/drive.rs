@@ -13,77 +13,31 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use moqt::{
     Event, Input, Micros, Misuse, Output, ResetCode, Session, SessionCode,
-    session::{Closer, Config, Dir, StreamId},
+    session::{Config, Dir, StreamId},
 };
+use relay::{App, Cx, Ended, Transit};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
     Clock, Transport,
-    socket::Outbox,
     stream::{Inbox, Pipe, Signal, receive, send},
     transport::{Gone, Link, RecvHalf, SendHalf},
 };
 
-/// What runs on top of a session.
-pub trait App {
-    /// The session said something.
-    fn event(&mut self, cx: &mut Cx<'_>, event: Event);
-
-    /// Called whenever the connection's task runs: the app does what it has to do
-    /// by itself, and sees to it that the task is woken when there is more. When
-    /// it is ready, the session is closed without an error.
-    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        let _ = (task, cx);
-        Poll::Pending
-    }
+/// What an app has to know of a connection.
+struct Quic<'a> {
+    link: &'a Link,
+    pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
 }
 
-/// What an app works with.
-pub struct Cx<'a> {
-    /// The session.
-    pub session: &'a mut Session,
-    /// Now, by the clock of the connection.
-    pub now: Micros,
-    carrier: Carrier<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Carrier<'a> {
-    Connection(&'a Link, &'a BTreeMap<StreamId, Rc<Pipe>>),
-    Socket(&'a Outbox),
-}
-
-impl<'a> Cx<'a> {
-    pub(crate) fn on_socket(session: &'a mut Session, now: Micros, outbox: &'a Outbox) -> Self {
-        Self { session, now, carrier: Carrier::Socket(outbox) }
+impl Transit for Quic<'_> {
+    fn backlog(&self, stream: StreamId) -> usize {
+        self.pipes.get(&stream).map_or(0, |pipe| pipe.backlog())
     }
 
-    /// Bytes written to a stream that the transport has not taken.
-    pub fn backlog(&self, stream: StreamId) -> usize {
-        match self.carrier {
-            Carrier::Connection(_, pipes) => pipes.get(&stream).map_or(0, |pipe| pipe.backlog()),
-            Carrier::Socket(outbox) => outbox.backlog(stream),
-        }
+    fn rtt(&self) -> Option<Duration> {
+        Some(self.link.transport().quic().rtt())
     }
-
-    /// How long a word and its answer take, where the transport knows.
-    pub fn rtt(&self) -> Option<Duration> {
-        match self.carrier {
-            Carrier::Connection(link, _) => Some(link.transport().quic().rtt()),
-            Carrier::Socket(_) => None,
-        }
-    }
-}
-
-/// How a session ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The code it was closed with.
-    pub code: SessionCode,
-    /// For people.
-    pub reason: String,
-    /// Who closed it.
-    pub by: Closer,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -235,8 +189,8 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
-        let mut cx =
-            Cx { session: &mut self.session, now, carrier: Carrier::Connection(&self.link, &self.pipes) };
+        let quic = Quic { link: &self.link, pipes: &self.pipes };
+        let mut cx = Cx::new(&mut self.session, now, &quic);
         self.app.poll(task, &mut cx)
     }
 
@@ -301,8 +255,8 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn event(&mut self, now: Micros, event: Event) {
-        let mut cx =
-            Cx { session: &mut self.session, now, carrier: Carrier::Connection(&self.link, &self.pipes) };
+        let quic = Quic { link: &self.link, pipes: &self.pipes };
+        let mut cx = Cx::new(&mut self.session, now, &quic);
         self.app.event(&mut cx, event);
     }
 

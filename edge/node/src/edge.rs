@@ -16,22 +16,30 @@ use std::{
 use axum::{
     Json, Router,
     extract::{RawQuery, State, WebSocketUpgrade, ws::WebSocket},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use moqt::{Version, mux};
+use moqt::{
+    Version,
+    session::{Config as SessionConfig, Side, Transport as Carrier},
+};
+use relay::{Credentials, Dial, Figures, Platform, Relay, Rooms};
 use tokio::sync::{mpsc, watch};
 use tower_http::{
     services::{ServeDir, ServeFile},
     set_header::SetResponseHeaderLayer,
 };
 use url::Url;
+use wire::EdgeId;
 
 use crate::{
-    Endpoint, Error, Relay,
-    relay::Figures,
-    room::{Rooms, RoomsConfig},
+    Clock, Connection, Endpoint, Error,
+    door::chosen,
+    drive,
+    headers::headers,
+    platform::{Thread, Upstream},
+    socket::drive_socket,
 };
 
 /// Sockets that wait for the node's thread, at most.
@@ -55,6 +63,21 @@ pub struct Config {
     pub pages: Option<Pages>,
     /// Chat and all the rest; without it, fans watch.
     pub rooms: Option<RoomsConfig>,
+}
+
+/// What a node needs to have rooms.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// Which edge it is: the same after a restart.
+    pub edge: EdgeId,
+    /// What fans' tokens are checked with, and those of fans without one are signed with.
+    pub keys: token::Keys,
+    /// Where workers run.
+    pub engine: host::Engine,
+    /// The worker of all rooms.
+    pub worker: host::Version,
+    /// What takes over when that turns out to be bad.
+    pub fallback: Option<host::Version>,
 }
 
 /// Where the pages are.
@@ -96,8 +119,12 @@ impl Edge {
         let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
         let endpoint = Endpoint::server(addr, config.tls.clone())?;
         let figures = Figures::new();
-        let rooms = config.rooms.clone().map(|rooms| Rooms::new(rooms, figures.clone()));
-        let relay = Relay::with(figures, rooms.clone());
+        let platform = Rc::new(Thread::new(config.rooms.clone()));
+        let rooms = config.rooms.as_ref().map(|rooms| {
+            let config = relay::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
+            Rooms::new(Rc::clone(&platform) as Rc<dyn Platform>, config, figures.clone())
+        });
+        let relay = Relay::new(platform, figures, rooms.clone());
         Ok(Self { config, endpoint, http, relay, rooms })
     }
 
@@ -121,12 +148,13 @@ impl Edge {
         if let Some((url, tls)) = config.origin {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let any = any.parse().map_err(|_| Error::Tls)?;
-            let (relay, client) = (relay.clone(), Endpoint::upstream(any, tls)?);
+            let upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
             if let Some(rooms) = rooms {
-                let (client, url) = (client.clone(), url.clone());
-                tokio::task::spawn_local(async move { rooms.follow(client, url).await });
+                let upstream = Rc::clone(&upstream);
+                tokio::task::spawn_local(async move { rooms.follow(upstream).await });
             }
-            tokio::task::spawn_local(async move { relay.follow(client, url).await });
+            let relay = relay.clone();
+            tokio::task::spawn_local(async move { relay.follow(upstream).await });
         }
         let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);
         let front = Front {
@@ -149,7 +177,7 @@ impl Edge {
                         let relay = relay.clone();
                         tokio::task::spawn_local(async move {
                             match Endpoint::accept(incoming).await {
-                                Ok(connection) => drop(relay.serve(connection).await),
+                                Ok(connection) => serve(&relay, connection).await,
                                 Err(error) => tracing::debug!(%error, "a client did not get in"),
                             }
                         });
@@ -157,7 +185,9 @@ impl Edge {
                     Some((socket, version, query)) = waiting.recv() => {
                         let relay = relay.clone();
                         tokio::task::spawn_local(async move {
-                            relay.serve_socket(socket, version, query).await;
+                            let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
+                            let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
+                            let _ = drive_socket(socket, config, Clock::default(), &mut guest).await;
                         });
                     }
                 }
@@ -178,11 +208,14 @@ impl Edge {
     }
 }
 
+/// Serves a client until its session ends.
+async fn serve(relay: &Relay, connection: Connection) {
+    let query = connection.url.as_ref().and_then(Url::query).map(str::to_owned);
+    let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
+    let _ = drive(connection.transport, connection.config, Clock::default(), &mut guest).await;
+}
+
 fn router(front: Front, pages: Option<Pages>) -> Router {
-    let header = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
-    let named = HeaderName::from_static;
     let mut app = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -197,23 +230,10 @@ fn router(front: Front, pages: Option<Pages>) -> Router {
         }
         None => app.fallback(|| async { (StatusCode::NOT_FOUND, Html(NO_PAGES)) }),
     };
-    app.with_state(front)
-        .layer(header(header::CACHE_CONTROL, "no-cache"))
-        .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
-        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(header::REFERRER_POLICY, "no-referrer"))
-        // Pages may share memory with their Workers, and the client is for pages anywhere.
-        .layer(header(named("cross-origin-opener-policy"), "same-origin"))
-        .layer(header(named("cross-origin-embedder-policy"), "require-corp"))
-        .layer(header(named("cross-origin-resource-policy"), "cross-origin"))
-        .layer(header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+    headers().fold(app.with_state(front), |app, (name, value)| {
+        app.layer(SetResponseHeaderLayer::if_not_present(name, value))
+    })
 }
-
-/// What a page of ours may load, and where it may connect: any edge, since which one
-/// is not known to the page.
-const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
-    style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; \
-    worker-src 'self' blob:; connect-src 'self' https: wss: ws:; frame-ancestors *";
 
 const NO_PAGES: &str = "<!doctype html><title>Fanfare</title><p>This edge node was started without pages.";
 
@@ -262,13 +282,9 @@ async fn socket(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let offered = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version));
-    let upgrade = upgrade.protocols(offered).max_message_size(mux::MAX_FRAME).max_frame_size(mux::MAX_FRAME);
-    let chosen = upgrade.selected_protocol().and_then(|name| name.to_str().ok()).and_then(mux::version);
-    let Some(version) = chosen else {
-        let names: Vec<_> = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version)).collect();
-        let body = format!("offer the subprotocol {}\n", names.join(" or "));
-        return (StatusCode::NOT_ACCEPTABLE, body).into_response();
+    let (upgrade, version) = match chosen(upgrade) {
+        Ok(chosen) => chosen,
+        Err(refusal) => return refusal.into_response(),
     };
     upgrade.on_upgrade(move |socket| async move {
         // A full queue is a node that has more than it can take: the socket is closed.

@@ -16,11 +16,12 @@ use quinn::{
     TransportConfig,
     crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig},
 };
+use relay::Dialled;
 use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
 use url::Url;
 
-use crate::Transport;
+use crate::{Transport, socket::Client};
 use web_transport_quinn::{
     ALPN as H3, Request, Session,
     proto::{ConnectRequest, ConnectResponse},
@@ -195,6 +196,14 @@ impl Endpoint {
         let session = request.respond(response).await.map_err(|error| failed(&error))?;
         let config = Config::new(Side::Server, Carrier::WebTransport, version);
         Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: Some(url) })
+    }
+
+    /// Connects to `ws://…` over a WebSocket, or as [`connect`](Self::connect) does.
+    pub async fn dial(&self, url: &Url) -> Result<Box<dyn Dialled>, Error> {
+        Ok(match url.scheme() {
+            "ws" => Box::new(Client::connect(url).await?),
+            _ => Box::new(self.connect(url).await?),
+        })
     }
 
     /// Connects to `moqt://…` over raw QUIC or to `https://…` over WebTransport.

@@ -9,22 +9,22 @@
 mod clock;
 pub use clock::Clock;
 
+mod door;
+pub use door::Door;
+
 mod drive;
-pub use drive::{App, Cx, Ended, drive};
+pub use drive::drive;
+pub use relay::{App, Cx, Ended, packets};
 
 mod endpoint;
 pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 
 mod edge;
-pub use edge::{Config as EdgeConfig, Edge, Pages};
+pub use edge::{Config as EdgeConfig, Edge, Pages, RoomsConfig};
 
-pub mod packets;
+mod headers;
 
-pub mod relay;
-pub use relay::Relay;
-
-mod room;
-pub use room::{MAX_ROOMS, ROOM_LINGER, RoomsConfig, TICK as ROOM_TICK};
+mod platform;
 
 mod socket;
 

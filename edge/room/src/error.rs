@@ -13,8 +13,8 @@ pub enum Error {
     /// A snapshot that cannot be read.
     #[error("a snapshot that cannot be read")]
     Snapshot,
-    /// A snapshot of another seat.
-    #[error("a snapshot of another seat: a room keeps its seat")]
+    /// A snapshot of another seat, or of one that was laid out in another way.
+    #[error("a snapshot of another seat, or of one laid out in another way")]
     Seat,
 }
 

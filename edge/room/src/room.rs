@@ -9,6 +9,11 @@ use crate::leaf::Leaf;
 use crate::root::Root;
 use crate::{Config, Error};
 
+/// What a snapshot is of: a seat, as it is laid out now. One that is laid out in another way has another number, and
+/// the other seat's snapshots can be read all the same.
+const LEAF: u8 = 2;
+const ROOT: u8 = 1;
+
 /// A room in one seat, as a state machine.
 ///
 /// # Contract
@@ -73,8 +78,8 @@ impl Room {
     pub fn snapshot(&self) -> Vec<u8> {
         let out = vec![SNAPSHOT_VERSION];
         let written = match &self.place {
-            Place::Leaf(leaf) => postcard::to_extend(&(0u8, self.now, leaf), out),
-            Place::Root(root) => postcard::to_extend(&(1u8, self.now, root), out),
+            Place::Leaf(leaf) => postcard::to_extend(&(LEAF, self.now, leaf), out),
+            Place::Root(root) => postcard::to_extend(&(ROOT, self.now, root), out),
         };
         written.expect("a state that can be written: all of it is ours")
     }
@@ -89,11 +94,11 @@ impl Room {
         let ((seat, now), state): ((u8, Micros), _) =
             postcard::take_from_bytes(state).map_err(|_| Error::Snapshot)?;
         let place = match (config.seat, seat) {
-            (Seat::Leaf { edge, incarnation }, 0) => {
+            (Seat::Leaf { edge, incarnation }, LEAF) => {
                 let leaf: Leaf = postcard::from_bytes(state).map_err(|_| Error::Snapshot)?;
                 Place::Leaf(Box::new(leaf.restored(edge, incarnation, config.limits)?))
             }
-            (Seat::Root, 1) => {
+            (Seat::Root, ROOT) => {
                 let root: Root = postcard::from_bytes(state).map_err(|_| Error::Snapshot)?;
                 Place::Root(Box::new(root.restored(config.limits)?))
             }

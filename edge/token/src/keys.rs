@@ -88,6 +88,13 @@ impl Keys {
         text
     }
 
+    /// These, and then those.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.keys.extend(more.keys);
+        self
+    }
+
     /// Signs a token that says `claims`.
     pub fn mint(&self, claims: &Claims) -> Result<String, Error> {
         let key = self.keys.iter().find(|key| key.signs()).ok_or(Error::NoSigningKey)?;

@@ -208,8 +208,8 @@ impl Voice {
     pub fn timeout(&self) -> Option<Micros> {
         let given_up = self.unacked.front().map(|message| message.begun + PATIENCE);
         let cheers = if self.is_joined && !self.is_full() { self.cheers.due() } else { None };
-        let again = self.again.map(|(_, at)| at);
-        [given_up, cheers, again, self.retry, self.cheers.given_up()].into_iter().flatten().min()
+        let again = self.again.map(|(_, at)| at).or(self.retry);
+        [given_up, cheers, again, self.cheers.given_up()].into_iter().flatten().min()
     }
 
     /// Does what is due.

@@ -66,7 +66,7 @@ pub enum Up<'a> {
         /// Why.
         reason: Reason,
     },
-    /// How long a fan has been here. Replaces what was said about it before.
+    /// How long a fan has been here since the last time that it was told.
     Stayed {
         /// Who.
         session: SessionId,
@@ -105,7 +105,7 @@ pub enum Screen {
     Hold,
 }
 
-/// How long a fan has been in the room, by one connection.
+/// For how long a fan was in the room, by one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
     /// In all.

@@ -69,7 +69,7 @@ pub enum Down<'a> {
         /// Which line it is.
         chat: ChatId,
     },
-    /// A message came before one that has not: all from there again.
+    /// A message came before one that has not: all from there again that is not acked.
     Resend {
         /// Where.
         session: SessionId,

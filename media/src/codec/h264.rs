@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use h264_reader::nal::sps::SeqParameterSet;
-use h264_reader::rbsp::{BitReader, decode_nal};
+use h264_reader::rbsp::{BitReader, ByteReader};
 use mp4_atom::{Atom as _, Avcc, AvccExt};
 
 use super::{Parsed, nal};
@@ -25,8 +25,8 @@ pub(crate) fn codec_string(profile: u8, constraints: u8, level: u8) -> String {
 
 /// What an SPS says of the pictures.
 fn sps(unit: &[u8]) -> Parsed<SeqParameterSet> {
-    let rbsp = decode_nal(unit).map_err(|error| error.to_string())?;
-    SeqParameterSet::from_bits(BitReader::new(&rbsp[..])).map_err(|error| format!("{error:?}"))
+    let bits = BitReader::new(ByteReader::skipping_h264_header(unit));
+    SeqParameterSet::from_bits(bits).map_err(|error| format!("{error:?}"))
 }
 
 /// A track from its avcC. `size` is the container's word, the SPS's is better.
@@ -101,4 +101,15 @@ impl AnnexB {
 /// An SPS keeps its id after profile and level, a PPS right at its start.
 fn parameter_set_id(unit: &[u8]) -> u8 {
     nal::first_golomb(unit, if kind(unit) == SPS { 4 } else { 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_sps_that_is_cut_short_is_refused() {
+        let unit = [0x67, 0x42, 0xc0, 0x1e];
+        for len in 0..=unit.len() {
+            assert!(super::sps(&unit[..len]).is_err(), "{len} bytes");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ::archive::TABLES;
 use serde_json::{Map, Value};
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePoolOptions};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -11,35 +12,6 @@ use super::{Error, schema};
 
 /// Questions asked at once.
 const READERS: u32 = 2;
-/// Rows read at once: no reader stands in the way of a checkpoint for long.
-const PAGE: i64 = 500;
-
-/// A table: its name, and its columns.
-type Table = (&'static str, &'static str);
-
-/// What is about a room.
-const TABLES: [Table; 8] = [
-    ("lines", "'id', id, 'at', at, 'fan', fan, 'name', name, 'text', text, 'reply', reply, 'seen', seen"),
-    (
-        "gifts",
-        "'id', id, 'at', at, 'fan', fan, 'name', name, 'gift', gift, 'count', count, 'value', value, 'key', key",
-    ),
-    ("polls", "'poll', poll, 'at', at, 'question', question, 'closed', closed"),
-    ("poll_options", "'poll', poll, 'option', option, 'text', text"),
-    ("votes", "'poll', poll, 'fan', fan, 'option', option"),
-    (
-        "questions",
-        "'question', question, 'at', at, 'fan', fan, 'name', name, 'text', text, 'done', done, \
-         'answered', answered, 'votes', votes",
-    ),
-    (
-        "visits",
-        "'at', at, 'fan', fan, 'total_ms', total_ms, 'watched_ms', watched_ms, 'active_ms', active_ms, \
-         'interactions', interactions",
-    ),
-    ("audit", "'at', at, 'by', by, 'act', act, 'fan', fan, 'number', number"),
-];
-
 /// The file, to be read. Rooms may go on meanwhile, in this process or another.
 #[derive(Clone, Debug)]
 pub struct Archive {
@@ -88,13 +60,8 @@ impl Archive {
         let mut db = self.reader().await?;
         let (id, mut all) = (fan.to_string(), Map::new());
         all.insert("fan".into(), id.clone().into());
-        for (table, columns) in TABLES {
-            let whose = match table {
-                "polls" | "poll_options" => continue,
-                "audit" => "(fan = ?1 OR by = ?1)",
-                _ => "fan = ?1",
-            };
-            let query = query(&format!("json_object('room', room, {columns})"), table, whose);
+        for table in &TABLES {
+            let Some(query) = table.page_of_person() else { continue };
             let (mut rows, mut after) = (Vec::new(), 0);
             loop {
                 let page = self.page(&mut db, &query, &id, after).await?;
@@ -103,11 +70,11 @@ impl Archive {
                 for (_, row) in &page {
                     rows.push(serde_json::from_str(row).map_err(|error| Error::Damaged {
                         path: self.path.clone(),
-                        reason: format!("a row of {table} is no JSON: {error}"),
+                        reason: format!("a row of {} is no JSON: {error}", table.name),
                     })?);
                 }
             }
-            all.insert(table.into(), Value::Array(rows));
+            all.insert(table.name.into(), Value::Array(rows));
         }
         Ok(all.into())
     }
@@ -117,8 +84,8 @@ impl Archive {
         let output = |error: std::io::Error| Error::Output(error.to_string());
         let mut db = self.reader().await?;
         let mut lines = 0;
-        for (table, columns) in TABLES {
-            let query = query(&format!("json_object('table', '{table}', {columns})"), table, "room = ?1");
+        for table in &TABLES {
+            let query = table.page_of_room();
             let mut after = 0;
             loop {
                 let page = self.page(&mut db, &query, room, after).await?;
@@ -146,9 +113,4 @@ impl Archive {
         let page = sqlx::query_as(query).bind(value).bind(after).fetch_all(db).await;
         page.map_err(|error| self.failed(&error))
     }
-}
-
-/// Asks for a page. The `+` has the rows found by the index that `wanted` has.
-fn query(row: &str, table: &str, wanted: &str) -> String {
-    format!("SELECT row, {row} FROM {table} WHERE {wanted} AND +row > ?2 ORDER BY row LIMIT {PAGE}")
 }

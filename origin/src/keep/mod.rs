@@ -34,7 +34,7 @@ mod error;
 pub use error::Error;
 
 mod retention;
-pub use retention::Retention;
+pub use ::archive::Retention;
 
 mod rows;
 mod schema;

@@ -14,7 +14,7 @@ use sqlx::{
 use super::Error;
 
 /// What makes each format of the one before.
-const MIGRATIONS: [&str; 1] = [include_str!("schema1.sql")];
+const MIGRATIONS: [[&str; 2]; 1] = [[include_str!("schema1.sql"), archive::SCHEMA]];
 /// The format that is written here.
 pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
 /// `Fanf`: tells the file from another program's (<https://www.sqlite.org/pragma.html#pragma_application_id>).
@@ -74,6 +74,7 @@ pub(super) async fn writing(path: &Path) -> Result<SqliteConnection, Error> {
 async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     let has = check(db, path).await?;
     for (format, step) in (1..).zip(MIGRATIONS).skip(usize::try_from(has).unwrap_or(0)) {
+        let step = step.concat();
         let step = format!(
             "BEGIN IMMEDIATE; {step} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {format}; COMMIT"
         );

@@ -238,7 +238,7 @@ impl Writer {
             }
             Job::Forget { fan, done } => {
                 told.push(Told::Done(done, Ok(())));
-                rows::forget(&mut self.db, None, fan).await
+                rows::forget(&mut self.db, fan).await
             }
             Job::Unload { room } => {
                 self.loaded.remove(&room);

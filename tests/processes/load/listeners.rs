@@ -148,7 +148,7 @@ async fn load() -> Result<()> {
     let _show = begin_show(&parts)?;
     let mut speakers = Crowd::new()?;
     for _ in 0..SPEAKERS {
-        speakers.enter(&parts, Some(Role::Moderator), &mut Roll(1))?;
+        speakers.enter(&parts.place()?, Some(Role::Moderator), &mut Roll(1))?;
     }
     speakers.until(|crowd| crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0)).await?;
     let measured = Rc::new(RefCell::new(Measured::default()));

@@ -4,6 +4,7 @@
 //! what is on the canvas and in the ear says how old it is. Figures are printed; what is asserted leaves room for busy
 //! machines.
 
+mod cloudflare;
 mod cmaf;
 mod determinism;
 mod fallback;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use creator::Source;
-use fanfare_tests::{Browser, House, Isolation, Page, Site};
+use fanfare_tests::{Browser, House, Isolate, Isolation, Page, Site};
 use serde_json::{Value, json};
 
 use crate::{card, number, ready, text};
@@ -11,12 +11,21 @@ use crate::{card, number, ready, text};
 const SOON: f64 = 300.0;
 const EVIL: &str = "<img src=x onerror=caught=1><b>";
 
-/// The ways there, and what pages are told of the edge for each.
-const WAYS: [(&str, &str); 2] = [("WebTransport", "websocket"), ("WebSocket", "webtransport")];
+/// The ways there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    WebTransport,
+    WebSocket,
+    /// A WebSocket to a Durable Object, in workerd.
+    Cloudflare,
+}
 
 /// A house with a show, and two fans with a browser profile each.
 struct Evening {
     house: House,
+    _isolate: Option<Isolate>,
+    /// What pages are told of the edge.
+    edge: Value,
     sites: [Site; 2],
     fans: [Page; 2],
     browser: Browser,
@@ -24,24 +33,33 @@ struct Evening {
 
 impl Evening {
     /// Over one way alone; `None` where there may be no browser.
-    async fn new(without: &str) -> Result<Option<Self>> {
+    async fn new(way: Way) -> Result<Option<Self>> {
         let Some(browser) = Browser::start().await? else { return Ok(None) };
         let house = House::open(Source::demo(card())?).await?;
         let mut edge = house.edge();
-        edge[without] = Value::Null;
+        let mut isolate = None;
+        match way {
+            Way::WebTransport => edge["websocket"] = Value::Null,
+            Way::WebSocket => edge["webtransport"] = Value::Null,
+            Way::Cloudflare => {
+                let isolate = isolate.insert(Isolate::beside(&house).await?);
+                edge["webtransport"] = Value::Null;
+                edge["websocket"] = isolate.url()?.as_str().into();
+            }
+        }
         // Two origins: each fan has a storage of their own.
         let sites = [
             Site::start(edge.clone(), Isolation::Isolated).await?,
-            Site::start(edge, Isolation::Isolated).await?,
+            Site::start(edge.clone(), Isolation::Isolated).await?,
         ];
         let fans = [enter(&browser, &sites[0], "").await?, enter(&browser, &sites[1], "").await?];
         assert_ne!(who(&fans[0]).await?, who(&fans[1]).await?, "two fans");
-        Ok(Some(Self { house, sites, fans, browser }))
+        Ok(Some(Self { house, _isolate: isolate, edge, sites, fans, browser }))
     }
 
     /// Somebody with a token, in a page of their own.
     async fn creator(&self) -> Result<(Site, Page)> {
-        let site = Site::start(self.house.edge(), Isolation::Isolated).await?;
+        let site = Site::start(self.edge.clone(), Isolation::Isolated).await?;
         let page = enter(&self.browser, &site, &format!("?token={}", self.house.token()?)).await?;
         Ok((site, page))
     }
@@ -79,18 +97,19 @@ async fn seen(one: &Page, does: &str, other: &Page, event: &str, wanted: &str) -
 }
 
 /// In the middle: a machine that does something else for a moment is not what is looked at.
-fn soon(what: &str, way: &str, mut took: Vec<f64>) {
-    println!("{what} over {way}: {took:.0?} ms");
+fn soon(what: &str, way: Way, mut took: Vec<f64>) {
+    println!("{what} over {way:?}: {took:.0?} ms");
     took.sort_by(f64::total_cmp);
-    assert!(took[took.len() / 2] < SOON, "{what} over {way} took {took:.0?} ms");
+    assert!(took[took.len() / 2] < SOON, "{what} over {way:?} took {took:.0?} ms");
 }
 
 #[tokio::test]
 async fn what_one_says_cheers_and_votes_the_other_sees_at_once() -> Result<()> {
-    for (way, without) in WAYS {
-        let Some(evening) = Evening::new(without).await? else { return Ok(()) };
+    for way in [Way::WebTransport, Way::WebSocket, Way::Cloudflare] {
+        let Some(evening) = Evening::new(way).await? else { return Ok(()) };
         let [ada, ben] = &evening.fans;
-        assert_eq!(text(&ada.eval("test.stats().then(({ transport }) => transport)").await?), way);
+        let transport = if way == Way::WebTransport { "WebTransport" } else { "WebSocket" };
+        assert_eq!(text(&ada.eval("test.stats().then(({ transport }) => transport)").await?), transport);
         let (_site, creator) = evening.creator().await?;
         let ask = "test.player.moderate({ openPoll: { question: 'Encore?', options: ['yes', 'no'], seconds: 600, changeable: true } })";
         seen(&creator, ask, ada, "stage", "({ poll }) => poll?.open").await?;
@@ -118,7 +137,7 @@ async fn what_one_says_cheers_and_votes_the_other_sees_at_once() -> Result<()> {
 
 #[tokio::test]
 async fn who_loads_the_page_again_is_the_same_fan_with_the_same_vote() -> Result<()> {
-    let Some(evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let Some(evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
     let (_site, creator) = evening.creator().await?;
     let [ada, _] = &evening.fans;
     let ask =
@@ -136,13 +155,13 @@ async fn who_loads_the_page_again_is_the_same_fan_with_the_same_vote() -> Result
 
 #[tokio::test]
 async fn a_banned_fan_stays_banned() -> Result<()> {
-    let Some(evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let Some(evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
     let (_site, creator) = evening.creator().await?;
     let [ada, ben] = &evening.fans;
     let fan = who(ada).await?;
     let ban = format!("test.player.moderate({{ ban: {{ fan: '{fan}' }} }})");
     let took = seen(&creator, &ban, ada, "identity", "({ standing }) => standing === 'banned'").await?;
-    soon("a ban", "WebTransport", vec![took]);
+    soon("a ban", Way::WebTransport, vec![took]);
     let say = "test.player.say('let me in').then(() => 'said', ({ code }) => code)";
     assert_eq!(text(&ada.eval(say).await?), "banned");
     let again = enter(&evening.browser, &evening.sites[0], "").await?;
@@ -155,7 +174,7 @@ async fn a_banned_fan_stays_banned() -> Result<()> {
 
 #[tokio::test]
 async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
-    let Some(evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let Some(evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
     let page =
         evening.browser.open(&evening.house.url(&format!("/{}", fanfare_tests::ROOM)), 1280, 800).await?;
     page.eval("new Promise((open) => { const look = () => document.querySelector('.side')?.hidden === false ? open(true) : requestAnimationFrame(look); look(); })")
@@ -177,7 +196,7 @@ async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
 /// What is said while there is no connection is there once there is one, and once.
 #[tokio::test]
 async fn what_is_said_while_the_edge_is_away_is_there_once() -> Result<()> {
-    let Some(mut evening) = Evening::new("websocket").await? else { return Ok(()) };
+    let Some(mut evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
     let away = "globalThis.away = test.player.say('are you there?'), true";
     evening.house.restart(fanfare_tests::Door::Fans, fanfare_tests::Exit::Killed).await?;
     let [ada, ben] = &evening.fans;

@@ -1,6 +1,10 @@
 //! Blocked words and patterns, all of them in one pass over a line.
 
-use aho_corasick::{AhoCorasick, Match};
+use aho_corasick::{
+    Input, Match,
+    automaton::{Automaton as _, OverlappingState},
+    nfa::contiguous::NFA,
+};
 use wire::{OnMatch, Pattern, Reason, limits};
 
 /// Blocked words and patterns, compiled.
@@ -11,7 +15,7 @@ use wire::{OnMatch, Pattern, Reason, limits};
 /// a word is looked for in the rest of that word.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    automaton: Option<AhoCorasick>,
+    automaton: Option<NFA>,
     rules: Vec<Rule>,
 }
 
@@ -35,7 +39,7 @@ impl Filter {
             return Err(Reason::OutOfRange);
         }
         // It fails on more states than any list within the limits has.
-        let automaton = if firsts.is_empty() { None } else { AhoCorasick::new(firsts).ok() };
+        let automaton = if firsts.is_empty() { None } else { NFA::new(firsts).ok() };
         Ok(Self { automaton, rules })
     }
 
@@ -43,13 +47,14 @@ impl Filter {
     pub(crate) fn check(&self, text: &str, folded: &mut Vec<u8>) -> Option<OnMatch> {
         let automaton = self.automaton.as_ref()?;
         fold(text, folded);
-        // Most lines have none, and that is told faster than which.
-        if !automaton.is_match(&folded[..]) {
-            return None;
-        }
+        let line = Input::new(&folded[..]);
+        let mut state = OverlappingState::start();
         let mut found = None;
         let mut tried = Tried::default();
-        for hit in automaton.find_overlapping_iter(&folded[..]) {
+        // It fails on what was not built for this kind of search.
+        while automaton.try_find_overlapping(&line, &mut state).is_ok()
+            && let Some(hit) = state.get_match()
+        {
             let rule = &self.rules[hit.pattern().as_usize()];
             if found >= Some(rule.action) {
                 continue;

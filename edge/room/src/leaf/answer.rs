@@ -69,9 +69,12 @@ impl Leaf {
                 if self.is_meant(session, answered)
                     && let Some(fan) = self.session(session)
                 {
+                    let from = from.max(fan.acked + 1);
                     fan.gap = fan.gap.min(from);
-                    fan.next = fan.next.min(from);
-                    fan.asked = false;
+                    if from < fan.next {
+                        fan.next = from;
+                        fan.asked = false;
+                    }
                     fan.ask_again(session, 0, fx);
                 }
             }

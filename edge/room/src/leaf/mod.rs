@@ -155,7 +155,7 @@ impl Leaf {
         self.present -= 1;
         self.moderators.remove(&id);
         if session.is_attached() {
-            self.vacate(id, session.visit(self.now));
+            self.vacate(id, session.take_visit(self.now));
         }
     }
 
@@ -174,7 +174,7 @@ impl Leaf {
         {
             let attached = session.is_attached();
             session.phase = Phase::Closing;
-            let visit = session.visit(now);
+            let visit = session.take_visit(now);
             if attached {
                 self.vacate(id, visit);
             }
@@ -337,8 +337,7 @@ impl Leaf {
                 && session.is_attached()
                 && self.now - session.stayed >= STAYED_EVERY
             {
-                session.stayed = self.now;
-                let visit = session.visit(self.now);
+                let visit = session.take_visit(self.now);
                 self.outbox.put(&Up::Stayed { session: SessionId(at as u32), visit });
             }
         }
@@ -358,6 +357,8 @@ impl Leaf {
                 self.outbox.seal_if_long(self.edge, self.incarnation, self.now, fx);
             }
         }
+        // A fan who begins another stream does so in another delta.
+        self.outbox.seal(self.edge, self.incarnation, self.now, fx);
     }
 }
 

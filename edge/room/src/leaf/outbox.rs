@@ -124,7 +124,7 @@ impl Outbox {
     }
 
     pub(super) fn tick(&mut self, edge: EdgeId, incarnation: u64, at: Micros, fx: &mut Effects<'_>) {
-        if !self.pending.is_empty() && !self.is_full() {
+        if !self.is_full() {
             self.seal(edge, incarnation, at, fx);
         }
         if !self.sent.is_empty() && at - self.sent_at >= RESEND_AFTER {
@@ -133,8 +133,11 @@ impl Outbox {
         }
     }
 
-    /// Numbers what was collected, and sends it.
+    /// Numbers what was collected, if anything was, and sends it.
     pub(super) fn seal(&mut self, edge: EdgeId, incarnation: u64, at: Micros, fx: &mut Effects<'_>) {
+        if self.pending.is_empty() {
+            return;
+        }
         if self.sent.is_empty() {
             self.sent_at = at;
         }

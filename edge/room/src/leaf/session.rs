@@ -51,9 +51,10 @@ pub(super) struct Session {
     pub(super) said: u64,
     pub(super) said_at: Micros,
     pub(super) said_print: u64,
-    joined: Micros,
     pub(super) last_beat: Micros,
+    /// Up to when the root was told how long they have been here.
     pub(super) stayed: Micros,
+    /// Since then.
     pub(super) watched: Micros,
     pub(super) active: Micros,
 }
@@ -100,7 +101,6 @@ impl Session {
             said: 0,
             said_at: Micros(0),
             said_print: 0,
-            joined: now,
             last_beat: now,
             stayed: now,
             watched: Micros(0),
@@ -139,11 +139,12 @@ impl Session {
         }
     }
 
-    pub(super) fn visit(&mut self, now: Micros) -> Visit {
+    /// How long they have been here since the last time that this was asked.
+    pub(super) fn take_visit(&mut self, now: Micros) -> Visit {
         Visit {
-            total_ms: (now - self.joined).as_millis(),
-            watched_ms: self.watched.as_millis(),
-            active_ms: self.active.as_millis(),
+            total_ms: (now - std::mem::replace(&mut self.stayed, now)).as_millis(),
+            watched_ms: std::mem::take(&mut self.watched).as_millis(),
+            active_ms: std::mem::take(&mut self.active).as_millis(),
         }
     }
 }

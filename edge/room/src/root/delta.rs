@@ -113,7 +113,7 @@ impl Root {
             }
             Up::Stayed { session, visit } => {
                 if let Some(slot) = edge.slot(session) {
-                    slot.visit = visit;
+                    slot.stayed(visit);
                 }
             }
             Up::Detach { session } => {
@@ -234,7 +234,10 @@ impl Root {
     ) {
         let slot = match edge.slot(session) {
             Some(slot) if slot.stream != NONE => slot,
-            _ => return wire::put(answer, &Down::Forgotten { session }),
+            Some(_) => return wire::put(answer, &Down::Forgotten { session }),
+            // Of an edge that was away for so long that its fans were let go. After what it has kept it says who they
+            // are; then all that is not acked can be taken.
+            None => return wire::put(answer, &Down::Resend { session, from: 1 }),
         };
         let stream = &self.people.streams[slot.stream];
         let outcome = if number <= stream.mark {

@@ -35,13 +35,20 @@ pub(super) struct Slot {
     pub(super) stream_id: StreamId,
     /// The stream, once it has done something.
     pub(super) stream: u32,
-    /// The stream is one that is forgotten.
+    /// The stream is one that is forgotten, and what was done on it.
     pub(super) forgotten: bool,
     pub(super) visit: Visit,
     pub(super) interactions: u32,
 }
 
 impl Slot {
+    pub(super) fn stayed(&mut self, visit: Visit) {
+        let Visit { total_ms, watched_ms, active_ms } = &mut self.visit;
+        *total_ms = total_ms.saturating_add(visit.total_ms);
+        *watched_ms = watched_ms.saturating_add(visit.watched_ms);
+        *active_ms = active_ms.saturating_add(visit.active_ms);
+    }
+
     /// Whether what was read from a snapshot can be.
     pub(super) fn is_sound(&self, streams: &Slab<Stream>) -> bool {
         self.stream == NONE || streams.get(self.stream).is_some()
@@ -120,7 +127,7 @@ impl Root {
             stream.attached = stream.attached.saturating_sub(1);
             stream.last = self.now;
         }
-        if slot.visit != Visit::default() || slot.interactions > 0 {
+        if !slot.forgotten && (slot.visit != Visit::default() || slot.interactions > 0) {
             let Slot { fan, visit, interactions, .. } = slot;
             fx.archive(Row::Visited { fan, at: self.now, visit, interactions });
         }

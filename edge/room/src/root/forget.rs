@@ -23,6 +23,7 @@ impl Root {
             if slot.fan == fan {
                 slot.forgotten |= streams.contains(&slot.stream);
                 slot.stream = NONE;
+                (slot.visit, slot.interactions) = Default::default();
             }
         }
         self.stage.changed();

@@ -34,8 +34,8 @@ use stage::Stage;
 
 /// Edges of one room.
 const MAX_EDGES: usize = 256;
-/// For how long an edge that is lost may come back to its fans.
-const EDGE_LINGER: Micros = Micros::from_secs(60);
+/// For how long an edge that is lost may come back to its fans: as long as they say again what is not acked.
+const EDGE_LINGER: Micros = Micros::from_secs(limits::RESEND_SECONDS);
 
 /// A room's seat at the origin.
 #[derive(Debug, Serialize, Deserialize)]

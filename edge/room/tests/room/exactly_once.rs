@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::worker::{Effect, Input};
+use wire::worker::{Effect, Input, Row};
 use wire::{Act, Down, EdgeId, EdgeMessage, FanId, FanMessage, Hello, Role, Screen, SessionId, StreamId, Up};
 
 use crate::house::{House, Taken, identity, known};
@@ -147,6 +147,77 @@ fn exactly_once_or_given_up() {
     assert_eq!(house.pulse().cheers.0, [4], "1, 2, 3 and 5");
 }
 
+/// What was said at an edge while it could not reach the root is taken once it can, however late.
+#[test]
+fn exactly_once_after_an_edge_was_away() {
+    let away = wire::limits::RESEND_SECONDS;
+    for (seconds, is_asked) in [(away - 10, false), (away + 10, true)] {
+        let mut house = House::new();
+        let fan = house.connect(0, identity(1));
+        house.send(fan, &hello(1));
+        house.send(fan, &cheer(1));
+        house.tick();
+        assert_eq!(house.outcome(fan, 1), Taken);
+        house.cut(0);
+        (2..=4).for_each(|number| {
+            house.send(fan, &cheer(number));
+            house.tick();
+        });
+        house.now += seconds * 1000;
+        house.tick();
+        house.mend(0);
+        let resend = EdgeMessage::Resend { from: 2, after_ms: 0 };
+        let asked = house.heard(fan).into_iter().filter(|word| *word == resend).count();
+        assert_eq!(asked, usize::from(is_asked), "after {seconds} seconds, once");
+        if is_asked {
+            (2..=4).for_each(|number| house.send(fan, &cheer(number)));
+        }
+        house.send(fan, &cheer(5));
+        house.tick();
+        assert_eq!(house.outcome(fan, 5), Taken);
+        assert_eq!(house.pulse().cheers.0, [5], "after {seconds} seconds");
+        assert!(!house.heard(fan).contains(&EdgeMessage::Restart));
+        house.leave(fan);
+        let told = |row: &Row<'_>| match row {
+            Row::Visited { fan: FanId(1), visit, .. } => visit.total_ms,
+            _ => 0,
+        };
+        let told: u64 = house.rows().iter().map(told).sum();
+        assert!(told <= (seconds + 10) * 1000, "{told} ms of a visit of {seconds} s: no time is told twice");
+    }
+}
+
+/// A stream and the one that follows it are not in one delta: the mark of the one would be taken for the other's.
+#[test]
+fn exactly_once_two_streams_are_two_deltas() {
+    let mut house = House::new();
+    let fan = house.connect(0, identity(1));
+    house.send(fan, &hello(1));
+    house.send(fan, &cheer(1));
+    house.tick();
+    house.send(fan, &cheer(2));
+    assert_eq!(unheard_delta(&mut house), (2, vec![2]));
+    // The edge comes back to a root that has forgotten the stream, and the fan begins another at once.
+    let mut deltas = unheard(&mut house, &[Input::RootConnected]);
+    let mut answer = wire::packet(&Down::Head { incarnation: 1 });
+    wire::put(&mut answer, &Down::Answer { sequence: 2 });
+    wire::put(&mut answer, &Down::Forgotten { session: fan.session });
+    house.leaf(0, &[Input::FromRoot { packet: &answer }]);
+    assert_eq!(house.heard(fan).last(), Some(&EdgeMessage::Restart));
+    let packet = wire::packet(&FanMessage::Hello(Hello { stream: StreamId(8), next: 1 }));
+    deltas.extend(unheard(&mut house, &[Input::FanPacket { session: fan.session, packet: &packet }]));
+    deltas.extend(unheard(&mut house, &[Input::Tick]));
+    let attached = |delta: &Vec<u8>| {
+        let streams = known::<Up<'_>>(delta).filter_map(|entry| match entry {
+            Up::Attach { stream, .. } => Some(stream),
+            _ => None,
+        });
+        streams.collect::<Vec<_>>()
+    };
+    let attached: Vec<_> = deltas.iter().map(attached).filter(|streams| !streams.is_empty()).collect();
+    assert_eq!(attached, [[StreamId(7)], [StreamId(8)]]);
+}
+
 /// A leaf acks no message that the root asks for again, nor one after it.
 #[test]
 fn exactly_once_no_ack_over_a_gap() {
@@ -167,12 +238,9 @@ fn exactly_once_no_ack_over_a_gap() {
 
 /// The first leaf's next delta, which never gets to the root: its number, and those of its messages.
 fn unheard_delta(house: &mut House) -> (u64, Vec<u64>) {
-    let (now, mut effects) = (house.moment(), Vec::new());
-    house.leaves[0].handle(now, &packed(&[Input::Tick]), &mut effects).expect("a batch of ours");
     let (mut delta, mut numbers) = (0, Vec::new());
-    for effect in known::<Effect<'_>>(&effects) {
-        let Effect::ToRoot { packet } = effect else { continue };
-        for entry in known::<Up<'_>>(packet) {
+    for packet in unheard(house, &[Input::Tick]) {
+        for entry in known::<Up<'_>>(&packet) {
             match entry {
                 Up::Head { sequence, .. } => delta = sequence,
                 Up::Act { number, .. } => numbers.push(number),
@@ -181,6 +249,17 @@ fn unheard_delta(house: &mut House) -> (u64, Vec<u64>) {
         }
     }
     (delta, numbers)
+}
+
+/// The deltas that these inputs have the first leaf send, which never get to the root.
+fn unheard(house: &mut House, inputs: &[Input<'_>]) -> Vec<Vec<u8>> {
+    let (now, mut effects) = (house.moment(), Vec::new());
+    house.leaves[0].handle(now, &packed(inputs), &mut effects).expect("a batch of ours");
+    let deltas = known::<Effect<'_>>(&effects).filter_map(|effect| match effect {
+        Effect::ToRoot { packet } => Some(packet.to_vec()),
+        _ => None,
+    });
+    deltas.collect()
 }
 
 /// The root takes no message before those that it follows.

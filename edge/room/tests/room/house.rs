@@ -35,6 +35,8 @@ pub(crate) struct House {
     pub(crate) now: u64,
     pub(crate) root: Room,
     pub(crate) leaves: Vec<Room>,
+    /// Whose link to the root is down.
+    cut: [bool; EDGES],
     free: [u32; EDGES],
     numbers: BTreeMap<At, u64>,
     heard: BTreeMap<At, Vec<Vec<u8>>>,
@@ -69,6 +71,7 @@ impl House {
             now: 1_700_000_000_000,
             root: Room::new(config(Seat::Root)),
             leaves: (0..EDGES).map(leaf).collect(),
+            cut: [false; EDGES],
             free: [0; EDGES],
             numbers: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -164,6 +167,19 @@ impl House {
         self.act(at, Act::Moderate(act))
     }
 
+    /// The edge cannot reach the root.
+    pub(crate) fn cut(&mut self, edge: usize) {
+        self.cut[edge] = true;
+        self.root(&[Input::EdgeLeft { edge: EdgeId(edge as u64) }]);
+    }
+
+    /// It can again.
+    pub(crate) fn mend(&mut self, edge: usize) {
+        self.cut[edge] = false;
+        self.root(&[Input::EdgeJoined { edge: EdgeId(edge as u64), incarnation: 1 }]);
+        self.leaf(edge, &[Input::RootConnected]);
+    }
+
     pub(crate) fn owner(&mut self, act: Moderation<'_>) {
         self.root(&[Input::Owner { act }]);
         self.tick();
@@ -192,6 +208,7 @@ impl House {
         self.leaves[edge].handle(now, &packed(inputs), &mut effects).expect("a batch of ours");
         for effect in known(&effects) {
             match effect {
+                Effect::ToRoot { .. } if self.cut[edge] => {}
                 Effect::ToRoot { packet } => self.root(&[Input::Delta { edge: EdgeId(edge as u64), packet }]),
                 Effect::ToFan { session, packet } => {
                     let messages = known::<EdgeMessage<'_>>(packet).map(|message| wire::packet(&message));

@@ -211,3 +211,36 @@ fn moderation_forgets_a_person() {
     house.tick();
     assert!(house.heard(fan).contains(&EdgeMessage::Restart));
 }
+
+/// Who only watched has a visit, too: what is told of it afterwards is what came after.
+#[test]
+fn moderation_forgets_how_long_somebody_has_watched() {
+    let mut house = House::new();
+    let fan = house.fan(1);
+    house.wait(61_000);
+    house.root(&[Input::Forget { fan: FanId(1) }]);
+    house.leave(fan);
+    let stayed = |row: &Row<'_>| match row {
+        Row::Visited { visit, .. } => Some(visit.total_ms),
+        _ => None,
+    };
+    let stayed: u64 = house.rows().iter().filter_map(stayed).sum();
+    assert!(stayed < 5_000, "{stayed} ms");
+}
+
+/// Somebody may leave in the moment in which they are forgotten.
+#[test]
+fn moderation_forgets_the_visit_that_is_not_over() {
+    let mut house = House::new();
+    let (fan, other) = (house.fan(1), house.fan(2));
+    house.line(fan, "my line");
+    house.line(other, "another");
+    house.root(&[Input::Forget { fan: FanId(1) }]);
+    house.leave(fan);
+    house.leave(other);
+    house.wait(1000);
+    let visits = house.rows();
+    let of =
+        |id| visits.iter().filter(move |row| matches!(row, Row::Visited { fan: FanId(of), .. } if *of == id));
+    assert_eq!((of(1).count(), of(2).count()), (0, 1));
+}

@@ -219,6 +219,9 @@ fn tally_believes_no_impossible_beat() {
     assert!(pulse.latency_p99_ms <= 70_000);
 }
 
+/// After this an edge is not waited for any more, in milliseconds.
+const EDGE_LINGER: u64 = wire::limits::RESEND_SECONDS * 1000;
+
 #[test]
 fn tally_of_an_edge_that_is_lost() {
     let mut house = House::new();
@@ -230,7 +233,7 @@ fn tally_of_an_edge_that_is_lost() {
     house.root(&[Input::EdgeLeft { edge: EdgeId(fan.edge as u64) }]);
     assert_eq!(house.pulse().viewers, 1, "the fans of an edge that is away are not counted");
     // It stays away: what its fans did is told of them.
-    house.now += 61_000;
+    house.now += EDGE_LINGER;
     house.root(&[Input::Tick]);
     let visited = |row: &Row<'_>| matches!(row, Row::Visited { fan: FanId(1), interactions: 1, .. });
     assert!(house.rows().iter().any(visited));
@@ -246,7 +249,7 @@ fn tally_of_a_root_that_comes_back() {
     house.wait(2000);
     house.root(&[Input::Opened, Input::EdgeJoined { edge: EdgeId(0), incarnation: 1 }]);
     assert_eq!(house.pulse().viewers, 1);
-    house.now += 61_000;
+    house.now += EDGE_LINGER;
     house.root(&[Input::Tick]);
     let visited = |row: &Row<'_>| matches!(row, Row::Visited { fan: FanId(1), interactions: 1, .. });
     assert!(house.rows().iter().any(visited));

@@ -16,6 +16,8 @@ pub(crate) const EDGES: usize = 2;
 const FANS: u64 = 4;
 const DEEDS: usize = 40;
 const TICK: u64 = 50;
+/// For how long a fan who has left is away, at most.
+const FAN_AWAY: u64 = 5_000;
 const EPOCH: u64 = 1_700_000_000_000;
 
 /// What goes wrong: how many of each, at random times.
@@ -25,7 +27,7 @@ pub(crate) struct Faults {
     pub(crate) link_breaks: u64,
     pub(crate) edge_crashes: u64,
     pub(crate) root_crashes: u64,
-    /// For how long at most what crashed or broke is away.
+    /// For how long at most what crashed or broke is away; fans come back sooner.
     pub(crate) away: u64,
     /// Deeds and faults come within this, in milliseconds.
     pub(crate) busy: u64,
@@ -51,6 +53,8 @@ pub(crate) struct Fan {
     /// Where they are: the edge, the session and the connection's number.
     at: Option<(usize, SessionId, u64)>,
     connections: u64,
+    /// When they are woken next.
+    wake: Option<u64>,
     deeds: Vec<Deed>,
     pub(crate) outcomes: BTreeMap<Ticket, Outcome>,
 }
@@ -105,11 +109,11 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// Plays it out: until all is settled.
+    /// Plays it out: until all is settled, as it is once a client has lost patience.
     pub(crate) fn run(seed: u64, faults: Faults) -> Self {
         let mut net = Self::new(seed, faults);
         net.plan();
-        net.play(u64::MAX / 2);
+        net.play(faults.busy + wire::limits::RESEND_SECONDS * 1000 + 10_000);
         // Numbers are there once the root is.
         while net.root.is_none() {
             net.pass(1_000);
@@ -129,6 +133,7 @@ impl Net {
             voice: Voice::new(seed ^ id << 32),
             at: None,
             connections: 0,
+            wake: None,
             deeds: Vec::new(),
             outcomes: BTreeMap::new(),
         };
@@ -238,8 +243,8 @@ impl Net {
         self.at(at, event);
     }
 
-    fn back(&mut self, event: Event) {
-        let at = self.now + 20 + self.below(self.faults.away.max(1));
+    fn back(&mut self, most: u64, event: Event) {
+        let at = self.now + 20 + self.below(self.faults.away.clamp(1, most));
         self.at(at, event);
     }
 
@@ -256,10 +261,14 @@ impl Net {
                 let deed = self.deed(fan);
                 self.act(fan, deed);
             }
-            Event::Wake { fan } => {
+            // Whoever is woken at another time now is not woken at this one.
+            Event::Wake { fan } if self.fans[fan].wake == Some(self.now) => {
                 let now = self.moment();
+                self.fans[fan].wake = None;
                 self.fans[fan].voice.tick(now);
                 self.drain(fan);
+                let due = self.fans[fan].voice.timeout();
+                assert!(due.is_none_or(|due| due > now), "fan {fan} is due at {due:?}, and woken at {now:?}");
             }
             Event::Connect { fan } => self.connect(fan),
             Event::FromFan { fan, connection, packet } => {
@@ -282,7 +291,7 @@ impl Net {
             Event::Down { edge, link, packet } if self.edges[edge].link == Some(link) => {
                 self.leaf_input(edge, &[Input::FromRoot { packet: &packet }]);
             }
-            Event::Up { .. } | Event::Down { .. } => {}
+            Event::Up { .. } | Event::Down { .. } | Event::Wake { .. } => {}
             Event::Link { edge } => self.link(edge),
             Event::StartEdge { edge } => self.start_edge(edge),
             Event::StartRoot => self.start_root(),
@@ -343,8 +352,11 @@ impl Net {
                 other => panic!("{other:?} to a fan"),
             }
         }
-        if let Some(due) = self.fans[at].voice.timeout() {
-            let due = due.0.div_ceil(1000).saturating_sub(EPOCH).max(self.now + 1);
+        let due = self.fans[at].voice.timeout();
+        let due = due.map(|due| due.0.div_ceil(1000).saturating_sub(EPOCH).max(self.now));
+        if std::mem::replace(&mut self.fans[at].wake, due) != due
+            && let Some(due) = due
+        {
             self.at(due, Event::Wake { fan: at });
         }
     }
@@ -383,7 +395,7 @@ impl Net {
             self.edges[edge].sessions[session.0 as usize] = None;
             self.leaf_input(edge, &[Input::FanLeft { session }]);
         }
-        self.back(Event::Connect { fan: at });
+        self.back(FAN_AWAY, Event::Connect { fan: at });
     }
 
     // Edges.
@@ -408,7 +420,7 @@ impl Net {
                 self.leave(fan, false);
             }
         }
-        self.back(Event::StartEdge { edge: at });
+        self.back(u64::MAX, Event::StartEdge { edge: at });
     }
 
     fn link(&mut self, at: usize) {
@@ -430,7 +442,7 @@ impl Net {
         if self.edges[at].link.take().is_some() {
             self.root_input(&[Input::EdgeLeft { edge: EdgeId(at as u64) }]);
             if comes_back {
-                self.back(Event::Link { edge: at });
+                self.back(u64::MAX, Event::Link { edge: at });
             }
         }
     }
@@ -485,7 +497,7 @@ impl Net {
             for edge in 0..EDGES {
                 self.unlink(edge, true);
             }
-            self.back(Event::StartRoot);
+            self.back(u64::MAX, Event::StartRoot);
         }
     }
 

@@ -3,21 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future as _,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use moqt::{
-    Event, Misuse, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
     message::RequestError,
     session::{RequestId, StreamId},
 };
 use token::{Claims, EVERY_ROOM, Role};
-use tokio::time::{Instant, Sleep};
-use url::Url;
 use wire::{limits, names, worker::Input};
 
 use super::{
@@ -25,14 +21,15 @@ use super::{
     seat::{LINK_BYTES, Seat, Status},
 };
 use crate::{
-    App, Clock, Connection, Cx, Endpoint, Error, drive,
+    App, Cx, Dial, Dialled, Later,
     packets::{Inflow, Outflow},
+    relay::IMPLEMENTATION,
 };
 
 /// The first pause before the origin is tried again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Before a room's line is opened again that the origin has broken off.
-const AGAIN: Duration = Duration::from_millis(500);
+const AGAIN: Micros = Micros::from_millis(500);
 /// How long the origin may wait for a room to be there: who has just come up has its creators to come.
 const PATIENCE_MS: u64 = 3000;
 /// Packets in a group of deltas: the origin keeps a group until its end.
@@ -42,7 +39,8 @@ const TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 impl Rooms {
     /// Keeps a session with the origin for as long as there are rooms.
-    pub(crate) async fn follow(&self, endpoint: Endpoint, url: Url) {
+    pub async fn follow(&self, origin: Rc<dyn Dial>) {
+        let (platform, url) = (Rc::clone(&self.0.platform), origin.name());
         let mut pause = BACKOFF.0;
         loop {
             let changed = self.0.changed.notified();
@@ -50,33 +48,32 @@ impl Rooms {
                 changed.await;
                 continue;
             }
-            let begun = Instant::now();
-            match self.connect(&endpoint, &url).await {
-                Ok(mut connection) => {
-                    let name = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
-                    connection.config.setup.implementation = Some(name.into());
-                    let Connection { transport, config, .. } = connection;
+            let begun = platform.now();
+            match self.connect(&*origin).await {
+                Ok(connection) => {
                     let mut link = Link::new(self.clone());
-                    let ended = drive(transport, config, Clock::default(), &mut link).await;
-                    tracing::info!(%url, ?ended, "the rooms' link is over");
+                    let ended = connection.run(&mut link).await;
+                    tracing::info!(url, ?ended, "the rooms' link is over");
                 }
-                Err(error) => tracing::warn!(%url, %error, "no link for rooms"),
+                Err(error) => tracing::warn!(url, error, "no link for rooms"),
             }
-            if begun.elapsed() > BACKOFF.1 {
+            if platform.now() - begun > Micros(BACKOFF.1.as_micros() as u64) {
                 pause = BACKOFF.0;
             }
-            tokio::time::sleep(pause).await;
+            platform.sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
         }
     }
 
-    async fn connect(&self, endpoint: &Endpoint, url: &Url) -> Result<Connection, Error> {
+    async fn connect(&self, origin: &dyn Dial) -> Result<Box<dyn Dialled>, String> {
         let config = &self.0.config;
-        let name = config.edge.0.to_string();
-        let claims = Claims::new(EVERY_ROOM, Role::Edge, &name, TOKEN_LIFE);
-        let token = config.keys.mint(&claims).map_err(Error::Token)?;
-        let mut connection = endpoint.connect(url).await?;
-        connection.config.setup.tokens = vec![Token::value(token)];
+        let end = self.0.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+        let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
+        let token = config.keys.mint(&claims).map_err(|error| format!("no token can be made: {error}"))?;
+        let mut connection = origin.dial(None).await?;
+        let setup = &mut connection.config().setup;
+        setup.implementation = Some(IMPLEMENTATION.into());
+        setup.tokens = vec![Token::value(token)];
         Ok(connection)
     }
 }
@@ -86,7 +83,8 @@ struct Link {
     rooms: Rooms,
     /// By the incarnation of the seat.
     lines: BTreeMap<u64, Line>,
-    again: Pin<Box<Sleep>>,
+    /// The next time that one is opened again.
+    again: Option<Later<'static, ()>>,
 }
 
 /// What one room has of it.
@@ -98,12 +96,12 @@ struct Line {
     /// Once the origin takes deltas.
     outflow: Option<Outflow>,
     /// Broken off; opened again then.
-    again: Option<Instant>,
+    again: Option<Micros>,
 }
 
 impl Link {
     fn new(rooms: Rooms) -> Self {
-        Self { rooms, lines: BTreeMap::new(), again: Box::pin(tokio::time::sleep(AGAIN)) }
+        Self { rooms, lines: BTreeMap::new(), again: None }
     }
 
     /// Opens and closes lines, so that there is one for each seat.
@@ -117,7 +115,7 @@ impl Link {
             }
             stays
         });
-        let now = Instant::now();
+        let now = self.rooms.0.platform.now();
         for seat in seats {
             let due =
                 self.lines.get(&seat.incarnation).is_none_or(|line| line.again.is_some_and(|at| at <= now));
@@ -186,8 +184,12 @@ impl App for Link {
             }
         }
         if let Some(at) = self.lines.values().filter_map(|line| line.again).min() {
-            self.again.as_mut().reset(at);
-            if self.again.as_mut().poll(task).is_ready() {
+            let platform = &self.rooms.0.platform;
+            let again = self
+                .again
+                .get_or_insert_with(|| platform.sleep(Duration::from_micros((at - platform.now()).0)));
+            if again.as_mut().poll(task).is_ready() {
+                self.again = None;
                 task.waker().wake_by_ref();
             }
         }
@@ -262,7 +264,7 @@ impl Line {
         self.cancel(cx);
         self.outflow = None;
         self.seat.connect(false);
-        self.again = Some(Instant::now() + AGAIN);
+        self.again = Some(self.seat.rooms().0.platform.now() + AGAIN);
     }
 
     /// The room needs it no more: what was sent last arrives.

@@ -257,14 +257,14 @@ impl Rooms {
         shown: &[Cow<'_, str>],
         given: &mut Option<String>,
     ) -> Result<(Claims, Option<String>), token::Error> {
-        let (keys, now) = (&self.0.config.keys, token::now());
+        let (keys, now) = (&self.0.config.keys, self.0.platform.wall());
         if let Some(claims) = shown.iter().find_map(|jwt| keys.verify(jwt, now).ok()) {
             let renewed = keys.renew(&claims, now)?;
             return Ok((claims, renewed));
         }
         let jwt = match given {
             Some(jwt) => jwt.clone(),
-            None => given.insert(keys.mint_anonymous(token::random()?, now)?).clone(),
+            None => given.insert(keys.mint_anonymous(self.0.platform.random()?, now)?).clone(),
         };
         Ok((keys.verify(&jwt, now)?, Some(jwt)))
     }
@@ -296,7 +296,7 @@ pub(crate) fn shown<'a>(query: Option<&'a str>, tokens: &'a [Token]) -> Vec<Cow<
         }
         Token::Delete { .. } | Token::UseAlias { .. } => None,
     });
-    let in_query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let in_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let in_query = in_query.filter(|(key, _)| key == "jwt").map(|(_, value)| value);
     in_query.chain(in_setup.map(Into::into)).collect()
 }

@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::Worked;
+
 /// A relay's figures. A clone is the same figures; they may be read on any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
@@ -29,7 +31,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn new() -> Self {
+    /// Figures of a relay that has done nothing yet.
+    pub fn new() -> Self {
         let figures = Self::default();
         let mut registry = Registry::with_prefix("fanfare_edge");
         for (name, help, gauge) in [
@@ -58,9 +61,9 @@ impl Figures {
     }
 
     /// What a worker has been through since it was looked at before.
-    pub(crate) fn worked(&self, before: &host::Figures, now: &host::Figures) {
+    pub(crate) fn worked(&self, before: &Worked, now: &Worked) {
         self.batches.inc_by(now.batches - before.batches);
-        self.faults.inc_by(now.faults.total() - before.faults.total());
+        self.faults.inc_by(now.faults - before.faults);
         self.fallbacks.inc_by(now.fallbacks - before.fallbacks);
     }
 

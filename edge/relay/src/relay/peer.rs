@@ -8,21 +8,22 @@ use std::{
 };
 
 use moqt::{
-    DoneCode, Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, ResetCode, SessionCode,
-    TrackName,
+    DoneCode, Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, SessionCode, TrackName,
     message::{FetchKind, RequestError, Setup},
-    session::{RequestId, StreamId},
+    session::RequestId,
 };
 
 use super::{
     Command, Credentials, PeerId, Relay, absent,
     fan::{Fetch, Subscription},
+    intake::Intake,
     pipe::{Proxied, Question, Step},
-    track::{End, Sequence, State, Track},
+    track::{State, Track},
 };
 use crate::{
     App, Cx,
     room::{Places, is_room_track, shown},
+    root::Links,
 };
 
 /// Which kind of session it is.
@@ -70,18 +71,22 @@ pub(super) struct Peer {
     subscriptions: Vec<Subscription>,
     fetches: Vec<Fetch>,
     proxied: Vec<Proxied>,
-    streams: BTreeMap<StreamId, (Rc<RefCell<Track>>, Sequence)>,
-    fetch_streams: BTreeMap<StreamId, (RequestId, Rc<Question>)>,
+    intake: Intake,
     places: Places,
+    links: Links,
     look: bool,
     leaving: bool,
 }
 
 impl Peer {
     pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
-        let rooms = matches!(kind, Kind::Client(_)).then(|| relay.rooms()).flatten();
+        let (rooms, root) = match kind {
+            Kind::Client(_) => (relay.rooms(), relay.0.borrow().root.clone()),
+            _ => (None, None),
+        };
         Self {
             places: Places::new(rooms),
+            links: Links::new(root),
             relay,
             id,
             kind,
@@ -93,8 +98,7 @@ impl Peer {
             subscriptions: Vec::new(),
             fetches: Vec::new(),
             proxied: Vec::new(),
-            streams: BTreeMap::new(),
-            fetch_streams: BTreeMap::new(),
+            intake: Intake::default(),
             look: false,
             leaving: false,
         }
@@ -217,7 +221,7 @@ impl Peer {
                     let _ = session.cancel(request);
                     self.asked.remove(&request);
                     self.offered.remove(&request);
-                    self.forget_streams(&name);
+                    self.intake.forget_track(&name);
                 }
             }
             Command::Publish(track, answer) => {
@@ -418,14 +422,9 @@ impl Peer {
             hub.look();
         }
         if let Some(track) = self.offered.remove(&request) {
-            self.forget_streams(&track.borrow().name);
+            self.intake.forget_track(&track.borrow().name);
             self.lost(&track);
         }
-    }
-
-    /// No more is heard of the streams of a request that was cancelled, not even their end.
-    fn forget_streams(&mut self, name: &TrackName) {
-        self.streams.retain(|_, (track, _)| track.borrow().name != *name);
     }
 
     fn lost(&self, track: &Rc<RefCell<Track>>) {
@@ -481,60 +480,37 @@ impl Peer {
         }
     }
 
+    /// The track that it sends for that request, of ours or of its own.
+    fn track_of(&self, request: RequestId) -> Option<&Rc<RefCell<Track>>> {
+        match self.asked.get(&request) {
+            Some(Asked::Track(track)) => Some(track),
+            _ => self.offered.get(&request),
+        }
+    }
+
     fn data(&mut self, event: Event) {
         match event {
             Event::Subgroup { stream, request, header } => {
-                let track = match self.asked.get(&request) {
-                    Some(Asked::Track(track)) => Some(track),
-                    _ => self.offered.get(&request),
-                };
-                if let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) {
-                    let sequence = track.borrow_mut().begin(header);
-                    self.streams.insert(stream, (Rc::clone(track), sequence));
+                let track = self.track_of(request).filter(|track| track.borrow().source == Some(self.id));
+                if let Some(track) = track.cloned() {
+                    self.intake.subgroup(stream, &track, header);
                 }
             }
-            Event::Object { stream, header } => {
-                if let Some((track, sequence)) = self.streams.get(&stream) {
-                    track.borrow_mut().object(*sequence, header);
-                }
-            }
-            Event::Payload { stream, data } => {
-                if let Some((track, sequence)) = self.streams.get(&stream) {
-                    track.borrow_mut().payload(*sequence, data);
-                } else if let Some((_, question)) = self.fetch_streams.get(&stream)
-                    && !question.say(Step::Payload(data))
-                {
-                    self.stream_over(stream, End::Reset(ResetCode::TOO_FAR_BEHIND));
-                }
-            }
-            Event::StreamEnded { stream } => self.stream_over(stream, End::Finished),
-            Event::StreamReset { stream, code } => self.stream_over(stream, End::Reset(code)),
             Event::FetchStream { stream, request } => {
                 if let Some(Asked::Fetch(question, _)) = self.asked.get(&request) {
-                    question.say(Step::Open);
-                    self.fetch_streams.insert(stream, (request, Rc::clone(question)));
-                }
-            }
-            Event::FetchObject { stream, object } => {
-                if let Some((_, question)) = self.fetch_streams.get(&stream) {
-                    question.say(Step::Object(object));
-                }
-            }
-            Event::RangeEnd { stream, end } => {
-                if let Some((_, question)) = self.fetch_streams.get(&stream) {
-                    question.say(Step::Range(end));
+                    self.intake.answer(stream, request, question);
                 }
             }
             Event::Datagram { request, datagram } => {
-                let track = match self.asked.get(&request) {
-                    Some(Asked::Track(track)) => Some(track),
-                    _ => self.offered.get(&request),
-                };
-                if let Some(track) = track {
+                if let Some(track) = self.track_of(request) {
                     track.borrow_mut().datagram(datagram);
                 }
             }
-            _ => {}
+            event => {
+                if let Some(fetch) = self.intake.data(event) {
+                    self.fetch_progress(fetch, Progress::Delivered);
+                }
+            }
         }
     }
 
@@ -546,18 +522,6 @@ impl Peer {
             } else {
                 self.asked.remove(&request);
             }
-        }
-    }
-
-    fn stream_over(&mut self, stream: StreamId, end: End) {
-        if let Some((track, sequence)) = self.streams.remove(&stream) {
-            track.borrow_mut().end(sequence, end);
-        } else if let Some((request, question)) = self.fetch_streams.remove(&stream) {
-            question.say(match end {
-                End::Finished => Step::End,
-                End::Reset(code) => Step::Reset(code),
-            });
-            self.fetch_progress(request, Progress::Delivered);
         }
     }
 
@@ -580,10 +544,19 @@ impl Peer {
 impl App for Peer {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         tracing::trace!(peer = self.id.0, ?event);
-        if self.places.event(&event) {
+        if self.places.event(&event) || self.links.event(cx, &event) {
             return;
         }
         match event {
+            Event::Subscribe { request, track, .. } if self.links.are_in(track.namespace()) => {
+                let Kind::Client(credentials) = &self.kind else { return };
+                let shown = shown(credentials.query.as_deref(), &credentials.tokens);
+                let now = self.relay.platform().wall();
+                self.links.subscribe(cx, request, &track, &shown, now);
+            }
+            Event::Publish { request, track, .. } if self.links.are_in(track.namespace()) => {
+                self.links.publish(cx, request, &track);
+            }
             Event::Subscribe { request, track, .. } if Places::are_in(track.namespace()) => {
                 let Kind::Client(credentials) = &self.kind else { return };
                 let shown = shown(credentials.query.as_deref(), &credentials.tokens);
@@ -655,10 +628,10 @@ impl App for Peer {
                 }
             }
             Event::Cancelled { request, .. } | Event::RendezvousTimeout { request } => {
-                self.fetch_streams.retain(|_, (of, _)| *of != request);
+                self.intake.forget_fetch(request);
                 match self.asked.remove(&request) {
                     Some(Asked::Track(track)) => {
-                        self.forget_streams(&track.borrow().name);
+                        self.intake.forget_track(&track.borrow().name);
                         self.lost(&track);
                     }
                     Some(asked) => {
@@ -737,6 +710,7 @@ impl App for Peer {
         self.fetches.retain_mut(|fetch| fetch.poll(task, cx));
         self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
         self.places.poll(task, cx);
+        self.links.poll(task, cx);
         // Whoever was asked to leave and has nothing open has left.
         if self.leaving && cx.session.open_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }

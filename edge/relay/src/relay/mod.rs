@@ -7,33 +7,33 @@
 
 mod fan;
 mod figures;
+mod intake;
 mod peer;
 mod pipe;
+mod publication;
 mod track;
 
 pub use fan::{FAN_BACKLOG, FAN_LAG, LINGER};
 pub use figures::Figures;
+
 pub use pipe::FETCH_BACKLOG;
+pub use publication::Publication;
 pub use track::{BYTES_KEPT, GROUPS_KEPT};
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
-    task::Waker,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use axum::extract::ws::WebSocket;
 use moqt::{
-    DoneCode, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
-    message::RequestError,
-    session::{Config as SessionConfig, RequestId, Side, Transport as Carrier},
+    DoneCode, Event, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    message::RequestError, session::RequestId,
 };
-use tokio::time::Instant;
-use url::Url;
 
-use crate::{Clock, Connection, Ended, Endpoint, Error, drive, room::Rooms, socket::drive_socket};
+use crate::{App, Cx, Dial, Dialled, Ended, Platform, Root, room::Rooms};
 use peer::{Kind, Peer};
 use pipe::{Question, Step};
 use track::{State, Track};
@@ -44,24 +44,32 @@ const RESUME: Micros = Micros::from_millis(15_000);
 /// The first pause before the upstream is tried again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// What a relay calls itself to who is upstream.
+pub(crate) const IMPLEMENTATION: &str = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
+
 /// Names a session of this relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PeerId(u64);
+
+/// Whoever looks after the node, who publishes without a session.
+const HOUSE: PeerId = PeerId(u64::MAX - 1);
 
 /// A node's tracks and sessions. A clone is the same relay.
 #[derive(Clone)]
 pub struct Relay(Rc<RefCell<Hub>>);
 
 struct Hub {
+    platform: Rc<dyn Platform>,
     figures: Figures,
     rooms: Option<Rooms>,
+    root: Option<Root>,
     tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
     peers: BTreeMap<PeerId, Mailbox>,
     next_peer: u64,
     /// Whether there is somebody to ask for what is not here.
     has_upstream: bool,
     upstream: Option<PeerId>,
-    upstream_at: Option<(Endpoint, Url)>,
+    upstream_at: Option<Rc<dyn Dial>>,
     /// Namespaces published to this node.
     local: BTreeMap<Namespace, PeerId>,
     /// Namespaces that the upstream knows of.
@@ -99,28 +107,22 @@ enum Command {
 
 /// What a creator said of itself, to be said upstream on its behalf.
 #[derive(Clone, Debug, Default)]
-struct Credentials {
-    query: Option<String>,
-    tokens: Vec<Token>,
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        Self::new()
-    }
+pub struct Credentials {
+    /// Of the address that it came to.
+    pub query: Option<String>,
+    /// Of its session.
+    pub tokens: Vec<Token>,
 }
 
 impl Relay {
-    /// A relay without an upstream: what is not published to it does not exist.
-    pub fn new() -> Self {
-        Self::with(Figures::new(), None)
-    }
-
-    /// A relay that counts there, and whose fans may take part in these rooms.
-    pub(crate) fn with(figures: Figures, rooms: Option<Rooms>) -> Self {
+    /// A relay without an upstream, yet: what is not published to it does not exist. Its fans may take part in these
+    /// rooms.
+    pub fn new(platform: Rc<dyn Platform>, figures: Figures, rooms: Option<Rooms>) -> Self {
         Self(Rc::new(RefCell::new(Hub {
+            platform,
             figures,
             rooms,
+            root: None,
             tracks: BTreeMap::new(),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -134,6 +136,11 @@ impl Relay {
         })))
     }
 
+    /// Has edges link themselves to this root, over sessions of the relay's that are opened from now on.
+    pub fn root(&self, root: Root) {
+        self.0.borrow_mut().root = Some(root);
+    }
+
     fn rooms(&self) -> Option<Rooms> {
         self.0.borrow().rooms.clone()
     }
@@ -143,53 +150,45 @@ impl Relay {
         self.0.borrow().figures.clone()
     }
 
+    fn platform(&self) -> Rc<dyn Platform> {
+        Rc::clone(&self.0.borrow().platform)
+    }
+
+    /// There will be an upstream: who asks for what is not here waits for it.
+    pub fn expect_upstream(&self) {
+        self.0.borrow_mut().has_upstream = true;
+    }
+
     /// Connects to an upstream, again and again, until the relay is dropped.
-    pub async fn follow(&self, endpoint: Endpoint, url: Url) {
+    pub async fn follow(&self, upstream: Rc<dyn Dial>) {
         {
             let mut hub = self.0.borrow_mut();
             hub.has_upstream = true;
-            hub.upstream_at = Some((endpoint.clone(), url.clone()));
+            hub.upstream_at = Some(Rc::clone(&upstream));
         }
+        let (platform, url) = (self.platform(), upstream.name());
         let mut pause = BACKOFF.0;
         loop {
-            match endpoint.connect(&url).await {
+            match upstream.dial(None).await {
                 Ok(connection) => {
-                    tracing::info!(%url, "connected upstream");
-                    let begun = Instant::now();
+                    tracing::info!(url, "connected upstream");
+                    let begun = platform.now();
                     let ended = self.run(connection, Kind::Upstream).await;
-                    if begun.elapsed() > BACKOFF.1 {
+                    if platform.now() - begun > Micros(BACKOFF.1.as_micros() as u64) {
                         pause = BACKOFF.0;
                     }
-                    tracing::warn!(%url, ?ended, "lost the upstream");
+                    tracing::warn!(url, ?ended, "lost the upstream");
                 }
-                Err(error) => tracing::warn!(%url, %error, "no upstream"),
+                Err(error) => tracing::warn!(url, error, "no upstream"),
             }
-            tokio::time::sleep(pause).await;
+            platform.sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
         }
     }
 
-    /// Serves a client until its session ends.
-    pub async fn serve(&self, connection: Connection) -> Option<Ended> {
-        let query = connection.url.as_ref().and_then(Url::query).map(str::to_owned);
-        let kind = Kind::Client(Credentials { query, tokens: Vec::new() });
-        self.run(connection, kind).await
-    }
-
-    /// Serves a client on a WebSocket until its session ends.
-    pub(crate) async fn serve_socket(
-        &self,
-        socket: WebSocket,
-        version: moqt::Version,
-        query: Option<String>,
-    ) {
-        let kind = Kind::Client(Credentials { query, tokens: Vec::new() });
-        let id = self.0.borrow_mut().enter(&kind);
-        let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
-        let mut peer = Peer::new(self.clone(), id, kind);
-        let _ = drive_socket(socket, config, Clock::default(), &mut peer).await;
-        drop(peer);
-        self.0.borrow_mut().leave(id);
+    /// A client comes: what its session is to be driven with, until it ends.
+    pub fn enter(&self, credentials: Credentials) -> Guest {
+        self.enter_as(Kind::Client(credentials))
     }
 
     /// Asks all clients to leave, and gives them so long to do it.
@@ -203,9 +202,9 @@ impl Relay {
 
     /// Resolves once no client is left.
     pub async fn emptied(&self) {
-        let mut every = tokio::time::interval(Duration::from_millis(20));
+        let platform = self.platform();
         while self.0.borrow().peers.keys().any(|id| Some(*id) != self.0.borrow().upstream) {
-            every.tick().await;
+            platform.sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -228,9 +227,9 @@ impl Relay {
     /// the sessions.
     pub async fn housekeep(&self) {
         let mut idle: BTreeSet<TrackName> = BTreeSet::new();
-        let mut every = tokio::time::interval(Duration::from_micros(LINGER.0));
+        let platform = self.platform();
         loop {
-            every.tick().await;
+            platform.sleep(Duration::from_micros(LINGER.0)).await;
             let mut hub = self.0.borrow_mut();
             let unused: BTreeSet<TrackName> = hub
                 .tracks
@@ -245,57 +244,56 @@ impl Relay {
         }
     }
 
-    async fn run(&self, mut connection: Connection, kind: Kind) -> Option<Ended> {
+    async fn run(&self, mut connection: Box<dyn Dialled>, kind: Kind) -> Option<Ended> {
+        connection.config().setup.implementation = Some(IMPLEMENTATION.into());
+        let mut guest = self.enter_as(kind);
+        connection.run(&mut guest).await.ok()
+    }
+
+    fn enter_as(&self, kind: Kind) -> Guest {
         let id = self.0.borrow_mut().enter(&kind);
-        if !matches!(kind, Kind::Client(_)) {
-            let name = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
-            connection.config.setup.implementation = Some(name.into());
-        }
-        let mut peer = Peer::new(self.clone(), id, kind);
-        let ended = drive(connection.transport, connection.config, Clock::default(), &mut peer).await.ok();
-        drop(peer);
-        self.0.borrow_mut().leave(id);
-        ended
+        Guest { relay: self.clone(), id, peer: Some(Peer::new(self.clone(), id, kind)) }
     }
 
     /// Opens a session upstream on behalf of a creator, with what it said of itself.
     fn act_for(&self, credentials: Credentials) -> PeerId {
-        let (id, at) = {
+        let (id, upstream) = {
             let mut hub = self.0.borrow_mut();
             let id = hub.enter(&Kind::OnBehalf);
             (id, hub.upstream_at.clone())
         };
         let relay = self.clone();
-        tokio::task::spawn_local(async move {
-            if let Some((endpoint, mut url)) = at {
-                url.set_query(credentials.query.as_deref());
-                relay.speak_for(id, &credentials.tokens, &endpoint, &url).await;
+        self.platform().spawn(Box::pin(async move {
+            if let Some(upstream) = upstream {
+                relay.speak_for(id, &credentials, &*upstream).await;
             }
             relay.0.borrow_mut().leave(id);
-        });
+        }));
         id
     }
 
     /// Says upstream what a creator publishes, for as long as the creator is there. Once it
     /// has been heard, it is said again to an upstream that comes back.
-    async fn speak_for(&self, id: PeerId, tokens: &[Token], endpoint: &Endpoint, url: &Url) {
+    async fn speak_for(&self, id: PeerId, credentials: &Credentials, upstream: &dyn Dial) {
+        let platform = self.platform();
         let mut heard = false;
         let mut pause = BACKOFF.0;
         while self.0.borrow().peers.contains_key(&id) {
-            match endpoint.connect(url).await {
+            match upstream.dial(Some(credentials)).await {
                 Ok(mut connection) => {
                     heard = true;
-                    let begun = Instant::now();
-                    connection.config.setup.tokens = tokens.to_vec();
+                    let begun = platform.now();
+                    let setup = &mut connection.config().setup;
+                    setup.implementation = Some(IMPLEMENTATION.into());
+                    setup.tokens.clone_from(&credentials.tokens);
                     let mut peer = Peer::new(self.clone(), id, Kind::OnBehalf);
-                    let Connection { transport, config, .. } = connection;
-                    let Ok(ended) = drive(transport, config, Clock::default(), &mut peer).await else {
+                    let Ok(ended) = connection.run(&mut peer).await else {
                         return;
                     };
                     if ended.code == SessionCode::UNAUTHORIZED {
                         return peer.refuse_all(&ended.reason, true);
                     }
-                    if begun.elapsed() > BACKOFF.1 {
+                    if platform.now() - begun > Micros(BACKOFF.1.as_micros() as u64) {
                         pause = BACKOFF.0;
                     }
                     let said = peer.said();
@@ -307,11 +305,37 @@ impl Relay {
                     }
                 }
                 Err(error) if !heard => return self.0.borrow_mut().unreachable(id, &error),
-                Err(error) => tracing::warn!(%url, %error, "no upstream for a creator"),
+                Err(error) => tracing::warn!(url = upstream.name(), error, "no upstream for a creator"),
             }
-            tokio::time::sleep(pause).await;
+            platform.sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
         }
+    }
+}
+
+/// What a session of the relay's is driven with. Whoever is at its other end has left when this is dropped.
+pub struct Guest {
+    relay: Relay,
+    id: PeerId,
+    peer: Option<Peer>,
+}
+
+impl App for Guest {
+    fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
+        if let Some(peer) = &mut self.peer {
+            peer.event(cx, event);
+        }
+    }
+
+    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
+        self.peer.as_mut().map_or(Poll::Ready(()), |peer| peer.poll(task, cx))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        drop(self.peer.take());
+        self.relay.0.borrow_mut().leave(self.id);
     }
 }
 
@@ -524,10 +548,10 @@ impl Hub {
     }
 
     /// The upstream cannot be reached on a creator's behalf: so it is told.
-    fn unreachable(&mut self, id: PeerId, error: &Error) {
+    fn unreachable(&mut self, id: PeerId, error: &str) {
         let commands = self.peers.get_mut(&id).map(|mailbox| std::mem::take(&mut mailbox.commands));
         for command in commands.into_iter().flatten() {
-            self.decline(command, &error.to_string());
+            self.decline(command, error);
         }
     }
 

@@ -21,11 +21,13 @@ use moqt::{Namespace, message::RequestError};
 use tokio::sync::Notify;
 use wire::{EdgeId, worker};
 
-use crate::relay::Figures;
+use crate::{Platform, Worker, relay::Figures};
 use seat::Seat;
 
 /// How often a worker is handed what fans have sent.
 pub const TICK: Duration = Duration::from_millis(25);
+/// How often it is handed nothing, beside that.
+const IDLE: Duration = Duration::from_millis(200);
 /// How long a room's seat is kept when no fan is left.
 pub const ROOM_LINGER: Duration = Duration::from_secs(10);
 /// Rooms that a node sits in at once.
@@ -38,19 +40,14 @@ pub struct RoomsConfig {
     pub edge: EdgeId,
     /// What fans' tokens are checked with, and those of fans without one are signed with.
     pub keys: token::Keys,
-    /// Where workers run.
-    pub engine: host::Engine,
-    /// The worker of all rooms.
-    pub worker: host::Version,
-    /// What takes over when that turns out to be bad.
-    pub fallback: Option<host::Version>,
 }
 
 /// A node's rooms. A clone is the same.
 #[derive(Clone)]
-pub(crate) struct Rooms(Rc<Inner>);
+pub struct Rooms(Rc<Inner>);
 
 struct Inner {
+    platform: Rc<dyn Platform>,
     config: RoomsConfig,
     figures: Figures,
     seats: RefCell<BTreeMap<Namespace, Rc<Seat>>>,
@@ -62,8 +59,10 @@ struct Inner {
 }
 
 impl Rooms {
-    pub(crate) fn new(config: RoomsConfig, figures: Figures) -> Self {
+    /// Those of a node, which nobody takes part in yet.
+    pub fn new(platform: Rc<dyn Platform>, config: RoomsConfig, figures: Figures) -> Self {
         Self(Rc::new(Inner {
+            platform,
             config,
             figures,
             seats: RefCell::default(),
@@ -82,29 +81,26 @@ impl Rooms {
             return Err(RequestError::new(moqt::RequestCode::EXCESSIVE_LOAD, "this edge has too many rooms"));
         }
         // Higher than that of any seat before it, in this life of the node and in those before.
-        let incarnation = token::now().0.max(self.0.incarnation.get() + 1);
+        let incarnation = self.0.platform.wall().0.max(self.0.incarnation.get() + 1);
         self.0.incarnation.set(incarnation);
         let seat = Rc::new(Seat::new(self.clone(), room.clone(), incarnation));
         self.0.seats.borrow_mut().insert(room.clone(), Rc::clone(&seat));
         self.0.figures.rooms.inc();
         let (rooms, running) = (self.clone(), Rc::clone(&seat));
-        tokio::task::spawn_local(async move {
+        self.0.platform.spawn(Box::pin(async move {
             running.run().await;
             rooms.leave(&running);
             rooms.0.figures.rooms.dec();
-        });
+        }));
         self.0.changed.notify_waiters();
         self.wake_link();
         Ok(seat)
     }
 
     /// The worker of a seat.
-    async fn worker(&self, room: &Namespace, incarnation: u64) -> Result<host::Worker, host::Error> {
-        let config = &self.0.config;
-        let seat = worker::Seat::Leaf { edge: config.edge, incarnation };
-        let mut setup = host::Setup::new(room.to_string(), ::room::Config::new(seat), config.worker.clone());
-        setup.fallback.clone_from(&config.fallback);
-        host::Worker::start(&config.engine, setup).await
+    async fn worker(&self, room: &Namespace, incarnation: u64) -> Result<Box<dyn Worker>, String> {
+        let seat = worker::Seat::Leaf { edge: self.0.config.edge, incarnation };
+        self.0.platform.worker(room, seat).await
     }
 
     fn leave(&self, seat: &Rc<Seat>) {

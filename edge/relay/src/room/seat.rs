@@ -3,22 +3,23 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeSet, VecDeque},
+    pin::pin,
     rc::Rc,
     task::Waker,
+    time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::future::select;
 use moqt::{Namespace, RequestCode, message::RequestError};
-use tokio::{
-    sync::Notify,
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::sync::Notify;
 use wire::{
     Frame, Frames, Micros, SessionId,
     worker::{Close, Effect, Identity, Input, Level},
 };
 
-use super::{ROOM_LINGER, Rooms, TICK};
+use super::{IDLE, ROOM_LINGER, Rooms, TICK};
+use crate::Worked;
 
 /// Bytes for a fan that their session has not taken; beyond, the fan starts over.
 pub(super) const MAIL_BYTES: usize = 64 << 10;
@@ -26,6 +27,9 @@ pub(super) const MAIL_BYTES: usize = 64 << 10;
 const FAN_BYTES: usize = 32 << 10;
 /// Bytes of deltas that wait for the link; beyond, it starts over.
 pub(super) const LINK_BYTES: usize = 8 << 20;
+
+/// For how long the worker is told the time as often as when there is something.
+const FOLLOWS: moqt::Micros = moqt::Micros::from_millis(300);
 
 /// Whether the room can be taken part in.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub(super) struct Seat {
     changed: Notify,
     /// What the worker is to be handed next: a packet of inputs.
     batch: RefCell<Vec<u8>>,
+    /// There is something in it.
+    news: Notify,
     fans: RefCell<Fans>,
     /// Whether the origin takes deltas.
     connected: Cell<bool>,
@@ -129,6 +135,7 @@ impl Seat {
             status: RefCell::new(Status::Opening),
             changed: Notify::new(),
             batch: RefCell::default(),
+            news: Notify::new(),
             fans: RefCell::default(),
             connected: Cell::new(false),
             deltas: RefCell::default(),
@@ -151,6 +158,11 @@ impl Seat {
 
     /// Something for the worker.
     pub(super) fn input(&self, input: &Input<'_>) {
+        self.put(input);
+        self.news.notify_one();
+    }
+
+    fn put(&self, input: &Input<'_>) {
         let mut batch = self.batch.borrow_mut();
         if batch.is_empty() {
             wire::start(&mut batch);
@@ -251,26 +263,28 @@ impl Seat {
                 return self.refuse("this edge has no worker for rooms");
             }
         };
-        let mut every = tokio::time::interval(TICK);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut busy = Instant::now();
-        let mut worked = host::Figures::default();
+        let platform = &self.rooms.0.platform;
+        let linger = moqt::Micros(ROOM_LINGER.as_micros() as u64);
+        let mut busy = platform.now();
+        let mut worked = Worked::default();
+        let mut last = platform.now();
         loop {
-            every.tick().await;
+            let begun = platform.now();
             if self.fans.borrow().here > 0 {
-                busy = Instant::now();
-            } else if busy.elapsed() > ROOM_LINGER {
+                busy = begun;
+            } else if begun - busy > linger {
                 return;
             }
             if matches!(*self.status.borrow(), Status::Refused(_)) {
                 return;
             }
-            self.input(&Input::Tick);
+            let said = !self.batch.borrow().is_empty();
+            self.put(&Input::Tick);
             let batch = self.batch.take();
             let leaving = self.begin_tick();
-            self.now.set(self.now.get().max(token::now()));
-            let handled = worker.handle(host::Batch { now: self.now.get(), inputs: batch.into() }).await;
-            let figures = worker.figures();
+            self.now.set(self.now.get().max(platform.wall()));
+            let handled = worker.handle(self.now.get(), batch).await;
+            let figures = worker.worked();
             self.rooms.0.figures.worked(&worked, &figures);
             worked = figures;
             match handled {
@@ -282,6 +296,15 @@ impl Seat {
                 }
             }
             self.fans.borrow_mut().free.extend(leaving);
+            platform.sleep(TICK.saturating_sub(Duration::from_micros((platform.now() - begun).0))).await;
+            if said {
+                last = begun;
+            }
+            // What a worker does at its own pace follows within that.
+            if self.batch.borrow().is_empty() && begun - last > FOLLOWS {
+                // Nobody said anything: the time is told less often.
+                select(platform.sleep(IDLE), pin!(self.news.notified())).await;
+            }
         }
     }
 

@@ -1,0 +1,111 @@
+//! A session between two parts of one node.
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use moqt::{
+    Micros, Misuse, Version,
+    session::{Config, Side, Transport},
+};
+
+use crate::{App, Credentials, Dial, Dialled, Ended, Guest, Later, Platform, Relay, Socket};
+
+/// A relay, to be dialled by who is in the same thread.
+pub struct Inside {
+    relay: Relay,
+    platform: Rc<dyn Platform>,
+}
+
+impl Inside {
+    /// The way to that relay.
+    pub fn new(relay: Relay, platform: Rc<dyn Platform>) -> Self {
+        Self { relay, platform }
+    }
+}
+
+impl Dial for Inside {
+    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Dialled>, String>> {
+        let guest = self
+            .relay
+            .enter(Credentials { query: client.and_then(|client| client.query.clone()), tokens: Vec::new() });
+        let config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
+        let platform = Rc::clone(&self.platform);
+        Box::pin(async move { Ok(Box::new(Pair { guest, config, platform }) as Box<dyn Dialled>) })
+    }
+
+    fn name(&self) -> &'static str {
+        "this node"
+    }
+}
+
+struct Pair {
+    guest: Guest,
+    config: Config,
+    platform: Rc<dyn Platform>,
+}
+
+impl Dialled for Pair {
+    fn config(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    fn run(self: Box<Self>, app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>> {
+        Box::pin(async move {
+            let Self { guest, config, platform } = *self;
+            let now = platform.now();
+            let theirs = Config::new(Side::Server, config.transport, config.version);
+            let (near, far) = (Socket::new(now, config)?, Socket::new(now, theirs)?);
+            let mut both = Both { near, far, guest, platform, sleep: None };
+            Ok(poll_fn(|task| both.poll(task, app)).await)
+        })
+    }
+}
+
+struct Both {
+    near: Socket,
+    far: Socket,
+    guest: Guest,
+    platform: Rc<dyn Platform>,
+    sleep: Option<(Micros, Later<'static, ()>)>,
+}
+
+impl Both {
+    fn poll(&mut self, task: &mut Context<'_>, app: &mut dyn App) -> Poll<Ended> {
+        loop {
+            let now = self.platform.now();
+            let mut busy = self.near.run(task, now, app);
+            busy |= self.far.run(task, now, &mut self.guest);
+            while let Some(message) = self.near.pop(now) {
+                self.far.received(now, message);
+                busy = true;
+            }
+            while let Some(message) = self.far.pop(now) {
+                self.near.received(now, message);
+                busy = true;
+            }
+            if let Some(ended) = self.near.ended() {
+                return Poll::Ready(ended.clone());
+            }
+            if !busy {
+                break;
+            }
+        }
+        let due = [self.near.timeout(), self.far.timeout()].into_iter().flatten().min();
+        let Some(due) = due else { return Poll::Pending };
+        if self.sleep.as_ref().is_none_or(|(at, _)| *at != due) {
+            let wait = Duration::from_micros((due - self.platform.now()).0);
+            self.sleep = Some((due, self.platform.sleep(wait)));
+        }
+        if let Some((_, sleep)) = &mut self.sleep
+            && sleep.as_mut().poll(task).is_ready()
+        {
+            self.sleep = None;
+            task.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,126 @@
+//! The object that knows which rooms there are.
+#![allow(missing_docs, reason = "what the platform calls is made by a macro, without a word")]
+
+use std::fmt::Write as _;
+
+use worker::{
+    DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue as Value, State,
+    durable_object,
+};
+
+use crate::{
+    DIRECTORY,
+    address::{Address, encoded},
+    api::json,
+    platform::wall,
+};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS rooms (
+  name TEXT PRIMARY KEY, since INTEGER NOT NULL, told INTEGER NOT NULL, viewers INTEGER NOT NULL, listed INTEGER NOT NULL
+);
+";
+/// A room that has said nothing for so long is over: it says something every quarter of that.
+const SILENCE_S: u64 = 60;
+
+/// The rooms that there are, and who is there.
+#[durable_object(fetch)]
+pub struct Directory {
+    state: State,
+}
+
+/// What a room says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    /// How many are there; nobody hears of it any more, without.
+    pub(crate) viewers: Option<u64>,
+    /// Whether everybody may know.
+    pub(crate) is_listed: bool,
+}
+
+/// Says that to the directory.
+pub(crate) async fn tell(env: &Env, room: &str, word: Word) -> Result<()> {
+    let directory = env.durable_object(DIRECTORY)?.get_by_name("")?;
+    let Word { viewers, is_listed } = word;
+    let viewers = viewers.map(|viewers| format!("&viewers={viewers}")).unwrap_or_default();
+    let room = encoded(room);
+    let url = format!("https://directory/tell?room={room}&listed={}{viewers}", u8::from(is_listed));
+    directory.fetch_with_str(&url).await.map(drop)
+}
+
+impl DurableObject for Directory {
+    fn new(state: State, _: Env) -> Self {
+        Self { state }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let address = Address::new(request.inner().url());
+        let sql = self.state.storage().sql();
+        sql.exec(SCHEMA, None)?;
+        match (address.path(), address.room()) {
+            ("/tell", Ok(room)) => told(&sql, &address, room),
+            ("/rooms", _) => json(format!("[{}]", list(&sql, "listed = 1", Vec::new())?.join(","))),
+            ("/room", Ok(room)) => {
+                match list(&sql, "listed = 1 AND name = ?", vec![Value::String(room.clone())])?.pop() {
+                    Some(view) => json(view),
+                    None => Response::error(format!("there is no room {room:?}\n"), 404),
+                }
+            }
+            ("/names", _) => names(&sql),
+            _ => Response::error("the directory knows nothing of that\n", 404),
+        }
+    }
+}
+
+fn told(sql: &SqlStorage, address: &Address, room: String) -> Result<Response> {
+    let number = |key: &str| address.value(key).and_then(|value| value.parse::<i64>().ok());
+    let now = (wall().0 / 1_000_000) as i64;
+    let (viewers, told) = match number("viewers") {
+        Some(viewers) => (viewers, now),
+        None => (0, 0),
+    };
+    let row = vec![
+        Value::String(room),
+        Value::Integer(now),
+        Value::Integer(told),
+        Value::Integer(viewers),
+        Value::Integer(number("listed").unwrap_or(0)),
+        Value::Integer(now - SILENCE_S as i64),
+    ];
+    let sql = sql.exec(
+        "INSERT INTO rooms VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET \
+         since = iif(told < ?6, ?2, since), told = ?3, viewers = ?4, listed = max(listed, ?5)",
+        row,
+    );
+    sql.map(drop)?;
+    Response::empty()
+}
+
+/// The rooms as `/api/rooms` shows them, of those that are not over.
+fn list(sql: &SqlStorage, which: &str, values: Vec<Value>) -> Result<Vec<String>> {
+    let since = wall().0 / 1_000_000 - SILENCE_S;
+    let query = format!(
+        "SELECT json_object('name', name, 'state', 'open', 'since', \
+         strftime('%Y-%m-%dT%H:%M:%SZ', since, 'unixepoch'), 'viewers', viewers) \
+         FROM rooms WHERE told > {since} AND {which} ORDER BY name"
+    );
+    texts(sql, &query, values)
+}
+
+fn names(sql: &SqlStorage) -> Result<Response> {
+    let mut names = String::new();
+    for name in texts(sql, "SELECT name FROM rooms ORDER BY name", Vec::new())? {
+        let _ = writeln!(names, "{}", encoded(&name));
+    }
+    Response::ok(names)
+}
+
+fn texts(sql: &SqlStorage, query: &str, values: Vec<Value>) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for row in sql.exec(query, values)?.raw() {
+        if let [Value::String(text), ..] = &row?[..] {
+            texts.push(text.clone());
+        }
+    }
+    Ok(texts)
+}

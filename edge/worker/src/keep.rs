@@ -1,0 +1,201 @@
+//! What a room is made of again: the journal in the object's SQLite, and its archive beside it.
+//!
+//! Nothing that the object sends leaves it before what was written ahead of it is kept: that is the platform's word.
+
+use std::{cell::Cell, rc::Rc};
+
+use archive::{SCHEMA as ARCHIVE, Statement, TABLES};
+use wire::{FanId, Micros};
+use worker::{
+    Result, SqlStorage, SqlStorageValue as Value, State, js_sys::futures::JsFuture,
+    worker_sys::DurableObjectStorage,
+};
+
+/// A value holds no more than two megabytes.
+const PIECE: usize = 1 << 20;
+/// The format that is written here.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE journal (seq INTEGER PRIMARY KEY, now INTEGER NOT NULL, inputs BLOB NOT NULL);
+CREATE TABLE snapshot (piece INTEGER PRIMARY KEY, seq INTEGER NOT NULL, state BLOB NOT NULL);
+";
+
+/// What one object keeps.
+#[derive(Clone)]
+pub(crate) struct Keep {
+    storage: Rc<DurableObjectStorage>,
+    sql: SqlStorage,
+    room: String,
+    /// Whether something may not be kept yet.
+    writes: Rc<Cell<bool>>,
+}
+
+/// What is kept of a room.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) snapshot: Option<Vec<u8>>,
+    pub(crate) batches: Vec<(Micros, Vec<u8>)>,
+    /// The number of the last batch.
+    pub(crate) seq: i64,
+}
+
+impl Keep {
+    /// What the object of that room keeps.
+    pub(crate) fn new(state: &State, room: String) -> Result<Self> {
+        let storage = Rc::new(state.as_raw().storage()?);
+        Ok(Self { storage, sql: state.storage().sql(), room, writes: Rc::default() })
+    }
+
+    /// Waits until all is kept. What is sent after that need not wait, each message by itself.
+    pub(crate) async fn kept(&self) -> Result<()> {
+        if self.writes.take() {
+            JsFuture::from(self.storage.sync()?).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the room has been opened.
+    pub(crate) fn is_open(&self) -> Result<bool> {
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'format'";
+        if self.number(tables)? == 0 {
+            return Ok(false);
+        }
+        match self.number("SELECT version FROM format")? {
+            FORMAT => Ok(true),
+            newer => Err(format!("format {newer} is kept, and {FORMAT} is the newest that is known").into()),
+        }
+    }
+
+    /// Opens the room: its tables are made.
+    pub(crate) fn open(&self) -> Result<()> {
+        self.sql.exec("CREATE TABLE format (version INTEGER NOT NULL)", None)?;
+        self.sql.exec(SCHEMA, None)?;
+        self.sql.exec(ARCHIVE, None)?;
+        self.sql.exec("INSERT INTO format VALUES (?)", vec![Value::Integer(FORMAT)]).map(drop)
+    }
+
+    /// What the room is made of again.
+    pub(crate) fn load(&self) -> Result<Kept> {
+        let mut kept = Kept::default();
+        for row in self.sql.exec("SELECT seq, state FROM snapshot ORDER BY piece", None)?.raw() {
+            let [of, state] = columns(row?)?;
+            kept.seq = number(&of);
+            kept.snapshot.get_or_insert_default().extend(blob(state));
+        }
+        for row in self.sql.exec("SELECT seq, now, inputs FROM journal ORDER BY seq", None)?.raw() {
+            let [of, now, inputs] = columns(row?)?;
+            kept.seq = number(&of);
+            kept.batches.push((Micros(number(&now) as u64), blob(inputs)));
+        }
+        Ok(kept)
+    }
+
+    /// Keeps a batch.
+    pub(crate) fn append(&self, seq: i64, now: Micros, inputs: Vec<u8>) -> Result<()> {
+        self.writes.set(true);
+        let row = vec![Value::Integer(seq), Value::Integer(now.0 as i64), Value::Blob(inputs)];
+        self.sql.exec("INSERT INTO journal VALUES (?, ?, ?)", row).map(drop)
+    }
+
+    /// Keeps the state after that batch, instead of all batches.
+    pub(crate) fn snapshot(&self, seq: i64, state: &[u8]) -> Result<()> {
+        self.sql.exec("DELETE FROM snapshot", None)?;
+        for (piece, state) in (0..).zip(state.chunks(PIECE)) {
+            let row = vec![Value::Integer(piece), Value::Integer(seq), Value::Blob(state.to_vec())];
+            self.sql.exec("INSERT INTO snapshot VALUES (?, ?, ?)", row)?;
+        }
+        self.sql.exec("DELETE FROM journal", None).map(drop)
+    }
+
+    /// Archives a row.
+    pub(crate) fn archive(&self, row: &wire::worker::Row<'_>) -> Result<()> {
+        for Statement { sql, values } in archive::keep(&self.room, row) {
+            let values = values.into_iter().map(|value| match value {
+                archive::Value::Null => Value::Null,
+                archive::Value::Integer(number) => Value::Integer(number),
+                archive::Value::Text(text) => Value::String(text.to_owned()),
+                archive::Value::Made(text) => Value::String(text),
+            });
+            self.sql.exec(sql, values.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of what has been archived for longer than it may be: some of it, and again the next time.
+    pub(crate) fn prune(&self, now: Micros) -> Result<()> {
+        for (life, sql) in archive::Retention::default().steps() {
+            let before = now.0.saturating_sub(life.as_micros() as u64);
+            self.sql.exec(sql, vec![Value::Integer(before as i64)])?;
+        }
+        Ok(())
+    }
+
+    /// All that is archived of the room, a JSON object a line.
+    pub(crate) fn export(&self) -> Result<String> {
+        let mut lines = String::new();
+        for table in &TABLES {
+            for row in self.pages(&table.page_of_room(), &self.room)? {
+                lines.push_str(&row);
+                lines.push('\n');
+            }
+        }
+        Ok(lines)
+    }
+
+    /// All that is archived of a person here, as a JSON object.
+    pub(crate) fn export_person(&self, fan: FanId) -> Result<String> {
+        let mut tables = Vec::new();
+        for table in &TABLES {
+            let Some(query) = table.page_of_person() else { continue };
+            let rows = self.pages(&query, &fan.to_string())?;
+            if !rows.is_empty() {
+                tables.push(format!(r#""{}":[{}]"#, table.name, rows.join(",")));
+            }
+        }
+        Ok(format!("{{{}}}", tables.join(",")))
+    }
+
+    /// All rows of what is asked page by page, as JSON.
+    fn pages(&self, query: &str, whose: &str) -> Result<Vec<String>> {
+        let (mut rows, mut after) = (Vec::new(), 0);
+        loop {
+            let before = rows.len();
+            let values = vec![Value::String(whose.to_owned()), Value::Integer(after)];
+            for row in self.sql.exec(query, values)?.raw() {
+                if let [at, Value::String(json)] = columns(row?)? {
+                    after = number(&at);
+                    rows.push(json);
+                }
+            }
+            if rows.len() == before {
+                return Ok(rows);
+            }
+        }
+    }
+
+    fn number(&self, query: &str) -> Result<i64> {
+        let row = self.sql.exec(query, None)?.raw().next();
+        let [value] = columns(row.ok_or("a question without an answer")??)?;
+        Ok(number(&value))
+    }
+}
+
+fn columns<const N: usize>(row: Vec<Value>) -> Result<[Value; N]> {
+    row.try_into().map_err(|_| "a row of another shape".into())
+}
+
+fn number(value: &Value) -> i64 {
+    match value {
+        Value::Integer(number) => *number,
+        Value::Float(number) => *number as i64,
+        _ => 0,
+    }
+}
+
+fn blob(value: Value) -> Vec<u8> {
+    match value {
+        Value::Blob(bytes) => bytes,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,12 @@
+// Rehearses when it is asked: /?seed=N&ticks=N
+import wasm from './fanfare-rehearsal_bg.wasm';
+import { initSync, rehearse } from './fanfare-rehearsal.js';
+
+initSync({ module: wasm });
+
+export default {
+  fetch(request) {
+    const { searchParams: asked } = new URL(request.url);
+    return new Response(rehearse(Number(asked.get('seed')), Number(asked.get('ticks'))));
+  },
+};

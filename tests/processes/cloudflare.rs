@@ -1,0 +1,84 @@
+//! Two hundred fans in a Durable Object and those that it grows into, in real workerd; whatever ends, what was acked is
+//! counted once.
+//!
+//! `FANFARE_SECONDS` is for how long things end, `FANFARE_SEED` repeats what fans do and when what ends.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use fanfare_tests::{Deployed, Isolate};
+use room::rehearsal::Roll;
+use token::{Algorithm, Claims, Keys, Role};
+use tokio::{task::LocalSet, time::Instant};
+
+use crate::{
+    LIFE, ROOM,
+    chaos::{came_back, gather, play, seen_by_all, settle},
+    count::{self, Kept},
+    crowd::{Place, pause},
+    number,
+};
+
+const FANS: usize = 200;
+/// WebSockets in one object, at most: so many that there are five.
+const SOCKETS: usize = 45;
+/// For how long things end, in seconds, unless one says otherwise.
+const SECONDS: u64 = 20;
+/// Between the end of one disaster and the next, and for how long the platform is not there: in milliseconds.
+const PEACE: (u64, u64) = (1000, 5000);
+const OUTAGE: (u64, u64) = (1, 1500);
+
+#[tokio::test]
+async fn chaos_on_cloudflare_what_was_acked_is_counted_once() -> Result<()> {
+    let seed = match number("FANFARE_SEED") {
+        Some(seed) => seed,
+        None => u64::from(u32::from_be_bytes(token::random()?)),
+    };
+    let seconds = number("FANFARE_SECONDS").unwrap_or(SECONDS);
+    println!("FANFARE_SEED={seed} FANFARE_SECONDS={seconds}");
+    LocalSet::new().run_until(chaos(Roll(seed), Duration::from_secs(seconds))).await
+}
+
+async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
+    let keys = Keys::generate(Algorithm::EdDSA)?;
+    let mut deployed = Deployed::with(keys.clone());
+    (deployed.sockets, deployed.panics) = (Some(SOCKETS), true);
+    let mut isolate = Isolate::start(deployed).await?;
+    let place = Place { edges: vec![isolate.url()?], keys };
+    let mut crowd = gather(&place, FANS, &mut roll).await?;
+    let objects = isolate.objects()?;
+    ensure!(objects > FANS / SOCKETS, "{objects} objects for {FANS} fans, {SOCKETS} in each");
+    let until = Instant::now() + long;
+    let playing = play(&crowd, &mut roll, until);
+    let (kills, panics) = tokio::select! {
+        disasters = disasters(&mut isolate, &mut roll, until) => disasters?,
+        left = crowd.until(|_| false) => bail!("{left:?}"),
+    };
+    settle(&mut crowd, playing).await?;
+    let token = place.keys.mint(&Claims::new(ROOM, Role::Creator, "fan 0", LIFE))?;
+    let kept = Kept::parse(&isolate.get(&format!("/api/archive?room={ROOM}"), &token).await?)?;
+    seen_by_all(&mut crowd, &kept).await?;
+    let counted = count::all_is_counted(&crowd, &kept)?;
+    println!("{objects} objects, {kills} kills, {panics} panics, {} came back: {counted}", came_back(&crowd));
+    Ok(())
+}
+
+/// Kills the platform and starts it again, or has the module panic, over and over. How often each.
+async fn disasters(isolate: &mut Isolate, roll: &mut Roll, until: Instant) -> Result<(u32, u32)> {
+    let (mut kills, mut panics) = (0, 0);
+    loop {
+        tokio::time::sleep(pause(roll, PEACE)).await;
+        if Instant::now() >= until {
+            return Ok((kills, panics));
+        }
+        if roll.below(2) == 0 {
+            panics += 1;
+            isolate.say_panic(ROOM).await?;
+        } else {
+            kills += 1;
+            isolate.kill().await?;
+            tokio::time::sleep(pause(roll, OUTAGE)).await;
+            isolate.restart().await?;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The pages as Cloudflare serves them: one folder, with what an edge puts together when it is asked.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::Workspace;
+
+/// Puts it together, in `target/wasm-out/pages`.
+pub(crate) fn assemble(workspace: &Workspace) -> Result<()> {
+    let built = workspace.target().join("wasm-out");
+    let (www, pages) = (workspace.root().join("www"), built.join("pages"));
+    // What is no longer there is not to be deployed.
+    if pages.exists() {
+        fs::remove_dir_all(&pages).with_context(|| format!("cannot remove {}", pages.display()))?;
+    }
+    copy(&www, &pages)?;
+    copy(&built.join("fanfare-client"), &pages.join("client"))?;
+    // What is served for every room.
+    copy(&www.join("watch.html"), &pages.join("index.html"))?;
+    copy(&workspace.root().join("edge/_headers"), &pages.join("_headers"))
+}
+
+/// Copies a file, or a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("cannot copy {} to {}", from.display(), to.display());
+    if !from.is_dir() {
+        return fs::copy(from, to).map(drop).with_context(failed);
+    }
+    fs::create_dir_all(to).with_context(failed)?;
+    for entry in fs::read_dir(from).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
