@@ -52,13 +52,18 @@ pub(crate) fn can_install() -> bool {
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let install = || apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat());
     if install().is_err() {
-        // A source that cannot be reached need not be the one that has the package.
-        if let Err(error) = apt(&["update", "-qq"]) {
-            say(format!("apt-get update: {error:#}"));
-        }
+        refresh();
         install()?;
     }
     Ok(())
+}
+
+/// Refreshes apt's lists.
+pub(crate) fn refresh() {
+    // A source that cannot be reached need not be the one that has the package.
+    if let Err(error) = apt(&["update", "-qq"]) {
+        say(format!("apt-get update: {error:#}"));
+    }
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {

@@ -16,6 +16,9 @@ const VARIABLE: &str = "FANFARE_WASM_TOOLCHAIN";
 /// Debian's rustc for browsers, and the standard library's source to build for Wasm.
 const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
 
+/// The oldest Rust that compiles our code.
+const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+
 /// What one cargo sets for its children and another must not see.
 const FOREIGN: &[&str] = &[
     "CARGO",
@@ -115,16 +118,15 @@ fn debian_cargo() -> Command {
 fn debian(target: &Path) -> Result<PathBuf> {
     let version = match debian_version() {
         Ok(version) => version,
-        Err(_) if tools::can_install() => {
-            say(format!(
-                "installing {}: a compiler whose source can be built for {TARGET}",
-                DEBIAN_PACKAGES.join(", ")
-            ));
+        Err(why) if tools::can_install() => {
+            say(format!("{why}; installing a compiler whose source can be built for {TARGET}"));
+            // An old list still has packages, of a compiler that may be too old as well.
+            tools::refresh();
             tools::install(DEBIAN_PACKAGES)?;
             debian_version()?
         }
-        Err(_) => bail!(
-            "{VARIABLE}=debian needs the Debian packages {}: install them as root",
+        Err(why) => bail!(
+            "{why}: {VARIABLE}=debian needs {} for Rust {RUST_VERSION} or newer: install them as root",
             DEBIAN_PACKAGES.join(" ")
         ),
     };
@@ -146,18 +148,33 @@ fn debian_sysroot(target: &Path, version: &str) -> PathBuf {
     target.join("wasm-toolchain").join(version)
 }
 
-/// The version of Debian's compiler, if every package we need is installed.
+/// The version of Debian's compiler, if every package we need is installed, and new enough.
 fn debian_version() -> Result<String> {
+    // Fails when it has never heard of one.
     let shown = output(
         Command::new("dpkg-query")
             .args(["--show", "--showformat", "${db:Status-Status} ${Version}\n"])
             .args(DEBIAN_PACKAGES),
-    )?;
-    if !shown.lines().all(|line| line.starts_with("installed ")) {
+    )
+    .unwrap_or_default();
+    if shown.lines().filter(|line| line.starts_with("installed ")).count() < DEBIAN_PACKAGES.len() {
         bail!("not all of {} are installed", DEBIAN_PACKAGES.join(", "));
     }
     let version = shown.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    if !compiles(version) {
+        bail!("{} {version} is older than Rust {RUST_VERSION}", DEBIAN_PACKAGES[0]);
+    }
     Ok(version.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"))
+}
+
+/// Whether a compiler of that version, whatever its package adds to it, compiles our code.
+fn compiles(version: &str) -> bool {
+    let parts = |version: &str| {
+        let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    let number: Option<(u32, u32)> = parts(version);
+    number.is_some() && number >= parts(RUST_VERSION)
 }
 
 /// Fills `draft` so that it works once it is called `sysroot`.
@@ -244,4 +261,19 @@ fn link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()> {
 #[cfg(not(unix))]
 fn link(_: impl AsRef<Path>, _: impl AsRef<Path>) -> Result<()> {
     bail!("{VARIABLE}=debian works on Debian only")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_that_is_too_old_is_none() {
+        assert!(!compiles("1.85.0+dfsg3-1~deb12u3"));
+        assert!(!compiles("0.99.0"));
+        assert!(!compiles(""));
+        assert!(compiles(RUST_VERSION));
+        assert!(compiles("1.100.0+dfsg1-1~deb12u2"));
+        assert!(compiles("2.0.0"));
+    }
 }
