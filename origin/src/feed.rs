@@ -18,17 +18,27 @@ use moq_transport::{
 };
 use tokio::sync::watch;
 
-use crate::{
-    room::SessionKey,
-    store::{GroupTooLarge, TrackStore},
-};
+use crate::store::{GroupTooLarge, TrackStore};
 
 /// How long after a track began the store begins to read it, at the latest. The subscriber
 /// that was there first must have begun by then: `moq-transport` hands a group that is over
 /// to no reader that begins after another has.
 const BEGIN_AFTER: Duration = Duration::from_millis(250);
-/// The time a group just announced has to be noted in the store.
-pub(crate) const CATCH_UP: Duration = Duration::from_millis(250);
+/// The time a group just announced has to be noted in the store, which may be about to begin.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(500);
+
+/// How far a publication's beginning has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Beginning {
+    /// Nobody is there to read it.
+    Unattended,
+    /// A subscriber is, and has not begun.
+    Awaited,
+    /// It has, or there is none: the store may.
+    Attended,
+    /// The store reads.
+    Kept,
+}
 
 /// One publication of a track, read by the store and by every subscriber.
 ///
@@ -42,12 +52,7 @@ pub(crate) struct Feed {
     /// The store's reader, taken at the track's begin and before any other reads.
     primed: Mutex<Option<TrackReaderMode>>,
     is_primed: AtomicBool,
-    /// The session of the subscriber that was there first.
-    first: Mutex<Option<SessionKey>>,
-    /// It has begun to read, as far as anybody can tell.
-    attended: watch::Sender<bool>,
-    /// The store reads.
-    begun: watch::Sender<bool>,
+    beginning: watch::Sender<Beginning>,
 }
 
 impl Feed {
@@ -58,9 +63,7 @@ impl Feed {
             store,
             primed: Mutex::default(),
             is_primed: AtomicBool::new(false),
-            first: Mutex::default(),
-            attended: watch::Sender::new(false),
-            begun: watch::Sender::new(false),
+            beginning: watch::Sender::new(Beginning::Unattended),
         })
     }
 
@@ -87,53 +90,72 @@ impl Feed {
         let began = self.reader.mode().await.is_ok();
         if began {
             self.prime();
-            let mut attended = self.attended.subscribe();
-            let _ = tokio::time::timeout(BEGIN_AFTER, attended.wait_for(|attended| *attended)).await;
+            let mut beginning = self.beginning.subscribe();
+            let attended = beginning.wait_for(|beginning| *beginning >= Beginning::Attended);
+            let _ = tokio::time::timeout(BEGIN_AFTER, attended).await;
         }
         let mode = self.primed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.begun.send_replace(true);
+        self.reach(Beginning::Kept);
         match mode {
             Some(mode) => self.store.fill(mode).await,
             None => Ok(()),
         }
     }
 
-    /// Polls `serving` so that the store never misses the begin of the track over it.
+    /// The beginning is that far, if it was not farther already.
+    fn reach(&self, at: Beginning) -> Beginning {
+        self.beginning.send_if_modified(|beginning| {
+            let before = *beginning;
+            *beginning = before.max(at);
+            *beginning > before
+        });
+        *self.beginning.borrow()
+    }
+
+    /// Polls `serving` so that the store never misses the begin of the track over it, nor
+    /// begins before it.
     pub(crate) async fn beside<T>(&self, serving: impl Future<Output = T>) -> T {
         let mut serving = pin!(serving);
+        let mut accepted = false;
         poll_fn(|cx| {
             self.prime();
-            serving.as_mut().poll(cx)
+            let has_begun = self.is_primed.load(Ordering::Acquire);
+            let served = serving.as_mut().poll(cx);
+            // Polled for the first time it says that it accepts, and once that has been written it reads.
+            if accepted && has_begun {
+                self.reach(Beginning::Attended);
+            }
+            accepted = true;
+            served
         })
         .await
     }
 
-    /// A session fetches what was before. If it is the first subscriber's, that has its
-    /// answer; what it should have missed it fetches now.
-    pub(crate) fn fetched_by(&self, session: SessionKey) {
-        let first = *self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        if first == Some(session) {
-            self.attended.send_replace(true);
-        }
+    /// Somebody fetches what was before: the store need not wait for subscribers if there are none.
+    pub(crate) fn fetched(&self) {
+        self.beginning.send_if_modified(|beginning| {
+            let alone = *beginning == Beginning::Unattended;
+            if alone {
+                *beginning = Beginning::Attended;
+            }
+            alone
+        });
     }
 
-    /// Serves a subscription of a session's until it or the track ends; `first` if nobody
-    /// else is subscribed.
-    pub(crate) async fn serve(
-        &self,
-        subscribed: Subscribed,
-        session: SessionKey,
-        first: bool,
-    ) -> Result<(), SessionError> {
-        let begun = *self.begun.borrow();
-        if first {
-            *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
-        }
+    /// Serves a subscription until it or the track ends; `first` if nobody else is
+    /// subscribed.
+    pub(crate) async fn serve(&self, subscribed: Subscribed, first: bool) -> Result<(), SessionError> {
+        let beginning = if first { self.reach(Beginning::Awaited) } else { *self.beginning.borrow() };
+        let begun = beginning == Beginning::Kept;
         let is_datagrams =
             || matches!(self.reader.mode().now_or_never(), Some(Ok(TrackReaderMode::Datagrams(_))));
         // A copy cannot carry the track's properties.
         let has_properties = !self.reader.track_extensions()?.is_empty();
-        let direct = if begun { self.store.is_group_open() || is_datagrams() } else { first };
+        let direct = if begun {
+            self.store.is_group_open() || is_datagrams()
+        } else {
+            first && beginning == Beginning::Awaited
+        };
         if direct || has_properties {
             return self.beside(subscribed.serve(self.reader.clone())).await;
         }
@@ -152,7 +174,7 @@ impl Feed {
     /// Copies the track: its newest group if it had `begun` before, or all of it from its
     /// begin, and then all that comes.
     async fn copy(&self, writer: TrackWriter, begun: bool) {
-        let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
+        let _ = self.beginning.subscribe().wait_for(|beginning| *beginning == Beginning::Kept).await;
         match self.reader.mode().await {
             Ok(TrackReaderMode::Subgroups(source)) => {
                 if let Ok(copy) = writer.subgroups() {

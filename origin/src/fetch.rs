@@ -45,7 +45,7 @@ async fn serve(peer: &Peer, request: FetchRequested) -> Result<FetchSource, Sess
     let name = FullTrackName { namespace: asked.track_namespace.clone(), name: asked.track_name.clone() };
     let found = peer.shared.registry.fetchable(&name);
     if let Some(feed) = &found.feed {
-        feed.fetched_by(peer.key);
+        feed.fetched();
     }
     let kept = kept(&asked, &found).await;
     let whole = kept

@@ -98,7 +98,7 @@ pub(crate) async fn subscribe(peer: Arc<Peer>, subscribed: Subscribed) {
     };
     match found {
         Ok(attached) => {
-            if let Err(err) = attached.feed.serve(subscribed, peer.key, attached.first).await {
+            if let Err(err) = attached.feed.serve(subscribed, attached.first).await {
                 tracing::debug!(session = peer.key.0, %err, "a subscription ended");
             }
         }

@@ -31,18 +31,21 @@ fn objects(got: &[(Location, Option<String>)]) -> Vec<(u64, u64, &str)> {
     got.iter().filter_map(|(at, payload)| Some((at.group_id, at.object_id, payload.as_deref()?))).collect()
 }
 
-async fn fetch(client: &mut Client, start: (u64, u64), end: (u64, u64), order: Option<GroupOrder>) -> Fetch {
-    let range = StandaloneFetch {
+fn range(start: (u64, u64), end: (u64, u64)) -> StandaloneFetch {
+    StandaloneFetch {
         track_namespace: namespace("demo"),
         track_name: "video".into(),
         start_location: Location::new(start.0, start.1),
         end_location: Location::new(end.0, end.1),
-    };
+    }
+}
+
+async fn fetch(client: &mut Client, start: (u64, u64), end: (u64, u64), order: Option<GroupOrder>) -> Fetch {
     let mut params = KeyValuePairs::default();
     if let Some(order) = order {
         params.set_group_order(order);
     }
-    within("FETCH", client.subscriber.fetch(range, params)).await.expect("sent")
+    within("FETCH", client.subscriber.fetch(range(start, end), params)).await.expect("sent")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,4 +124,27 @@ async fn a_creator_that_counts_from_the_start_again_replaces_what_was_kept() {
     let mut fan = stage.client("moqt").await;
     let got = all(fetch(&mut fan, (0, 0), (9, 0), None).await).await;
     assert_eq!(objects(&got), [(0, 0, "new"), (1, 0, "new")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_of_what_is_not_there_yet_takes_nothing_from_who_waits_for_it() {
+    let stage = Stage::open();
+    let mut creator = stage.client("moqt").await;
+    let mut fan = stage.client("moqt").await;
+    // Whoever reads first is chance: it has to be the fan each time.
+    for turn in 0..32 {
+        let name = format!("catalog{turn}");
+        let mut catalog = creator.publish("demo", &name).await.expect("accepted");
+        let mut watching = fan.subscribe("demo", &name).await.expect("found");
+        let range = StandaloneFetch { track_name: name.as_str().into(), ..range((0, 0), (0, 0)) };
+        let early =
+            within("FETCH", fan.subscriber.fetch(range, KeyValuePairs::default())).await.expect("sent");
+        assert_eq!(
+            within("an answer", early.ok()).await.err(),
+            Some(ServeError::Closed(0x11)),
+            "INVALID_RANGE"
+        );
+        write(&mut catalog, 0, &["once"]);
+        assert_eq!(watching.group().await, Some((0, vec!["once".into()])), "{name}");
+    }
 }
