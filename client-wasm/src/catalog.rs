@@ -97,7 +97,7 @@ impl Catalog {
             .collect();
         missing.sort_unstable();
         missing.dedup();
-        missing.truncate(MAX_INIT_TRACKS);
+        missing.truncate(MAX_INIT_TRACKS.saturating_sub(inits.len()));
         Ok(Self { video, audio, complete: catalog.is_complete, missing })
     }
 }

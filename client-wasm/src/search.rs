@@ -16,6 +16,8 @@ const RETRY: Micros = Micros::from_millis(2_000);
 #[derive(Debug)]
 pub struct Search<R> {
     asked: [Option<R>; TRACKS.len()],
+    /// Whether what was asked of each is accepted.
+    accepted: [bool; TRACKS.len()],
     found: Option<usize>,
     /// From when on each may be asked for.
     due: [Micros; TRACKS.len()],
@@ -26,7 +28,7 @@ impl<R: Copy + PartialEq> Search<R> {
     pub fn new(now: Micros) -> Self {
         let mut due = [now + HEAD_START; TRACKS.len()];
         due[0] = now;
-        Self { asked: [None; TRACKS.len()], found: None, due }
+        Self { asked: [None; TRACKS.len()], accepted: [false; TRACKS.len()], found: None, due }
     }
 
     /// The name of the track that has the catalog, as far as is known.
@@ -44,6 +46,19 @@ impl<R: Copy + PartialEq> Search<R> {
     /// It was asked for.
     pub fn asked(&mut self, index: usize, request: R) {
         self.asked[index] = Some(request);
+        self.accepted[index] = false;
+    }
+
+    /// What was asked is accepted, if it is one of these.
+    pub fn accept(&mut self, request: R) {
+        if let Some(index) = self.asked.iter().position(|asked| *asked == Some(request)) {
+            self.accepted[index] = true;
+        }
+    }
+
+    /// What was asked of a track, if it is accepted.
+    pub fn accepted(&self, index: usize) -> Option<R> {
+        self.asked[index].filter(|_| self.accepted[index])
     }
 
     /// It has a catalog. What was asked of the others, which need not be any longer; `None` if another is the one.
@@ -116,6 +131,21 @@ mod tests {
         assert_eq!(search.found(1), Some(vec![0, 2]), "what need not be asked any longer");
         assert_eq!(search.found(0), None, "it is too late for another");
         assert_eq!(search.found(1), Some(Vec::new()), "a new version");
+    }
+
+    #[test]
+    fn what_is_refused_has_not_been_accepted() {
+        let mut search = Search::new(START);
+        ask(&mut search, START);
+        assert_eq!(search.accepted(0), None);
+        search.accept(7);
+        assert_eq!(search.accepted(0), None, "another request");
+        search.accept(0);
+        assert_eq!(search.accepted(0), Some(0));
+        search.lost(START, 0);
+        assert_eq!(search.accepted(0), None);
+        ask(&mut search, START + RETRY);
+        assert_eq!(search.accepted(0), None, "asked anew");
     }
 
     #[test]

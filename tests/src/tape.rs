@@ -25,6 +25,8 @@ pub struct Tape {
 /// One frame: moof and mdat.
 #[derive(Debug)]
 struct Piece {
+    /// What the header calls its track.
+    track: u32,
     /// When it is decoded.
     at: Duration,
     timescale: u32,
@@ -66,6 +68,11 @@ impl Tape {
     /// How many pieces two seconds have.
     pub fn lap(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// The pieces of a track in two seconds, as the header calls it.
+    pub fn of(&self, track: u32) -> Vec<Bytes> {
+        self.pieces.iter().filter(|piece| piece.track == track).map(|piece| piece.bytes.clone()).collect()
     }
 
     /// All pieces of so many laps.
@@ -114,11 +121,12 @@ impl Piece {
         // ISO/IEC 14496-12, 8.8.7 and 8.8.12: version and flags come before the number.
         let (track, tfdt) = (field(b"tfhd", 4)?, field(b"tfdt", 4)?);
         ensure!(bytes[tfdt - 4] == 1, "decoding times of 32 bits");
-        let track = u32::from_be_bytes(bytes[track..track + 4].try_into()?) as usize;
-        let timescale = tracks.get(track - 1).context("a track that is not in the header")?.timescale;
+        let track = u32::from_be_bytes(bytes[track..track + 4].try_into()?);
+        let timescale =
+            tracks.get(track as usize - 1).context("a track that is not in the header")?.timescale;
         let ticks = u64::from_be_bytes(bytes[tfdt..tfdt + 8].try_into()?);
         let at = Duration::from_secs_f64(ticks as f64 / f64::from(timescale));
-        Ok(Self { at, timescale, tfdt, bytes })
+        Ok(Self { track, at, timescale, tfdt, bytes })
     }
 
     /// The piece, to be decoded at another time.

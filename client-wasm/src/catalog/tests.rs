@@ -91,6 +91,13 @@ fn segments_that_are_asked_for_are_few() {
         init_track: Some(format!("{}.mp4", number % 20)),
         ..track(&number.to_string(), Role::Video)
     });
-    let catalog = msf::Catalog { tracks: tracks.collect(), ..msf::Catalog::default() };
-    assert_eq!(parse(&catalog.encode()).missing.len(), MAX_INIT_TRACKS);
+    let catalog = msf::Catalog { tracks: tracks.collect(), ..msf::Catalog::default() }.encode();
+    let missing = parse(&catalog).missing;
+    assert_eq!(missing.len(), MAX_INIT_TRACKS);
+    let inits = missing.into_iter().map(|name| (name, None)).collect();
+    assert_eq!(
+        Catalog::parse(&catalog, &inits).unwrap().missing,
+        [] as [String; 0],
+        "no others in their place"
+    );
 }

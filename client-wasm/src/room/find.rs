@@ -1,17 +1,20 @@
 //! The catalog, wherever it is, and the initialisation segments that it refers to.
 
 use bytes::Bytes;
-use moqt::{Location, Misuse, Params, message::FetchKind};
+use moqt::{Location, Micros, Misuse, Params, message::FetchKind};
 
-use super::{CATALOG_PRIORITY, Found, Purpose, Room};
+use super::{CATALOG_PRIORITY, Found, PAUSE, Purpose, Room, Way};
 use crate::{
-    catalog::{Catalog, MAX_INIT_TRACKS, TRACKS},
+    catalog::{Catalog, TRACKS},
     clock::now,
     jitter::Arrival,
     player::State,
     quality::Quality,
     video,
 };
+
+/// The longest pause before the past of a track is asked for again.
+const LONGEST_PAUSE: Micros = Micros::from_millis(64_000);
 
 impl Room {
     /// Fetches a track's first group.
@@ -33,27 +36,64 @@ impl Room {
         Ok(())
     }
 
+    /// Asks for something once more, later: it may not have been there yet.
+    pub(super) fn ask_later(&mut self, purpose: Purpose) {
+        self.again.push((now() + self.pause, purpose));
+    }
+
+    /// Asks for what is due.
+    pub(super) fn ask_again(&mut self) -> Result<(), Misuse> {
+        let time = now();
+        let due: Vec<_> = self.again.extract_if(.., |(at, _)| *at <= time).collect();
+        if !due.is_empty() {
+            self.pause = (self.pause + self.pause).min(LONGEST_PAUSE);
+        }
+        for (_, purpose) in due {
+            match &purpose {
+                Purpose::Catalog { index, way: Way::Past } => {
+                    if let Some(live) = self.search.accepted(*index) {
+                        self.fetch_joining(live, CATALOG_PRIORITY, purpose)?;
+                    }
+                }
+                Purpose::Catalog { index, .. } => self.fetch_first(TRACKS[*index], purpose)?,
+                Purpose::Init { name, .. } => self.fetch_first(&name.clone(), purpose)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A catalog is there, or is to be looked for elsewhere: the past of its track need not be asked for again.
+    pub(super) fn no_catalog_again(&mut self, of: impl Fn(usize) -> bool) {
+        self.again.retain(|(_, purpose)| !matches!(purpose, Purpose::Catalog { index, .. } if of(*index)));
+    }
+
     pub(super) async fn on_catalog(&mut self, index: usize, json: Bytes) -> Result<(), Misuse> {
         let known = self.catalog.as_ref().is_some_and(|(known, _)| *known == json);
         if known || self.over.as_ref() == Some(&json) {
             return self.settle_on(index).map(drop);
         }
-        let waited_for = self.waiting.as_ref().is_some_and(|(_, waiting)| *waiting == json);
-        if waited_for && !self.inits_are_there() {
-            return Ok(());
-        }
         // What only says what changed, or cannot be read, leaves what is known.
-        let Ok(mut catalog) = Catalog::parse(&json, &self.inits) else { return Ok(()) };
-        if !self.settle_on(index)? {
+        if Catalog::parse(&json, &self.inits).is_err() || !self.settle_on(index)? {
             return Ok(());
         }
+        if self.waiting.as_ref() != Some(&json) {
+            // Tracks may be called as they were, and be others.
+            self.forget_inits()?;
+        }
+        self.read(json).await
+    }
+
+    /// Reads a catalog, as far as its initialisation segments are there.
+    async fn read(&mut self, json: Bytes) -> Result<(), Misuse> {
+        let Ok(mut catalog) = Catalog::parse(&json, &self.inits) else { return Ok(()) };
         if catalog.complete {
             self.over = Some(json);
             self.found.push(Found::State(State::Ended));
             return Ok(());
         }
         if !catalog.missing.is_empty() {
-            self.waiting = Some((index, json));
+            self.waiting = Some(json);
             return self.ask_for_inits(&catalog.missing);
         }
         self.waiting = None;
@@ -86,11 +126,9 @@ impl Room {
                 |purpose| matches!(purpose, Purpose::Catalog { index: other, .. } if *other != index),
             )?;
         }
+        self.no_catalog_again(|_| true);
+        self.pause = PAUSE;
         Ok(true)
-    }
-
-    fn inits_are_there(&self) -> bool {
-        !self.requests.values().any(|purpose| matches!(purpose, Purpose::Init { .. }))
     }
 
     fn ask_for_inits(&mut self, names: &[String]) -> Result<(), Misuse> {
@@ -106,16 +144,29 @@ impl Room {
         Ok(())
     }
 
-    /// An initialisation segment came, or will not.
+    /// An initialisation segment came. Without one, what needs it is left out until it comes.
     pub(super) async fn on_init(&mut self, of: String, segment: Option<Bytes>) -> Result<(), Misuse> {
-        self.take_back(|purpose| matches!(purpose, Purpose::Init { name, .. } if *name == of))?;
-        if self.inits.len() >= MAX_INIT_TRACKS {
-            self.inits.clear();
+        if segment.is_some() {
+            self.take_back_inits(|name| *name == of)?;
         }
         self.inits.insert(of, segment);
-        match self.waiting.clone() {
-            Some((index, json)) if self.inits_are_there() => self.on_catalog(index, json).await,
-            _ => Ok(()),
+        let known = || self.catalog.as_ref().map(|(json, _)| json.clone());
+        match self.waiting.clone().or_else(known) {
+            Some(json) => self.read(json).await,
+            None => Ok(()),
         }
+    }
+
+    /// Those that are known are another creator's, or another catalog's.
+    pub(super) fn forget_inits(&mut self) -> Result<(), Misuse> {
+        self.inits.clear();
+        self.waiting = None;
+        self.take_back_inits(|_| true)
+    }
+
+    fn take_back_inits(&mut self, unwanted: impl Fn(&String) -> bool) -> Result<(), Misuse> {
+        let unwanted = |purpose: &Purpose| matches!(purpose, Purpose::Init { name, .. } if unwanted(name));
+        self.again.retain(|(_, purpose)| !unwanted(purpose));
+        self.take_back(unwanted)
     }
 }

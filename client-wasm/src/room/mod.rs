@@ -45,6 +45,8 @@ const RENDEZVOUS: Micros = Micros::from_millis(10_000);
 const OFFLINE: Micros = Micros::from_millis(1_500);
 /// How long until what was refused is asked for again.
 const RETRY: Micros = Micros::from_millis(2_000);
+/// The first pause before the past of a track is asked for again; it doubles.
+const PAUSE: Micros = Micros::from_millis(500);
 /// How often the way to the server is measured.
 const PROBE: Micros = Micros::from_millis(2_000);
 /// Bytes of one object, at most.
@@ -150,8 +152,11 @@ pub(crate) struct Room {
     search: Search<RequestId>,
     catalog: Option<(Bytes, Catalog)>,
     /// A catalog that refers to initialisation segments, until they are there.
-    waiting: Option<(usize, Bytes)>,
+    waiting: Option<Bytes>,
     inits: Inits,
+    /// What is asked for again, and when.
+    again: Vec<(Micros, Purpose)>,
+    pause: Micros,
     /// What the stage plays, and what it will play from the next group on.
     video: Option<Feed>,
     next_video: Option<Feed>,
@@ -192,6 +197,8 @@ impl Room {
             catalog: None,
             waiting: None,
             inits: Inits::new(),
+            again: Vec::new(),
+            pause: PAUSE,
             video: None,
             next_video: None,
             handover: Handover::WhenShown,
@@ -281,6 +288,7 @@ impl Room {
                 self.requests.insert(request, Purpose::Probe(time));
             }
         }
+        self.ask_again()?;
         self.finish_switch()
     }
 
@@ -344,6 +352,7 @@ impl Room {
                 self.seat_published(request)?;
             }
             Event::SubscribeOk { request, properties, .. } => {
+                self.search.accept(request);
                 self.described(request, &properties);
                 self.seat_subscribed(request)?;
             }
@@ -557,6 +566,7 @@ impl Room {
         match purpose {
             Purpose::Catalog { index, way: Way::Live } => {
                 let none = self.search.lost(now(), index);
+                self.no_catalog_again(|of| of == index);
                 self.ask_for_catalog()?;
                 if none && self.catalog.is_none() {
                     self.found.push(Found::State(State::Offline));
@@ -582,11 +592,23 @@ impl Room {
             Purpose::Init { name, way: Way::Past } => {
                 self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
             }
-            Purpose::Init { name, way: Way::First } => return self.on_init(name, None).await,
+            Purpose::Catalog { index, way: Way::Past | Way::First } => {
+                // Who has not accepted has nothing to give yet.
+                if self.search.accepted(index).is_some() {
+                    self.ask_later(purpose);
+                }
+            }
+            Purpose::Init { ref name, way: Way::First } => {
+                let name = name.clone();
+                self.ask_later(purpose);
+                if !self.inits.contains_key(&name) {
+                    return self.on_init(name, None).await;
+                }
+            }
             Purpose::Acts | Purpose::Answers | Purpose::Shown(_) => {
                 self.seat_lost(request, ending == Ending::Refused)?;
             }
-            Purpose::Catalog { .. } | Purpose::Init { .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
+            Purpose::Init { way: Way::Live, .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod playing;
 mod quality;
 mod room;
 mod room_page;
+mod sparing;
 mod trouble;
 mod watch_page;
 mod words;

@@ -1,0 +1,129 @@
+//! A creator who keeps nothing, and is late with what all the rest needs.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use fanfare_tests::{Browser, Door, Guest, House, Isolation, ROOM, Site, Tape};
+use moqt::{
+    Event, FetchOk, Location, Micros, Misuse, Namespace, Params, Properties, RequestCode, Session,
+    data::{FetchObject, ObjectHeader, Status, SubgroupHeader, SubgroupId},
+    message::RequestError,
+    session::RequestId,
+};
+use tokio::task::LocalSet;
+
+use crate::ready;
+
+/// As moq-pub writes it: the initialisation segment is in `0.mp4`, the picture in `1.m4s`.
+const CATALOG: &[u8] = include_bytes!("../../../client-wasm/tests/catalogs/moq-pub.json");
+
+/// What was there before cannot be had, and what is there now comes after that was said: it has to be waited for, and
+/// asked for again.
+#[tokio::test]
+async fn what_was_refused_is_asked_for_again() -> Result<()> {
+    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    LocalSet::new().run_until(watch(&browser)).await
+}
+
+async fn watch(browser: &Browser) -> Result<()> {
+    let house = House::empty().await?;
+    let mut creator = Guest::enter(&house, Door::Creators, Some(house.token()?)).await?;
+    let room = Namespace::from_path(ROOM)?;
+    creator.call(|session, _| session.publish_namespace(room, Params::default())).await??;
+    creator.until(|event| matches!(event, Event::RequestOk { .. }).then_some(())).await?;
+    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let watching = async {
+        let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
+        ready(&page).await?;
+        page.eval("test.state('live')").await.with_context(|| page.log().join("\n"))
+    };
+    tokio::select! {
+        live = watching => live.map(drop),
+        ended = publish(&mut creator) => ended.context("the creator's session"),
+    }
+}
+
+/// Publishes until nobody takes part any more.
+async fn publish(creator: &mut Guest) -> Result<()> {
+    let tape = Tape::new()?;
+    let mut subscribed = HashMap::new();
+    let mut fetched: HashMap<String, u32> = HashMap::new();
+    loop {
+        match creator.next().await.context("it is over")? {
+            Event::Subscribe { request, track, .. } => {
+                let name = String::from_utf8(track.name().to_vec())?;
+                if !matches!(name.as_str(), ".catalog" | "0.mp4" | "1.m4s") {
+                    let none = RequestError::new(RequestCode::DOES_NOT_EXIST, "no such track");
+                    creator.call(move |session, _| session.reject(request, none)).await??;
+                    continue;
+                }
+                let accept = move |session: &mut Session, _| {
+                    session.accept_subscribe(request, Params::default(), Properties::NONE)
+                };
+                creator.call(accept).await??;
+                if name == "1.m4s" {
+                    let frames = tape.of(1);
+                    creator.call(move |session, now| give(session, now, request, frames)).await??;
+                }
+                subscribed.insert(name, request);
+            }
+            Event::Fetch { request, track, .. } => {
+                let name = String::from_utf8(track.name().to_vec())?;
+                let times = fetched.entry(name.clone()).or_default();
+                *times += 1;
+                if *times == 2 && name == "0.mp4" {
+                    let segment = tape.header().clone();
+                    creator.call(move |session, now| answer(session, now, request, segment)).await??;
+                    continue;
+                }
+                let kept = RequestError::new(RequestCode::NOT_SUPPORTED, "nothing is kept");
+                creator.call(move |session, _| session.reject(request, kept)).await??;
+                if *times == 2 && name == ".catalog" {
+                    let request = *subscribed.get(&name).context("fetched, and not subscribed to")?;
+                    let catalog = vec![Bytes::from_static(CATALOG)];
+                    creator.call(move |session, now| give(session, now, request, catalog)).await??;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Sends the first group.
+fn give(session: &mut Session, now: Micros, request: RequestId, objects: Vec<Bytes>) -> Result<(), Misuse> {
+    let header = SubgroupHeader {
+        track_alias: 0,
+        group: 0,
+        subgroup: SubgroupId::Zero,
+        priority: None,
+        properties: false,
+        end_of_group: true,
+        first_object: true,
+    };
+    let stream = session.open_subgroup(request, header)?;
+    for (id, object) in (0..).zip(objects) {
+        let len = object.len() as u64;
+        let header =
+            ObjectHeader { id, properties: Properties::NONE, payload_len: len, status: Status::Normal };
+        let _ = session.object(now, stream, &header, now)?;
+        session.payload(stream, object)?;
+    }
+    session.finish(now, stream)
+}
+
+/// Answers a fetch with the first object.
+fn answer(session: &mut Session, now: Micros, request: RequestId, object: Bytes) -> Result<(), Misuse> {
+    session.accept_fetch(request, FetchOk { end: Location::new(0, 1), ..FetchOk::default() })?;
+    let stream = session.open_fetch(request)?;
+    let header = FetchObject {
+        location: Location::new(0, 0),
+        subgroup: Some(0),
+        priority: 128,
+        properties: Properties::NONE,
+        payload_len: object.len() as u64,
+    };
+    session.fetch_object(stream, &header)?;
+    session.payload(stream, object)?;
+    session.finish(now, stream)
+}
