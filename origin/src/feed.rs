@@ -115,14 +115,16 @@ impl Feed {
     /// Polls `serving` so that the store never misses the begin of the track over it, nor
     /// begins before it.
     pub(crate) async fn beside<T>(&self, serving: impl Future<Output = T>) -> T {
+        self.reach(Beginning::Awaited);
         let mut serving = pin!(serving);
-        let mut accepted = false;
+        let (mut accepted, mut reads) = (false, false);
         poll_fn(|cx| {
             self.prime();
             let has_begun = self.is_primed.load(Ordering::Acquire);
             let served = serving.as_mut().poll(cx);
             // Polled for the first time it says that it accepts, and once that has been written it reads.
-            if accepted && has_begun {
+            if accepted && has_begun && !reads {
+                reads = true;
                 self.reach(Beginning::Attended);
             }
             accepted = true;
