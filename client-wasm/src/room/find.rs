@@ -50,12 +50,16 @@ impl Room {
         }
         for (_, purpose) in due {
             match &purpose {
-                Purpose::Catalog { index, way: Way::Past } => {
-                    if let Some(live) = self.search.accepted(*index) {
-                        self.fetch_joining(live, CATALOG_PRIORITY, purpose)?;
+                Purpose::Catalog { index, way } => {
+                    // Who has not accepted by now has nothing yet: whoever waits gets all of it.
+                    match (self.search.accepted(*index), way) {
+                        (None, _) => {}
+                        (Some(live), Way::Past) => {
+                            self.fetch_joining(live, CATALOG_PRIORITY, purpose)?;
+                        }
+                        (Some(_), _) => self.fetch_first(TRACKS[*index], purpose)?,
                     }
                 }
-                Purpose::Catalog { index, .. } => self.fetch_first(TRACKS[*index], purpose)?,
                 Purpose::Init { name, .. } => self.fetch_first(&name.clone(), purpose)?,
                 _ => {}
             }

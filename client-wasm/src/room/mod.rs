@@ -592,12 +592,7 @@ impl Room {
             Purpose::Init { name, way: Way::Past } => {
                 self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
             }
-            Purpose::Catalog { index, way: Way::Past | Way::First } => {
-                // Who has not accepted has nothing to give yet.
-                if self.search.accepted(index).is_some() {
-                    self.ask_later(purpose);
-                }
-            }
+            Purpose::Catalog { way: Way::Past | Way::First, .. } => self.ask_later(purpose),
             Purpose::Init { ref name, way: Way::First } => {
                 let name = name.clone();
                 self.ask_later(purpose);
