@@ -3,7 +3,12 @@
 use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use anyhow::{Context as _, Result};
-use moqt::{Event, Micros, Session, Token};
+use bytes::Bytes;
+use moqt::{
+    Event, Micros, Misuse, Properties, Session, Token,
+    data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
+    session::RequestId,
+};
 use node::{Clock, Connection, Endpoint, Trust, drive};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
@@ -74,4 +79,32 @@ impl Guest {
             }
         }
     }
+}
+
+/// Sends all of a group to who subscribed, or was offered the track.
+pub fn send_group(
+    session: &mut Session,
+    now: Micros,
+    request: RequestId,
+    group: u64,
+    objects: Vec<Bytes>,
+) -> Result<(), Misuse> {
+    let header = SubgroupHeader {
+        track_alias: 0,
+        group,
+        subgroup: SubgroupId::Zero,
+        priority: None,
+        properties: false,
+        end_of_group: true,
+        first_object: true,
+    };
+    let stream = session.open_subgroup(request, header)?;
+    for (id, object) in (0..).zip(objects) {
+        let len = object.len() as u64;
+        let header =
+            ObjectHeader { id, properties: Properties::NONE, payload_len: len, status: Status::Normal };
+        let _ = session.object(now, stream, &header, now)?;
+        session.payload(stream, object)?;
+    }
+    session.finish(now, stream)
 }

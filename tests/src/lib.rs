@@ -11,7 +11,7 @@ mod browser;
 pub use browser::{Browser, Page};
 
 mod guest;
-pub use guest::Guest;
+pub use guest::{Guest, send_group};
 
 mod house;
 pub use house::{Door, House};

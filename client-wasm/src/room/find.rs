@@ -162,7 +162,7 @@ impl Room {
     }
 
     /// Those that are known are another creator's, or another catalog's.
-    pub(super) fn forget_inits(&mut self) -> Result<(), Misuse> {
+    fn forget_inits(&mut self) -> Result<(), Misuse> {
         self.inits.clear();
         self.waiting = None;
         self.take_back_inits(|_| true)

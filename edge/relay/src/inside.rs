@@ -4,15 +4,14 @@ use std::{
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use moqt::{
-    Micros, Misuse, Version,
+    Misuse, Version,
     session::{Config, Side, Transport},
 };
 
-use crate::{App, Credentials, Dial, Dialled, Ended, Guest, Later, Platform, Relay, Socket};
+use crate::{App, Credentials, Dial, Dialled, Due, Ended, Guest, Later, Platform, Relay, Socket};
 
 /// A relay, to be dialled by who is in the same thread.
 pub struct Inside {
@@ -59,7 +58,7 @@ impl Dialled for Pair {
             let now = platform.now();
             let theirs = Config::new(Side::Server, config.transport, config.version);
             let (near, far) = (Socket::new(now, config)?, Socket::new(now, theirs)?);
-            let mut both = Both { near, far, guest, platform, sleep: None };
+            let mut both = Both { near, far, guest, platform, due: Due::default() };
             Ok(poll_fn(|task| both.poll(task, app)).await)
         })
     }
@@ -70,7 +69,7 @@ struct Both {
     far: Socket,
     guest: Guest,
     platform: Rc<dyn Platform>,
-    sleep: Option<(Micros, Later<'static, ()>)>,
+    due: Due,
 }
 
 impl Both {
@@ -95,17 +94,7 @@ impl Both {
             }
         }
         let due = [self.near.timeout(), self.far.timeout()].into_iter().flatten().min();
-        let Some(due) = due else { return Poll::Pending };
-        if self.sleep.as_ref().is_none_or(|(at, _)| *at != due) {
-            let wait = Duration::from_micros((due - self.platform.now()).0);
-            self.sleep = Some((due, self.platform.sleep(wait)));
-        }
-        if let Some((_, sleep)) = &mut self.sleep
-            && sleep.as_mut().poll(task).is_ready()
-        {
-            self.sleep = None;
-            task.waker().wake_by_ref();
-        }
+        self.due.wake(&*self.platform, task, due);
         Poll::Pending
     }
 }

@@ -8,6 +8,9 @@
 mod app;
 pub use app::{App, Cx, Ended, Transit};
 
+mod due;
+pub use due::Due;
+
 mod inside;
 pub use inside::Inside;
 

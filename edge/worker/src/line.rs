@@ -6,15 +6,14 @@ use std::{
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use moqt::{
-    Micros, Misuse, Version,
+    Misuse, Version,
     session::{Config, Side, Transport},
 };
-use relay::{App, Credentials, Ended, Later, Platform, Relay, Socket};
+use relay::{App, Credentials, Due, Ended, Platform, Relay, Socket};
 use worker::WebSocket;
 
 use crate::mail::{Mail, Place};
@@ -121,7 +120,7 @@ pub(crate) async fn drive(
     next: impl FnMut(&mut Context<'_>) -> Option<Came>,
 ) -> Result<Ended, Misuse> {
     let socket = Socket::new(platform.now(), config)?;
-    let mut running = Running { next, transport, socket, app, platform, sleep: None };
+    let mut running = Running { next, transport, socket, app, platform, due: Due::default() };
     Ok(poll_fn(|task| running.poll(task)).await)
 }
 
@@ -131,7 +130,7 @@ struct Running<'a, N> {
     socket: Socket,
     app: &'a mut dyn App,
     platform: Rc<dyn Platform>,
-    sleep: Option<(Micros, Later<'static, ()>)>,
+    due: Due,
 }
 
 impl<N: FnMut(&mut Context<'_>) -> Option<Came>> Running<'_, N> {
@@ -163,17 +162,7 @@ impl<N: FnMut(&mut Context<'_>) -> Option<Came>> Running<'_, N> {
                 break;
             }
         }
-        let Some(due) = self.socket.timeout() else { return Poll::Pending };
-        if self.sleep.as_ref().is_none_or(|(at, _)| *at != due) {
-            let wait = Duration::from_micros((due - self.platform.now()).0);
-            self.sleep = Some((due, self.platform.sleep(wait)));
-        }
-        if let Some((_, sleep)) = &mut self.sleep
-            && sleep.as_mut().poll(task).is_ready()
-        {
-            self.sleep = None;
-            task.waker().wake_by_ref();
-        }
+        self.due.wake(&*self.platform, task, self.socket.timeout());
         Poll::Pending
     }
 }

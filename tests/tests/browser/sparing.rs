@@ -4,12 +4,10 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use fanfare_tests::{Browser, Door, Guest, House, Isolation, ROOM, Site, Tape};
+use fanfare_tests::{Browser, Door, Guest, House, Isolation, ROOM, Site, Tape, send_group};
 use moqt::{
     Event, FetchOk, Location, Micros, Misuse, Namespace, Params, Properties, RequestCode, Session,
-    data::{FetchObject, ObjectHeader, Status, SubgroupHeader, SubgroupId},
-    message::RequestError,
-    session::RequestId,
+    data::FetchObject, message::RequestError, session::RequestId,
 };
 use tokio::task::LocalSet;
 
@@ -64,7 +62,7 @@ async fn publish(creator: &mut Guest) -> Result<()> {
                 creator.call(accept).await??;
                 if name == "1.m4s" {
                     let frames = tape.of(1);
-                    creator.call(move |session, now| give(session, now, request, frames)).await??;
+                    creator.call(move |session, now| send_group(session, now, request, 0, frames)).await??;
                 }
                 subscribed.insert(name, request);
             }
@@ -82,34 +80,12 @@ async fn publish(creator: &mut Guest) -> Result<()> {
                 if *times == 2 && name == ".catalog" {
                     let request = *subscribed.get(&name).context("fetched, and not subscribed to")?;
                     let catalog = vec![Bytes::from_static(CATALOG)];
-                    creator.call(move |session, now| give(session, now, request, catalog)).await??;
+                    creator.call(move |session, now| send_group(session, now, request, 0, catalog)).await??;
                 }
             }
             _ => {}
         }
     }
-}
-
-/// Sends the first group.
-fn give(session: &mut Session, now: Micros, request: RequestId, objects: Vec<Bytes>) -> Result<(), Misuse> {
-    let header = SubgroupHeader {
-        track_alias: 0,
-        group: 0,
-        subgroup: SubgroupId::Zero,
-        priority: None,
-        properties: false,
-        end_of_group: true,
-        first_object: true,
-    };
-    let stream = session.open_subgroup(request, header)?;
-    for (id, object) in (0..).zip(objects) {
-        let len = object.len() as u64;
-        let header =
-            ObjectHeader { id, properties: Properties::NONE, payload_len: len, status: Status::Normal };
-        let _ = session.object(now, stream, &header, now)?;
-        session.payload(stream, object)?;
-    }
-    session.finish(now, stream)
 }
 
 /// Answers a fetch with the first object.

@@ -3,12 +3,9 @@
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use creator::Source;
-use fanfare_tests::{Door, Guest, House, ROOM};
+use fanfare_tests::{Door, Guest, House, ROOM, send_group};
 use media::testcard::{Config, Rendition};
-use moqt::{
-    Event, Namespace, Params, Properties, TrackName,
-    data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
-};
+use moqt::{Event, Namespace, Params, Properties, TrackName};
 use tokio::task::LocalSet;
 
 const FORGED: &[u8] = b"forged";
@@ -84,23 +81,5 @@ fn true_group(event: Event) -> Option<u64> {
 /// Offers a track of the room, and sends a group of it without waiting for leave.
 fn forge(session: &mut moqt::Session, now: moqt::Micros, name: &'static str) -> Result<(), moqt::Misuse> {
     let request = session.publish(track(name), Params::default(), Properties::NONE)?;
-    let header = SubgroupHeader {
-        track_alias: 0,
-        group: 1 << 40,
-        subgroup: SubgroupId::Zero,
-        priority: None,
-        properties: false,
-        end_of_group: true,
-        first_object: true,
-    };
-    let stream = session.open_subgroup(request, header)?;
-    let object = ObjectHeader {
-        id: 0,
-        properties: Properties::NONE,
-        payload_len: FORGED.len() as u64,
-        status: Status::Normal,
-    };
-    let _ = session.object(now, stream, &object, now)?;
-    session.payload(stream, Bytes::from_static(FORGED))?;
-    session.finish(now, stream)
+    send_group(session, now, request, 1 << 40, vec![Bytes::from_static(FORGED)])
 }
