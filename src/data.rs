@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::origin::tls::Source;
+use quic::Source;
 use ::token::Keys;
 use clap::Args as ClapArgs;
 

@@ -6,10 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use ::origin::tls;
 use ::token::Keys;
 use clap::Args as ClapArgs;
-use node::{Edge, EdgeConfig, Fingerprint, Pages, RoomsConfig, Trust};
+use node::{Edge, EdgeConfig, Pages, RoomsConfig};
+use quic::{Fingerprint, Trust};
 use url::Url;
 
 use crate::{
@@ -101,7 +101,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let client = trust.client_config().map_err(Failure::run)?;
     let certificate =
-        tls::Certificate::load(args.certificate.source(&dir), SystemTime::now()).map_err(Failure::run)?;
+        Certificate::load(args.certificate.source(&dir), SystemTime::now()).map_err(Failure::run)?;
     let keys = match args.keys {
         Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
         None => data::keys(&dir)?,

@@ -15,7 +15,7 @@ use crate::{Failure, data, forget};
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Of whom: 16 hexadecimal digits
-    #[arg(long, value_name = "FAN", value_parser = forget::fan, required_unless_present = "room")]
+    #[arg(long, value_name = "FAN", required_unless_present = "room")]
     fan: Option<FanId>,
 
     /// Of which room

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use ::origin::{Config, Origin};
 use ::token::Keys;
 use clap::Args as ClapArgs;
-use node::{Door, Trust};
+use node::Door;
+use quic::Trust;
 use url::Url;
 
 use crate::{

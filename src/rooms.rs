@@ -7,7 +7,7 @@ use std::{
 
 use ::origin::keep::{FILE, Keep, Retention};
 use clap::Args as ClapArgs;
-use host::{Engine, Version};
+use wasm_host::{Engine, Version};
 use wire::EdgeId;
 
 use crate::Failure;

@@ -11,7 +11,8 @@ use clap::Args as ClapArgs;
 use creator::{Publish, Source};
 use media::testcard;
 use moqt::Namespace;
-use node::{Door, Edge, EdgeConfig, RoomsConfig, Trust};
+use node::{Door, Edge, EdgeConfig, RoomsConfig};
+use quic::Trust;
 use tokio::sync::watch;
 use url::Url;
 

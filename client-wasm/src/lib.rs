@@ -11,7 +11,6 @@
 //! `--cfg web_sys_unstable_apis` only, behind which `web-sys` keeps WebTransport and WebCodecs.
 #![forbid(unsafe_code)]
 
-pub mod backoff;
 pub mod catalog;
 pub mod cmaf;
 pub mod frame;

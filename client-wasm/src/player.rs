@@ -10,13 +10,13 @@ use std::{
 };
 
 use js_sys::{Array, Function, Reflect};
+use timing::Backoff;
 use moqt::{Event, Micros, Namespace};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure, prelude::wasm_bindgen};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::OffscreenCanvas;
 
 use crate::{
-    backoff::Backoff,
     catalog::Catalog,
     clock::{now, scope, sleep},
     jitter::{DEFAULT_TARGET, MAX_TARGET},
@@ -380,7 +380,7 @@ async fn run(shared: Rc<Shared>, server: Server, namespace: Namespace) {
         shared.set_state(State::Reconnecting, &reason);
         shared.talk.borrow_mut().away(now());
         shared.tell_news();
-        wait(&shared, backoff.next(js_sys::Math::random())).await;
+        wait(&shared, backoff.pause((js_sys::Math::random() * 1024.0) as u64)).await;
     }
 }
 

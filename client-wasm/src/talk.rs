@@ -1,7 +1,7 @@
 //! What a fan says and hears, from one connection to the next.
 
 use moqt::Micros;
-use voice::{
+use outbox::{
     Failure, Outcome, Output, Ticket, Voice, outcome,
     presence::{BEAT, Presence, playing},
     wish::Wish,

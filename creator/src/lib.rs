@@ -8,9 +8,6 @@
 //! The broadcast and the outlet do no I/O and read no clock.
 #![forbid(unsafe_code)]
 
-mod backoff;
-pub use backoff::Backoff;
-
 mod broadcast;
 pub use broadcast::{
     Broadcast, Config, Counts, Group, KEPT_GROUPS, MAX_GROUP_BYTES, MAX_GROUP_DELAY, Object, Track,

@@ -27,7 +27,7 @@ pub trait Link {
     fn backlog(&self, stream: StreamId) -> usize;
 }
 
-impl Link for node::Cx<'_> {
+impl Link for moqt::Cx<'_> {
     fn session(&mut self) -> &mut Session {
         self.session
     }
@@ -37,7 +37,7 @@ impl Link for node::Cx<'_> {
     }
 
     fn backlog(&self, stream: StreamId) -> usize {
-        node::Cx::backlog(self, stream)
+        moqt::Cx::backlog(self, stream)
     }
 }
 

@@ -8,13 +8,15 @@ use std::{
 };
 
 use moqt::{Event, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer};
-use node::{App, Clock, Connection, Cx, Ended, Endpoint, drive};
+use moqt::{App, Cx, Ended};
+use quic::{Clock, Connection, Endpoint, drive};
+use timing::Backoff;
 use rustls::ClientConfig;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
 use url::Url;
 
 use crate::{
-    Backoff, Broadcast, Config, Counts, Outlet, Refusal, Source, SourceError,
+    Broadcast, Config, Counts, Outlet, Refusal, Source, SourceError,
     source::{Epoch, Samples},
 };
 
@@ -165,7 +167,7 @@ pub async fn publish(
         };
         connection = loop {
             let random = RandomState::new().hash_one(0);
-            let pause = backoff.pause(random);
+            let pause = backoff.pause(random).into();
             show.tell(State::Reconnecting { reason, pause }, &Outlet::default(), None);
             if show.meanwhile(tokio::time::sleep(pause)).await.is_none() {
                 return show.end(&endpoint, Ok(())).await;

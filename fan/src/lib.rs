@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     net::{Ipv4Addr, Ipv6Addr},
     pin::{Pin, pin},
     task::{Context, Poll},
@@ -12,27 +13,24 @@ use std::{
 };
 
 use moqt::{
-    Event, Micros, Misuse, NameError, Namespace, Params, Properties, RequestCode, SessionCode, Token,
+    App, Cx, Event, Micros, Misuse, NameError, Namespace, Params, Properties, RequestCode, SessionCode, Token,
     TrackName,
+    packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use node::{
-    App, Clock, Cx, Endpoint,
-    packets::{Inflow, Outflow},
-};
+use quic::{Clock, Endpoint};
 use rustls::ClientConfig;
 use tokio::{
     sync::mpsc,
     time::{Instant, Sleep},
 };
 use url::Url;
-use voice::{Failure, Identity, Outcome, Output, Ticket, Voice, Waiting, wish::Wish};
+use timing::Backoff;
+use outbox::{Failure, Identity, Outcome, Output, Ticket, Voice, Waiting, wish::Wish};
 use wire::{ChatId, Track, limits, names};
 
 /// Where an edge has WebSockets.
 const WEBSOCKET_PATH: &str = "/moq";
-/// The first pause before the edge is tried again, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// Before what an edge refused, or broke off, is asked for again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long an edge may wait for a room.
@@ -106,7 +104,7 @@ pub enum Error {
     /// The room's name cannot be a namespace.
     Room(NameError),
     /// No socket can be had.
-    Endpoint(node::Error),
+    Endpoint(quic::Error),
 }
 
 impl std::fmt::Display for Error {
@@ -147,7 +145,7 @@ pub async fn take_part_from(
     let token = options.token.clone();
     let voice = if token.is_some() { Voice::new(options.seed) } else { Voice::stranger(options.seed) };
     let mut fan = Fan { names, clock, voice, orders, heard, token, waiting: 0, over: false, absent: None };
-    let mut pause = BACKOFF.0;
+    let mut backoff = Backoff::default();
     let room = options.room.path().unwrap_or_default();
     let urls = std::iter::once(&options.url).chain(&options.others);
     let urls: Vec<_> = urls.map(|url| at_room(url, &room, options.token.as_deref())).collect();
@@ -166,11 +164,10 @@ pub async fn take_part_from(
             Err(error) => error.to_string(),
         };
         fan.left(why);
-        if begun.elapsed() > BACKOFF.1 {
-            pause = BACKOFF.0;
+        if begun.elapsed() > Backoff::LONGEST.into() {
+            backoff.reset();
         }
-        fan.wait(pause).await;
-        pause = (pause * 2).min(BACKOFF.1);
+        fan.wait(backoff.pause(RandomState::new().hash_one(0)).into()).await;
     }
     Ok(())
 }

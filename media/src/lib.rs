@@ -14,7 +14,6 @@ mod pacer;
 mod sample;
 #[cfg(feature = "testcard")]
 pub mod testcard;
-mod time;
 mod timeline;
 mod track;
 
@@ -23,6 +22,6 @@ pub use error::{Error, Result};
 pub use groups::{Groups, Place};
 pub use pacer::Pacer;
 pub use sample::Sample;
-pub use time::Micros;
 pub use timeline::Timeline;
+pub use timing::Micros;
 pub use track::{AudioCodec, Kind, TrackInfo, VideoCodec};

@@ -1,7 +1,8 @@
 //! An origin that anyone may publish to, for trying other programs against:
 //! `cargo run -p fanfare-origin --example serve -- [ADDRESS] [DATA DIRECTORY]`.
 
-use origin::{Config, Origin, tls::Source};
+use origin::{Config, Origin};
+use quic::Source;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,7 +3,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{root::RoomsConfig, store::Limits, tls};
+use quic::Source;
+
+use crate::{root::RoomsConfig, store::Limits};
 
 /// Where the origin listens unless told otherwise: all addresses, UDP and TCP port 4443.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4443);
@@ -24,7 +26,7 @@ pub struct Config {
     /// The TCP address for HTTP; by default the same address and port as `listen`.
     pub http: Option<SocketAddr>,
     /// The certificate to show.
-    pub certificate: tls::Source,
+    pub certificate: Source,
     /// The keys tokens are verified with; without any, no token is valid.
     pub keys: Option<token::Keys>,
     /// Let anyone publish into any free room, without a token. For tests and interop.
@@ -53,7 +55,7 @@ impl Default for Config {
         Self {
             listen: DEFAULT_LISTEN,
             http: None,
-            certificate: tls::Source::default(),
+            certificate: Source::default(),
             keys: None,
             open_publish: false,
             private: Vec::new(),

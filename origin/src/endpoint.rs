@@ -15,7 +15,9 @@ use quinn::{
 use url::Url;
 use web_transport::http::StatusCode;
 
-use crate::{Error, tls::Certificate};
+use quic::Certificate;
+
+use crate::Error;
 
 /// A peer silent for this long is gone.
 const IDLE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr};
 
 /// Everything that can go wrong in the origin, one line each: what was wrong, with
 /// which value, and the way out.
@@ -17,36 +17,9 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
-    /// A file or directory the configuration names cannot be read.
-    #[error("cannot read {what} {}: {source}; check the path and its permissions", path.display())]
-    Read {
-        /// What the file is for.
-        what: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file or directory the origin keeps cannot be written.
-    #[error("cannot write {what} {}: {source}; choose a writable data directory", path.display())]
-    Write {
-        /// What the file is for.
-        what: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file was read but makes no sense.
-    #[error("{what} {} is not usable: {reason}", path.display())]
-    Parse {
-        /// What the file is for.
-        what: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// What is wrong in it.
-        reason: String,
-    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] quic::CertificateError),
     /// The cryptographic provider refused to work.
     #[error("cryptography failed while {0}")]
     Crypto(&'static str),

@@ -109,9 +109,8 @@ fn for_operators(shared: &Shared, fan: &str, headers: &HeaderMap) -> Result<(Arc
         let why = "a creator's token for all rooms is needed: fanfare token mint --room '*'\n";
         return Err((StatusCode::FORBIDDEN, why.to_owned()));
     }
-    let id = u64::from_str_radix(fan, 16).ok().filter(|_| fan.len() == 16);
-    let wrong = || (StatusCode::BAD_REQUEST, format!("{fan:?} is no fan: give 16 hexadecimal digits\n"));
-    Ok((roots, FanId(id.ok_or_else(wrong)?)))
+    let fan = fan.parse().map_err(|error: wire::NotAFan| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
+    Ok((roots, fan))
 }
 
 async fn fingerprint(Extract(shared): Extract<Arc<Shared>>) -> Result<String, (StatusCode, String)> {

@@ -27,7 +27,6 @@ mod root;
 mod session;
 mod store;
 mod subscribe;
-pub mod tls;
 
 pub use config::{
     Config, DEFAULT_DRAIN, DEFAULT_GRACE, DEFAULT_LINGER, DEFAULT_LISTEN, DEFAULT_MAX_SESSIONS,

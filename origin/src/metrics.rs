@@ -30,7 +30,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Adds what a worker has been through since it was looked at before.
-    pub(crate) fn add(&self, before: &host::Figures, now: &host::Figures) {
+    pub(crate) fn add(&self, before: &wasm_host::Figures, now: &wasm_host::Figures) {
         self.batches.inc_by(now.batches - before.batches);
         self.faults.inc_by(now.faults.total() - before.faults.total());
         self.fallbacks.inc_by(now.fallbacks - before.fallbacks);

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use quic::Certificate;
 use tokio::{
     sync::{Semaphore, oneshot, watch},
     task::JoinSet,
@@ -21,7 +22,6 @@ use crate::{
     root::Roots,
     session,
     store::Store,
-    tls::Certificate,
 };
 
 /// The time a peer has to complete the QUIC and HTTP/3 handshakes.

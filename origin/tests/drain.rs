@@ -3,7 +3,8 @@ use std::{
     time::Duration,
 };
 
-use origin::{Config, Origin, tls::Source};
+use origin::{Config, Origin};
+use quic::Source;
 
 use crate::stage::{Stage, TRANSPORTS, within};
 

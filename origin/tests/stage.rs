@@ -56,7 +56,7 @@ impl Stage {
         let names = vec!["localhost".into()];
         let config = Config {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            certificate: tls::Source::SelfSigned { dir: dir.path().into(), names },
+            certificate: Source::SelfSigned { dir: dir.path().into(), names },
             ..config
         };
         let origin = Origin::bind(config).expect("a free port");
@@ -77,7 +77,7 @@ impl Stage {
 
     pub(crate) async fn connect(&self, url: &Url, tokens: &[String]) -> Result<Client, String> {
         let certificate = Pinned(self.handle.fingerprint().expect("self-signed"));
-        let mut tls = rustls::ClientConfig::builder_with_provider(tls::provider())
+        let mut tls = rustls::ClientConfig::builder_with_provider(quic::provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
             .dangerous()
@@ -184,7 +184,7 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = tls::provider().signature_verification_algorithms;
+        let algorithms = quic::provider().signature_verification_algorithms;
         verify_tls12_signature(message, cert, signature, &algorithms)
     }
 
@@ -194,12 +194,12 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = tls::provider().signature_verification_algorithms;
+        let algorithms = quic::provider().signature_verification_algorithms;
         verify_tls13_signature(message, cert, signature, &algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider().signature_verification_algorithms.supported_schemes()
+        quic::provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

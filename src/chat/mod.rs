@@ -3,13 +3,13 @@
 use clap::Args as ClapArgs;
 use fan::{Heard, Options, Order, take_part};
 use moqt::Namespace;
-use node::{Fingerprint, Trust};
+use quic::{Fingerprint, Trust};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     sync::mpsc,
 };
 use url::Url;
-use voice::{Outcome, Ticket, wish::Wish};
+use outbox::{Outcome, Ticket, wish::Wish};
 
 use crate::{Failure, publish, signal::interrupted};
 

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use creator::{Input, Publish, Repeat, Source};
 use media::{Packaging, testcard};
 use moqt::Namespace;
-use node::{Fingerprint, Trust};
+use quic::{Fingerprint, Trust};
 use url::Url;
 
 use crate::{Failure, signal::interrupted};

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use origin::keep::{Archive, FILE};
 use serde_json::Value;
-use voice::Outcome;
+use outbox::Outcome;
 use wire::FanId;
 
 use crate::{

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use fan::{Heard, Options, Order, take_part_from};
 use moqt::Namespace;
-use node::{Endpoint, Trust};
+use quic::{Endpoint, Trust};
 use room::rehearsal::Roll;
 use serde_json::{Value, json};
 use token::{Claims, Keys, Role, fan_id};
@@ -21,7 +21,7 @@ use tokio::{
     time::Instant,
 };
 use url::Url;
-use voice::{Failure, Outcome, wish::Wish};
+use outbox::{Failure, Outcome, wish::Wish};
 use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
 
 use crate::{LIFE, ROOM};

@@ -13,7 +13,7 @@ use anyhow::Result;
 use creator::{Publish, Source};
 use media::testcard::{Config, Rendition};
 use moqt::Namespace;
-use node::Trust;
+use quic::Trust;
 use token::{Claims, Role};
 
 use parts::Parts;

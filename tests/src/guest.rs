@@ -9,7 +9,7 @@ use moqt::{
     data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
     session::RequestId,
 };
-use node::{Clock, Connection, Endpoint, Trust, drive};
+use quic::{Clock, Connection, Endpoint, Trust, drive};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 

@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use creator::{Publish, Source};
-use host::{Engine, Version};
+use wasm_host::{Engine, Version};
 use moqt::Namespace;
-use node::{Edge, EdgeConfig, Pages, RoomsConfig, Trust};
+use node::{Edge, EdgeConfig, Pages, RoomsConfig};
+use quic::Trust;
 use origin::{
     Handle, Origin, State,
     keep::{self, Keep, Retention},
@@ -54,7 +55,7 @@ pub struct House {
 struct Plan {
     /// Where all of it keeps what it keeps.
     dir: Arc<TempDir>,
-    tls: tls::Source,
+    tls: Source,
     fingerprint: String,
     keys: Keys,
     engine: Engine,
@@ -239,8 +240,8 @@ fn pages() -> Result<Pages> {
 impl Plan {
     fn new(dir: Arc<TempDir>) -> Result<Self> {
         let names = ["localhost", "127.0.0.1"].map(String::from).into();
-        let tls = tls::Source::SelfSigned { dir: dir.path().to_owned(), names };
-        let certificate = tls::Certificate::load(tls.clone(), SystemTime::now())?;
+        let tls = Source::SelfSigned { dir: dir.path().to_owned(), names };
+        let certificate = Certificate::load(tls.clone(), SystemTime::now())?;
         let fingerprint = certificate.fingerprint().unwrap_or_default();
         // Compiled once, and found by the tests that come after.
         let engine = Engine::new(Some(worker_cache()?))?;
@@ -250,7 +251,7 @@ impl Plan {
 
     async fn origin(&self, listen: SocketAddr) -> Result<((Part, SocketAddr), Handle)> {
         let (door, beside) = node::Door::new(self.keys.clone());
-        let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
+        let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
         let trusted = Trust::Shown(certificate.fingerprints()).client_config()?;
         let mut config = origin::Config {
             listen,
@@ -283,7 +284,7 @@ impl Plan {
     }
 
     async fn edge(&self, door: Door, listen: SocketAddr, origin: SocketAddr) -> Result<(Part, SocketAddr)> {
-        let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
+        let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
         let config = EdgeConfig {
             listen,
             tls: certificate.server_config(&[])?,
@@ -307,7 +308,7 @@ impl Plan {
     }
 
     async fn creator(&self, edge: SocketAddr, source: Source) -> Result<Part> {
-        let certificate = tls::Certificate::load(self.tls.clone(), SystemTime::now())?;
+        let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
         let publish = Publish {
             url: at(edge)?,
             tls: Trust::Shown(certificate.fingerprints()).client_config()?,

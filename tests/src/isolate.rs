@@ -87,7 +87,7 @@ impl Isolate {
         let config = root()?.join("wrangler.toml");
         let mut options = json!({ "config": config, "target": target()?, "bindings": bindings });
         if panics {
-            options["main"] = json!(target()?.join("wasm-out/panics/fanfare-worker/index.js"));
+            options["main"] = json!(target()?.join("wasm-out/panics/fanfare-cloudflare/index.js"));
         }
         Self::run(options).await
     }
@@ -235,7 +235,7 @@ impl Drop for Isolate {
 
 /// Where cargo builds: what is deployed is there.
 pub fn target() -> Result<PathBuf> {
-    let worker = built("wasm-out/fanfare-worker").context("no Worker: run `cargo xtask wasm`")?;
+    let worker = built("wasm-out/fanfare-cloudflare").context("no Worker: run `cargo xtask wasm`")?;
     Ok(worker.ancestors().nth(2).context("no target folder")?.to_owned())
 }
 

@@ -19,7 +19,7 @@ pub use house::{Door, House};
 mod part;
 pub use part::Exit;
 
-#[path = "../../edge/node/tests/loopback/probe.rs"]
+#[path = "../../quic/tests/loopback/probe.rs"]
 mod probe;
 
 mod peer;

@@ -27,7 +27,8 @@ use moqt::{
     mux::{Mux, subprotocol},
     session::{Config, Side, Transport},
 };
-use node::{App, Clock, Cx, Endpoint, drive};
+use moqt::{App, Cx};
+use quic::{Clock, Endpoint, drive};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,

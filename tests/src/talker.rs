@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use anyhow::{Context as _, Result};
 use fan::{Heard, Options, Order, take_part};
 use moqt::Namespace;
-use node::Trust;
+use quic::Trust;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
-use voice::{Outcome, Ticket, wish::Wish};
+use outbox::{Outcome, Ticket, wish::Wish};
 use wire::{FanId, Frame, Frames, TrackItem};
 
 use crate::{Door, House, ROOM};

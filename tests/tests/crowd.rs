@@ -15,7 +15,8 @@ use creator::Source;
 use fanfare_tests::{House, ROOM};
 use media::testcard::{Config, Rendition};
 use moqt::{Event, Namespace, Params, TrackName, session::RequestId};
-use node::{App, Clock, Cx, Endpoint, Trust, drive};
+use moqt::{App, Cx};
+use quic::{Clock, Endpoint, Trust, drive};
 use tokio::{
     sync::{Semaphore, watch},
     task::{JoinSet, LocalSet},

@@ -11,7 +11,7 @@ use moqt::{Event, Namespace, Params};
 use serde_json::json;
 use token::{Claims, Role};
 use tokio::task::LocalSet;
-use voice::Outcome;
+use outbox::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_secs(40);

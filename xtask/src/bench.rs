@@ -52,7 +52,7 @@ impl Bench {
             Name::Worker => {
                 wasm::build_all(workspace)?;
                 run(cargo()
-                    .args(["bench", "--package", "fanfare-host", "--"])
+                    .args(["bench", "--package", "fanfare-wasm-host", "--"])
                     .args(self.extra)
                     .current_dir(workspace.root()))
             }

@@ -32,11 +32,11 @@ const ARTEFACTS: &[Artefact] = &[
         files: None,
     },
     Artefact {
-        name: "fanfare-worker",
-        package: "fanfare-worker",
+        name: "fanfare-cloudflare",
+        package: "fanfare-cloudflare",
         kind: Kind::Isolate,
         features: None,
-        files: Some("edge/worker/js"),
+        files: Some("edge/cloudflare/js"),
     },
 ];
 
@@ -50,11 +50,11 @@ const TESTED: &[Artefact] = &[
         files: Some("tests/cloudflare/rehearsal"),
     },
     Artefact {
-        name: "panics/fanfare-worker",
-        package: "fanfare-worker",
+        name: "panics/fanfare-cloudflare",
+        package: "fanfare-cloudflare",
         kind: Kind::Isolate,
         features: Some("panics"),
-        files: Some("edge/worker/js"),
+        files: Some("edge/cloudflare/js"),
     },
 ];
 

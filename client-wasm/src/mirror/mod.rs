@@ -7,7 +7,7 @@ mod view;
 
 use wire::{Error, Frame, Frames, TrackItem};
 
-use voice::{Identity, Waiting};
+use outbox::{Identity, Waiting};
 
 /// The last pulse or stage in an object, for the page.
 pub fn whole(payload: &[u8]) -> Result<Option<String>, Error> {

@@ -298,8 +298,8 @@ struct Vote {
     option: u64,
 }
 
-impl From<&voice::Identity> for Identity {
-    fn from(identity: &voice::Identity) -> Self {
+impl From<&outbox::Identity> for Identity {
+    fn from(identity: &outbox::Identity) -> Self {
         let (standing, until) = match identity.standing {
             Standing::Clear => ("clear", None),
             Standing::TimedOut { until } => ("timed-out", Some(until.as_millis())),
@@ -319,9 +319,9 @@ pub(super) struct Waiting<'a> {
     text: &'a str,
 }
 
-impl<'a> From<&'a voice::Waiting> for Waiting<'a> {
-    fn from(waiting: &'a voice::Waiting) -> Self {
-        let voice::Waiting { chat, at, fan, name, text } = waiting;
+impl<'a> From<&'a outbox::Waiting> for Waiting<'a> {
+    fn from(waiting: &'a outbox::Waiting) -> Self {
+        let outbox::Waiting { chat, at, fan, name, text } = waiting;
         Self { id: chat.0, at: at.as_millis(), fan: Hex(fan.0), name, text }
     }
 }

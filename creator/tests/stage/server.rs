@@ -20,7 +20,8 @@ use moqt::{
     msf::{self, Catalog},
     session::{RequestId, StreamId},
 };
-use node::{App, Clock, Cx, Ended, Endpoint, Fingerprint, Trust, drive};
+use moqt::{App, Cx, Ended};
+use quic::{Clock, Endpoint, Fingerprint, Trust, drive};
 use rustls::pki_types::PrivateKeyDer;
 use url::Url;
 

@@ -10,18 +10,19 @@ use axum::{
     routing::get,
 };
 use moqt::{
-    Version, mux,
+    Version,
     session::{Config, Side, Transport},
 };
+use quic::{Clock, Endpoint, websocket};
 use relay::{Credentials, Dial, Figures, Relay};
 use token::{EVERY_ROOM, Keys};
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::{
-    Clock, Endpoint, Error,
+    Error,
     platform::{Thread, Upstream},
-    socket::drive_socket,
+    websocket::negotiate,
 };
 
 /// Sockets that wait for the door's thread, at most.
@@ -53,16 +54,16 @@ impl Door {
     /// Lets edges through to the origin there, for as long as it is polled. To be run in a
     /// [`LocalSet`](tokio::task::LocalSet).
     pub async fn run(mut self, origin: Url, tls: rustls::ClientConfig) -> Result<(), Error> {
-        let any = "[::]:0".parse().map_err(|_| Error::Tls)?;
+        let any = "[::]:0".parse().map_err(|_| quic::Error::Tls)?;
         let upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, origin));
-        let relay = Relay::new(Rc::new(Thread::default()), Figures::new(), None);
+        let relay = Relay::new(Rc::new(Thread::default()), Figures::new(), Vec::new());
         let work = async {
             while let Some((socket, version)) = self.waiting.recv().await {
                 let relay = relay.clone();
                 tokio::task::spawn_local(async move {
                     let mut guest = relay.enter(Credentials::default());
                     let config = Config::new(Side::Server, Transport::WebTransport, version);
-                    let _ = drive_socket(socket, config, Clock::default(), &mut guest).await;
+                    let _ = websocket::drive(socket, config, Clock::default(), &mut guest).await;
                 });
             }
         };
@@ -75,18 +76,6 @@ impl Door {
     }
 }
 
-/// The version of the subprotocol that was chosen, or what to offer.
-pub(crate) fn chosen(upgrade: WebSocketUpgrade) -> Result<(WebSocketUpgrade, Version), (StatusCode, String)> {
-    let offered = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version));
-    let upgrade = upgrade.protocols(offered).max_message_size(mux::MAX_FRAME).max_frame_size(mux::MAX_FRAME);
-    let chosen = upgrade.selected_protocol().and_then(|name| name.to_str().ok()).and_then(mux::version);
-    let Some(version) = chosen else {
-        let names: Vec<_> = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version)).collect();
-        return Err((StatusCode::NOT_ACCEPTABLE, format!("offer the subprotocol {}\n", names.join(" or "))));
-    };
-    Ok((upgrade, version))
-}
-
 async fn enter(State(front): State<Front>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let jwt = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
@@ -96,7 +85,7 @@ async fn enter(State(front): State<Front>, headers: HeaderMap, upgrade: WebSocke
         let why = format!("an origin's door is for edges, with `Authorization: Bearer JWT`: {why}\n");
         return (StatusCode::UNAUTHORIZED, why).into_response();
     }
-    match chosen(upgrade) {
+    match negotiate(upgrade) {
         Ok((upgrade, version)) => upgrade.on_upgrade(move |socket| async move {
             // A full queue is an origin that has more than it can take: the socket is closed.
             let _ = front.sockets.try_send((socket, version));

@@ -4,7 +4,6 @@
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
     rc::Rc,
     sync::{
         Arc,
@@ -24,70 +23,28 @@ use moqt::{
     Version,
     session::{Config as SessionConfig, Side, Transport as Carrier},
 };
-use relay::{Credentials, Dial, Figures, Platform, Relay, Rooms};
+use quic::{Clock, Connection, Endpoint, drive, websocket};
+use relay::{Credentials, Dial, Figures, Platform, Relay, Service};
+use room_runtime::Rooms;
 use tokio::sync::{mpsc, watch};
 use tower_http::{
     services::{ServeDir, ServeFile},
     set_header::SetResponseHeaderLayer,
 };
 use url::Url;
-use wire::EdgeId;
 
 use crate::{
-    Clock, Connection, Endpoint, Error,
-    door::chosen,
-    drive,
+    Error,
+    config::{Config, Pages},
     headers::headers,
-    platform::{Thread, Upstream},
-    socket::drive_socket,
+    platform::{Thread, Upstream, WasmWorkers},
+    websocket::negotiate,
 };
 
 /// Sockets that wait for the node's thread, at most.
 const MAX_WAITING: usize = 1024;
 /// How long sessions are given to leave when the node is drained.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// What an edge node is made from.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where it listens: UDP for QUIC, TCP for pages and WebSockets.
-    pub listen: SocketAddr,
-    /// What it shows to clients on QUIC.
-    pub tls: rustls::ServerConfig,
-    /// The SHA-256 of the certificate that is shown at the time, if browsers are to be
-    /// told what to trust.
-    pub fingerprints: watch::Receiver<Vec<String>>,
-    /// Where what is not here comes from.
-    pub origin: Option<(Url, rustls::ClientConfig)>,
-    /// The pages; without them, only the API is served.
-    pub pages: Option<Pages>,
-    /// Chat and all the rest; without it, fans watch.
-    pub rooms: Option<RoomsConfig>,
-}
-
-/// What a node needs to have rooms.
-#[derive(Clone, Debug)]
-pub struct RoomsConfig {
-    /// Which edge it is: the same after a restart.
-    pub edge: EdgeId,
-    /// What fans' tokens are checked with, and those of fans without one are signed with.
-    pub keys: token::Keys,
-    /// Where workers run.
-    pub engine: host::Engine,
-    /// The worker of all rooms.
-    pub worker: host::Version,
-    /// What takes over when that turns out to be bad.
-    pub fallback: Option<host::Version>,
-}
-
-/// Where the pages are.
-#[derive(Clone, Debug)]
-pub struct Pages {
-    /// The folder with `watch.html`.
-    pub www: PathBuf,
-    /// The folder with the browser client.
-    pub client: PathBuf,
-}
 
 /// An edge node that listens.
 pub struct Edge {
@@ -119,12 +76,13 @@ impl Edge {
         let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
         let endpoint = Endpoint::server(addr, config.tls.clone())?;
         let figures = Figures::new();
-        let platform = Rc::new(Thread::new(config.rooms.clone()));
+        let platform: Rc<dyn Platform> = Rc::new(Thread::default());
         let rooms = config.rooms.as_ref().map(|rooms| {
-            let config = relay::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
-            Rooms::new(Rc::clone(&platform) as Rc<dyn Platform>, config, figures.clone())
+            let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
+            Rooms::new(Rc::clone(&platform), Rc::new(WasmWorkers::new(rooms)), config, &figures)
         });
-        let relay = Relay::new(platform, figures, rooms.clone());
+        let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
+        let relay = Relay::new(platform, figures, services);
         Ok(Self { config, endpoint, http, relay, rooms })
     }
 
@@ -147,7 +105,7 @@ impl Edge {
         let port = http.local_addr().map_err(failed)?.port();
         if let Some((url, tls)) = config.origin {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            let any = any.parse().map_err(|_| Error::Tls)?;
+            let any = any.parse().map_err(|_| quic::Error::Tls)?;
             let upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
             if let Some(rooms) = rooms {
                 let upstream = Rc::clone(&upstream);
@@ -187,7 +145,7 @@ impl Edge {
                         tokio::task::spawn_local(async move {
                             let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
                             let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
-                            let _ = drive_socket(socket, config, Clock::default(), &mut guest).await;
+                            let _ = websocket::drive(socket, config, Clock::default(), &mut guest).await;
                         });
                     }
                 }
@@ -221,7 +179,7 @@ fn router(front: Front, pages: Option<Pages>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/api/edge", get(facts))
-        .route("/moq", get(socket));
+        .route("/moq", get(accept_websocket));
     app = match pages {
         Some(Pages { www, client }) => {
             app.nest_service("/client", ServeDir::new(client).precompressed_br()).fallback_service(
@@ -277,13 +235,13 @@ async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Js
     }))
 }
 
-async fn socket(
+async fn accept_websocket(
     State(front): State<Front>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let (upgrade, version) = match chosen(upgrade) {
-        Ok(chosen) => chosen,
+    let (upgrade, version) = match negotiate(upgrade) {
+        Ok(negotiated) => negotiated,
         Err(refusal) => return refusal.into_response(),
     };
     upgrade.on_upgrade(move |socket| async move {

@@ -1,37 +1,21 @@
-//! MoQ sessions on real QUIC.
-//!
-//! [`Endpoint`] listens and connects, over raw QUIC and WebTransport; [`drive`]
-//! runs one [`moqt::Session`] on one connection, in one task, without a lock:
-//! it feeds the session what the transport does, does what the session says, and
-//! hands its events to an [`App`].
+//! An edge node of our own: a relay and its rooms on tokio, QUIC and wasmtime, and the pages that make a browser a fan.
 #![forbid(unsafe_code)]
 
-mod clock;
-pub use clock::Clock;
+mod config;
+pub use config::{Config as EdgeConfig, Pages, RoomsConfig};
 
 mod door;
 pub use door::Door;
 
-mod drive;
-pub use drive::drive;
-pub use relay::{App, Cx, Ended, packets};
-
-mod endpoint;
-pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
-
 mod edge;
-pub use edge::{Config as EdgeConfig, Edge, Pages, RoomsConfig};
+pub use edge::Edge;
+
+mod error;
+pub use error::Error;
 
 mod headers;
 
 mod platform;
+pub use platform::{Thread, Upstream, WasmWorkers};
 
-mod socket;
-
-mod stream;
-
-mod transport;
-pub use transport::Transport;
-
-mod trust;
-pub use trust::{Fingerprint, Trust};
+mod websocket;

@@ -1,25 +1,21 @@
-//! What a relay runs on here: tokio, QUIC and wasmtime.
+//! A relay's platform on a node of our own: tokio, QUIC and wasmtime.
 
 use std::time::Duration;
 
-use moqt::{Micros, Misuse, Namespace, session::Config};
-use relay::{App, Credentials, Dial, Dialled, Ended, Later, Platform, Worked, Worker};
+use bytes::Bytes;
+use moqt::{Connected, Later, Micros, Namespace};
+use quic::{Clock, Endpoint};
+use relay::{Credentials, Dial, DialError, Platform};
+use room_runtime::{Worked, Worker, Workers};
 use url::Url;
+use wire::worker::Seat;
 
-use crate::{Clock, Connection, Endpoint, drive, edge::RoomsConfig};
+use crate::RoomsConfig;
 
-/// A thread of a node.
+/// One thread of a node, inside a [`LocalSet`](tokio::task::LocalSet).
 #[derive(Default)]
-pub(crate) struct Thread {
+pub struct Thread {
     clock: Clock,
-    rooms: Option<RoomsConfig>,
-}
-
-impl Thread {
-    /// One whose rooms run in these workers.
-    pub(crate) fn new(rooms: Option<RoomsConfig>) -> Self {
-        Self { clock: Clock::default(), rooms }
-    }
 }
 
 impl Platform for Thread {
@@ -42,31 +38,50 @@ impl Platform for Thread {
     fn random(&self) -> Result<[u8; 16], token::Error> {
         token::random()
     }
+}
 
-    fn worker(
+/// Workers in wasmtime.
+pub struct WasmWorkers {
+    engine: wasm_host::Engine,
+    worker: wasm_host::Version,
+    fallback: Option<wasm_host::Version>,
+}
+
+impl WasmWorkers {
+    /// Runs the workers of that configuration.
+    pub fn new(config: &RoomsConfig) -> Self {
+        let RoomsConfig { engine, worker, fallback, .. } = config.clone();
+        Self { engine, worker, fallback }
+    }
+}
+
+impl Workers for WasmWorkers {
+    fn start(
         &self,
         room: &Namespace,
-        seat: wire::worker::Seat,
-    ) -> Later<'_, Result<Box<dyn Worker>, String>> {
-        let room = room.to_string();
+        role: Seat,
+    ) -> Later<'_, Result<Box<dyn Worker>, room_runtime::Error>> {
+        let mut setup =
+            wasm_host::Setup::new(room.to_string(), room::Config::new(role), self.worker.clone());
+        setup.fallback.clone_from(&self.fallback);
         Box::pin(async move {
-            let rooms = self.rooms.as_ref().ok_or("this node has no rooms")?;
-            let mut setup = host::Setup::new(room, ::room::Config::new(seat), rooms.worker.clone());
-            setup.fallback.clone_from(&rooms.fallback);
-            let worker =
-                host::Worker::start(&rooms.engine, setup).await.map_err(|error| error.to_string())?;
-            Ok(Box::new(Hosted(worker)) as Box<dyn Worker>)
+            let worker = wasm_host::Worker::start(&self.engine, setup).await.map_err(failed)?;
+            Ok(Box::new(WasmWorker(worker)) as Box<dyn Worker>)
         })
     }
 }
 
 /// A worker in wasmtime.
-struct Hosted(host::Worker);
+struct WasmWorker(wasm_host::Worker);
 
-impl Worker for Hosted {
-    fn handle(&self, now: wire::Micros, inputs: Vec<u8>) -> Later<'_, Result<bytes::Bytes, String>> {
-        let handled = self.0.handle(host::Batch { now, inputs: inputs.into() });
-        Box::pin(async move { handled.await.map_err(|error| error.to_string()) })
+impl Worker for WasmWorker {
+    fn handle(
+        &self,
+        now: wire::Micros,
+        inputs: Vec<u8>,
+    ) -> Later<'_, Result<Bytes, room_runtime::Error>> {
+        let handled = self.0.handle(wasm_host::Batch { now, inputs: inputs.into() });
+        Box::pin(async move { handled.await.map_err(failed) })
     }
 
     fn worked(&self) -> Worked {
@@ -75,38 +90,35 @@ impl Worker for Hosted {
     }
 }
 
-/// Who is asked for what is not here, over QUIC.
-pub(crate) struct Upstream {
+fn failed(error: wasm_host::Error) -> room_runtime::Error {
+    room_runtime::Error::Worker(error.to_string())
+}
+
+/// The upstream of a node, over QUIC, WebTransport or a WebSocket.
+pub struct Upstream {
     endpoint: Endpoint,
     url: Url,
 }
 
 impl Upstream {
-    pub(crate) fn new(endpoint: Endpoint, url: Url) -> Self {
+    /// Creates the way to the node at `url`.
+    pub fn new(endpoint: Endpoint, url: Url) -> Self {
         Self { endpoint, url }
     }
 }
 
 impl Dial for Upstream {
-    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Dialled>, String>> {
+    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let mut url = self.url.clone();
         if let Some(client) = client {
             url.set_query(client.query.as_deref());
         }
-        Box::pin(async move { self.endpoint.dial(&url).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            self.endpoint.dial(&url).await.map_err(|error| DialError::Unreachable(error.to_string()))
+        })
     }
 
     fn name(&self) -> &str {
         self.url.as_str()
-    }
-}
-
-impl Dialled for Connection {
-    fn config(&mut self) -> &mut Config {
-        &mut self.config
-    }
-
-    fn run(self: Box<Self>, mut app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>> {
-        Box::pin(async move { drive(self.transport, self.config, Clock::default(), &mut app).await })
     }
 }

@@ -1,35 +1,30 @@
-//! What an edge does with sessions, wherever it runs: on a node of our own, or in an isolate of somebody else's.
+//! The relay: one node's tracks, between their publishers and their subscribers.
 //!
-//! A [`Relay`] has one node's share of the tracks, between who publishes and who watches; [`Rooms`] are those that its
-//! fans take part in. Both are of [`App`]s on sessions, and live in one thread. What carries the sessions, and what else
-//! they run on, is a [`Platform`]'s; [`Socket`] is a session on anything that carries messages.
+//! A [`Relay`] serves sessions: it is the [`App`](moqt::App) on each of them. It lives in one thread and runs the same
+//! on an edge of our own, in a Durable Object and in a test: what it needs of the machine is a [`Platform`], what it asks
+//! for tracks that it does not have is a [`Dial`], and what it offers beside tracks are [`Service`]s. [`Loopback`] joins
+//! two parts of one node.
 #![forbid(unsafe_code)]
 
-mod app;
-pub use app::{App, Cx, Ended, Transit};
+mod deadline;
+pub use deadline::Deadline;
 
-mod due;
-pub use due::Due;
+mod figures;
+pub use figures::Figures;
 
-mod inside;
-pub use inside::Inside;
-
-pub mod packets;
+mod loopback;
+pub use loopback::Loopback;
 
 mod platform;
-pub use platform::{Dial, Dialled, Later, Platform, Worked, Worker};
+pub use platform::{Dial, DialError, Platform, wait};
 
 mod relay;
 pub use relay::{
-    BYTES_KEPT, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, Figures, GROUPS_KEPT, Guest, LINGER,
+    BYTES_KEPT, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, GROUPS_KEPT, Guest, IMPLEMENTATION, LINGER,
     Publication, Relay,
 };
 
-mod room;
-pub use room::{MAX_ROOMS, ROOM_LINGER, Rooms, RoomsConfig, TICK as ROOM_TICK};
+mod service;
+pub use service::{Service, SessionService};
 
-mod root;
-pub use root::{Root, Told};
-
-mod socket;
-pub use socket::Socket;
+pub use timing::Backoff;

@@ -1,23 +1,21 @@
-//! What a relay runs on.
+//! The machine under a relay, and the way to its upstream.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::time::Duration;
 
-use moqt::{Micros, Misuse, Namespace, session::Config};
+use moqt::{Connected, Later, Micros};
+use timing::Backoff;
 
-use crate::{App, Credentials, Ended};
+use crate::Credentials;
 
-/// Something that will be there.
-pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// What a relay has of the machine.
+/// The services of the machine that a relay runs on.
 pub trait Platform {
-    /// Runs a task beside the others.
+    /// Starts a task on this thread.
     fn spawn(&self, task: Later<'static, ()>);
 
-    /// Waits.
+    /// Resolves after `time`.
     fn sleep(&self, time: Duration) -> Later<'static, ()>;
 
-    /// Time that only goes forward, from any moment.
+    /// The time on a monotonic clock with an arbitrary start.
     fn now(&self) -> Micros;
 
     /// The time since the UNIX epoch.
@@ -25,49 +23,36 @@ pub trait Platform {
 
     /// Bytes that nobody can guess.
     fn random(&self) -> Result<[u8; 16], token::Error>;
-
-    /// A worker in the leaf seat of a room.
-    fn worker(
-        &self,
-        room: &Namespace,
-        seat: wire::worker::Seat,
-    ) -> Later<'_, Result<Box<dyn Worker>, String>>;
 }
 
-/// What a room runs in.
-pub trait Worker {
-    /// Hands it a packet of inputs, and takes a packet of effects.
-    fn handle(&self, now: wire::Micros, inputs: Vec<u8>) -> Later<'_, Result<bytes::Bytes, String>>;
-
-    /// What it has been through since it was started.
-    fn worked(&self) -> Worked;
-}
-
-/// What a worker has been through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Worked {
-    /// Batches that it handled.
-    pub batches: u64,
-    /// Times that it ended, and was made anew.
-    pub faults: u64,
-    /// Times that it was given up for the one before.
-    pub fallbacks: u64,
-}
-
-/// Who is asked for what is not here.
+/// The upstream: the origin, or another node, that this relay asks for tracks it does not have.
 pub trait Dial {
-    /// Connects: in our own name, or in that of a client, by what it had in its address.
-    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Dialled>, String>>;
+    /// Connects in the node's own name or, with a client's credentials, in the name of that client.
+    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>>;
 
-    /// Its address, for people.
+    /// Its address, for logs.
     fn name(&self) -> &str;
 }
 
-/// Somebody who has answered.
-pub trait Dialled {
-    /// What the session is to be like.
-    fn config(&mut self) -> &mut Config;
+/// An upstream that cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// No connection came about.
+    #[error("{0}")]
+    Unreachable(String),
+    /// No token can be signed, by which the upstream would know this node.
+    #[error("no token for the upstream can be signed: {0}")]
+    Token(String),
+}
 
-    /// Runs it until it ends.
-    fn run(self: Box<Self>, app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>>;
+/// Waits until the next try, after a connection that was opened at `started` and is lost: shortly if it held for long.
+pub async fn wait(platform: &dyn Platform, backoff: &mut Backoff, started: Micros) {
+    if platform.now() - started > Backoff::LONGEST {
+        backoff.reset();
+    }
+    // Without randomness the pauses are still right, if not spread.
+    let random = platform.random().unwrap_or_default();
+    let random = random.iter().fold(0u64, |sum, byte| sum << 8 ^ u64::from(*byte));
+    platform.sleep(backoff.pause(random).into()).await;
 }

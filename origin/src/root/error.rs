@@ -8,7 +8,7 @@ pub(crate) enum Error {
     Keep(#[from] keep::Error),
     /// It has no worker, or one that fails.
     #[error(transparent)]
-    Worker(#[from] host::Error),
+    Worker(#[from] wasm_host::Error),
     /// It cannot publish.
     #[error(transparent)]
     Tracks(#[from] crate::Error),

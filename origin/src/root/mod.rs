@@ -44,11 +44,11 @@ pub struct RoomsConfig {
     /// Where they are kept.
     pub keep: Keep,
     /// Where workers run.
-    pub engine: host::Engine,
+    pub engine: wasm_host::Engine,
     /// The worker of all rooms.
-    pub worker: host::Version,
+    pub worker: wasm_host::Version,
     /// What takes over when that turns out to be bad.
-    pub fallback: Option<host::Version>,
+    pub fallback: Option<wasm_host::Version>,
     /// For how long the past is kept.
     pub retention: Retention,
 }

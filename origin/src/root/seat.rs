@@ -27,7 +27,7 @@ const CLEARED: Duration = Duration::from_secs(2);
 
 struct Root {
     room: String,
-    worker: host::Worker,
+    worker: wasm_host::Worker,
     tracks: Tracks,
     edges: BTreeMap<EdgeId, Edge>,
     batch: Vec<u8>,
@@ -37,7 +37,7 @@ struct Root {
     since_snapshot: (u64, usize),
     forgotten: Vec<oneshot::Sender<()>>,
     /// What the worker has been through, when it was last looked at.
-    figures: host::Figures,
+    figures: wasm_host::Figures,
 }
 
 struct Edge {
@@ -88,14 +88,14 @@ impl Root {
         let last = batches.iter().map(|batch| batch.now).max().unwrap_or_default();
         let batches: Vec<_> = batches
             .into_iter()
-            .map(|Batch { now, inputs }| host::Batch { now, inputs: inputs.into() })
+            .map(|Batch { now, inputs }| wasm_host::Batch { now, inputs: inputs.into() })
             .collect();
-        let mut setup = host::Setup::new(room, ::room::Config::new(Seat::Root), config.worker.clone());
+        let mut setup = wasm_host::Setup::new(room, ::room::Config::new(Seat::Root), config.worker.clone());
         setup.fallback.clone_from(&config.fallback);
         let worker = if let Some(snapshot) = snapshot {
-            host::Worker::restore(&config.engine, setup, snapshot.into(), batches).await?
+            wasm_host::Worker::restore(&config.engine, setup, snapshot.into(), batches).await?
         } else {
-            let worker = host::Worker::start(&config.engine, setup).await?;
+            let worker = wasm_host::Worker::start(&config.engine, setup).await?;
             for batch in batches {
                 worker.handle(batch).await?;
             }
@@ -124,7 +124,7 @@ impl Root {
             sequence,
             since_snapshot: (0, 0),
             forgotten: Vec::new(),
-            figures: host::Figures::default(),
+            figures: wasm_host::Figures::default(),
         };
         root.input(&Input::Opened);
         Ok(root)
@@ -170,7 +170,7 @@ impl Root {
         self.now = self.now.max(token::now());
         let inputs = std::mem::take(&mut self.batch);
         let bytes = inputs.len();
-        let batch = host::Batch { now: self.now, inputs: inputs.clone().into() };
+        let batch = wasm_host::Batch { now: self.now, inputs: inputs.clone().into() };
         let effects = self.worker.handle(batch).await;
         let figures = self.worker.figures();
         roots.workers.add(&self.figures, &figures);

@@ -12,10 +12,8 @@ use std::{
 
 use anyhow::{Result, ensure};
 use moqt::{Event, Namespace, Params, Properties, Token, TrackName, session::RequestId};
-use node::{
-    App, Clock, Connection, Cx, Endpoint, Trust, drive,
-    packets::{Inflow, Outflow},
-};
+use moqt::{App, Cx, packet_track::{Inflow, Outflow}};
+use quic::{Clock, Connection, Endpoint, Trust, drive};
 use token::{Claims, EVERY_ROOM, Role};
 use tokio::{
     sync::watch,

@@ -12,7 +12,8 @@ use moqt::{
     Event, Namespace, Params, Properties, TrackName,
     session::{RequestId, StreamId},
 };
-use node::{App, Clock, Connection, Cx, Endpoint, Trust, drive, packets::Outflow};
+use moqt::{App, Cx, packet_track::Outflow};
+use quic::{Clock, Connection, Endpoint, Trust, drive};
 use room::rehearsal::Roll;
 use token::Role;
 use tokio::{

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use fanfare_tests::Talker;
 use serde_json::{Value, json};
 use token::{Claims, Role};
-use voice::Outcome;
+use outbox::Outcome;
 
 use crate::{LIFE, ROOM, evening, owner};
 

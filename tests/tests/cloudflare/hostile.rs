@@ -12,7 +12,7 @@ use moqt::{
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use voice::Outcome;
+use outbox::Outcome;
 use wire::TrackItem;
 
 use crate::{LIFE, ROOM, evening, owner};

@@ -12,7 +12,7 @@ use moqt::{
     mux::{Frame, MAX_DATA, Mux, WINDOW},
     session::{Config as SessionConfig, Side, Transport},
 };
-use node::Clock;
+use quic::Clock;
 use tokio::{task::LocalSet, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 

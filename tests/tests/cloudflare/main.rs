@@ -11,7 +11,7 @@ use fanfare_tests::{Deployed, Isolate, Talker};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::task::LocalSet;
-use voice::Outcome;
+use outbox::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_mins(1);

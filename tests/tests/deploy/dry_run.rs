@@ -51,9 +51,9 @@ async fn wrangler_would_deploy_it() -> Result<()> {
     assert_eq!(bindings, wanted.map(String::from).into(), "{said}");
 
     // The modules are those that tests run.
-    for name in ["index.js", "fanfare-worker.js", "fanfare-worker_bg.wasm"] {
+    for name in ["index.js", "fanfare-cloudflare.js", "fanfare-cloudflare_bg.wasm"] {
         let [built, uploaded] =
-            [target()?.join("wasm-out/fanfare-worker"), folder.path().join("out")].map(|at| at.join(name));
+            [target()?.join("wasm-out/fanfare-cloudflare"), folder.path().join("out")].map(|at| at.join(name));
         assert!(fs::read(built)? == fs::read(uploaded)?, "{name}");
     }
 
@@ -70,7 +70,7 @@ const START_UP_MS: f64 = 400.0;
 
 #[tokio::test]
 async fn it_starts_within_the_platforms_limit() -> Result<()> {
-    let module = target()?.join("wasm-out/fanfare-worker/fanfare-worker_bg.wasm");
+    let module = target()?.join("wasm-out/fanfare-cloudflare/fanfare-cloudflare_bg.wasm");
     // Node's engine is the platform's.
     let script = "
         const bytes = require('fs').readFileSync(process.argv[1]);

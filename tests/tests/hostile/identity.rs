@@ -6,7 +6,7 @@ use fan::Heard;
 use fanfare_tests::{Door, House, ROOM, Talker};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
-use voice::{Failure, Outcome};
+use outbox::{Failure, Outcome};
 use wire::Reason;
 
 use crate::{Innocents, evening};

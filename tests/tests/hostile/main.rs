@@ -1,6 +1,6 @@
 //! Who comes to do harm, and harms nobody.
 
-#[path = "../../../edge/host/tests/host/guest.rs"]
+#[path = "../../../edge/wasm-host/tests/host/guest.rs"]
 #[allow(dead_code, reason = "the host's own tests have more flaws")]
 mod guest;
 mod identity;
@@ -19,7 +19,7 @@ use fanfare_tests::{Door, House, ROOM, Talker};
 use media::testcard::{Config, Rendition};
 use serde_json::json;
 use tokio::task::LocalSet;
-use voice::Outcome;
+use outbox::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -5,7 +5,7 @@ use fanfare_tests::{Door, House, Talker};
 use moqt::DoneCode;
 use serde_json::json;
 use token::{Claims, Role};
-use voice::Outcome;
+use outbox::Outcome;
 use wire::{Act, EdgeMessage, FanMessage, TrackItem, limits};
 
 use crate::{
@@ -127,7 +127,7 @@ async fn hostile_gifts_given_twice() -> Result<()> {
         }
         let again = wire::Reason::AlreadyCounted;
         ensure!(matches!(outcomes[0], Outcome::Taken { .. }), "{outcomes:?}");
-        ensure!(outcomes[1] == Outcome::Failed(voice::Failure::Rejected(again)), "{outcomes:?}");
+        ensure!(outcomes[1] == Outcome::Failed(outbox::Failure::Rejected(again)), "{outcomes:?}");
         owner
             .until(|item| matches!(item, TrackItem::Pulse(pulse) if pulse.gifts.0 == [(wire::GiftId(1), 2)]))
             .await

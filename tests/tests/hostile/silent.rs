@@ -5,7 +5,7 @@ use fanfare_tests::{House, ROOM};
 use moqt::{Namespace, Params, TrackName};
 use serde_json::json;
 use token::Role;
-use voice::Outcome;
+use outbox::Outcome;
 use wire::names;
 
 use crate::{Innocents, evening, intruder::Intruder};

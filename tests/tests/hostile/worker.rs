@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use fanfare_tests::{Door, Exit, Guest, House, ROOM, Talker};
 use moqt::{DoneCode, Event, Namespace, Params};
 use serde_json::json;
-use voice::Outcome;
+use outbox::Outcome;
 
 use crate::{
     Innocents, evening,

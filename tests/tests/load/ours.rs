@@ -7,13 +7,15 @@ use bytes::Bytes;
 use fan::{Options, Order, take_part_from};
 use fanfare_tests::{Deployed, Isolate, Talker};
 use moqt::{Event, Namespace, Params, TrackName, session::StreamId};
-use node::{App, Cx, Edge, EdgeConfig, Endpoint, Trust};
+use moqt::{App, Cx};
+use node::{Edge, EdgeConfig};
+use quic::{Endpoint, Trust};
 use origin::tls;
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::sync::mpsc;
 use url::Url;
-use voice::wish::Wish;
+use outbox::wish::Wish;
 use wire::{Frame, Frames, Track, TrackItem};
 
 use crate::{Crowd, ROOM, SPEAKERS, crowd::Ear};
@@ -123,8 +125,8 @@ impl Reader {
 pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
     let dir = tempfile::tempdir()?;
     let names = ["localhost", "127.0.0.1"].map(String::from).into();
-    let source = tls::Source::SelfSigned { dir: dir.path().to_owned(), names };
-    let certificate = tls::Certificate::load(source, std::time::SystemTime::now())?;
+    let source = Source::SelfSigned { dir: dir.path().to_owned(), names };
+    let certificate = Certificate::load(source, std::time::SystemTime::now())?;
     let origin = Edge::bind(EdgeConfig {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         tls: certificate.server_config(&[])?,

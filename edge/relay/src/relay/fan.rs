@@ -3,17 +3,17 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, task::Context};
 
 use moqt::{
-    DoneCode, FetchOk, Filter, GroupOrder, Location, Micros, Params, RequestCode, ResetCode,
+    Cx, DoneCode, FetchOk, Filter, GroupOrder, Location, Micros, Params, RequestCode, ResetCode,
     data::{FetchObject, SubgroupId},
     message::RequestError,
     session::{Delivery, Hold, RequestId, StreamId},
 };
 
+use crate::Figures;
+
 use super::{
-    Figures,
     track::{End, Sequence, State, Track},
 };
-use crate::Cx;
 
 /// Bytes of one stream that may wait for a fan before the stream gets no more.
 pub const FAN_BACKLOG: usize = 256 << 10;

@@ -6,21 +6,19 @@
 //! nobody, and its old groups are broken off rather than queued.
 
 mod fan;
-mod figures;
-mod intake;
-mod peer;
-mod pipe;
+mod fetch_proxy;
+mod incoming;
 mod publication;
+mod session;
 mod track;
 
 pub use fan::{FAN_BACKLOG, FAN_LAG, LINGER};
-pub use figures::Figures;
-
-pub use pipe::FETCH_BACKLOG;
+pub use fetch_proxy::FETCH_BACKLOG;
 pub use publication::Publication;
 pub use track::{BYTES_KEPT, GROUPS_KEPT};
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
@@ -29,30 +27,29 @@ use std::{
 };
 
 use moqt::{
-    DoneCode, Event, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    App, Connected, Cx, DoneCode, Ended, Event, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
     message::RequestError, session::RequestId,
 };
 
-use crate::{App, Cx, Dial, Dialled, Ended, Platform, Root, room::Rooms};
-use peer::{Kind, Peer};
-use pipe::{Question, Step};
+use crate::{Dial, Figures, Platform, Service, platform::wait};
+use fetch_proxy::{ProxiedFetch, Step};
+use session::{Kind, Session};
+use timing::Backoff;
 use track::{State, Track};
 
 /// How long the upstream may look for the publisher of a track that was live: a creator
 /// comes back to an origin that was restarted no sooner than its edges do.
 const RESUME: Micros = Micros::from_millis(15_000);
-/// The first pause before the upstream is tried again, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What a relay calls itself to who is upstream.
-pub(crate) const IMPLEMENTATION: &str = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
+/// The name by which a relay introduces itself to its upstream.
+pub const IMPLEMENTATION: &str = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
 
 /// Names a session of this relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PeerId(u64);
 
-/// Whoever looks after the node, who publishes without a session.
-const HOUSE: PeerId = PeerId(u64::MAX - 1);
+/// The node itself, as the source of the tracks that it publishes without a session.
+const NODE: PeerId = PeerId(u64::MAX - 1);
 
 /// A node's tracks and sessions. A clone is the same relay.
 #[derive(Clone)]
@@ -61,8 +58,7 @@ pub struct Relay(Rc<RefCell<Hub>>);
 struct Hub {
     platform: Rc<dyn Platform>,
     figures: Figures,
-    rooms: Option<Rooms>,
-    root: Option<Root>,
+    services: Vec<Rc<dyn Service>>,
     tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
     peers: BTreeMap<PeerId, Mailbox>,
     next_peer: u64,
@@ -94,7 +90,7 @@ enum Command {
     PublishNamespace(Namespace, (PeerId, RequestId)),
     WithdrawNamespace(Namespace),
     Answer(RequestId, Result<(), RequestError>),
-    Fetch(Rc<Question>),
+    Fetch(Rc<ProxiedFetch>),
     Status(TrackName, (PeerId, RequestId)),
     StatusAnswer(RequestId, Result<Box<(Params, Properties)>, RequestError>),
     WatchNamespaces,
@@ -105,24 +101,38 @@ enum Command {
     GoAway(Duration),
 }
 
-/// What a creator said of itself, to be said upstream on its behalf.
+/// The credentials that a client presented, which its upstream session presents on its behalf.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// Of the address that it came to.
+    /// The query of the URL that it connected to.
     pub query: Option<String>,
-    /// Of its session.
+    /// The tokens of its SETUP.
     pub tokens: Vec<Token>,
 }
 
+impl Credentials {
+    /// The JSON Web Tokens among them: the query's, then SETUP's.
+    pub fn jwts(&self) -> Vec<Cow<'_, str>> {
+        let in_setup = self.tokens.iter().filter_map(|token| match token {
+            Token::UseValue { value, .. } | Token::Register { value, .. } => {
+                String::from_utf8(value.to_vec()).ok()
+            }
+            Token::Delete { .. } | Token::UseAlias { .. } => None,
+        });
+        let in_query = form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes());
+        let in_query = in_query.filter(|(key, _)| key == "jwt").map(|(_, value)| value);
+        in_query.chain(in_setup.map(Into::into)).collect()
+    }
+}
+
 impl Relay {
-    /// A relay without an upstream, yet: what is not published to it does not exist. Its fans may take part in these
-    /// rooms.
-    pub fn new(platform: Rc<dyn Platform>, figures: Figures, rooms: Option<Rooms>) -> Self {
+    /// Creates a relay without an upstream: a track that is not published to it does not exist. Its clients may use
+    /// the services.
+    pub fn new(platform: Rc<dyn Platform>, figures: Figures, services: Vec<Rc<dyn Service>>) -> Self {
         Self(Rc::new(RefCell::new(Hub {
             platform,
             figures,
-            rooms,
-            root: None,
+            services,
             tracks: BTreeMap::new(),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -134,15 +144,6 @@ impl Relay {
             wants_namespaces: false,
             interests: Vec::new(),
         })))
-    }
-
-    /// Has edges link themselves to this root, over sessions of the relay's that are opened from now on.
-    pub fn root(&self, root: Root) {
-        self.0.borrow_mut().root = Some(root);
-    }
-
-    fn rooms(&self) -> Option<Rooms> {
-        self.0.borrow().rooms.clone()
     }
 
     /// What it counts.
@@ -167,22 +168,18 @@ impl Relay {
             hub.upstream_at = Some(Rc::clone(&upstream));
         }
         let (platform, url) = (self.platform(), upstream.name());
-        let mut pause = BACKOFF.0;
+        let mut backoff = Backoff::default();
         loop {
+            let started = platform.now();
             match upstream.dial(None).await {
                 Ok(connection) => {
                     tracing::info!(url, "connected upstream");
-                    let begun = platform.now();
                     let ended = self.run(connection, Kind::Upstream).await;
-                    if platform.now() - begun > Micros(BACKOFF.1.as_micros() as u64) {
-                        pause = BACKOFF.0;
-                    }
                     tracing::warn!(url, ?ended, "lost the upstream");
                 }
-                Err(error) => tracing::warn!(url, error, "no upstream"),
+                Err(error) => tracing::warn!(url, %error, "no upstream"),
             }
-            platform.sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF.1);
+            wait(&*platform, &mut backoff, started).await;
         }
     }
 
@@ -208,21 +205,6 @@ impl Relay {
         }
     }
 
-    /// Sessions that are open.
-    pub fn sessions(&self) -> usize {
-        self.0.borrow().peers.len()
-    }
-
-    /// Tracks that are kept.
-    pub fn tracks(&self) -> usize {
-        self.0.borrow().tracks.len()
-    }
-
-    /// Whether the upstream is there.
-    pub fn is_connected(&self) -> bool {
-        self.0.borrow().upstream.is_some()
-    }
-
     /// Lets go of tracks that nobody has taken from for [`LINGER`]. To be run beside
     /// the sessions.
     pub async fn housekeep(&self) {
@@ -244,7 +226,7 @@ impl Relay {
         }
     }
 
-    async fn run(&self, mut connection: Box<dyn Dialled>, kind: Kind) -> Option<Ended> {
+    async fn run(&self, mut connection: Box<dyn Connected>, kind: Kind) -> Option<Ended> {
         connection.config().setup.implementation = Some(IMPLEMENTATION.into());
         let mut guest = self.enter_as(kind);
         connection.run(&mut guest).await.ok()
@@ -252,7 +234,7 @@ impl Relay {
 
     fn enter_as(&self, kind: Kind) -> Guest {
         let id = self.0.borrow_mut().enter(&kind);
-        Guest { relay: self.clone(), id, peer: Some(Peer::new(self.clone(), id, kind)) }
+        Guest { relay: self.clone(), id, session: Some(Session::new(self.clone(), id, kind)) }
     }
 
     /// Opens a session upstream on behalf of a creator, with what it said of itself.
@@ -277,24 +259,21 @@ impl Relay {
     async fn speak_for(&self, id: PeerId, credentials: &Credentials, upstream: &dyn Dial) {
         let platform = self.platform();
         let mut heard = false;
-        let mut pause = BACKOFF.0;
+        let mut backoff = Backoff::default();
         while self.0.borrow().peers.contains_key(&id) {
+            let started = platform.now();
             match upstream.dial(Some(credentials)).await {
                 Ok(mut connection) => {
                     heard = true;
-                    let begun = platform.now();
                     let setup = &mut connection.config().setup;
                     setup.implementation = Some(IMPLEMENTATION.into());
                     setup.tokens.clone_from(&credentials.tokens);
-                    let mut peer = Peer::new(self.clone(), id, Kind::OnBehalf);
+                    let mut peer = Session::new(self.clone(), id, Kind::OnBehalf);
                     let Ok(ended) = connection.run(&mut peer).await else {
                         return;
                     };
                     if ended.code == SessionCode::UNAUTHORIZED {
                         return peer.refuse_all(&ended.reason, true);
-                    }
-                    if platform.now() - begun > Micros(BACKOFF.1.as_micros() as u64) {
-                        pause = BACKOFF.0;
                     }
                     let said = peer.said();
                     let mut hub = self.0.borrow_mut();
@@ -304,11 +283,10 @@ impl Relay {
                         mailbox.commands.push_front(command);
                     }
                 }
-                Err(error) if !heard => return self.0.borrow_mut().unreachable(id, &error),
-                Err(error) => tracing::warn!(url = upstream.name(), error, "no upstream for a creator"),
+                Err(error) if !heard => return self.0.borrow_mut().unreachable(id, &error.to_string()),
+                Err(error) => tracing::warn!(url = upstream.name(), %error, "no upstream for a creator"),
             }
-            platform.sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF.1);
+            wait(&*platform, &mut backoff, started).await;
         }
     }
 }
@@ -317,24 +295,24 @@ impl Relay {
 pub struct Guest {
     relay: Relay,
     id: PeerId,
-    peer: Option<Peer>,
+    session: Option<Session>,
 }
 
 impl App for Guest {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
-        if let Some(peer) = &mut self.peer {
-            peer.event(cx, event);
+        if let Some(session) = &mut self.session {
+            session.event(cx, event);
         }
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        self.peer.as_mut().map_or(Poll::Ready(()), |peer| peer.poll(task, cx))
+        self.session.as_mut().map_or(Poll::Ready(()), |session| session.poll(task, cx))
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        drop(self.peer.take());
+        drop(self.session.take());
         self.relay.0.borrow_mut().leave(self.id);
     }
 }
@@ -561,8 +539,8 @@ impl Hub {
             Command::Publish(_, Some((peer, request))) | Command::PublishNamespace(_, (peer, request)) => {
                 self.tell(peer, Command::Answer(request, Err(error)));
             }
-            Command::Fetch(question) => {
-                question.say(Step::Error(error));
+            Command::Fetch(fetch) => {
+                fetch.push(Step::Error(error));
             }
             Command::Status(_, (peer, request)) => {
                 self.tell(peer, Command::StatusAnswer(request, Err(error)));

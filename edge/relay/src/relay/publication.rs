@@ -9,7 +9,7 @@ use moqt::{
 };
 
 use super::{
-    HOUSE, Relay,
+    NODE, Relay,
     track::{End, Sequence, State, Track},
 };
 
@@ -25,17 +25,17 @@ impl Relay {
     pub fn publish(&self, name: TrackName, first: u64) -> Publication {
         let figures = self.figures();
         let track = Rc::new(RefCell::new(Track::new(name, figures)));
-        track.borrow_mut().source = Some(HOUSE);
+        track.borrow_mut().source = Some(NODE);
         track.borrow_mut().accepted(Properties::NONE, None);
-        self.0.borrow_mut().install(&track, HOUSE);
+        self.0.borrow_mut().install(&track, NODE);
         Publication { track, group: first, current: None }
     }
 }
 
 impl Publication {
     /// Adds a group of one object.
-    pub fn whole(&mut self, object: Bytes) {
-        self.object(true, object);
+    pub fn push_group(&mut self, object: Bytes) {
+        self.push_object(true, object);
         if let Some((sequence, _)) = self.current.take() {
             self.track.borrow_mut().end(sequence, End::Finished);
             self.group += 1;
@@ -43,7 +43,7 @@ impl Publication {
     }
 
     /// Adds an object to the group, or to a new one.
-    pub fn object(&mut self, new_group: bool, object: Bytes) {
+    pub fn push_object(&mut self, new_group: bool, object: Bytes) {
         let mut track = self.track.borrow_mut();
         if new_group && let Some((sequence, _)) = self.current.take() {
             track.end(sequence, End::Finished);

@@ -14,7 +14,8 @@ use moqt::{
     message::RequestError,
 };
 
-use super::{Figures, PeerId};
+use super::PeerId;
+use crate::Figures;
 
 /// Groups of a track that are kept, the newest of them.
 pub const GROUPS_KEPT: usize = 3;
@@ -264,4 +265,14 @@ impl Subgroup {
         };
         self.objects.iter().map(object).sum()
     }
+}
+
+/// Whether a namespace is that of a room's tracks to all fans.
+pub(super) fn is_room_track(namespace: &moqt::Namespace) -> bool {
+    is_under(namespace, wire::names::ROOM)
+}
+
+/// Whether the first field of a namespace is `name`.
+pub(super) fn is_under(namespace: &moqt::Namespace, name: &str) -> bool {
+    namespace.fields().first().is_some_and(|field| &field[..] == name.as_bytes())
 }

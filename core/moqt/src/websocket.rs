@@ -1,0 +1,247 @@
+//! A session on something that carries messages, one after another: a WebSocket.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    task::Context,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use crate::{
+    App, Cx, Ended, Event, Input, Micros, Misuse, Output, Session, SessionCode, Transit,
+    mux::{Frame, MAX_DATA, Mux},
+    session::{Config, SendOrder, StreamId},
+};
+
+
+/// What waits to go out: the most urgent stream first, as QUIC would have it.
+#[derive(Default)]
+struct Outbox {
+    streams: BTreeMap<StreamId, Waiting>,
+    /// What belongs to no stream.
+    rest: VecDeque<Output>,
+}
+
+/// What waits of one stream.
+struct Waiting {
+    order: SendOrder,
+    /// Before it has begun.
+    open: Option<Output>,
+    data: VecDeque<Bytes>,
+    bytes: usize,
+    /// How it ends, after that.
+    end: Option<Output>,
+}
+
+/// What goes out next.
+enum Next {
+    Output(Output),
+    /// As much of a stream as fits into a message, and whether it ends with that: a message costs more than what is in
+    /// it.
+    Data(StreamId, Vec<Bytes>, bool),
+}
+
+impl Outbox {
+    fn push(&mut self, output: Output) {
+        match output {
+            Output::Open { stream, order, .. } => self.waiting(stream, order).open = Some(output),
+            Output::Write { stream, data } => {
+                let waiting = self.waiting(stream, SendOrder::REQUEST);
+                waiting.bytes += data.len();
+                waiting.data.push_back(data);
+            }
+            Output::Finish { stream } => self.waiting(stream, SendOrder::REQUEST).end = Some(output),
+            Output::Reset { stream, .. } => {
+                let waiting = self.waiting(stream, SendOrder::REQUEST);
+                // A stream that was never opened is not broken off either.
+                if waiting.open.is_some() {
+                    self.streams.remove(&stream);
+                    return;
+                }
+                waiting.data.clear();
+                waiting.bytes = 0;
+                waiting.end = Some(output);
+            }
+            Output::SetOrder { stream, order } => {
+                if let Some(waiting) = self.streams.get_mut(&stream) {
+                    waiting.order = order;
+                }
+            }
+            Output::Stop { .. } | Output::Datagram(_) | Output::Close { .. } | Output::Event(_) => {
+                self.rest.push_back(output);
+            }
+        }
+    }
+
+    fn waiting(&mut self, stream: StreamId, order: SendOrder) -> &mut Waiting {
+        self.streams.entry(stream).or_insert_with(|| Waiting {
+            order,
+            open: None,
+            data: VecDeque::new(),
+            bytes: 0,
+            end: None,
+        })
+    }
+
+    /// What goes out next; of streams nothing, if the peer has enough to take.
+    fn pop(&mut self, is_full: bool) -> Option<Next> {
+        if let Some(output) = self.rest.pop_front() {
+            return Some(Next::Output(output));
+        }
+        if is_full {
+            return None;
+        }
+        let next = self
+            .streams
+            .iter_mut()
+            .filter(|(_, waiting)| waiting.is_some())
+            .max_by_key(|(id, waiting)| (waiting.order, std::cmp::Reverse(**id)));
+        let (stream, waiting) = next?;
+        let stream = *stream;
+        if let Some(open) = waiting.open.take() {
+            return Some(Next::Output(open));
+        }
+        if waiting.data.is_empty() {
+            let end = waiting.end.take();
+            self.streams.remove(&stream);
+            return end.map(Next::Output);
+        }
+        let data = waiting.take();
+        let ends = waiting.data.is_empty() && matches!(waiting.end, Some(Output::Finish { .. }));
+        if ends {
+            self.streams.remove(&stream);
+        }
+        Some(Next::Data(stream, data, ends))
+    }
+}
+
+impl Waiting {
+    fn is_some(&self) -> bool {
+        self.open.is_some() || !self.data.is_empty() || self.end.is_some()
+    }
+
+    /// As much as fits into a message.
+    fn take(&mut self) -> Vec<Bytes> {
+        let (mut taken, mut room) = (Vec::new(), MAX_DATA);
+        while let Some(data) = self.data.front_mut().filter(|_| room > 0) {
+            let fits = data.split_to(data.len().min(room));
+            room -= fits.len();
+            self.bytes -= fits.len();
+            if data.is_empty() {
+                self.data.pop_front();
+            }
+            taken.push(fits);
+        }
+        taken
+    }
+}
+
+impl Transit for Outbox {
+    fn backlog(&self, stream: StreamId) -> usize {
+        self.streams.get(&stream).map_or(0, |waiting| waiting.bytes)
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// A session and what waits to go out of it. Whoever has the WebSocket hands over what comes, has it [run](Self::run),
+/// and sends what [waits](Self::pop), until it has ended and nothing waits.
+pub struct WebSocketSession {
+    session: Session,
+    mux: Mux,
+    outbox: Outbox,
+    frames: VecDeque<Bytes>,
+    ended: Option<Ended>,
+}
+
+impl WebSocketSession {
+    /// One that begins.
+    pub fn new(now: Micros, config: Config) -> Result<Self, Misuse> {
+        let mux = Mux::new(config.side);
+        let session = Session::new(now, config)?;
+        let (outbox, frames) = (Outbox::default(), VecDeque::new());
+        Ok(Self { session, mux, outbox, frames, ended: None })
+    }
+
+    /// A binary message came.
+    pub fn received(&mut self, now: Micros, message: Bytes) {
+        if let Err(violation) = self.mux.received(&mut self.session, now, message) {
+            self.session.close(violation.code, violation.reason);
+        }
+        self.frames.extend(self.mux.owed().map(|frame| frame.encode()));
+    }
+
+    /// A message came that is none of a session's.
+    pub fn violated(&mut self, why: &'static str) {
+        self.session.close(SessionCode::PROTOCOL_VIOLATION, why);
+    }
+
+    /// It is closed: nothing comes any more. Whoever closed it may have said why.
+    pub fn closed(&mut self, now: Micros, why: &str) {
+        let reason = if why.is_empty() { "the WebSocket was closed" } else { why };
+        let reason = Bytes::copy_from_slice(reason.as_bytes());
+        self.session.handle(now, Input::Closed { code: SessionCode::NO_ERROR, reason });
+    }
+
+    /// Has the session and its app do what is to be done. Whether anything was.
+    pub fn run(&mut self, task: &mut Context<'_>, now: Micros, app: &mut dyn App) -> bool {
+        let mut cx = Cx::new(&mut self.session, now, &self.outbox);
+        if app.poll(task, &mut cx).is_ready() {
+            self.session.close(SessionCode::NO_ERROR, "");
+        }
+        if self.session.timeout().is_some_and(|at| at <= now) {
+            self.session.handle(now, Input::Timeout);
+        }
+        let mut busy = false;
+        while let Some(output) = self.session.poll() {
+            busy = true;
+            match output {
+                Output::Event(event) => {
+                    if let Event::Closed { code, reason, by } = &event {
+                        let reason = String::from_utf8_lossy(reason).into_owned();
+                        self.ended = Some(Ended { code: *code, reason, by: *by });
+                    }
+                    let mut cx = Cx::new(&mut self.session, now, &self.outbox);
+                    app.event(&mut cx, event);
+                }
+                output => self.outbox.push(output),
+            }
+        }
+        busy
+    }
+
+    /// The next message to be sent.
+    pub fn pop(&mut self, now: Micros) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.frames.pop_front() {
+                return Some(frame);
+            }
+            match self.outbox.pop(self.mux.is_full())? {
+                Next::Data(stream, data, ends) => {
+                    self.frames.extend(self.mux.write(&mut self.session, now, stream, &data, ends));
+                }
+                Next::Output(output) => {
+                    if matches!(output, Output::Close { .. }) {
+                        // Nobody reads what would come after it.
+                        self.outbox = Outbox::default();
+                    }
+                    let frames = &mut self.frames;
+                    let each = |frame: Frame| frames.push_back(frame.encode());
+                    self.mux.send(&mut self.session, now, output, each);
+                }
+            }
+        }
+    }
+
+    /// When it has to be run again, whatever comes.
+    pub fn timeout(&self) -> Option<Micros> {
+        self.session.timeout()
+    }
+
+    /// How it ended, if it did. What waits may still be sent; then the WebSocket is to be closed.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+}

@@ -1,0 +1,126 @@
+//! What is not a room's WebSocket: where the edge is, which rooms there are, and what is kept of people.
+
+use token::{Claims, EVERY_ROOM, Role};
+use wire::FanId;
+use worker::{Env, Method, Request, Response, Result};
+
+use crate::{
+    DIRECTORY,
+    address::{Address, named},
+    house,
+    platform::wall,
+    share::{ROOT, stage, within},
+};
+
+/// What an answer of an edge has with it: the platform puts it with the pages only.
+const HEADERS: &str = include_str!("../../_headers");
+
+/// What somebody asked for cannot be done: with which status, and why in one line.
+type Refusal = (u16, String);
+
+pub(crate) async fn answer(request: &Request, address: &Address, env: &Env) -> Result<Response> {
+    let path = address.path().strip_prefix("/api/").unwrap_or_default();
+    let answered = match path.split_once('/') {
+        None if path == "edge" => edge(address),
+        None if path == "rooms" => return directory(env, "rooms").await,
+        Some(("rooms", room)) => return one_room(room, env).await,
+        None if path == "archive" => return archive(request, address, env).await,
+        Some(("fans", fan)) => return person(request, fan, env).await,
+        _ => return Response::error(format!("there is no {}\n", address.path()), 404),
+    };
+    json(answered)
+}
+
+/// Where a browser finds this.
+fn edge(address: &Address) -> String {
+    let scheme = if address.is_secure() { "wss" } else { "ws" };
+    // A host has no characters that JSON would have otherwise.
+    let host = address.host();
+    format!(r#"{{"webtransport":null,"websocket":"{scheme}://{host}/moq","fingerprints":[]}}"#)
+}
+
+pub(crate) fn json(text: String) -> Result<Response> {
+    let response = Response::ok(text)?;
+    let headers = response.headers();
+    headers.set("content-type", "application/json")?;
+    for line in HEADERS.lines().filter(|line| line.starts_with(' ')) {
+        if let Some((name, value)) = line.trim().split_once(": ") {
+            headers.set(name, value)?;
+        }
+    }
+    Ok(response)
+}
+
+async fn directory(env: &Env, what: &str) -> Result<Response> {
+    let directory = env.durable_object(DIRECTORY)?.get_by_name("")?;
+    directory.fetch_with_str(&format!("https://directory/{what}")).await
+}
+
+async fn one_room(room: &str, env: &Env) -> Result<Response> {
+    match named(&decoded(&room.replace('+', "%2B"))) {
+        Ok(room) => directory(env, &within("room", &room)["https://stage/".len()..]).await,
+        Err(why) => Response::error(why, 400),
+    }
+}
+
+/// All that is archived of a room, a JSON object a line: for its creator.
+async fn archive(request: &Request, address: &Address, env: &Env) -> Result<Response> {
+    let room = match address.room() {
+        Ok(room) => room,
+        Err(why) => return Response::error(why, 400),
+    };
+    if let Err((status, why)) = for_creator(request, &room, env).await {
+        return Response::error(why, status);
+    }
+    stage(env, ROOT, &room)?.fetch_with_str(&within("archive", &room)).await
+}
+
+/// What is kept of a person, or its end: for who has a creator's token for all rooms.
+async fn person(request: &Request, fan: &str, env: &Env) -> Result<Response> {
+    if let Err((status, why)) = for_creator(request, EVERY_ROOM, env).await {
+        return Response::error(why, status);
+    }
+    let fan: FanId = match fan.parse() {
+        Ok(fan) => fan,
+        Err(error) => return Response::error(format!("{error}\n"), 400),
+    };
+    let what = match request.method() {
+        Method::Get => "export",
+        Method::Delete => "forget",
+        _ => return Response::error("GET what is kept of a fan, or DELETE it\n", 405),
+    };
+    let names = directory(env, "names").await?.text().await?;
+    let mut rooms = Vec::new();
+    for line in names.lines() {
+        let room = decoded(line);
+        let url = within(&format!("{what}/{fan}"), &room);
+        let mut response = stage(env, ROOT, &room)?.fetch_with_str(&url).await?;
+        if response.status_code() != 200 {
+            let why = format!("room {room:?}: {}", response.text().await?);
+            return Response::error(why, response.status_code());
+        }
+        rooms.push(response.text().await?);
+    }
+    json(format!(r#"{{"fan":"{fan}","rooms":[{}]}}"#, rooms.join(",")))
+}
+
+async fn for_creator(request: &Request, room: &str, env: &Env) -> std::result::Result<Claims, Refusal> {
+    let shown = request.headers().get("authorization").ok().flatten().unwrap_or_default();
+    let denied = |why: String| (401, format!("{why}\n"));
+    let jwt = shown.strip_prefix("Bearer ");
+    let jwt = jwt.ok_or_else(|| denied("present a token: Authorization: Bearer JWT".into()))?;
+    let keys = house::keys(env).await.map_err(|error| (500, format!("{error}\n")))?;
+    let claims = keys.verify(jwt, wall()).map_err(|error| denied(error.to_string()))?;
+    let is_theirs =
+        if room == EVERY_ROOM { claims.room == EVERY_ROOM } else { claims.check(room, wall()).is_ok() };
+    if claims.role != Role::Creator || !is_theirs {
+        let why = format!("a creator's token for it is needed: fanfare token mint --room '{room}'\n");
+        return Err((403, why));
+    }
+    Ok(claims)
+}
+
+/// A value, as it was before it was encoded.
+fn decoded(value: &str) -> String {
+    form_urlencoded::parse(value.as_bytes()).map(|(value, _)| value.into_owned()).collect()
+}

@@ -1,0 +1,164 @@
+//! Who is asked for what is not here, over a WebSocket: the origin, or the object with the room's root.
+
+use std::{pin::Pin, rc::Rc, task::Poll};
+
+use futures_util::Stream as _;
+use moqt::{
+    App, Connected, Ended, Later, Misuse, Token, Version, mux,
+    session::{Config, Side, Transport},
+};
+use relay::{Credentials, Dial, DialError, Platform};
+use token::{Claims, EVERY_ROOM, Keys, Role};
+use worker::{
+    Env, Fetch, Headers, Request, RequestInit, Response, Result, WebSocket, WebsocketEvent,
+    web_sys::BinaryType,
+};
+
+use crate::{
+    line::{Came, drive},
+    platform::Isolate,
+    share::{ROOT, stage, within},
+};
+
+/// For how long the token is good that is shown there.
+const TOKEN_LIFE: wire::Micros = wire::Micros::from_secs(24 * 3600);
+/// What this node is called there.
+const NAME: &str = "cloudflare";
+
+/// The origin.
+pub(crate) struct Origin {
+    url: String,
+    keys: Keys,
+}
+
+impl Origin {
+    pub(crate) fn new(url: String, keys: Keys) -> Self {
+        Self { url: format!("{url}/moq"), keys }
+    }
+}
+
+impl Dial for Origin {
+    fn dial(&self, _: Option<&Credentials>) -> Later<'_, std::result::Result<Box<dyn Connected>, DialError>> {
+        Box::pin(async move {
+            let token = edge_token(&self.keys)?;
+            let request = upgrade(&self.url, Some(&token)).map_err(unreachable)?;
+            connected(Fetch::Request(request).send().await, token)
+        })
+    }
+
+    fn name(&self) -> &str {
+        &self.url
+    }
+}
+
+/// The object with the room's root, for one with another share of it.
+pub(crate) struct Upper {
+    env: Env,
+    room: String,
+    keys: Keys,
+}
+
+impl Upper {
+    pub(crate) fn new(env: Env, room: String, keys: Keys) -> Self {
+        Self { env, room, keys }
+    }
+}
+
+impl Dial for Upper {
+    fn dial(&self, _: Option<&Credentials>) -> Later<'_, std::result::Result<Box<dyn Connected>, DialError>> {
+        Box::pin(async move {
+            let token = edge_token(&self.keys)?;
+            let asked = async {
+                let request = upgrade(&within("share", &self.room), None)?;
+                stage(&self.env, ROOT, &self.room)?.fetch_with_request(request).await
+            };
+            connected(asked.await, token)
+        })
+    }
+
+    fn name(&self) -> &str {
+        &self.room
+    }
+}
+
+fn edge_token(keys: &Keys) -> std::result::Result<String, DialError> {
+    let claims = Claims::until(EVERY_ROOM, Role::Edge, NAME, Isolate.wall() + TOKEN_LIFE);
+    keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))
+}
+
+fn upgrade(url: &str, token: Option<&str>) -> Result<Request> {
+    let headers = Headers::new();
+    headers.set("upgrade", "websocket")?;
+    headers.set("sec-websocket-protocol", mux::subprotocol(Version::Draft18))?;
+    if let Some(token) = token {
+        headers.set("authorization", &format!("Bearer {token}"))?;
+    }
+    Request::new_with_init(url, RequestInit::new().with_headers(headers))
+}
+
+fn connected(answer: Result<Response>, token: String) -> std::result::Result<Box<dyn Connected>, DialError> {
+    let answer = answer.map_err(unreachable)?;
+    let status = answer.status_code();
+    let socket =
+        answer.websocket().ok_or_else(|| DialError::Unreachable(format!("it answered {status}, and not with a WebSocket")))?;
+    // Or messages come as blobs, which have to be waited for.
+    socket.as_ref().set_binary_type(BinaryType::Arraybuffer);
+    let mut config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
+    config.setup.tokens = vec![Token::value(token)];
+    Ok(Box::new(OpenSocket { socket: Open(socket), config }))
+}
+
+struct OpenSocket {
+    socket: Open,
+    config: Config,
+}
+
+/// A WebSocket of ours, which is closed when nobody has it any more.
+struct Open(WebSocket);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _ = self.0.close(Some(1000), Some("nobody is here any more"));
+    }
+}
+
+impl Connected for OpenSocket {
+    fn config(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    fn run(self: Box<Self>, app: &mut dyn App) -> Later<'_, std::result::Result<Ended, Misuse>> {
+        Box::pin(async move {
+            let Self { socket, config } = *self;
+            let broken = |_| Misuse::BadField("the WebSocket cannot be used");
+            let mut events = socket.0.events().map_err(broken)?;
+            socket.0.accept().map_err(broken)?;
+            let mut is_over = false;
+            let ended = drive(Rc::new(Isolate), &socket.0, config, app, |task| {
+                if is_over {
+                    return None;
+                }
+                let Poll::Ready(event) = Pin::new(&mut events).poll_next(task) else { return None };
+                Some(match event {
+                    Some(Ok(WebsocketEvent::Message(message))) => match message.bytes() {
+                        Some(bytes) => Came::Binary(bytes.into()),
+                        None => Came::Text,
+                    },
+                    Some(Ok(WebsocketEvent::Close(close))) => {
+                        is_over = true;
+                        Came::Closed(close.reason())
+                    }
+                    Some(Err(_)) | None => {
+                        is_over = true;
+                        Came::Closed(String::new())
+                    }
+                })
+            });
+            ended.await
+        })
+    }
+}
+
+fn unreachable(error: worker::Error) -> DialError {
+    DialError::Unreachable(error.to_string())
+}

@@ -1,0 +1,347 @@
+//! What runs in one of a room's objects.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    rc::Rc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use moqt::{Later, Namespace, Version};
+use relay::{Dial, Figures, Loopback, Platform, Relay, Service};
+use room_runtime::{Hub, HubService, Rooms, RoomsConfig};
+use token::{EVERY_ROOM, Keys, Role};
+use wire::{EdgeId, FanId};
+use worker::{Env, Fetch, Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
+
+use crate::{
+    JWKS, KEYS, ORIGIN, SOCKETS,
+    address::{Address, encoded},
+    dial::{Origin, Upper},
+    directory::{self, Word},
+    keep::Keep,
+    line::{self, Line},
+    mail::Mail,
+    platform::{Isolate, LocalWorkers, wall},
+    root::Seated,
+    share::{ROOT, Shares},
+};
+
+/// WebSockets that an object has, at most, unless it is told otherwise.
+const DEFAULT_SOCKETS: usize = 500;
+/// How long a share goes on when nobody is left.
+const LINGER: Duration = Duration::from_secs(15);
+
+/// What runs in an object.
+pub(crate) struct House {
+    env: Env,
+    share: u32,
+    room: String,
+    namespace: Namespace,
+    keep: Keep,
+    keys: Keys,
+    platform: Rc<dyn Platform>,
+    relay: Relay,
+    rooms: Rooms,
+    /// Of the object with the room's root.
+    hub: Option<Hub>,
+    lines: RefCell<BTreeMap<u64, Rc<Line>>>,
+    mail: Mail,
+    next: Cell<u64>,
+    fans: Cell<usize>,
+    most: usize,
+    /// Where fans go when there is no room for them here.
+    shares: RefCell<Shares>,
+    is_awake: Cell<bool>,
+    /// Viewers, as the room last said; all shares'.
+    viewers: Rc<Cell<u64>>,
+    is_public: Cell<bool>,
+    /// The room in its root seat, while it is awake.
+    seated: RefCell<Option<Rc<RefCell<Seated>>>>,
+}
+
+/// Who comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Fan,
+    /// One of the room's other objects.
+    Share,
+}
+
+/// The house's keys.
+pub(crate) async fn keys(env: &Env) -> Result<Keys> {
+    let secret = env
+        .secret(KEYS)
+        .map_err(|_| format!("the secret {KEYS} is missing: `wrangler secret put {KEYS}`"))?;
+    let keys = Keys::parse(&secret.to_string()).map_err(|error| format!("{KEYS}: {error}"))?;
+    let Ok(url) = env.var(JWKS) else { return Ok(keys) };
+    let url = url.to_string();
+    let failed = |why: String| format!("{JWKS}: nothing of use at {url}: {why}");
+    let request =
+        worker::Request::new(&url, worker::Method::Get).map_err(|error| failed(error.to_string()))?;
+    let mut response = Fetch::Request(request).send().await.map_err(|error| failed(error.to_string()))?;
+    let more = Keys::parse(&response.text().await?).map_err(|error| failed(error.to_string()))?;
+    Ok(keys.and(more))
+}
+
+impl House {
+    pub(crate) async fn new(env: Env, share: u32, room: String, keep: Keep) -> Result<Self> {
+        let keys = keys(&env).await?;
+        let most = match env.var(SOCKETS) {
+            Ok(most) => most.to_string().parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|_| {
+                format!("{SOCKETS}: {:?} is no number of WebSockets, as 500 is", most.to_string())
+            })?,
+            Err(_) => DEFAULT_SOCKETS,
+        };
+        let namespace = Namespace::from_path(&room).map_err(|error| error.to_string())?;
+        let platform: Rc<dyn Platform> = Rc::new(Isolate);
+        let figures = Figures::new();
+        let config = RoomsConfig { edge: EdgeId(share.into()), keys: keys.clone() };
+        let rooms = Rooms::new(Rc::clone(&platform), Rc::new(LocalWorkers), config, &figures);
+        let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
+        let hub = (share == ROOT).then(|| Hub::new(namespace.clone()));
+        if let Some(hub) = hub.clone() {
+            let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
+            services.push(Rc::new(HubService::new(hub, keys, platform)));
+        }
+        let relay = Relay::new(Rc::clone(&platform), figures, services);
+        if share != ROOT || env.var(ORIGIN).is_ok() {
+            relay.expect_upstream();
+        }
+        Ok(Self {
+            env,
+            share,
+            room,
+            namespace,
+            keep,
+            keys,
+            platform,
+            relay,
+            rooms,
+            hub,
+            lines: RefCell::default(),
+            mail: Mail::default(),
+            // No socket of a life before has the same.
+            next: Cell::new(wall().as_millis()),
+            fans: Cell::new(0),
+            most,
+            shares: RefCell::default(),
+            is_awake: Cell::new(false),
+            viewers: Rc::default(),
+            is_public: Cell::new(false),
+            seated: RefCell::default(),
+        })
+    }
+
+    /// The line of a socket, by its number.
+    pub(crate) fn line(&self, id: u64) -> Option<Rc<Line>> {
+        self.lines.borrow().get(&id).cloned()
+    }
+
+    /// Whether a fan has to go to another share, and to which; after the one that has turned out to be full.
+    pub(crate) fn elsewhere(&self, full: Option<u32>) -> Option<u32> {
+        if full.is_none() && self.fans.get() < self.most {
+            return None;
+        }
+        if self.share != ROOT {
+            return Some(ROOT);
+        }
+        Some(self.shares.borrow_mut().next(self.most, full, wall()))
+    }
+
+    /// Whether there is this room: it has been opened before, or its creator comes, or the origin says so. `None` if
+    /// the origin does not answer.
+    pub(crate) async fn is_there(&self, address: &Address) -> Result<Option<bool>> {
+        if self.share != ROOT || self.keep.is_open()? {
+            return Ok(Some(true));
+        }
+        let shown = form_urlencoded::parse(address.query().as_bytes()).filter(|(key, _)| key == "jwt");
+        let opens = |jwt: &str| {
+            self.keys.verify(jwt, wall()).is_ok_and(|claims| {
+                claims.check(&self.room, wall()).is_ok()
+                    && (claims.role != Role::Fan || claims.room != EVERY_ROOM)
+            })
+        };
+        let opened = shown.map(|(_, jwt)| jwt).any(|jwt| opens(&jwt));
+        let is_there = if opened { Some(true) } else { self.is_at_origin().await };
+        if is_there == Some(true) && !self.keep.is_open()? {
+            self.keep.open()?;
+        }
+        Ok(is_there)
+    }
+
+    fn origin(&self) -> Option<String> {
+        let url = self.env.var(ORIGIN).ok()?.to_string();
+        Some(url.trim_end_matches('/').to_owned())
+    }
+
+    /// Whether the origin says to everybody that there is such a room; `None` if it says nothing.
+    async fn is_at_origin(&self) -> Option<bool> {
+        let Some(origin) = self.origin() else { return Some(false) };
+        // As in a path, where a space is no plus.
+        let url =
+            format!("{origin}/api/rooms/{}", encoded(&self.room).replace('+', "%20").replace("%2F", "/"));
+        let status = match worker::Request::new(&url, worker::Method::Get) {
+            Ok(request) => Fetch::Request(request).send().await.map(|response| response.status_code()),
+            Err(error) => Err(error),
+        };
+        match status {
+            Ok(200) => Some(true),
+            Ok(404) => Some(false),
+            Ok(status) => {
+                console_error!("{url} answers {status}");
+                None
+            }
+            Err(error) => {
+                console_error!("{url}: {error}");
+                None
+            }
+        }
+    }
+
+    /// Takes in who comes on a WebSocket, which has that number from now on.
+    pub(crate) fn enter(
+        self: &Rc<Self>,
+        who: Who,
+        socket: WebSocket,
+        version: Version,
+        query: String,
+    ) -> u64 {
+        let id = self.next.replace(self.next.get() + 1);
+        let line = Rc::new(Line::default());
+        self.lines.borrow_mut().insert(id, Rc::clone(&line));
+        let one = usize::from(who == Who::Fan);
+        self.fans.set(self.fans.get() + one);
+        if !self.is_awake.replace(true) {
+            let house = Rc::clone(self);
+            spawn_local(async move { house.run().await });
+        }
+        let house = Rc::clone(self);
+        spawn_local(async move {
+            let (relay, platform) = (&house.relay, Rc::clone(&house.platform));
+            line::run(line, socket, &house.mail, version, query, relay, platform).await;
+            house.lines.borrow_mut().remove(&id);
+            house.fans.set(house.fans.get() - one);
+        });
+        id
+    }
+
+    /// Whether somebody is there, or was a moment ago.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.is_awake.get()
+    }
+
+    /// Erases a person from the room and what is archived of it.
+    pub(crate) fn forget(&self, fan: FanId) -> Result<()> {
+        match &*self.seated.borrow() {
+            Some(seated) => seated.borrow_mut().forget(fan),
+            None => Seated::forget_in(&self.keep, fan),
+        }
+    }
+
+    /// Tells the directory that the room is open.
+    pub(crate) async fn report(&self) {
+        self.tell(Some(self.viewers.get())).await;
+    }
+
+    async fn tell(&self, viewers: Option<u64>) {
+        if self.share != ROOT {
+            return;
+        }
+        let word = Word { viewers, is_listed: self.is_public.get() };
+        if let Err(error) = directory::tell(&self.env, &self.room, word).await {
+            console_error!("{}: the directory does not answer: {error}", self.room);
+        }
+    }
+
+    /// Runs all that is not of one socket, until nobody is there.
+    async fn run(&self) {
+        loop {
+            let ran = if self.share == ROOT { self.run_root().await } else { self.run_share().await };
+            if let Err(error) = ran {
+                console_error!("{}: the room is closed: {error}", self.room);
+                for line in self.lines.borrow().values() {
+                    line.came(line::Came::Closed(String::new()));
+                }
+                break;
+            }
+            if self.lines.borrow().is_empty() {
+                break;
+            }
+        }
+        self.is_awake.set(false);
+        self.tell(None).await;
+    }
+
+    async fn run_root(&self) -> Result<()> {
+        let Some(hub) = self.hub.clone() else { return Ok(()) };
+        self.keep.prune(wall())?;
+        let root =
+            Seated::open(self.keep.clone(), &self.namespace, &self.relay, hub, Rc::clone(&self.viewers))?;
+        let root = Rc::new(RefCell::new(root));
+        self.seated.replace(Some(Rc::clone(&root)));
+        let reported = async {
+            self.is_public.set(self.origin().is_none() || self.is_at_origin().await == Some(true));
+            self.report().await;
+            std::future::pending::<()>().await;
+        };
+        let inside: Rc<dyn Dial> = Rc::new(Loopback::new(self.relay.clone(), Rc::clone(&self.platform)));
+        let mut all: Vec<Later<'_, Result<()>>> = vec![
+            forever(reported),
+            Box::pin(Seated::run(root, || !self.lines.borrow().is_empty())),
+            forever(self.rooms.follow(inside)),
+            forever(self.relay.housekeep()),
+            Box::pin(self.mail.run(&self.keep)),
+        ];
+        // The origin is asked for what there is to see only while somebody is there.
+        if let Some(url) = self.origin() {
+            all.push(forever(self.relay.follow(Rc::new(Origin::new(url, self.keys.clone())))));
+        }
+        let ended = first(all).await;
+        self.seated.replace(None);
+        ended
+    }
+
+    async fn run_share(&self) -> Result<()> {
+        let upper: Rc<dyn Dial> = Rc::new(Upper::new(self.env.clone(), self.room.clone(), self.keys.clone()));
+        let all = vec![
+            self.deserted(),
+            forever(self.rooms.follow(Rc::clone(&upper))),
+            forever(self.relay.follow(upper)),
+            forever(self.relay.housekeep()),
+            Box::pin(self.mail.run(&self.keep)),
+        ];
+        first(all).await
+    }
+
+    /// Waits until nobody has been there for a while.
+    fn deserted(&self) -> Later<'_, Result<()>> {
+        Box::pin(async move {
+            let mut since = None;
+            loop {
+                self.platform.sleep(Duration::from_secs(1)).await;
+                let now = self.platform.now();
+                since = self.lines.borrow().is_empty().then(|| since.unwrap_or(now));
+                if since.is_some_and(|since| (now - since).0 > LINGER.as_micros() as u64) {
+                    return Ok(());
+                }
+            }
+        })
+    }
+}
+
+/// Runs all of them until one ends.
+async fn first(all: Vec<Later<'_, Result<()>>>) -> Result<()> {
+    // Each is polled when it is woken, and no other with it.
+    let mut all: FuturesUnordered<_> = all.into_iter().collect();
+    all.next().await.unwrap_or(Ok(()))
+}
+
+fn forever<'a>(task: impl Future<Output = ()> + 'a) -> Later<'a, Result<()>> {
+    Box::pin(async move {
+        task.await;
+        Ok(())
+    })
+}

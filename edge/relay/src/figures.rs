@@ -1,0 +1,68 @@
+//! A relay's metrics.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+/// A relay's metrics. Clones share the same values and may be read on any thread.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    pub(crate) sessions: Gauge,
+    pub(crate) upstream: Gauge,
+    pub(crate) tracks: Gauge,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) kept: Gauge,
+    pub(crate) received: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) objects: Counter,
+    pub(crate) skipped: Counter,
+    registry: Arc<Mutex<Registry>>,
+}
+
+impl Figures {
+    /// Figures of a relay that has done nothing yet.
+    pub fn new() -> Self {
+        let figures = Self::default();
+        let mut registry = Registry::with_prefix("fanfare_edge");
+        for (name, help, gauge) in [
+            ("sessions", "Sessions served now, those with the origin among them", &figures.sessions),
+            ("upstream", "Whether the origin is connected", &figures.upstream),
+            ("tracks", "Tracks kept", &figures.tracks),
+            ("subscriptions", "Subscriptions served now", &figures.subscriptions),
+            ("kept_bytes", "Bytes of groups kept for who comes late", &figures.kept),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, counter) in [
+            ("received_bytes", "Bytes of objects received", &figures.received),
+            ("delivered_bytes", "Bytes of objects given to sessions", &figures.delivered),
+            ("delivered_objects", "Objects given to sessions", &figures.objects),
+            ("skipped_groups", "Groups broken off for sessions that were too far behind", &figures.skipped),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        Self { registry: Arc::new(Mutex::new(registry)), ..figures }
+    }
+
+    /// Registers more figures, which [`text`](Self::text) writes with these.
+    pub fn register(&self, more: impl FnOnce(&mut Registry)) {
+        more(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Sessions that are open.
+    pub fn sessions(&self) -> i64 {
+        self.sessions.get()
+    }
+
+    /// All of them, in Prometheus's text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        text
+    }
+}

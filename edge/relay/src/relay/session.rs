@@ -1,0 +1,722 @@
+//! One session of the relay: what its peer says, and what the others want of it.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use moqt::{
+    App, Cx, DoneCode, Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, SessionCode, TrackName,
+    message::{FetchKind, RequestError, Setup},
+    session::RequestId,
+};
+
+use wire::names;
+
+use super::{
+    Command, Credentials, PeerId, Relay, absent,
+    fan::{Fetch, Subscription},
+    fetch_proxy::{PendingFetch, ProxiedFetch, Step},
+    incoming::Incoming,
+    track::{State, Track, is_room_track, is_under},
+};
+use crate::SessionService;
+
+/// Which kind of session it is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Who we ask for what is not here.
+    Upstream,
+    /// The upstream, for what one creator publishes.
+    OnBehalf,
+    /// A fan, a creator, or another node.
+    Client(Credentials),
+}
+
+/// What one of our own requests is for.
+enum Asked {
+    Track(Rc<RefCell<Track>>),
+    /// A track that was offered on; the answer is for this request of that peer.
+    Offer(Option<(PeerId, RequestId)>),
+    Namespace(Namespace, (PeerId, RequestId)),
+    Fetch(Rc<ProxiedFetch>, Progress),
+    Status(PeerId, RequestId),
+    Namespaces,
+    Tracks,
+}
+
+/// How far a fetch has come. The two may come in either order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Asked,
+    Accepted,
+    Delivered,
+}
+
+pub(super) struct Session {
+    relay: Relay,
+    id: PeerId,
+    kind: Kind,
+    /// The session that speaks upstream on this creator's behalf.
+    behalf: Option<PeerId>,
+    asked: BTreeMap<RequestId, Asked>,
+    /// Tracks that the peer offered.
+    offered: BTreeMap<RequestId, Rc<RefCell<Track>>>,
+    published: BTreeMap<RequestId, Namespace>,
+    watching: BTreeMap<RequestId, (Namespace, BTreeSet<Namespace>)>,
+    subscriptions: Vec<Subscription>,
+    fetches: Vec<Fetch>,
+    proxied: Vec<PendingFetch>,
+    incoming: Incoming,
+    services: Vec<Box<dyn SessionService>>,
+    look: bool,
+    leaving: bool,
+}
+
+impl Session {
+    pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
+        let services = match kind {
+            Kind::Client(_) => relay.0.borrow().services.iter().map(|service| service.session()).collect(),
+            Kind::Upstream | Kind::OnBehalf => Vec::new(),
+        };
+        Self {
+            services,
+            relay,
+            id,
+            kind,
+            behalf: None,
+            asked: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            published: BTreeMap::new(),
+            watching: BTreeMap::new(),
+            subscriptions: Vec::new(),
+            fetches: Vec::new(),
+            proxied: Vec::new(),
+            incoming: Incoming::default(),
+            look: false,
+            leaving: false,
+        }
+    }
+
+    fn tell(&self, peer: PeerId, command: Command) {
+        self.relay.0.borrow_mut().tell(peer, command);
+    }
+
+    fn is_upstream(&self) -> bool {
+        !matches!(self.kind, Kind::Client(_))
+    }
+
+    /// The session ended before these were answered.
+    pub(super) fn refuse_all(&mut self, why: &str, unauthorized: bool) {
+        let code = if unauthorized { RequestCode::UNAUTHORIZED } else { RequestCode::INTERNAL_ERROR };
+        for (_, asked) in std::mem::take(&mut self.asked) {
+            self.failed(asked, RequestError::new(code, why));
+        }
+        let commands = self
+            .relay
+            .0
+            .borrow_mut()
+            .peers
+            .get_mut(&self.id)
+            .map(|mailbox| std::mem::take(&mut mailbox.commands));
+        for command in commands.into_iter().flatten() {
+            self.relay.0.borrow_mut().decline(command, why);
+        }
+    }
+
+    fn failed(&mut self, asked: Asked, error: RequestError) {
+        match asked {
+            Asked::Track(track) => {
+                let mut track = track.borrow_mut();
+                if track.source == Some(self.id) {
+                    track.source = None;
+                    // What was taken up again, and could not be, is over for who has it.
+                    let over = track.is_live();
+                    track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
+                }
+            }
+            Asked::Offer(Some((peer, request))) | Asked::Namespace(_, (peer, request)) => {
+                self.tell(peer, Command::Answer(request, Err(error)));
+            }
+            Asked::Fetch(fetch, _) => {
+                fetch.push(Step::Error(error));
+            }
+            Asked::Status(peer, request) => self.tell(peer, Command::StatusAnswer(request, Err(error))),
+            Asked::Offer(None) | Asked::Namespaces | Asked::Tracks => {}
+        }
+    }
+
+    /// What the session said upstream for a creator, to be said again by the next.
+    pub(super) fn said(&mut self) -> Vec<Command> {
+        let mut said = Vec::new();
+        for (request, asked) in std::mem::take(&mut self.asked) {
+            match asked {
+                Asked::Namespace(namespace, answer) => {
+                    said.push(Command::PublishNamespace(namespace, answer));
+                }
+                Asked::Offer(answer) => {
+                    let of = |subscription: &&Subscription| subscription.request == request;
+                    if let Some(subscription) = self.subscriptions.iter().find(of) {
+                        said.push(Command::Publish(Rc::clone(&subscription.track), answer));
+                    }
+                }
+                asked => {
+                    self.failed(asked, RequestError::new(RequestCode::INTERNAL_ERROR, "the origin is gone"));
+                }
+            }
+        }
+        said
+    }
+
+    /// Whom to tell what this creator publishes, if there is anybody.
+    fn behalf(&mut self) -> Option<PeerId> {
+        let Kind::Client(credentials) = &self.kind else { return None };
+        if !self.relay.0.borrow().has_upstream {
+            return None;
+        }
+        if let Some(id) = self.behalf.filter(|id| self.relay.0.borrow().peers.contains_key(id)) {
+            return Some(id);
+        }
+        self.behalf = Some(self.relay.act_for(credentials.clone()));
+        self.behalf
+    }
+
+    fn ready(&mut self, setup: Setup) {
+        if let Kind::Client(credentials) = &mut self.kind {
+            credentials.tokens = setup.tokens;
+            if let Some(path) = setup.path {
+                let path = String::from_utf8_lossy(&path).into_owned();
+                credentials.query = path.split_once('?').map(|(_, query)| query.to_owned());
+            }
+        }
+    }
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: Command) {
+        let session = &mut *cx.session;
+        match command {
+            Command::Subscribe(track, patience) => {
+                let name = track.borrow().name.clone();
+                let params = Params { rendezvous_timeout: patience, ..Params::default() };
+                match session.subscribe(name, params) {
+                    Ok(request) => {
+                        self.asked.insert(request, Asked::Track(track));
+                    }
+                    Err(error) => self.failed(Asked::Track(track), misused(&error)),
+                }
+            }
+            Command::Unsubscribe(name) => {
+                let wanted =
+                    |asked: &Asked| matches!(asked, Asked::Track(track) if track.borrow().name == name);
+                let request = self.asked.iter().find(|(_, asked)| wanted(asked)).map(|(id, _)| *id);
+                let request = request.or_else(|| {
+                    self.offered.iter().find(|(_, track)| track.borrow().name == name).map(|(id, _)| *id)
+                });
+                if let Some(request) = request {
+                    let _ = session.cancel(request);
+                    self.asked.remove(&request);
+                    self.offered.remove(&request);
+                    self.incoming.forget_track(&name);
+                }
+            }
+            Command::Publish(track, answer) => {
+                let (name, properties, largest) = {
+                    let track = track.borrow();
+                    (track.name.clone(), track.properties.clone(), track.largest)
+                };
+                match session.publish(name, Params { largest, ..Params::default() }, properties) {
+                    Ok(request) => {
+                        self.asked.insert(request, Asked::Offer(answer));
+                        self.subscriptions.push(Subscription::offered(track, request, answer.is_none()));
+                    }
+                    Err(error) => self.failed(Asked::Offer(answer), misused(&error)),
+                }
+            }
+            Command::PublishNamespace(namespace, answer) => {
+                let asked = Asked::Namespace(namespace.clone(), answer);
+                match session.publish_namespace(namespace, Params::default()) {
+                    Ok(request) => {
+                        self.asked.insert(request, asked);
+                    }
+                    Err(error) => self.failed(asked, misused(&error)),
+                }
+            }
+            Command::WithdrawNamespace(namespace) => {
+                let wanted = |asked: &Asked| matches!(asked, Asked::Namespace(of, _) if *of == namespace);
+                if let Some(request) = self.asked.iter().find(|(_, asked)| wanted(asked)).map(|(id, _)| *id) {
+                    let _ = session.cancel(request);
+                    self.asked.remove(&request);
+                }
+            }
+            Command::Answer(request, Ok(())) => self.accepted(cx, request),
+            Command::Answer(request, Err(error)) => {
+                // What was accepted at first cannot be rejected any more.
+                if session.reject(request, error).is_err() {
+                    let _ = session.cancel(request);
+                }
+                self.ended(request);
+            }
+            Command::Fetch(fetch) => {
+                let ProxiedFetch { track, start, end, params, .. } = &*fetch;
+                let kind = FetchKind::Standalone { track: track.clone(), start: *start, end: *end };
+                match session.fetch(kind, params.clone()) {
+                    Ok(request) => {
+                        self.asked.insert(request, Asked::Fetch(fetch, Progress::Asked));
+                    }
+                    Err(error) => self.failed(Asked::Fetch(fetch, Progress::Asked), misused(&error)),
+                }
+            }
+            Command::Status(track, (peer, request)) => match session.track_status(track, Params::default()) {
+                Ok(asked) => {
+                    self.asked.insert(asked, Asked::Status(peer, request));
+                }
+                Err(error) => self.failed(Asked::Status(peer, request), misused(&error)),
+            },
+            Command::StatusAnswer(request, Ok(answer)) => {
+                let _ = session.accept(request, answer.0, answer.1);
+            }
+            Command::StatusAnswer(request, Err(error)) => {
+                let _ = session.reject(request, error);
+            }
+            Command::WatchNamespaces => {
+                if let Ok(request) = session.subscribe_namespace(Namespace::default(), Params::default()) {
+                    self.asked.insert(request, Asked::Namespaces);
+                }
+            }
+            Command::WatchTracks(prefix) => {
+                if let Ok(request) = session.subscribe_tracks(prefix, Params::default()) {
+                    self.asked.insert(request, Asked::Tracks);
+                }
+            }
+            Command::Look => self.look = true,
+            Command::GoAway(within) => {
+                let within = Micros::from_millis(within.as_millis() as u64);
+                let _ = session.goaway(cx.now, "", Some(within));
+                self.leaving = true;
+            }
+        }
+    }
+
+    fn publish_namespace(&mut self, cx: &mut Cx<'_>, request: RequestId, namespace: Namespace) {
+        if self.is_upstream() {
+            let _ = cx.session.accept(request, Params::default(), Properties::NONE);
+            self.relay.0.borrow_mut().remote.insert(namespace);
+            self.relay.0.borrow_mut().look();
+            return;
+        }
+        self.published.insert(request, namespace.clone());
+        match self.behalf() {
+            // Whether it may is the upstream's to say.
+            Some(behalf) => self.tell(behalf, Command::PublishNamespace(namespace, (self.id, request))),
+            None => self.accepted(cx, request),
+        }
+    }
+
+    /// What the peer offers is taken.
+    fn accepted(&mut self, cx: &mut Cx<'_>, request: RequestId) {
+        if let Some(namespace) = self.published.get(&request) {
+            self.relay.0.borrow_mut().offer(namespace, self.id);
+        }
+        if let Some(track) = self.offered.get(&request) {
+            self.relay.0.borrow_mut().install(track, self.id);
+        }
+        let _ = cx.session.accept(request, Params::default(), Properties::NONE);
+    }
+
+    fn publish(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        name: &TrackName,
+        params: &Params,
+        properties: Properties,
+    ) {
+        let figures = self.relay.0.borrow().figures.clone();
+        let track = Rc::new(RefCell::new(Track::new(name.clone(), figures)));
+        track.borrow_mut().source = Some(self.id);
+        track.borrow_mut().accepted(properties, params.largest);
+        self.offered.insert(request, Rc::clone(&track));
+        match self.behalf() {
+            Some(behalf) => self.tell(behalf, Command::Publish(track, Some((self.id, request)))),
+            None => self.accepted(cx, request),
+        }
+    }
+
+    fn fetch(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        name: TrackName,
+        range: (moqt::Location, moqt::Location),
+        params: Params,
+    ) {
+        let track = self.relay.0.borrow().tracks.get(&name).cloned();
+        if let Some(track) = track.clone().filter(|track| Fetch::is_here(&track.borrow(), range.0)) {
+            let order = params.group_order.unwrap_or_default();
+            let beyond = track.borrow().largest.is_none_or(|largest| range.0 > largest);
+            if beyond {
+                let error = RequestError::new(RequestCode::INVALID_RANGE, "nothing is there yet");
+                let _ = cx.session.reject(request, error);
+            } else {
+                self.fetches.extend(Fetch::accept(track, request, range, order, cx));
+            }
+            return;
+        }
+        let source = {
+            let hub = self.relay.0.borrow();
+            let of_track = track.and_then(|track| track.borrow().source).filter(|source| *source != self.id);
+            let upstream = hub.upstream;
+            of_track.or_else(|| hub.source(&name, self.id)).filter(|source| {
+                // What the upstream asks of us is not to be had from the upstream.
+                !(self.is_upstream() && Some(*source) == upstream)
+            })
+        };
+        let Some(source) = source else {
+            let _ = cx.session.reject(request, absent());
+            return;
+        };
+        let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params });
+        self.proxied.push(PendingFetch::new(request, Rc::clone(&fetch)));
+        self.tell(source, Command::Fetch(fetch));
+    }
+
+    fn track_status(&mut self, cx: &mut Cx<'_>, request: RequestId, name: TrackName) {
+        let track = self.relay.0.borrow().tracks.get(&name).cloned();
+        if let Some(track) = track {
+            let track = track.borrow();
+            if matches!(track.state, State::Live) {
+                let params = Params { largest: track.largest, ..Params::default() };
+                let _ = cx.session.accept(request, params, track.properties.clone());
+                return;
+            }
+        }
+        let source = self.relay.0.borrow().source(&name, self.id);
+        match source {
+            Some(source) if !self.is_upstream() => {
+                self.tell(source, Command::Status(name, (self.id, request)));
+            }
+            _ => {
+                let _ = cx.session.reject(request, absent());
+            }
+        }
+    }
+
+    /// A request of the peer's is over.
+    fn ended(&mut self, request: RequestId) {
+        self.subscriptions.retain(|subscription| subscription.request != request);
+        self.fetches.retain(|fetch| fetch.request != request);
+        self.proxied.retain(|proxied| proxied.request != request);
+        self.watching.remove(&request);
+        self.relay.0.borrow_mut().interests.retain(|(peer, of, _)| (*peer, *of) != (self.id, request));
+        if let Some(namespace) = self.published.remove(&request) {
+            let mut hub = self.relay.0.borrow_mut();
+            hub.local.retain(|of, peer| (of, *peer) != (&namespace, self.id));
+            if let Some(behalf) = self.behalf {
+                hub.tell(behalf, Command::WithdrawNamespace(namespace));
+            }
+            hub.look();
+        }
+        if let Some(track) = self.offered.remove(&request) {
+            self.incoming.forget_track(&track.borrow().name);
+            self.lost(&track);
+        }
+    }
+
+    fn lost(&self, track: &Rc<RefCell<Track>>) {
+        if track.borrow().source == Some(self.id) {
+            track.borrow_mut().orphaned();
+            self.relay.0.borrow_mut().adopt();
+        }
+    }
+
+    fn answered(&mut self, request: RequestId, params: Params, properties: Properties) {
+        match self.asked.get(&request) {
+            Some(Asked::Offer(Some((peer, request))) | Asked::Namespace(_, (peer, request))) => {
+                self.tell(*peer, Command::Answer(*request, Ok(())));
+            }
+            Some(Asked::Status(peer, of)) => {
+                self.tell(*peer, Command::StatusAnswer(*of, Ok(Box::new((params, properties)))));
+                self.asked.remove(&request);
+            }
+            _ => {}
+        }
+    }
+
+    /// Who asks for a track has taken the namespace that it is in: its word on that may come later, on another stream.
+    fn taken(&self, track: &TrackName) {
+        for asked in self.asked.values() {
+            if let Asked::Namespace(namespace, (peer, _)) = asked
+                && namespace.is_prefix_of(track.namespace())
+            {
+                let mut hub = self.relay.0.borrow_mut();
+                if hub.local.get(namespace) != Some(peer) && hub.peers.contains_key(peer) {
+                    hub.offer(namespace, *peer);
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, request: RequestId, code: DoneCode) {
+        let track = match self.asked.remove(&request) {
+            Some(Asked::Track(track)) => Some(track),
+            _ => self.offered.remove(&request),
+        };
+        let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
+        match code {
+            // Those of a room go on when their root has been opened again.
+            DoneCode::TRACK_ENDED | DoneCode::SUBSCRIPTION_ENDED
+                if !is_room_track(track.borrow().name.namespace()) =>
+            {
+                track.borrow_mut().source = None;
+                track.borrow_mut().set(State::Ended(code));
+            }
+            // It may go on elsewhere.
+            _ => self.lost(&track),
+        }
+    }
+
+    /// The track that it sends for that request, of ours or of its own.
+    fn track_of(&self, request: RequestId) -> Option<&Rc<RefCell<Track>>> {
+        match self.asked.get(&request) {
+            Some(Asked::Track(track)) => Some(track),
+            _ => self.offered.get(&request),
+        }
+    }
+
+    fn data(&mut self, event: Event) {
+        match event {
+            Event::Subgroup { stream, request, header } => {
+                let track = self.track_of(request).filter(|track| track.borrow().source == Some(self.id));
+                if let Some(track) = track.cloned() {
+                    self.incoming.subgroup(stream, &track, header);
+                }
+            }
+            Event::FetchStream { stream, request } => {
+                if let Some(Asked::Fetch(fetch, _)) = self.asked.get(&request) {
+                    self.incoming.answer(stream, request, fetch);
+                }
+            }
+            Event::Datagram { request, datagram } => {
+                if let Some(track) = self.track_of(request) {
+                    track.borrow_mut().datagram(datagram);
+                }
+            }
+            event => {
+                if let Some(fetch) = self.incoming.data(event) {
+                    self.fetch_progress(fetch, Progress::Delivered);
+                }
+            }
+        }
+    }
+
+    /// A fetch is over once it has been both accepted and delivered.
+    fn fetch_progress(&mut self, request: RequestId, now: Progress) {
+        if let Some(Asked::Fetch(_, progress)) = self.asked.get_mut(&request) {
+            if *progress == Progress::Asked {
+                *progress = now;
+            } else {
+                self.asked.remove(&request);
+            }
+        }
+    }
+
+    /// Tells the peer which namespaces have come and gone.
+    fn tell_namespaces(&mut self, cx: &mut Cx<'_>) {
+        let hub = self.relay.0.borrow();
+        for (request, (prefix, told)) in &mut self.watching {
+            let now = hub.namespaces(prefix);
+            for gone in told.difference(&now) {
+                let _ = cx.session.namespace_done(*request, gone.clone());
+            }
+            for new in now.difference(told) {
+                let _ = cx.session.namespace(*request, new.clone());
+            }
+            *told = now;
+        }
+    }
+}
+
+impl App for Session {
+    fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
+        tracing::trace!(peer = self.id.0, ?event);
+        if let Kind::Client(credentials) = &self.kind
+            && self.services.iter_mut().any(|service| service.event(cx, &event, credentials))
+        {
+            return;
+        }
+        match event {
+            Event::Subscribe { request, ref track, .. } | Event::Publish { request, ref track, .. }
+                if is_under(track.namespace(), names::FAN) =>
+            {
+                let error = RequestError::new(RequestCode::NOT_SUPPORTED, "this node has no rooms");
+                let _ = cx.session.reject(request, error);
+            }
+            Event::Ready(setup) => self.ready(*setup),
+            Event::Subscribe { request, track, params } => {
+                self.taken(&track);
+                let from_upstream = self.is_upstream();
+                let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
+                let track = self.relay.0.borrow_mut().take(&track, self.id, from_upstream, patience);
+                self.subscriptions.push(Subscription::asked(track, request, params.filter));
+            }
+            Event::Publish { request, track, params, properties } => {
+                self.publish(cx, request, &track, &params, properties);
+            }
+            Event::PublishNamespace { request, namespace, .. } => {
+                self.publish_namespace(cx, request, namespace);
+            }
+            Event::SubscribeNamespace { request, prefix, .. } => {
+                let _ = cx.session.accept(request, Params::default(), Properties::NONE);
+                self.watching.insert(request, (prefix, BTreeSet::new()));
+                self.look = true;
+                let mut hub = self.relay.0.borrow_mut();
+                if !std::mem::replace(&mut hub.wants_namespaces, true)
+                    && let Some(upstream) = hub.upstream
+                {
+                    hub.tell(upstream, Command::WatchNamespaces);
+                }
+            }
+            Event::SubscribeTracks { request, prefix, .. } => {
+                let _ = cx.session.accept(request, Params::default(), Properties::NONE);
+                let mut hub = self.relay.0.borrow_mut();
+                let here: Vec<_> = hub
+                    .tracks
+                    .values()
+                    .filter(|track| {
+                        let track = track.borrow();
+                        matches!(track.state, State::Live)
+                            && track.source.is_some_and(|source| source != self.id)
+                            && prefix.is_prefix_of(track.name.namespace())
+                    })
+                    .cloned()
+                    .collect();
+                for track in here {
+                    hub.tell(self.id, Command::Publish(track, None));
+                }
+                hub.interests.push((self.id, request, prefix.clone()));
+                if let Some(upstream) = hub.upstream.filter(|_| !self.is_upstream()) {
+                    hub.tell(upstream, Command::WatchTracks(prefix));
+                }
+            }
+            Event::TrackStatus { request, track, .. } => self.track_status(cx, request, track),
+            Event::Fetch { request, track, start, end, params } => {
+                self.fetch(cx, request, track, (start, end), *params);
+            }
+            Event::Update { request, params } => {
+                let found = self.subscriptions.iter().find(|subscription| subscription.request == request);
+                let largest = found.and_then(|subscription| subscription.track.borrow().largest);
+                let _ = cx.session.accept_update(request, Params { largest, ..Params::default() });
+                if let (Some(prefix), Some(watching)) =
+                    (params.namespace_prefix, self.watching.get_mut(&request))
+                {
+                    *watching = (prefix, BTreeSet::new());
+                    self.look = true;
+                }
+            }
+            Event::Cancelled { request, .. } | Event::RendezvousTimeout { request } => {
+                self.incoming.forget_fetch(request);
+                match self.asked.remove(&request) {
+                    Some(Asked::Track(track)) => {
+                        self.incoming.forget_track(&track.borrow().name);
+                        self.lost(&track);
+                    }
+                    Some(asked) => {
+                        let error =
+                            RequestError::new(RequestCode::INTERNAL_ERROR, "the request was broken off");
+                        self.failed(asked, error);
+                    }
+                    None => {}
+                }
+                self.ended(request);
+            }
+            Event::SubscribeOk { request, params, properties } => {
+                if let Some(Asked::Track(track)) = self.asked.get(&request) {
+                    let mut track = track.borrow_mut();
+                    if matches!(track.state, State::Live) {
+                        // Taken up again: whoever takes from it goes on.
+                        track.whole_from = params.largest.map_or(0, |largest| largest.group + 1);
+                        track.wake();
+                    } else {
+                        track.accepted(properties, params.largest);
+                    }
+                }
+            }
+            Event::RequestOk { request, params, properties } => self.answered(request, *params, properties),
+            Event::RequestError { request, error } => {
+                if let Some(asked) = self.asked.remove(&request) {
+                    self.failed(asked, error);
+                }
+                self.subscriptions.retain(|subscription| subscription.request != request);
+            }
+            Event::FetchOk { request, ok } => {
+                if let Some(Asked::Fetch(fetch, _)) = self.asked.get(&request) {
+                    fetch.push(Step::Ok(*ok));
+                    self.fetch_progress(request, Progress::Accepted);
+                }
+            }
+            Event::Namespace { suffix, .. } => {
+                self.relay.0.borrow_mut().remote.insert(suffix);
+                self.relay.0.borrow_mut().look();
+            }
+            Event::NamespaceDone { suffix, .. } => {
+                self.relay.0.borrow_mut().remote.remove(&suffix);
+                self.relay.0.borrow_mut().look();
+            }
+            Event::Done { request, code, .. } => self.done(request, code),
+            Event::StreamStopped { stream, .. } => {
+                for subscription in &mut self.subscriptions {
+                    subscription.stopped(stream);
+                }
+            }
+            Event::GoAway { .. } => cx.session.close(SessionCode::NO_ERROR, "moving on"),
+            event => self.data(event),
+        }
+    }
+
+    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
+        loop {
+            let command = {
+                let mut hub = self.relay.0.borrow_mut();
+                let Some(mailbox) = hub.peers.get_mut(&self.id) else { return Poll::Ready(()) };
+                mailbox.waker = Some(task.waker().clone());
+                mailbox.commands.pop_front()
+            };
+            match command {
+                Some(command) => self.command(cx, command),
+                None => break,
+            }
+        }
+        if std::mem::take(&mut self.look) {
+            self.tell_namespaces(cx);
+        }
+        for subscription in &mut self.subscriptions {
+            subscription.poll(task, cx);
+        }
+        self.subscriptions.retain(|subscription| !subscription.is_over());
+        self.fetches.retain_mut(|fetch| fetch.poll(task, cx));
+        self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
+        for service in &mut self.services {
+            service.poll(task, cx);
+        }
+        // Whoever was asked to leave and has nothing open has left.
+        if self.leaving && cx.session.open_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(behalf) = self.behalf {
+            self.relay.0.borrow_mut().peers.remove(&behalf);
+        }
+    }
+}
+
+fn misused(error: &Misuse) -> RequestError {
+    let code = match error {
+        Misuse::GoingAway => RequestCode::GOING_AWAY,
+        Misuse::DuplicateSubscription(_) => RequestCode::DUPLICATE_SUBSCRIPTION,
+        _ => RequestCode::INTERNAL_ERROR,
+    };
+    RequestError::new(code, &error.to_string())
+}

@@ -1,0 +1,25 @@
+//! The runtime of rooms: everything between sessions and a room's worker.
+//!
+//! [`Rooms`] runs a leaf for each room that a node's fans take part in, and is the service by which they do; its uplink
+//! carries the leaves' deltas to the origin. A [`Hub`] is the other end of those links, at the root of a room.
+#![forbid(unsafe_code)]
+
+mod error;
+pub use error::Error;
+
+mod figures;
+
+mod hub;
+pub use hub::{Hub, HubEvent, HubService, Hubs};
+
+mod leaf;
+
+mod membership;
+
+mod rooms;
+pub use rooms::{MAX_ROOMS, ROOM_LINGER, Rooms, RoomsConfig, TICK};
+
+mod uplink;
+
+mod worker;
+pub use worker::{Worked, Worker, Workers};

@@ -1,0 +1,285 @@
+//! Memberships: the rooms that one session takes part in.
+
+use std::{borrow::Cow, rc::Rc, task::Context};
+
+use moqt::{
+    Cx, DoneCode, Event, Namespace, Params, Properties, RequestCode, TrackName,
+    message::RequestError,
+    packet_track::{Broken, Inflow, Outflow},
+    session::{RequestId, StreamId},
+};
+use relay::{Credentials, SessionService};
+use token::Claims;
+use wire::{EdgeMessage, SessionId, limits, names};
+
+use crate::{
+    leaf::{Leaf, MAILBOX_BYTES, Mailbox, Status},
+    rooms::Rooms,
+};
+
+/// Rooms that one session may take part in.
+const MAX_MEMBERSHIPS: usize = 4;
+
+/// The memberships of one session.
+pub(crate) struct Memberships {
+    rooms: Rooms,
+    memberships: Vec<Membership>,
+    /// The token minted for a fan without one. All memberships of the session share it.
+    anonymous_token: Option<String>,
+}
+
+struct Membership {
+    leaf: Rc<Leaf>,
+    session: SessionId,
+    mailbox: Rc<Mailbox>,
+    answers: RequestId,
+    /// The answers to the fan, once the room is open.
+    outflow: Option<Outflow>,
+    acts: Option<Acts>,
+    over: Option<RequestError>,
+}
+
+struct Acts {
+    request: RequestId,
+    accepted: bool,
+    inflow: Inflow,
+}
+
+impl SessionService for Memberships {
+    fn event(&mut self, cx: &mut Cx<'_>, event: &Event, credentials: &Credentials) -> bool {
+        match event {
+            Event::Subscribe { request, track, .. } if is_fan(track.namespace()) => {
+                match self.enter(*request, track, &credentials.jwts()) {
+                    Ok(membership) => self.memberships.push(membership),
+                    Err(error) => drop(cx.session.reject(*request, error)),
+                }
+                true
+            }
+            Event::Publish { request, track, .. } if is_fan(track.namespace()) => {
+                self.publish(cx, *request, track);
+                true
+            }
+            event => self.handle(event),
+        }
+    }
+
+    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
+        self.memberships.retain_mut(|membership| {
+            membership.mailbox.watch(task.waker());
+            match membership.advance(cx) {
+                Ok(()) => true,
+                Err(error) => {
+                    membership.end(cx, error);
+                    false
+                }
+            }
+        });
+    }
+}
+
+impl Memberships {
+    pub(crate) fn new(rooms: Rooms) -> Self {
+        Self { rooms, memberships: Vec::new(), anonymous_token: None }
+    }
+
+    /// Joins the room that a fan asks for the answers of.
+    fn enter(
+        &mut self,
+        answers: RequestId,
+        track: &TrackName,
+        shown: &[Cow<'_, str>],
+    ) -> Result<Membership, RequestError> {
+        let room = room_of(track, names::ANSWERS)?;
+        let rooms = self.rooms.clone();
+        if self.memberships.len() >= MAX_MEMBERSHIPS || self.in_room(&room).is_some() {
+            let error = RequestError::new(RequestCode::EXCESSIVE_LOAD, "a session joins a room once, and only a few rooms");
+            return Err(error);
+        }
+        // Tokens name a room as its path.
+        let no_text = || RequestError::new(RequestCode::DOES_NOT_EXIST, "a room's name is text");
+        let path = room.path().ok_or_else(no_text)?;
+        let (claims, anonymous_token) = rooms.identify(shown, &mut self.anonymous_token).map_err(|error| {
+            RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
+        })?;
+        let leaf = rooms.leaf(&room)?;
+        let (session, mailbox) = leaf.enter(token::who(&claims, &path));
+        if let Some(token) = anonymous_token {
+            mailbox.put(&wire::packet(&EdgeMessage::Token { token: &token }));
+        }
+        Ok(Membership { leaf, session, mailbox, answers, outflow: None, acts: None, over: None })
+    }
+
+    /// A fan offers the track of its acts.
+    fn publish(&mut self, cx: &mut Cx<'_>, request: RequestId, track: &TrackName) {
+        let room = room_of(track, names::ACTS);
+        let membership = room.and_then(|room| {
+            let membership = self.memberships.iter_mut().find(|membership| membership.leaf.room == room && membership.acts.is_none());
+            let first = "subscribe to the answers first, and send once";
+            membership.ok_or_else(|| RequestError::new(RequestCode::DOES_NOT_EXIST, first))
+        });
+        match membership {
+            Ok(membership) => {
+                let inflow = Inflow::new(limits::FAN_PACKET);
+                membership.acts = Some(Acts { request, accepted: false, inflow });
+            }
+            Err(error) => drop(cx.session.reject(request, error)),
+        }
+    }
+
+    /// Handles an event of one of the memberships' tracks. Returns whether it was one.
+    fn handle(&mut self, event: &Event) -> bool {
+        let of = match event {
+            Event::Subgroup { request, .. } => self.of_request(*request),
+            Event::Object { stream, .. }
+            | Event::Payload { stream, .. }
+            | Event::StreamEnded { stream }
+            | Event::StreamReset { stream, .. } => self.of_stream(*stream),
+            Event::StreamStopped { stream, .. } => {
+                self.memberships.iter_mut().find(|membership| membership.outflow.as_ref().is_some_and(|outflow| outflow.is(*stream)))
+            }
+            Event::Cancelled { request, .. } | Event::Done { request, .. } => {
+                let of = |membership: &Membership| membership.answers == *request || membership.is_sending(*request);
+                let count = self.memberships.len();
+                self.memberships.retain(|membership| !of(membership));
+                return self.memberships.len() < count;
+            }
+            _ => None,
+        };
+        let Some(membership) = of else { return false };
+        if let Err(broken) = membership.read(event) {
+            let error = RequestError::new(RequestCode::MALFORMED_TRACK, &broken.to_string());
+            membership.over = Some(error);
+        }
+        true
+    }
+
+    fn in_room(&self, room: &Namespace) -> Option<&Membership> {
+        self.memberships.iter().find(|membership| membership.leaf.room == *room)
+    }
+
+    fn of_request(&mut self, request: RequestId) -> Option<&mut Membership> {
+        self.memberships.iter_mut().find(|membership| membership.is_sending(request))
+    }
+
+    fn of_stream(&mut self, stream: StreamId) -> Option<&mut Membership> {
+        let reads = |membership: &&mut Membership| membership.acts.as_ref().is_some_and(|acts| acts.inflow.has(stream));
+        self.memberships.iter_mut().find(reads)
+    }
+}
+
+impl Membership {
+    fn is_sending(&self, request: RequestId) -> bool {
+        self.acts.as_ref().is_some_and(|acts| acts.request == request)
+    }
+
+    fn read(&mut self, event: &Event) -> Result<(), Broken> {
+        let Some(acts) = &mut self.acts else { return Ok(()) };
+        match event {
+            Event::Subgroup { stream, header, .. } => acts.inflow.begin(*stream, *header)?,
+            Event::Object { stream, header } => acts.inflow.object(*stream, header)?,
+            Event::Payload { stream, data } => acts.inflow.payload(*stream, data)?,
+            Event::StreamEnded { stream } => acts.inflow.end(*stream)?,
+            // A stream was broken off, in either direction: the fan rejoins.
+            _ => return Err(Broken::Gap),
+        }
+        while let Some(packet) = acts.inflow.take() {
+            self.leaf.packet(self.session, &self.mailbox, &packet);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, cx: &mut Cx<'_>) -> Result<(), RequestError> {
+        if let Some(error) = self.over.take() {
+            return Err(error);
+        }
+        match self.leaf.status() {
+            Status::Opening => return Ok(()),
+            Status::Refused(error) => return Err(error),
+            Status::Open => {}
+        }
+        let misused =
+            |error: moqt::Misuse| RequestError::new(RequestCode::INTERNAL_ERROR, &error.to_string());
+        if self.outflow.is_none() {
+            let answered = cx.session.accept_subscribe(self.answers, Params::default(), Properties::NONE);
+            answered.map_err(misused)?;
+            // The reader keeps no groups, so that one group, on one stream, will do.
+            self.outflow = Some(Outflow::new(self.answers, u64::MAX));
+        }
+        if let Some(acts) = self.acts.as_mut().filter(|acts| !acts.accepted) {
+            cx.session.accept(acts.request, Params::default(), Properties::NONE).map_err(misused)?;
+            acts.accepted = true;
+        }
+        if let Some(outflow) = self.outflow.as_mut().filter(|outflow| outflow.backlog(cx) < MAILBOX_BYTES)
+            && let Some(packet) = self.mailbox.take()
+        {
+            outflow.send(cx, packet).map_err(misused)?;
+        }
+        self.mailbox.closed().map_or(Ok(()), Err)
+    }
+
+    /// Ends both tracks. The fan may rejoin.
+    fn end(&mut self, cx: &mut Cx<'_>, error: RequestError) {
+        if self.outflow.is_some() {
+            let code = match error.code {
+                RequestCode::EXCESSIVE_LOAD => DoneCode::EXCESSIVE_LOAD,
+                RequestCode::MALFORMED_TRACK => DoneCode::MALFORMED_TRACK,
+                _ => DoneCode::INTERNAL_ERROR,
+            };
+            let _ = cx.session.done(self.answers, code, error.reason_text());
+        } else {
+            let _ = cx.session.reject(self.answers, error.clone());
+        }
+        if let Some(acts) = &self.acts {
+            let refused = !acts.accepted && cx.session.reject(acts.request, error).is_ok();
+            if !refused {
+                let _ = cx.session.cancel(acts.request);
+            }
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.leaf.exit(self.session);
+    }
+}
+
+impl Rooms {
+    /// Identifies the fan from the first valid token. Returns the claims and, if the token is near its end, a renewed
+    /// one for the client to keep. Without a valid token the fan is anonymous: the identity minted earlier in this
+    /// session is reused, or a new one is minted.
+    fn identify(
+        &self,
+        shown: &[Cow<'_, str>],
+        anonymous_token: &mut Option<String>,
+    ) -> Result<(Claims, Option<String>), token::Error> {
+        let (keys, now) = (&self.0.config.keys, self.0.platform.wall());
+        if let Some(claims) = shown.iter().find_map(|jwt| keys.verify(jwt, now).ok()) {
+            let renewed = keys.renew(&claims, now)?;
+            return Ok((claims, renewed));
+        }
+        let jwt = match anonymous_token {
+            Some(jwt) => jwt.clone(),
+            None => anonymous_token.insert(keys.mint_anonymous(self.0.platform.random()?, now)?).clone(),
+        };
+        Ok((keys.verify(&jwt, now)?, Some(jwt)))
+    }
+}
+
+/// Reads the room from the namespace of a fan's track.
+fn room_of(track: &TrackName, name: &str) -> Result<Namespace, RequestError> {
+    let absent = |why| RequestError::new(RequestCode::DOES_NOT_EXIST, why);
+    if track.name() != name.as_bytes() {
+        return Err(absent("there is no such track"));
+    }
+    let prefix = Namespace::new([names::FAN]).map_err(|_| absent("there is no such room"))?;
+    let room = track.namespace().strip_prefix(&prefix).filter(|room| !room.is_empty());
+    let reserved =
+        |room: &Namespace| room.fields().iter().any(|field| field.first() == Some(&names::RESERVED));
+    room.filter(|room| !reserved(room)).ok_or_else(|| absent("there is no such room"))
+}
+
+/// Whether a namespace is that of a fan's own two tracks.
+fn is_fan(namespace: &Namespace) -> bool {
+    namespace.fields().first().is_some_and(|field| &field[..] == names::FAN.as_bytes())
+}

@@ -1,0 +1,293 @@
+//! The uplink: one session with the origin, on which the deltas of all rooms go up and their roots' answers come down.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use moqt::{
+    App, Connected, Cx, Event, Later, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    message::RequestError,
+    packet_track::{Inflow, Outflow},
+    session::{RequestId, StreamId},
+};
+use relay::{Backoff, Dial, IMPLEMENTATION};
+use token::{Claims, EVERY_ROOM, Role};
+use wire::{limits, names, worker::Input};
+
+use crate::{
+    Error,
+    leaf::{Leaf, Status, UPLINK_BYTES},
+    rooms::Rooms,
+};
+
+/// The pause before a room's uplink that the origin broke off is opened again.
+const REOPEN_AFTER: Micros = Micros::from_millis(500);
+/// The rendezvous timeout of a room's uplink: an origin that has just started waits so long for its creators.
+const RENDEZVOUS_MS: u64 = 3000;
+/// Packets in a group of deltas.
+const GROUP_PACKETS: u64 = 256;
+/// The lifetime of the token that an edge presents to the origin.
+const TOKEN_LIFE: Duration = Duration::from_hours(24);
+
+impl Rooms {
+    /// Keeps a session with the origin for as long as there are rooms.
+    pub async fn follow(&self, origin: Rc<dyn Dial>) {
+        let (platform, url) = (Rc::clone(&self.0.platform), origin.name());
+        let mut backoff = Backoff::default();
+        loop {
+            let changed = self.0.changed.notified();
+            if self.0.leaves.borrow().is_empty() {
+                changed.await;
+                continue;
+            }
+            let begun = platform.now();
+            match self.connect(&*origin).await {
+                Ok(connection) => {
+                    let mut uplink = Uplink::new(self.clone());
+                    let ended = connection.run(&mut uplink).await;
+                    tracing::info!(url, ?ended, "the uplink ended");
+                }
+                Err(error) => tracing::warn!(url, %error, "cannot open the uplink"),
+            }
+            relay::wait(&*platform, &mut backoff, begun).await;
+        }
+    }
+
+    async fn connect(&self, origin: &dyn Dial) -> Result<Box<dyn Connected>, Error> {
+        let config = &self.0.config;
+        let end = self.0.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+        let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
+        let token = config.keys.mint(&claims)?;
+        let mut connection = origin.dial(None).await?;
+        let setup = &mut connection.config().setup;
+        setup.implementation = Some(IMPLEMENTATION.into());
+        setup.tokens = vec![Token::value(token)];
+        Ok(connection)
+    }
+}
+
+/// The session with the origin, as an application.
+struct Uplink {
+    rooms: Rooms,
+    /// The rooms' parts of it, by the incarnation of the leaf.
+    rooms_up: BTreeMap<u64, RoomUplink>,
+    /// Runs out when the next room's part is to be opened again.
+    reopen_at: Option<Later<'static, ()>>,
+}
+
+/// The part of the uplink that carries one room.
+struct RoomUplink {
+    leaf: Rc<Leaf>,
+    downs: RequestId,
+    inflow: Inflow,
+    deltas: Option<RequestId>,
+    /// The deltas' track, once the origin accepted it.
+    outflow: Option<Outflow>,
+    /// The time to open it again, after it was broken off.
+    reopen_at: Option<Micros>,
+}
+
+impl Uplink {
+    fn new(rooms: Rooms) -> Self {
+        Self { rooms, rooms_up: BTreeMap::new(), reopen_at: None }
+    }
+
+    /// Opens and closes the rooms' parts so that there is one for each leaf.
+    fn match_leaves(&mut self, cx: &mut Cx<'_>) {
+        let leaves: Vec<_> = self.rooms.0.leaves.borrow().values().cloned().collect();
+        let is_there = |incarnation: u64| leaves.iter().any(|leaf| leaf.incarnation == incarnation);
+        self.rooms_up.retain(|incarnation, room_uplink| {
+            let stays = is_there(*incarnation);
+            if !stays {
+                room_uplink.end(cx);
+            }
+            stays
+        });
+        let now = self.rooms.0.platform.now();
+        for leaf in leaves {
+            let due =
+                self.rooms_up.get(&leaf.incarnation).is_none_or(|room_uplink| room_uplink.reopen_at.is_some_and(|at| at <= now));
+            if due && !matches!(leaf.status(), Status::Refused(_)) {
+                match RoomUplink::open(&self.rooms, Rc::clone(&leaf), cx) {
+                    Ok(room_uplink) => drop(self.rooms_up.insert(leaf.incarnation, room_uplink)),
+                    Err(error) => tracing::warn!(room = %leaf.room, %error, "cannot open a room's uplink"),
+                }
+            }
+        }
+    }
+
+    fn of_request(&mut self, request: RequestId) -> Option<&mut RoomUplink> {
+        self.rooms_up.values_mut().find(|room_uplink| room_uplink.downs == request || room_uplink.deltas == Some(request))
+    }
+
+    fn of_stream(&mut self, stream: StreamId) -> Option<&mut RoomUplink> {
+        self.rooms_up.values_mut().find(|room_uplink| room_uplink.inflow.has(stream))
+    }
+}
+
+impl App for Uplink {
+    fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
+        let room_uplink = match &event {
+            Event::SubscribeOk { request, .. }
+            | Event::RequestOk { request, .. }
+            | Event::RequestError { request, .. }
+            | Event::Cancelled { request, .. }
+            | Event::Done { request, .. }
+            | Event::Subgroup { request, .. } => self.of_request(*request),
+            Event::Object { stream, .. }
+            | Event::Payload { stream, .. }
+            | Event::StreamEnded { stream }
+            | Event::StreamReset { stream, .. } => self.of_stream(*stream),
+            Event::StreamStopped { stream, .. } => {
+                let sends = |room_uplink: &&mut RoomUplink| room_uplink.outflow.as_ref().is_some_and(|flow| flow.is(*stream));
+                self.rooms_up.values_mut().find(sends)
+            }
+            Event::GoAway { .. } => return cx.session.close(SessionCode::NO_ERROR, "moving on"),
+            _ => None,
+        };
+        if let Some(room_uplink) = room_uplink
+            && let Err(error) = room_uplink.event(cx, &event)
+        {
+            // Anyone can ask for any room name, so a missing room is no warning. Wrong keys are one.
+            let is_absent = |refusal: &RequestError| refusal.code != RequestCode::UNAUTHORIZED;
+            if matches!(room_uplink.leaf.status(), Status::Refused(refusal) if is_absent(&refusal)) {
+                tracing::debug!(room = %room_uplink.leaf.room, %error, "the origin refuses a room");
+            } else {
+                tracing::warn!(room = %room_uplink.leaf.room, %error, "a room's uplink is broken");
+            }
+            room_uplink.break_off(cx);
+        }
+    }
+
+    fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
+        self.rooms.0.uplink.set(Some(task.waker().clone()));
+        self.match_leaves(cx);
+        if self.rooms_up.is_empty() {
+            return Poll::Ready(());
+        }
+        for room_uplink in self.rooms_up.values_mut() {
+            if let Err(error) = room_uplink.send(cx) {
+                tracing::warn!(room = %room_uplink.leaf.room, %error, "a room's uplink is broken");
+                room_uplink.break_off(cx);
+            }
+        }
+        if let Some(at) = self.rooms_up.values().filter_map(|room_uplink| room_uplink.reopen_at).min() {
+            let platform = &self.rooms.0.platform;
+            let reopen_at = self
+                .reopen_at
+                .get_or_insert_with(|| platform.sleep(Duration::from_micros((at - platform.now()).0)));
+            if reopen_at.as_mut().poll(task).is_ready() {
+                self.reopen_at = None;
+                task.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl RoomUplink {
+    fn open(rooms: &Rooms, leaf: Rc<Leaf>, cx: &mut Cx<'_>) -> Result<Self, Error> {
+        let params = Params { rendezvous_timeout: Some(RENDEZVOUS_MS), ..Params::default() };
+        let downs = cx.session.subscribe(track_name(rooms, &leaf, names::DOWNS)?, params)?;
+        let inflow = Inflow::new(limits::FRAME);
+        Ok(Self { leaf, downs, inflow, deltas: None, outflow: None, reopen_at: None })
+    }
+
+    fn event(&mut self, cx: &mut Cx<'_>, event: &Event) -> Result<(), Error> {
+        match event {
+            Event::SubscribeOk { .. } => {
+                let name = track_name(self.leaf.rooms(), &self.leaf, names::DELTAS)?;
+                self.deltas = Some(cx.session.publish(name, Params::default(), Properties::NONE)?);
+            }
+            Event::RequestOk { .. } => {
+                self.outflow = self.deltas.map(|request| Outflow::new(request, GROUP_PACKETS));
+                self.leaf.connect(true);
+            }
+            Event::RequestError { error, .. } => self.refused(error)?,
+            Event::Subgroup { stream, header, .. } => {
+                self.inflow.begin(*stream, *header)?;
+            }
+            Event::Object { stream, header } => {
+                self.inflow.object(*stream, header)?;
+            }
+            Event::Payload { stream, data } => {
+                self.inflow.payload(*stream, data)?;
+            }
+            Event::StreamEnded { stream } => self.inflow.end(*stream)?,
+            _ => return Err(Error::Ended),
+        }
+        while let Some(packet) = self.inflow.take() {
+            self.leaf.input(&Input::FromRoot { packet: &packet });
+        }
+        Ok(())
+    }
+
+    fn refused(&self, error: &RequestError) -> Result<(), Error> {
+        // An open room stays open: after a restart the origin may not know it yet.
+        let (why, for_good) = match error.code {
+            RequestCode::DOES_NOT_EXIST | RequestCode::TIMEOUT => ("there is no such room", true),
+            RequestCode::UNAUTHORIZED => ("the origin does not know this edge's keys", true),
+            _ => ("it does not accept the link", false),
+        };
+        if for_good && matches!(self.leaf.status(), Status::Opening) {
+            self.leaf.set(Status::Refused(RequestError::new(error.code, why)));
+        }
+        Err(Error::Refused(why))
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let Some(outflow) = &mut self.outflow else { return Ok(()) };
+        while outflow.backlog(cx) < UPLINK_BYTES
+            && let Some(delta) = self.leaf.delta()
+        {
+            outflow.send(cx, delta)?;
+        }
+        if self.leaf.backlog() > UPLINK_BYTES { Err(Error::Behind) } else { Ok(()) }
+    }
+
+    /// Cancels both tracks until it is opened again.
+    fn break_off(&mut self, cx: &mut Cx<'_>) {
+        self.cancel(cx);
+        self.outflow = None;
+        self.leaf.connect(false);
+        self.reopen_at = Some(self.leaf.rooms().0.platform.now() + REOPEN_AFTER);
+    }
+
+    /// Ends both tracks for good. The deltas sent last still arrive.
+    fn end(&mut self, cx: &mut Cx<'_>) {
+        match self.outflow.take() {
+            Some(outflow) => {
+                self.leaf.connect(false);
+                let _ = outflow.end(cx);
+                let _ = cx.session.cancel(self.downs);
+            }
+            None => self.cancel(cx),
+        }
+    }
+
+    fn cancel(&self, cx: &mut Cx<'_>) {
+        for request in [Some(self.downs), self.deltas].into_iter().flatten() {
+            let _ = cx.session.cancel(request);
+        }
+    }
+}
+
+impl Drop for RoomUplink {
+    fn drop(&mut self) {
+        if self.outflow.is_some() {
+            self.leaf.connect(false);
+        }
+    }
+}
+
+/// Names one of the two tracks of a room's uplink.
+fn track_name(rooms: &Rooms, leaf: &Leaf, track: &'static str) -> Result<TrackName, Error> {
+    let long = |_| Error::Name(leaf.room.to_string());
+    let (edge, incarnation) = (rooms.0.config.edge.0, leaf.incarnation);
+    let prefix = [names::EDGE.to_owned(), format!("{edge:x}"), format!("{incarnation:x}")];
+    let namespace = Namespace::new(prefix).and_then(|prefix| prefix.join(&leaf.room)).map_err(long)?;
+    TrackName::new(namespace, track).map_err(long)
+}

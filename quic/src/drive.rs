@@ -1,0 +1,283 @@
+//! One session on one connection.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, pending, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use moqt::{
+    App, Cx, Ended, Event, Input, Micros, Misuse, Output, ResetCode, Session, SessionCode, Transit,
+    session::{Config, Dir, StreamId},
+};
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    Clock, Transport,
+    stream::{Inbox, Pipe, Signal, receive, send},
+    transport::{Gone, Link, RecvHalf, SendHalf},
+};
+
+/// What an app has to know of a connection.
+struct Quic<'a> {
+    link: &'a Link,
+    pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
+}
+
+impl Transit for Quic<'_> {
+    fn backlog(&self, stream: StreamId) -> usize {
+        self.pipes.get(&stream).map_or(0, |pipe| pipe.backlog())
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        Some(self.link.transport().quic().rtt())
+    }
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+type Accept<T> = Pin<Box<dyn Future<Output = Result<T, Gone>>>>;
+
+struct Driver<'a, A> {
+    link: Link,
+    session: Session,
+    app: &'a mut A,
+    clock: Clock,
+    inbox: Inbox,
+    pipes: BTreeMap<StreamId, Rc<Pipe>>,
+    stops: BTreeMap<StreamId, Rc<Signal<ResetCode>>>,
+    tasks: FuturesUnordered<Task>,
+    uni: Accept<RecvHalf>,
+    bi: Accept<(SendHalf, RecvHalf)>,
+    datagram: Accept<Bytes>,
+    closed: Pin<Box<dyn Future<Output = (SessionCode, String)>>>,
+    sleep: Pin<Box<Sleep>>,
+    ended: Option<Ended>,
+}
+
+/// Runs a session on a connection until it ends.
+pub async fn drive(
+    transport: Transport,
+    config: Config,
+    clock: Clock,
+    app: &mut impl App,
+) -> Result<Ended, Misuse> {
+    let session = Session::new(clock.now(), config)?;
+    let link = Link::new(transport);
+    let mut driver = Driver {
+        uni: Box::pin(link.clone().accept_uni()),
+        bi: Box::pin(link.clone().accept_bi()),
+        datagram: Box::pin(link.clone().read_datagram()),
+        closed: Box::pin(link.clone().closed()),
+        sleep: Box::pin(tokio::time::sleep_until(Instant::now())),
+        link,
+        session,
+        app,
+        clock,
+        inbox: Inbox::default(),
+        pipes: BTreeMap::new(),
+        stops: BTreeMap::new(),
+        tasks: FuturesUnordered::new(),
+        ended: None,
+    };
+    Ok(poll_fn(|task| driver.poll(task)).await)
+}
+
+/// What the peer opened or sent, if anything. Once the connection is gone, nothing more.
+fn next<T: 'static>(accept: &mut Accept<T>, task: &mut Context<'_>) -> Option<T> {
+    match accept.as_mut().poll(task) {
+        Poll::Ready(Ok(accepted)) => Some(accepted),
+        Poll::Ready(Err(_)) => {
+            *accept = Box::pin(pending());
+            None
+        }
+        Poll::Pending => None,
+    }
+}
+
+impl<A: App> Driver<'_, A> {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            self.accept(task);
+            // Reads, writes and what became of them.
+            while let Poll::Ready(Some(())) = self.tasks.poll_next_unpin(task) {}
+            let now = self.clock.now();
+            self.feed(now);
+            if self.app_poll(task, now).is_ready() {
+                self.session.close(SessionCode::NO_ERROR, "");
+            }
+            if self.session.timeout().is_some_and(|at| at <= now) {
+                self.session.handle(now, Input::Timeout);
+            }
+            let busy = self.drain(now);
+            if let Some(ended) = self.ended.take() {
+                return Poll::Ready(ended);
+            }
+            // What was just opened, written or said has not been polled for yet.
+            if !busy {
+                break;
+            }
+        }
+        if let Some(at) = self.session.timeout() {
+            let at = Instant::from_std(self.clock.instant(at));
+            if self.sleep.deadline() != at {
+                self.sleep.as_mut().reset(at);
+            }
+            if self.sleep.as_mut().poll(task).is_ready() {
+                task.waker().wake_by_ref();
+            }
+        }
+        if let Poll::Ready((code, reason)) = self.closed.as_mut().poll(task) {
+            let now = self.clock.now();
+            self.feed(now);
+            self.session.handle(now, Input::Closed { code, reason: reason.into() });
+            self.drain(now);
+            if let Some(ended) = self.ended.take() {
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn accept(&mut self, task: &mut Context<'_>) {
+        while let Some(stream) = next(&mut self.uni, task) {
+            self.uni = Box::pin(self.link.clone().accept_uni());
+            let id = self.session.opened(Dir::Uni);
+            self.receive(id, stream);
+        }
+        while let Some((sender, receiver)) = next(&mut self.bi, task) {
+            self.bi = Box::pin(self.link.clone().accept_bi());
+            let id = self.session.opened(Dir::Bi);
+            self.receive(id, receiver);
+            let pipe = Rc::new(Pipe::new(moqt::session::SendOrder::REQUEST.to_i32()));
+            self.pipes.insert(id, Rc::clone(&pipe));
+            let opened = std::future::ready(Ok(sender));
+            self.tasks.push(Box::pin(send(id, opened, pipe, Rc::clone(&self.inbox))));
+        }
+        while let Some(datagram) = next(&mut self.datagram, task) {
+            self.datagram = Box::pin(self.link.clone().read_datagram());
+            self.inbox.borrow_mut().push_back(Input::Datagram(datagram));
+        }
+    }
+
+    fn receive(&mut self, id: StreamId, stream: RecvHalf) {
+        let stop = Rc::new(Signal::default());
+        self.stops.insert(id, Rc::clone(&stop));
+        self.tasks.push(Box::pin(receive(id, stream, stop, Rc::clone(&self.inbox))));
+    }
+
+    /// Hands the session what the streams said.
+    fn feed(&mut self, now: Micros) {
+        loop {
+            let Some(input) = self.inbox.borrow_mut().pop_front() else { return };
+            match &input {
+                Input::Finished { stream } | Input::Reset { stream, .. } => {
+                    self.stops.remove(stream);
+                }
+                Input::Delivered { stream } => {
+                    self.pipes.remove(stream);
+                }
+                _ => {}
+            }
+            self.session.handle(now, input);
+        }
+    }
+
+    fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
+        let quic = Quic { link: &self.link, pipes: &self.pipes };
+        let mut cx = Cx::new(&mut self.session, now, &quic);
+        self.app.poll(task, &mut cx)
+    }
+
+    /// Does what the session says. Whether that gave the streams or the app something
+    /// to do.
+    fn drain(&mut self, now: Micros) -> bool {
+        let mut busy = false;
+        while let Some(output) = self.session.poll() {
+            match output {
+                Output::Event(Event::Closed { code, reason, by }) => {
+                    let reason = String::from_utf8_lossy(&reason).into_owned();
+                    let event = Event::Closed { code, reason: reason.clone().into(), by };
+                    self.event(now, event);
+                    self.ended = Some(Ended { code, reason, by });
+                }
+                Output::Event(event) => {
+                    if matches!(&event, Event::Ready(setup) if setup.implementation.is_some()) {
+                        self.link.use_plain_codes();
+                    }
+                    self.event(now, event);
+                    // The app may have something to wait for now.
+                    busy = true;
+                }
+                Output::Open { stream, dir, order } => {
+                    self.open(stream, dir, order.to_i32());
+                    busy = true;
+                }
+                Output::Write { stream, data } => {
+                    if let Some(pipe) = self.pipes.get(&stream) {
+                        pipe.write(data);
+                        busy = true;
+                    }
+                }
+                Output::SetOrder { stream, order } => {
+                    if let Some(pipe) = self.pipes.get(&stream) {
+                        pipe.set_order(order.to_i32());
+                    }
+                }
+                Output::Finish { stream } => {
+                    if let Some(pipe) = self.pipes.get(&stream) {
+                        pipe.finish();
+                        busy = true;
+                    }
+                }
+                Output::Reset { stream, code } => {
+                    if let Some(pipe) = self.pipes.remove(&stream) {
+                        pipe.reset(code);
+                        busy = true;
+                    }
+                }
+                Output::Stop { stream, code } => {
+                    if let Some(stop) = self.stops.remove(&stream) {
+                        stop.set(code);
+                        busy = true;
+                    }
+                }
+                Output::Datagram(datagram) => self.link.send_datagram(datagram),
+                Output::Close { code, reason } => self.link.close(code, &reason),
+            }
+        }
+        busy
+    }
+
+    fn event(&mut self, now: Micros, event: Event) {
+        let quic = Quic { link: &self.link, pipes: &self.pipes };
+        let mut cx = Cx::new(&mut self.session, now, &quic);
+        self.app.event(&mut cx, event);
+    }
+
+    fn open(&mut self, id: StreamId, dir: Dir, order: i32) {
+        let pipe = Rc::new(Pipe::new(order));
+        self.pipes.insert(id, Rc::clone(&pipe));
+        let inbox = Rc::clone(&self.inbox);
+        let link = self.link.clone();
+        match dir {
+            Dir::Uni => {
+                self.tasks.push(Box::pin(send(id, link.open_uni(), pipe, inbox)));
+            }
+            Dir::Bi => {
+                let stop = Rc::new(Signal::default());
+                self.stops.insert(id, Rc::clone(&stop));
+                self.tasks.push(Box::pin(async move {
+                    let Ok((sender, receiver)) = link.open_bi().await else { return };
+                    let opened = std::future::ready(Ok(sender));
+                    let sending = send(id, opened, pipe, Rc::clone(&inbox));
+                    futures_util::future::join(sending, receive(id, receiver, stop, inbox)).await;
+                }));
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Listening and connecting, over raw QUIC and WebTransport on one UDP port.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
+    time::Duration,
+};
+
+use moqt::{
+    App, Connected, Ended, Later, Misuse, Version,
+    message::Setup,
+    session::{Config, Side, Transport as Carrier},
+};
+use quinn::{
+    TransportConfig,
+    crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig},
+};
+use rustls::{ClientConfig, ServerConfig};
+use socket2::SockRef;
+use url::Url;
+
+use crate::{Clock, Transport, drive, websocket::Client};
+use web_transport_quinn::{
+    ALPN as H3, Request, Session,
+    proto::{ConnectRequest, ConnectResponse},
+};
+
+/// A peer silent for this long is gone.
+const IDLE: Duration = Duration::from_secs(10);
+/// How often an idle connection is kept alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// The same two for connections to an upstream: many fans wait for what comes over one,
+/// and there are few of them.
+const UPSTREAM_IDLE: Duration = Duration::from_secs(3);
+const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Bytes that may wait to be read at a socket that listens, as far as the system lets it: what a thousand fans
+/// answer comes at once, and what does not fit is lost.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// Streams a peer may have open towards us at once.
+pub const MAX_STREAMS: u32 = 1024;
+/// The port of a URL that names none (Section 3.1.1).
+const DEFAULT_PORT: u16 = 443;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The socket cannot be had.
+    #[error("cannot use UDP {addr}: {source}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The TLS configuration does not do for QUIC.
+    #[error("the TLS configuration does not do for QUIC: it needs TLS 1.3 with AES-128-GCM")]
+    Tls,
+    /// Not a URL of a MoQ server.
+    #[error("{url} is no address of a MoQ server: give moqt://HOST:PORT or https://HOST:PORT/PATH")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// The name has no address.
+    #[error("cannot find {host}: {source}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No connection came about.
+    #[error("cannot connect to {to}: {reason}")]
+    Connect {
+        /// Where to.
+        to: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The two sides have no version in common.
+    #[error("{peer} speaks no version of MoQ that we do (we speak {})", ours())]
+    Version {
+        /// Who.
+        peer: String,
+    },
+}
+
+fn ours() -> String {
+    let names: Vec<_> = Version::SUPPORTED.iter().map(|version| version.protocol()).collect();
+    names.join(", ")
+}
+
+/// A UDP socket that listens, connects, or both.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    quic: quinn::Endpoint,
+    client: Option<ClientConfig>,
+    transport: Arc<TransportConfig>,
+}
+
+/// A connection on which a session can begin.
+#[derive(Debug)]
+pub struct Connection {
+    /// The connection.
+    pub transport: Transport,
+    /// How the session is to be: side, transport, version and, for a client on
+    /// raw QUIC, the path and authority of its URL.
+    pub config: Config,
+    /// The URL of a WebTransport client; that of a raw QUIC client is in its SETUP.
+    pub url: Option<Url>,
+}
+
+impl Endpoint {
+    /// An endpoint that listens. ALPN is filled in.
+    pub fn server(addr: SocketAddr, mut tls: ServerConfig) -> Result<Self, Error> {
+        tls.alpn_protocols = protocols();
+        let tls = QuicServerConfig::try_from(tls).map_err(|_| Error::Tls)?;
+        let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+        let transport = transport_config(IDLE, KEEP_ALIVE);
+        config.transport_config(Arc::clone(&transport));
+        let bound = || {
+            let socket = std::net::UdpSocket::bind(addr)?;
+            if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER) {
+                tracing::debug!(%addr, %error, "the receive buffer stays as it is");
+            }
+            let endpoint = quinn::EndpointConfig::default();
+            quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
+        };
+        let quic = bound().map_err(|source| Error::Bind { addr, source })?;
+        Ok(Self { quic, client: None, transport })
+    }
+
+    /// An endpoint that connects.
+    pub fn client(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
+        let quic = quinn::Endpoint::client(addr).map_err(|source| Error::Bind { addr, source })?;
+        let transport = transport_config(IDLE, KEEP_ALIVE);
+        Ok(Self { quic, client: Some(tls), transport })
+    }
+
+    /// An endpoint that connects to what others depend on: it notices soon that its peer is
+    /// gone.
+    pub fn upstream(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
+        let transport = transport_config(UPSTREAM_IDLE, UPSTREAM_KEEP_ALIVE);
+        Ok(Self { transport, ..Self::client(addr, tls)? })
+    }
+
+    /// Where it is.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.quic.local_addr()
+    }
+
+    /// Says goodbye to all peers, and waits until that has left.
+    pub async fn close(&self) {
+        self.quic.close(0u32.into(), b"");
+        self.quic.wait_idle().await;
+    }
+
+    /// The next connection to come, before its handshake; `None` once closed.
+    pub async fn incoming(&self) -> Option<quinn::Incoming> {
+        self.quic.accept().await
+    }
+
+    /// Shakes hands with a client, over whichever transport it chose.
+    pub async fn accept(incoming: quinn::Incoming) -> Result<Connection, Error> {
+        let peer = incoming.remote_address().to_string();
+        let failed =
+            |reason: &dyn std::fmt::Display| Error::Connect { to: peer.clone(), reason: reason.to_string() };
+        let connection = incoming.await.map_err(|error| failed(&error))?;
+        let alpn = alpn(&connection);
+        if let Some(version) = Version::from_protocol(&alpn) {
+            let config = Config::new(Side::Server, Carrier::Quic, version);
+            return Ok(Connection { transport: Transport::Quic(connection), config, url: None });
+        }
+        let request = Request::accept(connection).await.map_err(|error| failed(&error))?;
+        let Some(version) = Version::choose(request.protocols.iter().map(std::string::String::as_bytes))
+        else {
+            let _ = request.reject(web_transport_quinn::http::StatusCode::NOT_ACCEPTABLE).await;
+            return Err(Error::Version { peer });
+        };
+        let url = request.url.clone();
+        let response = ConnectResponse::OK.with_protocol(version.protocol());
+        let session = request.respond(response).await.map_err(|error| failed(&error))?;
+        let config = Config::new(Side::Server, Carrier::WebTransport, version);
+        Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: Some(url) })
+    }
+
+    /// Connects to `ws://…` over a WebSocket, or as [`connect`](Self::connect) does.
+    pub async fn dial(&self, url: &Url) -> Result<Box<dyn Connected>, Error> {
+        Ok(match url.scheme() {
+            "ws" => Box::new(Client::connect(url).await?),
+            _ => Box::new(self.connect(url).await?),
+        })
+    }
+
+    /// Connects to `moqt://…` over raw QUIC or to `https://…` over WebTransport.
+    pub async fn connect(&self, url: &Url) -> Result<Connection, Error> {
+        let wrong = || Error::Url { url: url.to_string() };
+        let carrier = match url.scheme() {
+            "moqt" => Carrier::Quic,
+            "https" => Carrier::WebTransport,
+            _ => return Err(wrong()),
+        };
+        let host = url.host_str().ok_or_else(wrong)?;
+        let name = host.trim_matches(['[', ']']);
+        let port = url.port().unwrap_or(DEFAULT_PORT);
+        let resolve = |source| Error::Resolve { host: host.to_owned(), source };
+        let local = self.local_addr().map_err(resolve)?;
+        let target = (name.to_owned(), port);
+        let addrs = tokio::task::spawn_blocking(move || target.to_socket_addrs())
+            .await
+            .map_err(|error| resolve(io::Error::other(error)))?
+            .map_err(resolve)?;
+        let addr = addrs
+            .into_iter()
+            .find(|addr| addr.is_ipv4() == local.is_ipv4() || local.is_ipv6())
+            .ok_or_else(|| resolve(io::Error::from(io::ErrorKind::AddrNotAvailable)))?;
+
+        let failed = |reason: &dyn std::fmt::Display| Error::Connect {
+            to: url.to_string(),
+            reason: reason.to_string(),
+        };
+        let mut tls = self.client.clone().ok_or(Error::Tls)?;
+        tls.alpn_protocols = match carrier {
+            Carrier::Quic => Version::SUPPORTED.iter().map(|v| v.protocol().into()).collect(),
+            Carrier::WebTransport => vec![H3.into()],
+        };
+        let tls = QuicClientConfig::try_from(tls).map_err(|_| Error::Tls)?;
+        let mut config = quinn::ClientConfig::new(Arc::new(tls));
+        config.transport_config(Arc::clone(&self.transport));
+        let connecting = self.quic.connect_with(config, addr, name).map_err(|error| failed(&error))?;
+        let connection = connecting.await.map_err(|error| failed(&error))?;
+        match carrier {
+            Carrier::Quic => {
+                let version = Version::from_protocol(&alpn(&connection))
+                    .ok_or_else(|| Error::Version { peer: url.to_string() })?;
+                let mut config = Config::new(Side::Client, carrier, version);
+                config.setup = setup(url, host);
+                Ok(Connection { transport: Transport::Quic(connection), config, url: None })
+            }
+            Carrier::WebTransport => {
+                let offer = Version::SUPPORTED.iter().map(|version| version.protocol().to_owned());
+                let request = ConnectRequest::new(url.clone()).with_protocols(offer);
+                let session = Session::connect(connection, request).await.map_err(|error| failed(&error))?;
+                let chosen = session.response().and_then(|response| response.protocol.clone());
+                let version = chosen
+                    .and_then(|name| Version::from_protocol(name.as_bytes()))
+                    .ok_or_else(|| Error::Version { peer: url.to_string() })?;
+                let config = Config::new(Side::Client, carrier, version);
+                Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: None })
+            }
+        }
+    }
+}
+
+impl Connected for Connection {
+    fn config(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    fn run(self: Box<Self>, mut app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>> {
+        Box::pin(async move { drive(self.transport, self.config, Clock::default(), &mut app).await })
+    }
+}
+
+/// What a client on raw QUIC says of its URL (Section 10.3.1).
+fn setup(url: &Url, host: &str) -> Setup {
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    Setup { path: Some(path.into()), authority: Some(authority.into()), ..Setup::default() }
+}
+
+/// Raw MoQ before HTTP/3: a client that offers both gets the shorter way.
+fn protocols() -> Vec<Vec<u8>> {
+    let moq = Version::SUPPORTED.iter().map(|version| version.protocol().as_bytes().to_vec());
+    moq.chain([H3.as_bytes().to_vec()]).collect()
+}
+
+fn alpn(connection: &quinn::Connection) -> Vec<u8> {
+    connection
+        .handshake_data()
+        .and_then(|data| data.downcast::<HandshakeData>().ok())
+        .and_then(|data| data.protocol)
+        .unwrap_or_default()
+}
+
+fn transport_config(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig> {
+    let mut config = TransportConfig::default();
+    config
+        .max_idle_timeout(quinn::IdleTimeout::try_from(idle).ok())
+        .keep_alive_interval(Some(keep_alive))
+        .max_concurrent_bidi_streams(MAX_STREAMS.into())
+        .max_concurrent_uni_streams(MAX_STREAMS.into());
+    Arc::new(config)
+}

@@ -1,0 +1,220 @@
+//! One session on one WebSocket: for browsers without a reliable WebTransport, and for Cloudflare, where there is no QUIC.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+#[cfg(feature = "axum")]
+use axum::extract::ws;
+use bytes::Bytes;
+use futures_util::{Sink, Stream};
+use moqt::{
+    App, Connected, Ended, Later, Micros, Misuse, Version, WebSocketSession, mux,
+    session::{Config, Side, Transport},
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream,
+    tungstenite::{self, client::IntoClientRequest as _, http::HeaderValue},
+};
+use url::Url;
+
+use crate::{Clock, Error};
+
+/// A WebSocket message of whichever library.
+pub trait Message {
+    /// Makes a binary message.
+    fn binary(message: Bytes) -> Self;
+
+    /// Makes a close frame.
+    fn close(code: u16, reason: &str) -> Self;
+
+    /// Reads a message that has come.
+    fn received(self) -> Received;
+}
+
+/// The content of a message that has come.
+#[derive(Debug)]
+pub enum Received {
+    /// A binary message.
+    Binary(Bytes),
+    /// A text message, which no session sends.
+    Text,
+    /// A close frame, with its reason if there is one.
+    Close(String),
+    /// A frame that the library handles itself, such as a ping.
+    Nothing,
+}
+
+#[cfg(feature = "axum")]
+impl Message for ws::Message {
+    fn binary(message: Bytes) -> Self {
+        Self::Binary(message)
+    }
+
+    fn close(code: u16, reason: &str) -> Self {
+        Self::Close(Some(ws::CloseFrame { code, reason: reason.into() }))
+    }
+
+    fn received(self) -> Received {
+        match self {
+            Self::Binary(message) => Received::Binary(message),
+            Self::Text(_) => Received::Text,
+            Self::Close(why) => Received::Close(why.map(|why| why.reason.to_string()).unwrap_or_default()),
+            Self::Ping(_) | Self::Pong(_) => Received::Nothing,
+        }
+    }
+}
+
+impl Message for tungstenite::Message {
+    fn binary(message: Bytes) -> Self {
+        Self::Binary(message)
+    }
+
+    fn close(code: u16, reason: &str) -> Self {
+        Self::Close(Some(tungstenite::protocol::CloseFrame { code: code.into(), reason: reason.into() }))
+    }
+
+    fn received(self) -> Received {
+        match self {
+            Self::Binary(message) => Received::Binary(message),
+            Self::Text(_) => Received::Text,
+            Self::Close(why) => Received::Close(why.map(|why| why.reason.to_string()).unwrap_or_default()),
+            Self::Ping(_) | Self::Pong(_) | Self::Frame(_) => Received::Nothing,
+        }
+    }
+}
+
+/// A WebSocket on which a session can begin.
+pub(crate) struct Client {
+    transport: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    config: Config,
+}
+
+impl Client {
+    /// Connects to `ws://…`.
+    pub(crate) async fn connect(url: &Url) -> Result<Self, Error> {
+        let failed = |reason: &dyn std::fmt::Display| Error::Connect {
+            to: url.to_string(),
+            reason: reason.to_string(),
+        };
+        let mut request = url.as_str().into_client_request().map_err(|error| failed(&error))?;
+        let version = Version::Draft18;
+        let offer = HeaderValue::from_static(mux::subprotocol(version));
+        request.headers_mut().insert("sec-websocket-protocol", offer);
+        let connected = tokio_tungstenite::connect_async(request).await;
+        let (transport, _) = connected.map_err(|error| failed(&error))?;
+        Ok(Self { transport, config: Config::new(Side::Client, Transport::WebTransport, version) })
+    }
+}
+
+impl Connected for Client {
+    fn config(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    fn run(self: Box<Self>, mut app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>> {
+        Box::pin(async move { drive(self.transport, self.config, Clock::default(), &mut app).await })
+    }
+}
+
+struct Driver<'a, S, A> {
+    transport: S,
+    socket: WebSocketSession,
+    app: &'a mut A,
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+    /// The session's last words are out, or nobody takes them.
+    closing: bool,
+}
+
+/// Runs a session on a WebSocket until it ends.
+pub async fn drive<M: Message, E>(
+    transport: impl Stream<Item = Result<M, E>> + Sink<M> + Unpin,
+    config: Config,
+    clock: Clock,
+    app: &mut impl App,
+) -> Result<Ended, Misuse> {
+    let socket = WebSocketSession::new(clock.now(), config)?;
+    let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
+    let mut driver = Driver { transport, socket, app, clock, sleep, closing: false };
+    Ok(poll_fn(|task| driver.poll(task)).await)
+}
+
+impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Driver<'_, S, A> {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            let now = self.clock.now();
+            let mut busy = self.read(task, now);
+            busy |= self.socket.run(task, now, self.app);
+            let open = self.write(task, now);
+            if let Some(ended) = self.socket.ended().filter(|_| !open || self.closing) {
+                return Poll::Ready(ended.clone());
+            }
+            if !busy {
+                break;
+            }
+        }
+        if let Some(at) = self.socket.timeout() {
+            let at = Instant::from_std(self.clock.instant(at));
+            if self.sleep.deadline() != at {
+                self.sleep.as_mut().reset(at);
+            }
+            if self.sleep.as_mut().poll(task).is_ready() {
+                task.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Takes what has come. Whether anything has.
+    fn read(&mut self, task: &mut Context<'_>, now: Micros) -> bool {
+        let mut busy = false;
+        while let Poll::Ready(message) = Pin::new(&mut self.transport).poll_next(task) {
+            busy = true;
+            match message.and_then(Result::ok).map_or_else(|| Received::Close(String::new()), Message::received) {
+                Received::Binary(message) => self.socket.received(now, message),
+                Received::Nothing => {}
+                Received::Text => {
+                    self.socket.violated("text on a session of binary frames");
+                    break;
+                }
+                Received::Close(why) => {
+                    self.socket.closed(now, &why);
+                    return self.socket.ended().is_none();
+                }
+            }
+        }
+        busy
+    }
+
+    /// Writes what the socket takes. Whether it is still open.
+    fn write(&mut self, task: &mut Context<'_>, now: Micros) -> bool {
+        loop {
+            match Pin::new(&mut self.transport).poll_ready(task) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return false,
+                Poll::Pending => break,
+            }
+            let message = match self.socket.pop(now) {
+                Some(message) => M::binary(message),
+                None => match self.socket.ended() {
+                    Some(ended) if !self.closing => {
+                        self.closing = true;
+                        M::close(ended.close_code(), ended.close_reason())
+                    }
+                    _ => break,
+                },
+            };
+            if Pin::new(&mut self.transport).start_send(message).is_err() {
+                return false;
+            }
+        }
+        !matches!(Pin::new(&mut self.transport).poll_flush(task), Poll::Ready(Err(_)))
+    }
+}
