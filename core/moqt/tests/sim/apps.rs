@@ -10,10 +10,9 @@ use moqt::{
     session::{Delivery, Hold, RequestId, StreamId},
 };
 
-use crate::{
-    net::{App, Cx},
-    track::{Collector, Shape},
-};
+use testnet::{App, Cx};
+
+use crate::track::{Collector, Shape};
 
 pub(crate) fn track() -> TrackName {
     TrackName::new(Namespace::from_path("fanfare/room").unwrap(), "video").unwrap()

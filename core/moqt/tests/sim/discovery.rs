@@ -1,9 +1,10 @@
 use moqt::Location;
 
+use testnet::{Rng, Weather, World};
+
 use crate::{
     LONG,
     apps::{Announce, Ask, Publisher, Relay, Subscriber, track},
-    net::{Rng, Weather, World},
     seeds,
     track::Shape,
 };

@@ -1,11 +1,8 @@
 use moqt::{Event, Micros, Misuse, Params, RequestCode, SessionCode};
 
-use crate::{
-    LONG,
-    apps::track,
-    net::{App, Cx, Rng, Weather, World},
-    seeds,
-};
+use testnet::{App, Cx, Rng, Weather, World};
+
+use crate::{LONG, apps::track, seeds};
 
 /// A server that leaves, and what it and its client see.
 #[derive(Default)]

@@ -1,11 +1,12 @@
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moqt::{DoneCode, Location, Micros, RequestCode};
+
+use testnet::{Rng, Weather, World};
 
 use crate::{
     LONG,
     apps::{Announce, Ask, Publisher, Relay, Subscriber},
-    net::{Rng, Weather, World},
     seeds,
     track::Shape,
 };
@@ -14,7 +15,7 @@ use crate::{
 /// of objects in one order and delivers them in another.
 #[test]
 fn a_late_joiner_gets_past_and_live_exactly_once() {
-    let whole = Cell::new(0);
+    let whole = AtomicU64::new(0);
     seeds(2000, |seed| {
         let mut rng = Rng::new(seed);
         let shape = Shape::at_random(&mut rng);
@@ -50,7 +51,7 @@ fn a_late_joiner_gets_past_and_live_exactly_once() {
         {
             return;
         }
-        whole.set(whole.get() + 1);
+        whole.fetch_add(1, Ordering::Relaxed);
         assert_eq!(late.done, Some(DoneCode::TRACK_ENDED));
         let joining = late.accepted.as_ref().unwrap().largest;
         for at in shape.locations() {
@@ -62,5 +63,6 @@ fn a_late_joiner_gets_past_and_live_exactly_once() {
             assert!(got == 1 || (mid_stream && got == 0), "{at:?} came {got} times, joined at {joining:?}");
         }
     });
-    assert!(whole.get() > 500, "only {} of 2000 joined in time", whole.get());
+    let whole = whole.into_inner();
+    assert!(whole > 500, "only {whole} of 2000 joined in time");
 }

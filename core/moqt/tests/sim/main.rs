@@ -4,7 +4,6 @@
 //! the same way again.
 
 mod apps;
-mod net;
 mod track;
 
 mod discovery;
@@ -23,18 +22,6 @@ use moqt::Micros;
 const LONG: Micros = Micros(600_000_000);
 
 /// Runs a scenario with each seed, and says which one failed.
-fn seeds(count: u64, scenario: impl Fn(u64)) {
-    struct Name(u64);
-    impl Drop for Name {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("failed with seed {}", self.0);
-            }
-        }
-    }
-    for seed in 0..count {
-        let name = Name(seed);
-        scenario(seed);
-        std::mem::forget(name);
-    }
+fn seeds(count: u64, scenario: impl Fn(u64) + Sync) {
+    testnet::Seeds::new(count).run(scenario);
 }

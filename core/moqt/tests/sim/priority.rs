@@ -5,11 +5,9 @@ use moqt::{
     session::RequestId,
 };
 
-use crate::{
-    LONG,
-    net::{App, Cx, Rng, Weather, World},
-    seeds,
-};
+use testnet::{App, Cx, Rng, Weather, World};
+
+use crate::{LONG, seeds};
 
 fn name(track: &'static str) -> TrackName {
     TrackName::new(Namespace::from_path("p").unwrap(), track).unwrap()

@@ -1,9 +1,10 @@
 use moqt::{DoneCode, Location};
 
+use testnet::{Rng, Weather, World};
+
 use crate::{
     LONG,
     apps::{Announce, Ask, Publisher, Subscriber},
-    net::{Rng, Weather, World},
     seeds,
     track::Shape,
 };

@@ -1,9 +1,10 @@
 use moqt::{DoneCode, Location, Micros, RequestCode};
 
+use testnet::{Rng, Weather, World};
+
 use crate::{
     LONG,
     apps::{Announce, Ask, Publisher, Relay, Subscriber},
-    net::{Rng, Weather, World},
     seeds,
     track::Shape,
 };

@@ -1,9 +1,10 @@
 use moqt::{DoneCode, Filter, Location, Micros, RequestCode};
 
+use testnet::{Rng, Weather, World};
+
 use crate::{
     LONG,
     apps::{Ask, Publisher, Subscriber},
-    net::{Rng, Weather, World},
     seeds,
     track::Shape,
 };
@@ -46,7 +47,7 @@ fn the_same_seed_gives_the_same_show() {
     let order = |seed| {
         let (mut world, _, subscriber, _) = pair(seed, |_| {}, Ask::Subscribe);
         world.run(LONG);
-        (world.now, world.app::<Subscriber>(subscriber).collector.order.clone())
+        (world.now(), world.app::<Subscriber>(subscriber).collector.order.clone())
     };
     for seed in 0..50 {
         assert_eq!(order(seed), order(seed));

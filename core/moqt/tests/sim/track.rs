@@ -10,7 +10,7 @@ use moqt::{
     session::StreamId,
 };
 
-use crate::net::Rng;
+use testnet::Rng;
 
 /// How a track is made.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,17 @@
+//! A network that exists only in virtual time: seeded, lossy, reordering, and splitting what is sent where it likes.
+//!
+//! [`Net`] carries what sessions say, and keeps the time; it owns no session, so that a caller may drive its sessions
+//! from tasks. [`World`] owns the sessions too, and calls an [`App`] on each node: enough for tests of the session itself.
+#![forbid(unsafe_code)]
+
+mod net;
+pub use net::{Due, EndId, Net};
+
+mod rng;
+pub use rng::{Rng, Seeds};
+
+mod weather;
+pub use weather::Weather;
+
+mod world;
+pub use world::{App, Cx, World};
