@@ -1,0 +1,13 @@
+//! Relays, creators and subscribers in virtual time, over a net that loses, reorders and splits what is sent.
+//!
+//! Each test runs many seeds; a failure names its seed, and the same seed fails the same way again
+//! (`FANFARE_SEED=n`; `FANFARE_SEEDS=n` sets how many).
+
+mod content;
+mod creator;
+mod executor;
+mod platform;
+mod subscriber;
+mod topology;
+
+mod weather;

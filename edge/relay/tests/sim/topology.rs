@@ -1,0 +1,327 @@
+//! Relays, creators and subscribers, what is done to them, and what must be true whatever is.
+
+use std::{
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+};
+
+use moqt::{Location, Micros};
+use relay::{Credentials, Figures, LINGER, Platform, Relay};
+use testnet::{Rng, Weather};
+
+use crate::{
+    content::{Broadcast, Shape, maker},
+    creator::{Announce, Creator, Known},
+    executor::{NodeId, Sim},
+    platform::{Machine, Way},
+    subscriber::{Manner, Report, Subscriber},
+};
+
+/// Time within which every node has found its way back, whatever happened: the longest pause between two attempts at
+/// each of three hops, and the time that a dead link is not noticed.
+pub(crate) const HEALING: Micros = Micros::from_millis(25_000);
+/// Age of the newest object that a subscriber has, at most, while nothing is wrong.
+const FRESH: Micros = Micros::from_millis(4_000);
+/// Pauses between two attempts of a creator or a subscriber to connect.
+const PAUSE: (u64, u64) = (100, 1_500);
+
+pub(crate) fn seconds(count: u64) -> Micros {
+    Micros::from_millis(count * 1_000)
+}
+
+struct RelayNode {
+    upstream: Option<NodeId>,
+    figures: Figures,
+    relay: Option<Relay>,
+}
+
+pub(crate) struct CreatorNode {
+    pub(crate) broadcast: Rc<Broadcast>,
+    pub(crate) known: Rc<Known>,
+    to: NodeId,
+    announce: Announce,
+    maker: u64,
+    pub(crate) is_alive: bool,
+}
+
+struct SubscriberNode {
+    report: Rc<Report>,
+    to: NodeId,
+    manner: Manner,
+    is_alive: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) sim: Sim,
+    pub(crate) shapes: Vec<Shape>,
+    weather: Weather,
+    nodes: usize,
+    relays: BTreeMap<NodeId, RelayNode>,
+    pub(crate) creators: BTreeMap<NodeId, CreatorNode>,
+    subscribers: BTreeMap<NodeId, SubscriberNode>,
+    machines: Vec<Weak<Machine>>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, shapes: &[Shape], weather: Weather) -> Self {
+        Self {
+            sim: Sim::new(seed),
+            shapes: shapes.to_vec(),
+            weather,
+            nodes: 0,
+            relays: BTreeMap::new(),
+            creators: BTreeMap::new(),
+            subscribers: BTreeMap::new(),
+            machines: Vec::new(),
+        }
+    }
+
+    /// A seed's own shapes and weather.
+    pub(crate) fn at_random(seed: u64, tracks: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let shapes: Vec<_> = (0..tracks).map(|_| Shape::at_random(&mut rng)).collect();
+        let mut weather = Weather::at_random(&mut rng);
+        // What takes a thousand packets for an object shows nothing that ten do not.
+        weather.mtu = weather.mtu.max(300);
+        Self::new(rng.next(), &shapes, weather)
+    }
+
+    fn id(&mut self) -> NodeId {
+        self.nodes += 1;
+        NodeId(self.nodes - 1)
+    }
+
+    /// Adds a relay that follows another, if any.
+    pub(crate) fn relay(&mut self, upstream: Option<NodeId>) -> NodeId {
+        let id = self.id();
+        self.relays.insert(id, RelayNode { upstream, figures: Figures::new(), relay: None });
+        self.start_relay(id);
+        id
+    }
+
+    fn start_relay(&mut self, id: NodeId) {
+        let machine = Rc::new(Machine { sim: self.sim.clone(), node: id });
+        self.machines.push(Rc::downgrade(&machine));
+        let platform: Rc<dyn Platform> = machine;
+        let node = self.relays.get_mut(&id).expect("a relay");
+        node.figures = Figures::new();
+        let relay = Relay::new(platform, node.figures.clone(), None);
+        node.relay = Some(relay.clone());
+        if let Some(to) = node.upstream {
+            let (sim, weather) = (self.sim.clone(), self.weather);
+            let way = Rc::new(Way { sim, from: id, to, weather });
+            let relay = relay.clone();
+            self.sim.spawn(id, async move { relay.follow(way).await });
+        }
+        let keeper = relay.clone();
+        self.sim.spawn(id, async move { keeper.housekeep().await });
+        self.sim.accept(id, Rc::new(move || Box::new(relay.enter(Credentials::default()))));
+    }
+
+    /// Adds a creator of all tracks.
+    pub(crate) fn creator(&mut self, to: NodeId, announce: Announce) -> NodeId {
+        let id = self.id();
+        let maker = self.creators.len() as u64;
+        let broadcast = Rc::new(Broadcast::new(&self.shapes, maker, self.sim.now()));
+        let node = CreatorNode { broadcast, known: Rc::default(), to, announce, maker, is_alive: false };
+        self.creators.insert(id, node);
+        self.start_creator(id);
+        id
+    }
+
+    fn start_creator(&mut self, id: NodeId) {
+        let node = self.creators.get_mut(&id).expect("a creator");
+        let broadcast = Rc::new(Broadcast::new(&self.shapes, node.maker, self.sim.now()));
+        (node.broadcast, node.known, node.is_alive) = (Rc::clone(&broadcast), Rc::default(), true);
+        for (number, shape) in self.shapes.iter().enumerate() {
+            let (sim, pace, broadcast) = (self.sim.clone(), shape.pace, Rc::clone(&broadcast));
+            self.sim.spawn(id, async move {
+                loop {
+                    broadcast.add(number, sim.now());
+                    sim.sleep(pace).await;
+                }
+            });
+        }
+        let (known, announce) = (Rc::clone(&node.known), node.announce);
+        let way = Way { sim: self.sim.clone(), from: id, to: node.to, weather: self.weather };
+        self.sim.spawn(id, async move {
+            loop {
+                if let Some(session) = way.connect().await {
+                    let mut app = Creator::new(Rc::clone(&broadcast), Rc::clone(&known), announce);
+                    session.run(&mut app).await;
+                }
+                way.sim.sleep(Micros::from_millis(way.sim.draw(|rng| rng.of(PAUSE.0..PAUSE.1)))).await;
+            }
+        });
+    }
+
+    /// Adds a subscriber that wants those tracks.
+    pub(crate) fn subscriber(&mut self, to: NodeId, manner: Manner, wants: &[usize]) -> Rc<Report> {
+        let id = self.id();
+        let rendezvous = self.sim.draw(|rng| rng.pick(&[None, Some(5_000), Some(30_000)]));
+        let report = Report::new(format!("subscriber {} of {}", id.0, to.0), &self.shapes, wants, rendezvous);
+        let node = SubscriberNode { report: Rc::clone(&report), to, manner, is_alive: false };
+        self.subscribers.insert(id, node);
+        self.start_subscriber(id);
+        report
+    }
+
+    fn start_subscriber(&mut self, id: NodeId) {
+        let node = self.subscribers.get_mut(&id).expect("a subscriber");
+        node.is_alive = true;
+        let (report, manner) = (Rc::clone(&node.report), node.manner);
+        let way = Way { sim: self.sim.clone(), from: id, to: node.to, weather: self.weather };
+        self.sim.spawn(id, async move {
+            while !report.is_leaving.get() {
+                if let Some(session) = way.connect().await {
+                    let mut app = Subscriber::new(way.sim.clone(), Rc::clone(&report), manner);
+                    session.run(&mut app).await;
+                }
+                way.sim.sleep(Micros::from_millis(way.sim.draw(|rng| rng.of(PAUSE.0..PAUSE.1)))).await;
+            }
+        });
+    }
+
+    pub(crate) fn relay_ids(&self) -> Vec<NodeId> {
+        self.relays.keys().copied().collect()
+    }
+
+    pub(crate) fn creator_ids(&self) -> Vec<NodeId> {
+        self.creators.keys().copied().collect()
+    }
+
+    pub(crate) fn subscriber_ids(&self) -> Vec<NodeId> {
+        self.subscribers.keys().copied().collect()
+    }
+
+    pub(crate) fn report(&self, id: NodeId) -> Rc<Report> {
+        Rc::clone(&self.subscribers[&id].report)
+    }
+
+    pub(crate) fn running(&self, id: NodeId) -> &Relay {
+        self.relays[&id].relay.as_ref().expect("a relay that runs")
+    }
+
+    /// Ends a node's process.
+    pub(crate) fn kill(&mut self, id: NodeId) {
+        if let Some(node) = self.relays.get_mut(&id) {
+            node.relay = None;
+        }
+        if let Some(node) = self.creators.get_mut(&id) {
+            node.is_alive = false;
+        }
+        if let Some(node) = self.subscribers.get_mut(&id) {
+            node.is_alive = false;
+        }
+        self.sim.kill(id);
+    }
+
+    pub(crate) fn is_alive(&self, id: NodeId) -> bool {
+        self.relays.get(&id).is_some_and(|node| node.relay.is_some())
+            || self.creators.get(&id).is_some_and(|node| node.is_alive)
+            || self.subscribers.get(&id).is_some_and(|node| node.is_alive)
+    }
+
+    /// Starts a node again that was killed.
+    pub(crate) fn start(&mut self, id: NodeId) {
+        if self.relays.contains_key(&id) {
+            self.start_relay(id);
+        } else if self.creators.contains_key(&id) {
+            self.start_creator(id);
+        } else {
+            self.start_subscriber(id);
+        }
+    }
+
+    pub(crate) fn run(&self, time: Micros) {
+        self.sim.run(time);
+    }
+
+    /// A figure of a relay.
+    pub(crate) fn figure(&self, id: NodeId, name: &str) -> i64 {
+        let text = self.relays[&id].figures.text();
+        let name = format!("fanfare_edge_{name} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&name)).expect("a figure");
+        line.parse().expect("a number")
+    }
+
+    /// Every subscriber that is there has what is new, of every track that it wants.
+    pub(crate) fn assert_fresh(&self) {
+        let now = self.sim.now();
+        for node in self.subscribers.values().filter(|node| node.is_alive) {
+            let report = &node.report;
+            for wanted in report.wants.borrow().iter() {
+                let newest = report.newest.borrow().get(wanted).copied();
+                let due = |creator: &CreatorNode| {
+                    creator.broadcast.tracks.borrow()[*wanted].newest_at(Micros(now.0 - FRESH.0))
+                };
+                let is_fresh = self.creators.values().filter(|creator| creator.is_alive).any(|creator| {
+                    newest.is_some_and(|(at, _): (Location, _)| {
+                        maker(at.group) == creator.maker && due(creator).is_none_or(|due| at >= due)
+                    })
+                });
+                assert!(
+                    is_fresh,
+                    "{} at {now:?} has {newest:?} of track {wanted}; refused {:?}, done {:?}",
+                    report.name,
+                    report.refused.borrow(),
+                    report.done.borrow(),
+                );
+            }
+        }
+    }
+
+    /// All subscribers leave: nothing is asked of the creators any more.
+    pub(crate) fn leave(&mut self) {
+        for id in self.subscriber_ids() {
+            if self.sim.draw(|rng| rng.chance(50)) {
+                self.subscribers[&id].report.leave();
+                self.subscribers.get_mut(&id).expect("a subscriber").is_alive = false;
+            } else {
+                self.kill(id);
+            }
+        }
+        let relays = self.relays.len() as u64;
+        self.run(Micros(LINGER.0 * 2 * relays) + seconds(5));
+        for creator in self.creators.values().filter(|creator| creator.is_alive) {
+            assert_eq!(creator.known.asked.get(), 0, "subscriptions that a creator still serves");
+        }
+    }
+
+    /// Then all creators leave, too: nothing is left but the links between relays.
+    pub(crate) fn assert_empty(&mut self) {
+        for id in self.creator_ids() {
+            self.kill(id);
+        }
+        self.run(Micros(LINGER.0 * 2 * self.relays.len() as u64) + seconds(5));
+        for (id, node) in self.relays.iter().filter(|(_, node)| node.relay.is_some()) {
+            let followers = self.relays.values().filter(|of| of.upstream == Some(*id) && of.relay.is_some());
+            let links = followers.count() as i64 + i64::from(node.upstream.is_some());
+            let figures = ["sessions", "tracks", "subscriptions", "kept_bytes"];
+            let now = figures.map(|name| self.figure(*id, name));
+            assert_eq!(now, [links, 0, 0, 0], "{figures:?} of relay {}", id.0);
+        }
+        for id in self.relay_ids() {
+            self.kill(id);
+        }
+        self.sim.end();
+        let left = self.machines.iter().filter(|machine| machine.strong_count() > 0).count();
+        assert_eq!(left, 0, "relays that hold themselves");
+    }
+
+    /// Leaves, and checks that nothing is left.
+    pub(crate) fn finish(mut self) {
+        self.leave();
+        self.assert_empty();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Tasks hold what they run in.
+        for node in self.relays.values_mut() {
+            node.relay = None;
+        }
+        self.sim.end();
+    }
+}
