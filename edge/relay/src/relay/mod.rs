@@ -353,6 +353,13 @@ impl Hub {
         self.look();
     }
 
+    /// Has a session end by itself: it finds its mailbox gone when it is woken.
+    fn dismiss(&mut self, id: PeerId) {
+        if let Some(waker) = self.peers.remove(&id).and_then(|mailbox| mailbox.waker) {
+            waker.wake();
+        }
+    }
+
     /// A session gives nothing any more.
     fn disown(&mut self, id: PeerId) {
         for track in self.tracks.values() {

@@ -707,7 +707,7 @@ impl App for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(behalf) = self.behalf {
-            self.relay.0.borrow_mut().peers.remove(&behalf);
+            self.relay.0.borrow_mut().dismiss(behalf);
         }
     }
 }
