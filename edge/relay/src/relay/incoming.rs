@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use moqt::{
-    Event, ResetCode, TrackName,
+    Event, ResetCode,
     data::SubgroupHeader,
     session::{RequestId, StreamId},
 };
@@ -60,10 +60,8 @@ impl Incoming {
     }
 
     /// No more is heard of the streams of a track, not even their end.
-    pub(super) fn forget_track(&mut self, name: &TrackName) {
-        self.0.retain(
-            |_, carried| !matches!(carried, Carried::Subgroup(track, _) if track.borrow().name == *name),
-        );
+    pub(super) fn forget_track(&mut self, track: &Rc<RefCell<Track>>) {
+        self.0.retain(|_, carried| !matches!(carried, Carried::Subgroup(of, _) if Rc::ptr_eq(of, track)));
     }
 
     /// Nor of those of a fetch.

@@ -66,8 +66,8 @@ struct Hub {
     has_upstream: bool,
     upstream: Option<PeerId>,
     upstream_at: Option<Rc<dyn Dial>>,
-    /// Namespaces published to this node.
-    local: BTreeMap<Namespace, PeerId>,
+    /// Namespaces published to this node, each by one peer or more: the newest is last, and is asked.
+    local: BTreeMap<Namespace, Vec<PeerId>>,
     /// Namespaces that the upstream knows of.
     remote: BTreeSet<Namespace>,
     wants_namespaces: bool,
@@ -84,7 +84,7 @@ struct Mailbox {
 
 enum Command {
     Subscribe(Rc<RefCell<Track>>, Option<u64>),
-    Unsubscribe(TrackName),
+    Unsubscribe(Rc<RefCell<Track>>),
     /// Offer a track; and if it was offered to this node, tell who did of the answer.
     Publish(Rc<RefCell<Track>>, Option<(PeerId, RequestId)>),
     PublishNamespace(Namespace, (PeerId, RequestId)),
@@ -342,7 +342,10 @@ impl Hub {
         self.peers.remove(&id);
         self.figures.sessions.set(self.peers.len() as i64);
         self.interests.retain(|(peer, ..)| *peer != id);
-        self.local.retain(|_, peer| *peer != id);
+        let namespaces: Vec<_> = self.local.keys().cloned().collect();
+        for namespace in namespaces {
+            self.withdraw(&namespace, id);
+        }
         if self.upstream == Some(id) {
             self.upstream = None;
             self.figures.upstream.set(0);
@@ -391,9 +394,13 @@ impl Hub {
         let local = self
             .local
             .iter()
-            .filter(|(namespace, peer)| namespace.is_prefix_of(name.namespace()) && **peer != asking)
-            .max_by_key(|(namespace, _)| namespace.fields().len())
-            .map(|(_, peer)| *peer);
+            .filter(|(namespace, _)| namespace.is_prefix_of(name.namespace()))
+            .filter_map(|(namespace, peers)| {
+                let peer = peers.iter().rev().find(|peer| **peer != asking)?;
+                Some((namespace.fields().len(), *peer))
+            })
+            .max_by_key(|(fields, _)| *fields)
+            .map(|(_, peer)| peer);
         local.or(self.upstream.filter(|upstream| *upstream != asking))
     }
 
@@ -422,7 +429,7 @@ impl Hub {
             from_upstream && track.borrow().source == Some(*upstream) && !track.borrow().is_live()
         });
         if let Some(upstream) = upstream {
-            self.tell(upstream, Command::Unsubscribe(name.clone()));
+            self.tell(upstream, Command::Unsubscribe(Rc::clone(&track)));
             track.borrow_mut().source = None;
         }
         if track.borrow().source.is_some() {
@@ -433,7 +440,7 @@ impl Hub {
             self.source(name, asking).filter(|source| !(from_upstream && self.upstream == Some(*source)));
         match source {
             Some(source) => {
-                track.borrow_mut().source = Some(source);
+                track.borrow_mut().asked_of(source);
                 self.tell(source, Command::Subscribe(Rc::clone(&track), patience));
             }
             None if self.has_upstream && !from_upstream => {} // It waits until the upstream is back.
@@ -465,7 +472,7 @@ impl Hub {
             let name = track.borrow().name.clone();
             match self.source(&name, PeerId(u64::MAX)) {
                 Some(source) => {
-                    track.borrow_mut().source = Some(source);
+                    track.borrow_mut().asked_of(source);
                     let patience = track.borrow().is_live().then(|| RESUME.as_millis());
                     self.tell(source, Command::Subscribe(track, patience));
                 }
@@ -486,10 +493,11 @@ impl Hub {
             if Rc::ptr_eq(&before, track) {
                 return;
             }
-            let mut before = before.borrow_mut();
-            if let Some(source) = before.source.take().filter(|source| *source != by) {
-                self.tell(source, Command::Unsubscribe(name.clone()));
+            let source = before.borrow_mut().source.take();
+            if let Some(source) = source.filter(|source| *source != by) {
+                self.tell(source, Command::Unsubscribe(Rc::clone(&before)));
             }
+            let mut before = before.borrow_mut();
             before.successor = Some(Rc::clone(track));
             before.wake();
         }
@@ -507,9 +515,21 @@ impl Hub {
 
     /// A peer has tracks in a namespace, and may.
     fn offer(&mut self, namespace: &Namespace, by: PeerId) {
-        self.local.insert(namespace.clone(), by);
+        let peers = self.local.entry(namespace.clone()).or_default();
+        peers.retain(|peer| *peer != by);
+        peers.push(by);
         self.ask_again();
         self.look();
+    }
+
+    /// A peer has none in that namespace any more.
+    fn withdraw(&mut self, namespace: &Namespace, by: PeerId) {
+        if let Some(peers) = self.local.get_mut(namespace) {
+            peers.retain(|peer| *peer != by);
+            if peers.is_empty() {
+                self.local.remove(namespace);
+            }
+        }
     }
 
     /// Namespaces under a prefix.
@@ -519,15 +539,13 @@ impl Hub {
 
     fn let_go(&mut self, name: &TrackName) {
         let Some(track) = self.tracks.get(name) else { return };
-        let (source, state) = (track.borrow().source, track.borrow().state.clone());
+        let source = track.borrow().source;
         // What a creator here offers is its to end.
-        let ours = source.is_some() && source == self.upstream;
-        let over = matches!(state, State::Refused(_) | State::Ended(_)) || source.is_none();
-        if ours || over || self.local.values().any(|peer| Some(*peer) == source) {
-            self.tracks.remove(name);
+        let is_offered = source.is_some() && source != self.upstream && track.borrow().is_offered();
+        if !is_offered && let Some(track) = self.tracks.remove(name) {
             self.figures.tracks.set(self.tracks.len() as i64);
             if let Some(source) = source {
-                self.tell(source, Command::Unsubscribe(name.clone()));
+                self.tell(source, Command::Unsubscribe(track));
             }
         }
     }

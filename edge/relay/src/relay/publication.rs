@@ -25,8 +25,7 @@ impl Relay {
     pub fn publish(&self, name: TrackName, first: u64) -> Publication {
         let figures = self.figures();
         let track = Rc::new(RefCell::new(Track::new(name, figures)));
-        track.borrow_mut().source = Some(NODE);
-        track.borrow_mut().accepted(Properties::NONE, None);
+        track.borrow_mut().offered_by(NODE, Properties::NONE, None);
         self.0.borrow_mut().install(&track, NODE);
         Publication { track, group: first, current: None }
     }

@@ -206,18 +206,17 @@ impl Session {
                     Err(error) => self.failed(Asked::Track(track), misused(&error)),
                 }
             }
-            Command::Unsubscribe(name) => {
-                let wanted =
-                    |asked: &Asked| matches!(asked, Asked::Track(track) if track.borrow().name == name);
+            Command::Unsubscribe(track) => {
+                let wanted = |asked: &Asked| matches!(asked, Asked::Track(of) if Rc::ptr_eq(of, &track));
                 let request = self.asked.iter().find(|(_, asked)| wanted(asked)).map(|(id, _)| *id);
                 let request = request.or_else(|| {
-                    self.offered.iter().find(|(_, track)| track.borrow().name == name).map(|(id, _)| *id)
+                    self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, &track)).map(|(id, _)| *id)
                 });
                 if let Some(request) = request {
                     let _ = session.cancel(request);
                     self.asked.remove(&request);
                     self.offered.remove(&request);
-                    self.incoming.forget_track(&name);
+                    self.incoming.forget_track(&track);
                 }
             }
             Command::Publish(track, answer) => {
@@ -334,8 +333,7 @@ impl Session {
     ) {
         let figures = self.relay.0.borrow().figures.clone();
         let track = Rc::new(RefCell::new(Track::new(name.clone(), figures)));
-        track.borrow_mut().source = Some(self.id);
-        track.borrow_mut().accepted(properties, params.largest);
+        track.borrow_mut().offered_by(self.id, properties, params.largest);
         self.offered.insert(request, Rc::clone(&track));
         match self.behalf() {
             Some(behalf) => self.tell(behalf, Command::Publish(track, Some((self.id, request)))),
@@ -411,14 +409,14 @@ impl Session {
         self.relay.0.borrow_mut().interests.retain(|(peer, of, _)| (*peer, *of) != (self.id, request));
         if let Some(namespace) = self.published.remove(&request) {
             let mut hub = self.relay.0.borrow_mut();
-            hub.local.retain(|of, peer| (of, *peer) != (&namespace, self.id));
+            hub.withdraw(&namespace, self.id);
             if let Some(behalf) = self.behalf {
                 hub.tell(behalf, Command::WithdrawNamespace(namespace));
             }
             hub.look();
         }
         if let Some(track) = self.offered.remove(&request) {
-            self.incoming.forget_track(&track.borrow().name);
+            self.incoming.forget_track(&track);
             self.lost(&track);
         }
     }
@@ -450,7 +448,8 @@ impl Session {
                 && namespace.is_prefix_of(track.namespace())
             {
                 let mut hub = self.relay.0.borrow_mut();
-                if hub.local.get(namespace) != Some(peer) && hub.peers.contains_key(peer) {
+                let is_local = hub.local.get(namespace).is_some_and(|peers| peers.contains(peer));
+                if !is_local && hub.peers.contains_key(peer) {
                     hub.offer(namespace, *peer);
                 }
             }
@@ -618,7 +617,7 @@ impl App for Session {
                 self.incoming.forget_fetch(request);
                 match self.asked.remove(&request) {
                     Some(Asked::Track(track)) => {
-                        self.incoming.forget_track(&track.borrow().name);
+                        self.incoming.forget_track(&track);
                         self.lost(&track);
                     }
                     Some(asked) => {

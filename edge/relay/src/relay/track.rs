@@ -40,11 +40,21 @@ pub(super) enum State {
     Ended(DoneCode),
 }
 
+/// The way in which a track came from its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// We subscribed.
+    Asked,
+    /// The source published it of its own accord.
+    Offered,
+}
+
 pub(super) struct Track {
     pub(super) name: TrackName,
     pub(super) state: State,
     /// Who publishes it, or has been asked to.
     pub(super) source: Option<PeerId>,
+    way: Way,
     pub(super) properties: Properties,
     pub(super) largest: Option<Location>,
     /// Where it stood when its publisher accepted: those who waited for that get all
@@ -91,6 +101,7 @@ impl Track {
             name,
             state: State::Pending,
             source: None,
+            way: Way::Asked,
             properties: Properties::NONE,
             largest: None,
             since: (None, 0),
@@ -126,6 +137,21 @@ impl Track {
 
     pub(super) fn is_live(&self) -> bool {
         matches!(self.state, State::Live)
+    }
+
+    /// A source publishes it of its own accord.
+    pub(super) fn offered_by(&mut self, source: PeerId, properties: Properties, largest: Option<Location>) {
+        (self.source, self.way) = (Some(source), Way::Offered);
+        self.accepted(properties, largest);
+    }
+
+    /// A source is asked for it.
+    pub(super) fn asked_of(&mut self, source: PeerId) {
+        (self.source, self.way) = (Some(source), Way::Asked);
+    }
+
+    pub(super) fn is_offered(&self) -> bool {
+        self.way == Way::Offered && self.is_live()
     }
 
     /// Somebody wants it whom nobody has refused yet.

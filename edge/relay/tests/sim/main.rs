@@ -10,4 +10,6 @@ mod platform;
 mod subscriber;
 mod topology;
 
+mod takeover;
+mod through;
 mod weather;

@@ -16,7 +16,7 @@ use moqt::{
 use relay::{App, Cx, Later};
 
 use crate::{
-    content::{Shape, track},
+    content::{Shape, maker, track},
     executor::{Signal, Sim, later},
 };
 
@@ -58,8 +58,8 @@ pub(crate) struct Report {
     pub(crate) to_fetch: RefCell<VecDeque<(usize, Location, Location)>>,
     pub(crate) is_leaving: Cell<bool>,
     pub(crate) news: Signal,
-    /// The newest object of each track, and when it came.
-    pub(crate) newest: RefCell<BTreeMap<usize, (Location, Micros)>>,
+    /// The newest object of each track by each creator.
+    pub(crate) newest: RefCell<BTreeMap<(usize, u64), Location>>,
     /// Objects of the subscriptions, in the order in which they were complete.
     pub(crate) objects: RefCell<Vec<(usize, Location, Micros)>>,
     pub(crate) fetched: RefCell<Vec<Fetched>>,
@@ -111,10 +111,8 @@ impl Report {
     fn got(&self, track: usize, at: Location, now: Micros) {
         self.objects.borrow_mut().push((track, at, now));
         let mut newest = self.newest.borrow_mut();
-        let entry = newest.entry(track).or_insert((at, now));
-        if at >= entry.0 {
-            *entry = (at, now);
-        }
+        let newest = newest.entry((track, maker(at.group))).or_insert(at);
+        *newest = at.max(*newest);
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     rc::{Rc, Weak},
 };
 
-use moqt::{Location, Micros};
+use moqt::Micros;
 use relay::{Credentials, Figures, LINGER, Platform, Relay};
 use testnet::{Rng, Weather};
 
 use crate::{
-    content::{Broadcast, Shape, maker},
+    content::{Broadcast, Shape, Travel},
     creator::{Announce, Creator, Known},
     executor::{NodeId, Sim},
     platform::{Machine, Way},
@@ -22,6 +23,8 @@ use crate::{
 pub(crate) const HEALING: Micros = Micros::from_millis(25_000);
 /// Age of the newest object that a subscriber has, at most, while nothing is wrong.
 const FRESH: Micros = Micros::from_millis(4_000);
+/// The same of objects in datagrams, of which two in three may be lost on their way.
+const FRESH_DATAGRAMS: Micros = Micros::from_millis(20_000);
 /// Pauses between two attempts of a creator or a subscriber to connect.
 const PAUSE: (u64, u64) = (100, 1_500);
 
@@ -251,14 +254,18 @@ impl World {
         for node in self.subscribers.values().filter(|node| node.is_alive) {
             let report = &node.report;
             for wanted in report.wants.borrow().iter() {
-                let newest = report.newest.borrow().get(wanted).copied();
+                let newest = report.newest.borrow();
+                let fresh = match self.shapes[*wanted].travel {
+                    Travel::Subgroups => FRESH,
+                    Travel::Datagrams => FRESH_DATAGRAMS,
+                };
                 let due = |creator: &CreatorNode| {
-                    creator.broadcast.tracks.borrow()[*wanted].newest_at(Micros(now.0 - FRESH.0))
+                    let then = Micros(now.0.saturating_sub(fresh.0));
+                    creator.broadcast.tracks.borrow()[*wanted].newest_at(then)
                 };
                 let is_fresh = self.creators.values().filter(|creator| creator.is_alive).any(|creator| {
-                    newest.is_some_and(|(at, _): (Location, _)| {
-                        maker(at.group) == creator.maker && due(creator).is_none_or(|due| at >= due)
-                    })
+                    let newest = newest.get(&(*wanted, creator.maker));
+                    newest.is_some_and(|newest| due(creator).is_none_or(|due| *newest >= due))
                 });
                 assert!(
                     is_fresh,
@@ -313,6 +320,21 @@ impl World {
     pub(crate) fn finish(mut self) {
         self.leave();
         self.assert_empty();
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let relays = self.relays.iter().map(|(id, node)| (id.0, node.upstream.map(|to| to.0)));
+        let creators = self.creators.iter().map(|(id, node)| (id.0, node.to.0, node.announce));
+        let subscribers = self.subscribers.iter().map(|(id, node)| (id.0, node.to.0, node.manner));
+        f.debug_struct("World")
+            .field("weather", &self.weather)
+            .field("shapes", &self.shapes)
+            .field("relays", &relays.collect::<Vec<_>>())
+            .field("creators", &creators.collect::<Vec<_>>())
+            .field("subscribers", &subscribers.collect::<Vec<_>>())
+            .finish()
     }
 }
 
