@@ -34,7 +34,11 @@ pub(super) struct Subscription {
     from: Option<Location>,
     next: Sequence,
     next_datagram: u64,
+    /// Datagrams that came from the track before this one.
+    datagrams_before: Vec<Location>,
     open: BTreeMap<Sequence, Cursor>,
+    /// By group and subgroup, of the groups that the track keeps.
+    sent: BTreeMap<(u64, u64), Sent>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +51,28 @@ enum Phase {
     Over,
 }
 
-/// How much of one subgroup has been sent.
+/// How much of one subgroup has been sent, whatever stream of the source's it came on: when the source is another, or
+/// is there again, its stream begins anew, and the peer's goes on.
+#[derive(Default)]
+struct Sent {
+    stream: Option<StreamId>,
+    /// The stream of the source's that it is taken from now.
+    from: Option<Sequence>,
+    /// The object after the last that was sent whole.
+    next: u64,
+    /// The object that is being sent, and how many of its bytes were.
+    begun: Option<(u64, usize)>,
+}
+
+/// How far one stream of the source's has been read.
 #[derive(Default)]
 struct Cursor {
-    stream: Option<StreamId>,
     object: usize,
-    begun: bool,
     chunk: usize,
+    /// Bytes from there on that were sent before.
+    skip: usize,
+    /// It goes on from what was sent before it.
+    has_joined: bool,
 }
 
 impl Subscription {
@@ -87,7 +106,9 @@ impl Subscription {
             from: None,
             next: 0,
             next_datagram: 0,
+            datagrams_before: Vec::new(),
             open,
+            sent: BTreeMap::new(),
         }
     }
 
@@ -118,13 +139,22 @@ impl Subscription {
     }
 
     /// Goes on with the track that has taken this one's place, from its start.
-    fn succeed(&mut self, cx: &mut Cx<'_>) {
+    fn succeed(&mut self) {
         while let Some(track) = self.successor() {
-            self.track.borrow_mut().takers -= 1;
+            self.datagrams_before = {
+                let mut before = self.track.borrow_mut();
+                before.takers -= 1;
+                before
+                    .datagrams
+                    .iter()
+                    .map(|datagram| Location::new(datagram.group, datagram.object))
+                    .collect()
+            };
             track.borrow_mut().takers += 1;
             self.track = track;
-            for mut cursor in std::mem::take(&mut self.open).into_values() {
-                cursor.reset(cx, ResetCode::CANCELLED);
+            self.open.clear();
+            for sent in self.sent.values_mut() {
+                sent.from = None;
             }
             (self.waited, self.from) = (true, None);
             (self.next, self.next_datagram) = (0, 0);
@@ -133,12 +163,14 @@ impl Subscription {
 
     /// The peer wants no more of a stream.
     pub(super) fn stopped(&mut self, stream: StreamId) {
-        self.open.retain(|_, cursor| cursor.stream != Some(stream));
+        for sent in self.sent.values_mut().filter(|sent| sent.stream == Some(stream)) {
+            sent.close();
+        }
     }
 
     /// Sends what there is to send.
     pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
-        self.succeed(cx);
+        self.succeed();
         let track = Rc::clone(&self.track);
         let mut track = track.borrow_mut();
         track.watch(task.waker());
@@ -186,33 +218,135 @@ impl Subscription {
     }
 
     fn send(&mut self, track: &Track, cx: &mut Cx<'_>) {
-        for (sequence, _) in track.subgroups.range(self.next..) {
-            self.open.insert(*sequence, Cursor::default());
-        }
-        self.next = self.next.max(track.next_sequence());
-        let (request, from) = (self.request, self.from);
-        self.open.retain(|sequence, cursor| {
-            let Some(subgroup) = track.subgroups.get(sequence) else {
-                if cursor.stream.is_some() {
-                    track.figures.skipped.inc();
-                }
-                cursor.reset(cx, ResetCode::TOO_FAR_BEHIND);
-                return false;
-            };
-            let stuck = cursor.stream.is_some_and(|stream| cx.backlog(stream) > 0);
-            if stuck && track.newer_than(subgroup.header.group) >= FAN_LAG {
-                track.figures.skipped.inc();
-                cursor.reset(cx, ResetCode::TOO_FAR_BEHIND);
-                return false;
+        if self.next < track.next_sequence() {
+            for (sequence, _) in track.subgroups.range(self.next..) {
+                self.open.insert(*sequence, Cursor::default());
             }
-            cursor.advance(subgroup, from, request, &track.figures, cx)
-        });
+            self.next = track.next_sequence();
+            let oldest = track.subgroups.values().map(|subgroup| subgroup.header.group).min();
+            let is_kept = |group: u64| oldest.is_none_or(|oldest| group >= oldest);
+            self.sent.retain(|(group, _), sent| sent.stream.is_some() || is_kept(*group));
+        }
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|sequence, cursor| self.advance(*sequence, cursor, track, cx));
+        self.open = open;
+        // Nobody sends the rest of what came from the track before this one.
+        let newest = track.newest();
+        for ((group, _), sent) in &mut self.sent {
+            if sent.from.is_none() && newest.is_some_and(|newest| newest != *group) {
+                sent.reset(cx, ResetCode::CANCELLED);
+            }
+        }
+        let request = self.request;
         let oldest = track.next_datagram - track.datagrams.len() as u64;
         self.next_datagram = self.next_datagram.max(oldest);
         for datagram in track.datagrams.iter().skip((self.next_datagram - oldest) as usize) {
-            let _ = cx.session.datagram(request, datagram.clone());
+            let at = Location::new(datagram.group, datagram.object);
+            if !self.datagrams_before.contains(&at) {
+                let _ = cx.session.datagram(request, datagram.clone());
+            }
         }
         self.next_datagram = track.next_datagram;
+    }
+
+    /// Sends on what came on one stream. Whether there is, or may be, more to send.
+    fn advance(&mut self, sequence: Sequence, cursor: &mut Cursor, track: &Track, cx: &mut Cx<'_>) -> bool {
+        let Some(subgroup) = track.subgroups.get(&sequence) else {
+            for sent in self.sent.values_mut().filter(|sent| sent.from == Some(sequence)) {
+                sent.skip(cx, &track.figures);
+            }
+            return false;
+        };
+        let Some(key) = subgroup.key() else { return subgroup.end.is_none() };
+        let sent = self.sent.entry(key).or_default();
+        if sent.from > Some(sequence) {
+            return false;
+        }
+        sent.from = Some(sequence);
+        let is_stuck = sent.stream.is_some_and(|stream| cx.backlog(stream) > 0);
+        if is_stuck && track.newer_than(key.0) >= FAN_LAG {
+            sent.skip(cx, &track.figures);
+            return false;
+        }
+        while let Some(object) = subgroup.objects.get(cursor.object) {
+            let id = object.header.id;
+            let is_before = self.from.is_some_and(|from| Location::new(key.0, id) < from);
+            if id < sent.next || is_before {
+                cursor.object += 1;
+                continue;
+            }
+            if !std::mem::replace(&mut cursor.has_joined, true) {
+                match sent.begun {
+                    Some((begun, bytes)) if begun == id => cursor.skip = bytes,
+                    None if cursor.object > 0 => {}
+                    // There may be objects between.
+                    _ => sent.reset(cx, ResetCode::CANCELLED),
+                }
+            }
+            let stream = match sent.stream {
+                Some(stream) if cx.backlog(stream) > FAN_BACKLOG => return true,
+                Some(stream) => stream,
+                None => {
+                    let mut header = subgroup.header;
+                    header.first_object &= cursor.object == 0;
+                    if cursor.object == 0 && header.subgroup == SubgroupId::Id(0) {
+                        header.subgroup = SubgroupId::Zero;
+                    }
+                    let Ok(stream) = cx.session.open_subgroup(self.request, header) else { return false };
+                    *sent.stream.insert(stream)
+                }
+            };
+            if sent.begun.is_none() {
+                match cx.session.object(cx.now, stream, &object.header, cx.now) {
+                    Ok(Delivery::Sent) => sent.begun = Some((id, 0)),
+                    Ok(Delivery::Expired) | Err(_) => {
+                        sent.close();
+                        return false;
+                    }
+                }
+            }
+            for chunk in &object.chunks[cursor.chunk..] {
+                let rest = chunk.slice(cursor.skip.min(chunk.len())..);
+                cursor.skip -= chunk.len() - rest.len();
+                cursor.chunk += 1;
+                if rest.is_empty() {
+                    continue;
+                }
+                let len = rest.len();
+                if cx.session.payload(stream, rest).is_err() {
+                    sent.close();
+                    return false;
+                }
+                track.figures.delivered.inc_by(len as u64);
+                sent.begun = sent.begun.map(|(id, bytes)| (id, bytes + len));
+            }
+            if object.missing > 0 {
+                break;
+            }
+            track.figures.objects.inc();
+            (sent.next, sent.begun) = (id + 1, None);
+            *cursor = Cursor { object: cursor.object + 1, has_joined: true, ..Cursor::default() };
+        }
+        match (subgroup.end, cursor.object == subgroup.objects.len()) {
+            (None, _) | (Some(End::Finished), false) => true,
+            (Some(End::Finished), true) => {
+                if let Some(stream) = sent.stream {
+                    let _ = cx.session.finish(cx.now, stream);
+                }
+                sent.close();
+                false
+            }
+            (Some(End::Reset(code)), _) => {
+                sent.reset(cx, code);
+                false
+            }
+            // The rest may come, as long as nothing newer does.
+            (Some(End::Orphaned), _) if track.newest() == Some(key.0) && !track.is_over() => true,
+            (Some(End::Orphaned), _) => {
+                sent.reset(cx, ResetCode::CANCELLED);
+                false
+            }
+        }
     }
 
     fn done(&mut self, cx: &mut Cx<'_>, code: DoneCode) {
@@ -232,73 +366,26 @@ impl Drop for Subscription {
     }
 }
 
-impl Cursor {
+impl Sent {
     fn reset(&mut self, cx: &mut Cx<'_>, code: ResetCode) {
+        self.begun = None;
         if let Some(stream) = self.stream.take() {
             let _ = cx.session.reset(stream, code);
         }
     }
 
-    /// Sends on. Whether there is, or may be, more to send.
-    fn advance(
-        &mut self,
-        subgroup: &super::track::Subgroup,
-        from: Option<Location>,
-        request: RequestId,
-        figures: &Figures,
-        cx: &mut Cx<'_>,
-    ) -> bool {
-        while let Some(object) = subgroup.objects.get(self.object) {
-            let at = Location::new(subgroup.header.group, object.header.id);
-            if from.is_some_and(|from| at < from) {
-                self.object += 1;
-                continue;
-            }
-            let stream = match self.stream {
-                Some(stream) if cx.backlog(stream) > FAN_BACKLOG => return true,
-                Some(stream) => stream,
-                None => {
-                    let mut header = subgroup.header;
-                    header.first_object &= self.object == 0;
-                    if self.object == 0 && header.subgroup == SubgroupId::Id(0) {
-                        header.subgroup = SubgroupId::Zero;
-                    }
-                    let Ok(stream) = cx.session.open_subgroup(request, header) else { return false };
-                    *self.stream.insert(stream)
-                }
-            };
-            if !self.begun {
-                match cx.session.object(cx.now, stream, &object.header, cx.now) {
-                    Ok(Delivery::Sent) => self.begun = true,
-                    Ok(Delivery::Expired) | Err(_) => return false,
-                }
-            }
-            for chunk in &object.chunks[self.chunk..] {
-                if cx.session.payload(stream, chunk.clone()).is_err() {
-                    return false;
-                }
-                figures.delivered.inc_by(chunk.len() as u64);
-                self.chunk += 1;
-            }
-            if object.missing > 0 {
-                break;
-            }
-            figures.objects.inc();
-            *self = Self { stream: self.stream, object: self.object + 1, ..Self::default() };
+    /// Nothing of the subgroup is sent any more.
+    fn close(&mut self) {
+        *self = Self { from: self.from, next: u64::MAX, ..Self::default() };
+    }
+
+    /// The peer is too far behind to get the rest.
+    fn skip(&mut self, cx: &mut Cx<'_>, figures: &Figures) {
+        if self.stream.is_some() {
+            figures.skipped.inc();
         }
-        match (subgroup.end, self.object == subgroup.objects.len()) {
-            (None, _) | (Some(End::Finished), false) => true,
-            (Some(End::Finished), true) => {
-                if let Some(stream) = self.stream {
-                    let _ = cx.session.finish(cx.now, stream);
-                }
-                false
-            }
-            (Some(End::Reset(code)), _) => {
-                self.reset(cx, code);
-                false
-            }
-        }
+        self.reset(cx, ResetCode::TOO_FAR_BEHIND);
+        self.close();
     }
 }
 
@@ -331,6 +418,7 @@ impl Fetch {
         cx: &mut Cx<'_>,
     ) -> Option<Self> {
         let mut plan = Vec::new();
+        let mut here = BTreeMap::new();
         let ok = {
             let track = track.borrow();
             let largest = track.largest?;
@@ -341,10 +429,16 @@ impl Fetch {
                 for (index, object) in subgroup.objects.iter().enumerate() {
                     let at = Location::new(subgroup.header.group, object.header.id);
                     if within(at) && object.header.status == moqt::data::Status::Normal {
-                        plan.push((at, *sequence, index));
+                        // It may have come again, from another source.
+                        let (found, is_whole) = ((*sequence, index), object.missing == 0);
+                        let known = here.entry(at).or_insert((found, is_whole));
+                        if !known.1 {
+                            *known = (found, is_whole);
+                        }
                     }
                 }
             }
+            plan.extend(here.into_iter().map(|(at, ((sequence, index), _))| (at, sequence, index)));
             match order {
                 GroupOrder::Ascending => plan.sort_by_key(|(at, ..)| std::cmp::Reverse(*at)),
                 GroupOrder::Descending => {

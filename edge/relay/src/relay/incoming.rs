@@ -85,6 +85,7 @@ impl Incoming {
                 fetch.push(match end {
                     End::Finished => Step::End,
                     End::Reset(code) => Step::Reset(code),
+                    End::Orphaned => Step::Reset(ResetCode::CANCELLED),
                 });
                 Some(request)
             }

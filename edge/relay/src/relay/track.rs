@@ -93,6 +93,8 @@ pub(super) struct Object {
 pub(super) enum End {
     Finished,
     Reset(ResetCode),
+    /// Its source is gone: another may send the rest, on a stream of its own.
+    Orphaned,
 }
 
 impl Track {
@@ -179,7 +181,7 @@ impl Track {
     pub(super) fn orphaned(&mut self) {
         self.source = None;
         for subgroup in self.subgroups.values_mut() {
-            subgroup.end.get_or_insert(End::Reset(ResetCode::CANCELLED));
+            subgroup.end.get_or_insert(End::Orphaned);
         }
         self.wake();
     }
@@ -232,6 +234,10 @@ impl Track {
 
     pub(super) fn datagram(&mut self, datagram: Datagram) {
         let at = Location::new(datagram.group, datagram.object);
+        // A source that is there again begins with what it sent before.
+        if self.datagrams.iter().any(|known| (known.group, known.object) == (at.group, at.object)) {
+            return;
+        }
         self.largest = self.largest.max(Some(at));
         if self.datagrams.len() == DATAGRAMS_KEPT {
             self.datagrams.pop_front();
@@ -261,14 +267,15 @@ impl Track {
         self.bytes = bytes;
     }
 
-    /// Lets go of the oldest groups.
+    /// Lets go of the groups that came first: another creator of the track may count its groups from a lower number.
     fn shed(&mut self) {
         loop {
-            let Some(oldest) = self.subgroups.values().map(|subgroup| subgroup.header.group).min() else {
+            let groups: BTreeSet<u64> =
+                self.subgroups.values().map(|subgroup| subgroup.header.group).collect();
+            let Some(oldest) = self.subgroups.values().next().map(|subgroup| subgroup.header.group) else {
                 return;
             };
-            let newer = self.newer_than(oldest);
-            if newer < GROUPS_KEPT && (newer == 0 || self.bytes <= BYTES_KEPT) {
+            if groups.len() <= GROUPS_KEPT && (groups.len() == 1 || self.bytes <= BYTES_KEPT) {
                 return;
             }
             self.subgroups.retain(|_, subgroup| subgroup.header.group != oldest);
@@ -285,6 +292,16 @@ impl Drop for Track {
 }
 
 impl Subgroup {
+    /// Its group and number, once that is known.
+    pub(super) fn key(&self) -> Option<(u64, u64)> {
+        let number = match self.header.subgroup {
+            SubgroupId::Zero => 0,
+            SubgroupId::Id(number) => number,
+            SubgroupId::FirstObject => return None,
+        };
+        Some((self.header.group, number))
+    }
+
     fn bytes(&self) -> usize {
         let object = |object: &Object| {
             object.header.properties.as_wire().len() + object.chunks.iter().map(Bytes::len).sum::<usize>()
