@@ -424,10 +424,13 @@ impl Hub {
         patience: Option<u64>,
     ) -> Rc<RefCell<Track>> {
         let track = self.named(name);
+        {
+            let mut track = track.borrow_mut();
+            track.patience = track.patience.max(patience);
+        }
         // Asked back for what we asked for ourselves: somebody here has it, or nobody.
-        let upstream = self.upstream.filter(|upstream| {
-            from_upstream && track.borrow().source == Some(*upstream) && !track.borrow().is_live()
-        });
+        let upstream =
+            self.upstream.filter(|upstream| from_upstream && track.borrow().source == Some(*upstream));
         if let Some(upstream) = upstream {
             self.tell(upstream, Command::Unsubscribe(Rc::clone(&track)));
             track.borrow_mut().source = None;
@@ -444,6 +447,9 @@ impl Hub {
                 self.tell(source, Command::Subscribe(Rc::clone(&track), patience));
             }
             None if self.has_upstream && !from_upstream => {} // It waits until the upstream is back.
+            None if track.borrow().is_live() => {
+                track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
+            }
             None => track.borrow_mut().set(State::Refused(absent())),
         }
         track
@@ -473,7 +479,8 @@ impl Hub {
             match self.source(&name, PeerId(u64::MAX)) {
                 Some(source) => {
                     track.borrow_mut().asked_of(source);
-                    let patience = track.borrow().is_live().then(|| RESUME.as_millis());
+                    let resume = track.borrow().is_live().then(|| RESUME.as_millis());
+                    let patience = track.borrow().patience.max(resume);
                     self.tell(source, Command::Subscribe(track, patience));
                 }
                 // Nobody is left who could have it.

@@ -37,7 +37,8 @@ pub(super) enum Kind {
 
 /// What one of our own requests is for.
 enum Asked {
-    Track(Rc<RefCell<Track>>),
+    /// A track, and the milliseconds for which a publisher is waited for.
+    Track(Rc<RefCell<Track>>, Option<u64>),
     /// A track that was offered on; the answer is for this request of that peer.
     Offer(Option<(PeerId, RequestId)>),
     Namespace(Namespace, (PeerId, RequestId)),
@@ -128,10 +129,17 @@ impl Session {
 
     fn failed(&mut self, asked: Asked, error: RequestError) {
         match asked {
-            Asked::Track(track) => {
+            Asked::Track(track, patience) => {
+                if track.borrow().source != Some(self.id) {
+                    return;
+                }
                 let mut track = track.borrow_mut();
-                if track.source == Some(self.id) {
-                    track.source = None;
+                track.source = None;
+                if !track.is_live() && track.patience > patience {
+                    // Somebody came meanwhile who would wait longer.
+                    drop(track);
+                    self.relay.0.borrow_mut().adopt();
+                } else {
                     // What was taken up again, and could not be, is over for who has it.
                     let over = track.is_live();
                     track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
@@ -201,13 +209,13 @@ impl Session {
                 let params = Params { rendezvous_timeout: patience, ..Params::default() };
                 match session.subscribe(name, params) {
                     Ok(request) => {
-                        self.asked.insert(request, Asked::Track(track));
+                        self.asked.insert(request, Asked::Track(track, patience));
                     }
-                    Err(error) => self.failed(Asked::Track(track), misused(&error)),
+                    Err(error) => self.failed(Asked::Track(track, patience), misused(&error)),
                 }
             }
             Command::Unsubscribe(track) => {
-                let wanted = |asked: &Asked| matches!(asked, Asked::Track(of) if Rc::ptr_eq(of, &track));
+                let wanted = |asked: &Asked| matches!(asked, Asked::Track(of, _) if Rc::ptr_eq(of, &track));
                 let request = self.asked.iter().find(|(_, asked)| wanted(asked)).map(|(id, _)| *id);
                 let request = request.or_else(|| {
                     self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, &track)).map(|(id, _)| *id)
@@ -458,7 +466,7 @@ impl Session {
 
     fn done(&mut self, request: RequestId, code: DoneCode) {
         let track = match self.asked.remove(&request) {
-            Some(Asked::Track(track)) => Some(track),
+            Some(Asked::Track(track, _)) => Some(track),
             _ => self.offered.remove(&request),
         };
         let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
@@ -478,7 +486,7 @@ impl Session {
     /// The track that it sends for that request, of ours or of its own.
     fn track_of(&self, request: RequestId) -> Option<&Rc<RefCell<Track>>> {
         match self.asked.get(&request) {
-            Some(Asked::Track(track)) => Some(track),
+            Some(Asked::Track(track, _)) => Some(track),
             _ => self.offered.get(&request),
         }
     }
@@ -616,7 +624,7 @@ impl App for Session {
             Event::Cancelled { request, .. } | Event::RendezvousTimeout { request } => {
                 self.incoming.forget_fetch(request);
                 match self.asked.remove(&request) {
-                    Some(Asked::Track(track)) => {
+                    Some(Asked::Track(track, _)) => {
                         self.incoming.forget_track(&track);
                         self.lost(&track);
                     }
@@ -630,7 +638,7 @@ impl App for Session {
                 self.ended(request);
             }
             Event::SubscribeOk { request, params, properties } => {
-                if let Some(Asked::Track(track)) = self.asked.get(&request) {
+                if let Some(Asked::Track(track, _)) = self.asked.get(&request) {
                     let mut track = track.borrow_mut();
                     if matches!(track.state, State::Live) {
                         // Taken up again: whoever takes from it goes on.

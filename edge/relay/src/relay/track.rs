@@ -55,6 +55,8 @@ pub(super) struct Track {
     /// Who publishes it, or has been asked to.
     pub(super) source: Option<PeerId>,
     way: Way,
+    /// Milliseconds for which a publisher is waited for, by the most patient of those who asked.
+    pub(super) patience: Option<u64>,
     pub(super) properties: Properties,
     pub(super) largest: Option<Location>,
     /// Where it stood when its publisher accepted: those who waited for that get all
@@ -104,6 +106,7 @@ impl Track {
             state: State::Pending,
             source: None,
             way: Way::Asked,
+            patience: None,
             properties: Properties::NONE,
             largest: None,
             since: (None, 0),
