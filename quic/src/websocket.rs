@@ -177,7 +177,10 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         let mut busy = false;
         while let Poll::Ready(message) = Pin::new(&mut self.transport).poll_next(task) {
             busy = true;
-            match message.and_then(Result::ok).map_or_else(|| Received::Close(String::new()), Message::received) {
+            match message
+                .and_then(Result::ok)
+                .map_or_else(|| Received::Close(String::new()), Message::received)
+            {
                 Received::Binary(message) => self.socket.received(now, message),
                 Received::Nothing => {}
                 Received::Text => {

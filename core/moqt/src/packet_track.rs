@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
 use crate::{
     Cx, DoneCode, Misuse, Properties,
     data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
     session::{RequestId, StreamId},
 };
+use bytes::Bytes;
 
 /// A track's objects cannot be put in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

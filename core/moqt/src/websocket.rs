@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use crate::{
     App, Cx, Ended, Event, Input, Micros, Misuse, Output, Session, SessionCode, Transit,
     mux::{Frame, MAX_DATA, Mux},
     session::{Config, SendOrder, StreamId},
 };
-
+use bytes::Bytes;
 
 /// What waits to go out: the most urgent stream first, as QUIC would have it.
 #[derive(Default)]

@@ -92,15 +92,19 @@ impl Memberships {
         let room = room_of(track, names::ANSWERS)?;
         let rooms = self.rooms.clone();
         if self.memberships.len() >= MAX_MEMBERSHIPS || self.in_room(&room).is_some() {
-            let error = RequestError::new(RequestCode::EXCESSIVE_LOAD, "a session joins a room once, and only a few rooms");
+            let error = RequestError::new(
+                RequestCode::EXCESSIVE_LOAD,
+                "a session joins a room once, and only a few rooms",
+            );
             return Err(error);
         }
         // Tokens name a room as its path.
         let no_text = || RequestError::new(RequestCode::DOES_NOT_EXIST, "a room's name is text");
         let path = room.path().ok_or_else(no_text)?;
-        let (claims, anonymous_token) = rooms.identify(shown, &mut self.anonymous_token).map_err(|error| {
-            RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
-        })?;
+        let (claims, anonymous_token) =
+            rooms.identify(shown, &mut self.anonymous_token).map_err(|error| {
+                RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
+            })?;
         let leaf = rooms.leaf(&room)?;
         let (session, mailbox) = leaf.enter(token::who(&claims, &path));
         if let Some(token) = anonymous_token {
@@ -113,7 +117,10 @@ impl Memberships {
     fn publish(&mut self, cx: &mut Cx<'_>, request: RequestId, track: &TrackName) {
         let room = room_of(track, names::ACTS);
         let membership = room.and_then(|room| {
-            let membership = self.memberships.iter_mut().find(|membership| membership.leaf.room == room && membership.acts.is_none());
+            let membership = self
+                .memberships
+                .iter_mut()
+                .find(|membership| membership.leaf.room == room && membership.acts.is_none());
             let first = "subscribe to the answers first, and send once";
             membership.ok_or_else(|| RequestError::new(RequestCode::DOES_NOT_EXIST, first))
         });
@@ -134,11 +141,14 @@ impl Memberships {
             | Event::Payload { stream, .. }
             | Event::StreamEnded { stream }
             | Event::StreamReset { stream, .. } => self.of_stream(*stream),
-            Event::StreamStopped { stream, .. } => {
-                self.memberships.iter_mut().find(|membership| membership.outflow.as_ref().is_some_and(|outflow| outflow.is(*stream)))
-            }
+            Event::StreamStopped { stream, .. } => self
+                .memberships
+                .iter_mut()
+                .find(|membership| membership.outflow.as_ref().is_some_and(|outflow| outflow.is(*stream))),
             Event::Cancelled { request, .. } | Event::Done { request, .. } => {
-                let of = |membership: &Membership| membership.answers == *request || membership.is_sending(*request);
+                let of = |membership: &Membership| {
+                    membership.answers == *request || membership.is_sending(*request)
+                };
                 let count = self.memberships.len();
                 self.memberships.retain(|membership| !of(membership));
                 return self.memberships.len() < count;
@@ -162,7 +172,9 @@ impl Memberships {
     }
 
     fn of_stream(&mut self, stream: StreamId) -> Option<&mut Membership> {
-        let reads = |membership: &&mut Membership| membership.acts.as_ref().is_some_and(|acts| acts.inflow.has(stream));
+        let reads = |membership: &&mut Membership| {
+            membership.acts.as_ref().is_some_and(|acts| acts.inflow.has(stream))
+        };
         self.memberships.iter_mut().find(reads)
     }
 }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use moqt::{
-    App, Connected, Cx, Event, Later, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
+    App, Connected, Cx, Event, Later, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token,
+    TrackName,
     message::RequestError,
     packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
@@ -108,8 +109,10 @@ impl Uplink {
         });
         let now = self.rooms.0.platform.now();
         for leaf in leaves {
-            let due =
-                self.rooms_up.get(&leaf.incarnation).is_none_or(|room_uplink| room_uplink.reopen_at.is_some_and(|at| at <= now));
+            let due = self
+                .rooms_up
+                .get(&leaf.incarnation)
+                .is_none_or(|room_uplink| room_uplink.reopen_at.is_some_and(|at| at <= now));
             if due && !matches!(leaf.status(), Status::Refused(_)) {
                 match RoomUplink::open(&self.rooms, Rc::clone(&leaf), cx) {
                     Ok(room_uplink) => drop(self.rooms_up.insert(leaf.incarnation, room_uplink)),
@@ -120,7 +123,9 @@ impl Uplink {
     }
 
     fn of_request(&mut self, request: RequestId) -> Option<&mut RoomUplink> {
-        self.rooms_up.values_mut().find(|room_uplink| room_uplink.downs == request || room_uplink.deltas == Some(request))
+        self.rooms_up
+            .values_mut()
+            .find(|room_uplink| room_uplink.downs == request || room_uplink.deltas == Some(request))
     }
 
     fn of_stream(&mut self, stream: StreamId) -> Option<&mut RoomUplink> {
@@ -142,7 +147,9 @@ impl App for Uplink {
             | Event::StreamEnded { stream }
             | Event::StreamReset { stream, .. } => self.of_stream(*stream),
             Event::StreamStopped { stream, .. } => {
-                let sends = |room_uplink: &&mut RoomUplink| room_uplink.outflow.as_ref().is_some_and(|flow| flow.is(*stream));
+                let sends = |room_uplink: &&mut RoomUplink| {
+                    room_uplink.outflow.as_ref().is_some_and(|flow| flow.is(*stream))
+                };
                 self.rooms_up.values_mut().find(sends)
             }
             Event::GoAway { .. } => return cx.session.close(SessionCode::NO_ERROR, "moving on"),

@@ -14,8 +14,8 @@ mod subscribe;
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use moqt::session::Side;
-use quic::Endpoint;
 use ours::Ours;
+use quic::Endpoint;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use theirs::Theirs;
 use tokio::task::LocalSet;

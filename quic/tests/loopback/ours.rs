@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use moqt::Ended;
 use moqt::{
     Event, Micros, Params, Properties, Session,
     data::{Datagram, DatagramBody, ObjectHeader, Status, SubgroupHeader},
     session::{RequestId, StreamId},
 };
-use moqt::Ended;
 use quic::{Connection, drive};
 use tokio::{sync::mpsc, task::JoinHandle};
 

@@ -2,8 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use moqt::{Event, Micros, Session};
 use moqt::{App, Cx};
+use moqt::{Event, Micros, Session};
 use tokio::sync::mpsc;
 
 /// Something that the session is to do.

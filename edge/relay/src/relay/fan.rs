@@ -11,9 +11,7 @@ use moqt::{
 
 use crate::Figures;
 
-use super::{
-    track::{End, Sequence, State, Track},
-};
+use super::track::{End, Sequence, State, Track};
 
 /// Bytes of one stream that may wait for a fan before the stream gets no more.
 pub const FAN_BACKLOG: usize = 256 << 10;

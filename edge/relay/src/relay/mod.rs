@@ -27,8 +27,8 @@ use std::{
 };
 
 use moqt::{
-    App, Connected, Cx, DoneCode, Ended, Event, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token, TrackName,
-    message::RequestError, session::RequestId,
+    App, Connected, Cx, DoneCode, Ended, Event, Micros, Namespace, Params, Properties, RequestCode,
+    SessionCode, Token, TrackName, message::RequestError, session::RequestId,
 };
 
 use crate::{Dial, Figures, Platform, Service, platform::wait};

@@ -8,7 +8,8 @@ use std::{
 };
 
 use moqt::{
-    App, Cx, DoneCode, Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, SessionCode, TrackName,
+    App, Cx, DoneCode, Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
+    TrackName,
     message::{FetchKind, RequestError, Setup},
     session::RequestId,
 };

@@ -8,12 +8,11 @@ use std::{
 };
 
 use moqt::{
-    DoneCode, Event, FetchOk, Location, Params, Properties, RequestCode,
+    App, Cx, DoneCode, Event, FetchOk, Location, Params, Properties, RequestCode,
     data::{Datagram, DatagramBody, FetchObject, ObjectHeader, Status, SubgroupHeader, SubgroupId},
     message::RequestError,
     session::{RequestId, StreamId},
 };
-use relay::{App, Cx};
 
 use crate::content::{Broadcast, Shape, Travel, namespace, track};
 

@@ -14,8 +14,10 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use moqt::{Event, Input, Micros, Misuse, Output, Session, session::Config, session::StreamId};
-use relay::{App, Cx, Ended, Later, Transit};
+use moqt::{
+    App, Cx, Ended, Event, Input, Later, Micros, Misuse, Output, Session, Transit, session::Config,
+    session::StreamId,
+};
 use testnet::{Due, EndId, Net, Rng, Weather};
 
 /// Times that tasks may run while the clock stands still: more is a loop that never waits.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use moqt::{
-    Config, Micros, Misuse, Namespace, Version,
+    App, Config, Connected, Ended, Later, Micros, Misuse, Version,
     session::{Side, Transport},
 };
-use relay::{App, Credentials, Dial, Dialled, Ended, Later, Platform, Worker};
+use relay::{Credentials, Dial, DialError, Platform};
 use testnet::Weather;
 
 use crate::executor::{End, NodeId, Sim, drive, later};
@@ -39,10 +39,6 @@ impl Platform for Machine {
         let half = || self.sim.draw(|rng| rng.next().to_le_bytes());
         let (a, b) = (half(), half());
         Ok(std::array::from_fn(|i| if i < 8 { a[i] } else { b[i - 8] }))
-    }
-
-    fn worker(&self, _: &Namespace, _: wire::worker::Seat) -> Later<'_, Result<Box<dyn Worker>, String>> {
-        later(async { Err("no worker runs here".to_owned()) })
     }
 }
 
@@ -80,10 +76,11 @@ impl Session {
 }
 
 impl Dial for Way {
-    fn dial(&self, _: Option<&Credentials>) -> Later<'_, Result<Box<dyn Dialled>, String>> {
+    fn dial(&self, _: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         later(async {
-            let session = self.connect().await.ok_or("nobody answers")?;
-            Ok(Box::new(session) as Box<dyn Dialled>)
+            let session =
+                self.connect().await.ok_or_else(|| DialError::Unreachable("nobody answers".to_owned()))?;
+            Ok(Box::new(session) as Box<dyn Connected>)
         })
     }
 
@@ -92,7 +89,7 @@ impl Dial for Way {
     }
 }
 
-impl Dialled for Session {
+impl Connected for Session {
     fn config(&mut self) -> &mut Config {
         &mut self.config
     }

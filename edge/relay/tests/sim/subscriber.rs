@@ -8,12 +8,12 @@ use std::{
 };
 
 use moqt::{
-    DoneCode, Event, Location, Micros, Namespace, Params, Properties, RequestCode, SessionCode, TrackName,
+    App, Cx, DoneCode, Event, Later, Location, Micros, Namespace, Params, Properties, RequestCode,
+    SessionCode, TrackName,
     data::{DatagramBody, SubgroupHeader, SubgroupId},
     message::FetchKind,
     session::{RequestId, StreamId},
 };
-use relay::{App, Cx, Later};
 
 use crate::{
     content::{Shape, maker, track},

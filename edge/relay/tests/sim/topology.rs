@@ -108,7 +108,7 @@ impl World {
         let platform: Rc<dyn Platform> = machine;
         let node = self.relays.get_mut(&id).expect("a relay");
         node.figures = Figures::new();
-        let relay = Relay::new(platform, node.figures.clone(), None);
+        let relay = Relay::new(platform, node.figures.clone(), Vec::new());
         node.relay = Some(relay.clone());
         if let Some(to) = node.upstream {
             let (sim, weather) = (self.sim.clone(), self.weather);
