@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quic::Source;
+use quic::CertificateSource;
 use ::token::Keys;
 use clap::Args as ClapArgs;
 
@@ -47,18 +47,18 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    pub(crate) fn source(&self, dir: &Path) -> Source {
+    pub(crate) fn source(&self, dir: &Path) -> CertificateSource {
         match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => Source::Files { cert: cert.clone(), key: key.clone() },
+            (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
             _ => self_signed(dir),
         }
     }
 }
 
 /// A certificate of our own making, for this machine.
-pub(crate) fn self_signed(dir: &Path) -> Source {
+pub(crate) fn self_signed(dir: &Path) -> CertificateSource {
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
-    Source::SelfSigned { dir: dir.join("tls"), names }
+    CertificateSource::SelfSigned { dir: dir.join("tls"), names }
 }
 
 /// A runtime for one thing, on this thread.

@@ -9,7 +9,7 @@ use std::{
 use ::token::Keys;
 use clap::Args as ClapArgs;
 use node::{Edge, EdgeConfig, Pages, RoomsConfig};
-use quic::{Fingerprint, Trust};
+use quic::{Certificate, Fingerprint, Trust};
 use url::Url;
 
 use crate::{

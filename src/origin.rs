@@ -5,9 +5,6 @@ use std::{net::SocketAddr, path::PathBuf};
 use ::origin::{Config, Origin};
 use ::token::Keys;
 use clap::Args as ClapArgs;
-use node::Door;
-use quic::Trust;
-use url::Url;
 
 use crate::{
     Failure, data,
@@ -85,27 +82,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
-    let door = config.keys.clone().map(Door::new).map(|(door, router)| {
-        config.beside = router;
-        door
-    });
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    runtime.block_on(async {
         config.rooms = rooms::of_origin(workers, &dir).await?;
         let origin = Origin::bind(config).map_err(Failure::run)?;
         eprintln!("origin: media on udp {}, http on tcp {}", origin.local_addr(), origin.http_addr());
         if let Some(fingerprint) = origin.handle().fingerprint() {
             eprintln!("origin: self-signed certificate {fingerprint}");
-        }
-        if let Some(door) = door {
-            let url = format!("moqt://localhost:{}/", origin.local_addr().port());
-            let url = Url::parse(&url).map_err(Failure::run)?;
-            let trust = Trust::Shown(origin.handle().certificate().fingerprints());
-            let tls = trust.client_config().map_err(Failure::run)?;
-            tokio::task::spawn_local(async move {
-                if let Err(error) = door.run(url, tls).await {
-                    eprintln!("origin: no door for edges on WebSockets: {error}");
-                }
-            });
         }
         origin.run(interrupted()).await.map_err(Failure::run)
     })

@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 use creator::{Publish, Source};
 use media::testcard;
 use moqt::Namespace;
-use node::{Door, Edge, EdgeConfig, RoomsConfig};
+use node::{Edge, EdgeConfig, RoomsConfig};
 use quic::Trust;
 use tokio::sync::watch;
 use url::Url;
@@ -75,9 +75,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
-        let (door, beside) = Door::new(keys.clone());
         let config = Config {
-            beside,
             listen: here(0),
             certificate: data::self_signed(&dir),
             keys: Some(keys.clone()),
@@ -93,12 +91,6 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             Url::parse(&format!("moqt://localhost:{}/{query}", at_origin.port())).map_err(Failure::run)
         };
 
-        let (to_origin, trusted) = (url("")?, trust()?);
-        tokio::task::spawn_local(async move {
-            if let Err(error) = door.run(to_origin, trusted).await {
-                eprintln!("no door for edges on WebSockets: {error}");
-            }
-        });
         let edge = Edge::bind(EdgeConfig {
             listen: here(args.port),
             tls: certificate.server_config(&[]).map_err(Failure::run)?,

@@ -2,7 +2,7 @@
 //! `cargo run -p fanfare-origin --example serve -- [ADDRESS] [DATA DIRECTORY]`.
 
 use origin::{Config, Origin};
-use quic::Source;
+use quic::CertificateSource;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = args.next().map_or(Ok(origin::DEFAULT_LISTEN), |address| address.parse())?;
     let dir = args.next().map_or_else(|| std::env::temp_dir().join("fanfare-origin"), Into::into);
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
-    let certificate = Source::SelfSigned { dir, names };
+    let certificate = CertificateSource::SelfSigned { dir, names };
     let config = Config { listen, certificate, open_publish: true, ..Config::default() };
     let origin = Origin::bind(config)?;
     println!("media on udp {}, http on tcp {}", origin.local_addr(), origin.http_addr());

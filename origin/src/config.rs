@@ -1,11 +1,14 @@
+//! The configuration of an origin.
+
 use std::{
     net::{Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use quic::Source;
+use quic::CertificateSource;
+use relay::CacheLimits;
 
-use crate::{root::RoomsConfig, store::Limits};
+use crate::keep::{Keep, Retention};
 
 /// Where the origin listens unless told otherwise: all addresses, UDP and TCP port 4443.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4443);
@@ -18,7 +21,49 @@ pub const DEFAULT_DRAIN: Duration = Duration::from_secs(2);
 /// Sessions (creators, edges and players together) served at once.
 pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 
-/// What an [`Origin`](crate::Origin) is made from.
+/// Bytes of its newest groups kept of one track.
+pub const DEFAULT_TRACK_BUDGET: u64 = 32 << 20;
+/// Bytes kept of all tracks together.
+pub const DEFAULT_TOTAL_BUDGET: u64 = 1 << 30;
+
+/// Memory for the newest groups of the tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes kept of one track.
+    pub track: u64,
+    /// Bytes kept of all tracks together.
+    pub total: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { track: DEFAULT_TRACK_BUDGET, total: DEFAULT_TOTAL_BUDGET }
+    }
+}
+
+impl From<Limits> for CacheLimits {
+    fn from(limits: Limits) -> Self {
+        let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self { groups: usize::MAX, track_bytes: bytes(limits.track), total_bytes: bytes(limits.total) }
+    }
+}
+
+/// The configuration of an origin's rooms.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// The file with their journals and archive.
+    pub keep: Keep,
+    /// The engine that runs workers.
+    pub engine: wasm_host::Engine,
+    /// The worker of all rooms.
+    pub worker: wasm_host::Version,
+    /// The worker that takes over in a room where the other fails again and again.
+    pub fallback: Option<wasm_host::Version>,
+    /// The time for which the archive is kept.
+    pub retention: Retention,
+}
+
+/// The configuration of an [`Origin`](crate::Origin).
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The UDP address for raw QUIC and WebTransport; port 0 picks a free one.
@@ -26,7 +71,7 @@ pub struct Config {
     /// The TCP address for HTTP; by default the same address and port as `listen`.
     pub http: Option<SocketAddr>,
     /// The certificate to show.
-    pub certificate: Source,
+    pub certificate: CertificateSource,
     /// The keys tokens are verified with; without any, no token is valid.
     pub keys: Option<token::Keys>,
     /// Let anyone publish into any free room, without a token. For tests and interop.
@@ -46,8 +91,6 @@ pub struct Config {
     pub max_sessions: usize,
     /// Chat and all the rest; without it, there is media only.
     pub rooms: Option<RoomsConfig>,
-    /// What is served over HTTP beside the origin's own.
-    pub beside: axum::Router,
 }
 
 impl Default for Config {
@@ -55,7 +98,7 @@ impl Default for Config {
         Self {
             listen: DEFAULT_LISTEN,
             http: None,
-            certificate: Source::default(),
+            certificate: CertificateSource::default(),
             keys: None,
             open_publish: false,
             private: Vec::new(),
@@ -65,7 +108,6 @@ impl Default for Config {
             store: Limits::default(),
             max_sessions: DEFAULT_MAX_SESSIONS,
             rooms: None,
-            beside: axum::Router::new(),
         }
     }
 }

@@ -1,7 +1,8 @@
+//! Errors of the origin.
+
 use std::{io, net::SocketAddr};
 
-/// Everything that can go wrong in the origin, one line each: what was wrong, with
-/// which value, and the way out.
+/// A failure of the origin, in one line: what was wrong, with which value, and the way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,9 +21,6 @@ pub enum Error {
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] quic::CertificateError),
-    /// The cryptographic provider refused to work.
-    #[error("cryptography failed while {0}")]
-    Crypto(&'static str),
     /// A token or a key set is not one to go by.
     #[error(transparent)]
     Token(#[from] token::Error),
@@ -47,9 +45,6 @@ pub enum Error {
     /// A name that is not for creators.
     #[error("room {0:?} begins with a dot: such names are the house's own, choose another")]
     Reserved(String),
-    /// A track of the house's own cannot be written.
-    #[error("a track cannot be served: {0}")]
-    Serve(String),
     /// Somebody else's room.
     #[error("room {room:?} is {state} with creator {creator:?}; publish with ?takeover=1 to take it over")]
     RoomTaken {
@@ -60,9 +55,6 @@ pub enum Error {
         /// Who holds it.
         creator: String,
     },
-    /// The track has a publisher already.
-    #[error("track {0} is already being published")]
-    Duplicate(String),
     /// The room has as many tracks as it may.
     #[error("room {room:?} already has {max} tracks; end one first")]
     TooManyTracks {
@@ -74,27 +66,16 @@ pub enum Error {
     /// The origin holds as many rooms as it will.
     #[error("the origin already holds {0} rooms; end one or raise the bound")]
     TooManyRooms(usize),
-    /// The peer broke off, or broke the protocol.
-    #[error("session: {0}")]
-    Session(#[from] moq_transport::session::SessionError),
-    /// A peer did not finish its handshake.
-    #[error("handshake: {0}")]
-    Handshake(String),
-}
-
-impl Error {
-    /// The draft's code for refusing a request for this reason (§15.10.2).
-    pub(crate) fn request_code(&self) -> u64 {
-        use moq_transport::message::RequestErrorCode as Code;
-        let code = match self {
-            Self::Token(token::Error::Malformed(_)) => Code::MalformedAuthToken,
-            Self::Token(token::Error::Expired { .. }) => Code::ExpiredAuthToken,
-            Self::RoomTaken { .. } => Code::Uninterested,
-            Self::Duplicate(_) => Code::DuplicateSubscription,
-            Self::TooManyRooms(_) | Self::TooManyTracks { .. } => Code::ExcessiveLoad,
-            Self::BadNamespace(_) => Code::NotSupported,
-            _ => Code::Unauthorized,
-        };
-        code as u64
-    }
+    /// A person cannot be erased from a room.
+    #[error("room {room:?} still has what that person said: its root failed twice; see the log")]
+    Unforgotten {
+        /// The room.
+        room: String,
+    },
+    /// The UDP endpoint cannot be used.
+    #[error(transparent)]
+    Quic(#[from] quic::Error),
+    /// The origin's thread has ended, or cannot be started.
+    #[error("the origin's thread has ended: see the log")]
+    Thread,
 }

@@ -1,4 +1,9 @@
-use std::sync::Arc;
+//! The origin's HTTP API.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Json, Router,
@@ -9,15 +14,27 @@ use axum::{
     routing::get,
 };
 
+use quic::Certificate;
+use relay::Figures;
 use token::{EVERY_ROOM, Role};
+use tokio::sync::{mpsc, oneshot};
 use wire::FanId;
 
-use crate::{Error, origin::Shared, registry::RoomView, root::Roots};
+use crate::{Error, RoomView, keep::Keep, metrics::RoomFigures, rooms::Rooms, serve::Call, websocket};
+
+/// The state that HTTP shares with the origin's thread.
+pub(crate) struct Front {
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) certificate: Arc<Certificate>,
+    pub(crate) figures: Figures,
+    pub(crate) room_figures: RoomFigures,
+    pub(crate) calls: mpsc::Sender<Call>,
+    pub(crate) draining: Arc<AtomicBool>,
+}
 
 /// The origin over HTTP: health, figures and rooms. All of it may be read by pages
 /// from anywhere.
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let beside = shared.config.beside.clone();
+pub(crate) fn router(front: Arc<Front>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -27,8 +44,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/fans/{fan}", get(export).delete(forget))
         .route("/fingerprint", get(fingerprint))
         .layer(middleware::from_fn(readable_from_anywhere))
-        .with_state(shared)
-        .merge(beside)
+        .route("/moq", get(websocket::accept))
+        .with_state(front)
 }
 
 async fn readable_from_anywhere(request: Request, next: Next) -> Response {
@@ -39,32 +56,33 @@ async fn readable_from_anywhere(request: Request, next: Next) -> Response {
     response
 }
 
-async fn readyz(Extract(shared): Extract<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.is_draining() {
+async fn readyz(Extract(front): Extract<Arc<Front>>) -> (StatusCode, &'static str) {
+    if front.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         (StatusCode::OK, "ready\n")
     }
 }
 
-async fn metrics(Extract(shared): Extract<Arc<Shared>>) -> impl IntoResponse {
+async fn metrics(Extract(front): Extract<Arc<Front>>) -> impl IntoResponse {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], shared.metrics.text(&shared.registry, shared.roots.as_deref()))
+    front.room_figures.set(&front.rooms.views());
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], front.figures.text())
 }
 
 /// Private rooms are not listed: their names are for those with a token.
-async fn rooms(Extract(shared): Extract<Arc<Shared>>) -> Json<Vec<RoomView>> {
-    let mut rooms = shared.registry.rooms();
-    rooms.retain(|room| !shared.config.is_private(&room.name));
+async fn rooms(Extract(front): Extract<Arc<Front>>) -> Json<Vec<RoomView>> {
+    let mut rooms = front.rooms.views();
+    rooms.retain(|room| !front.rooms.config().is_private(&room.name));
     Json(rooms)
 }
 
 async fn room(
-    Extract(shared): Extract<Arc<Shared>>,
+    Extract(front): Extract<Arc<Front>>,
     Path(name): Path<String>,
 ) -> Result<Json<RoomView>, (StatusCode, String)> {
-    let open = !shared.config.is_private(&name);
-    let found = open.then(|| shared.registry.room(&name)).flatten();
+    let is_open = !front.rooms.config().is_private(&name);
+    let found = is_open.then(|| front.rooms.view(&name)).flatten();
     found.map(Json).ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no room {name:?}\n")))
 }
 
@@ -73,48 +91,51 @@ type Refusal = (StatusCode, String);
 
 /// All that is archived of a person.
 async fn export(
-    Extract(shared): Extract<Arc<Shared>>,
+    Extract(front): Extract<Arc<Front>>,
     Path(fan): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<serde_json::Value>, Refusal> {
-    let (roots, fan) = for_operators(&shared, &fan, &headers)?;
-    let archived = roots.keep().archive().export(fan).await;
+    let (keep, fan) = for_operators(&front, &fan, &headers)?;
+    let archived = keep.archive().export(fan).await;
     archived.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
 }
 
 /// Erases a person.
 async fn forget(
-    Extract(shared): Extract<Arc<Shared>>,
+    Extract(front): Extract<Arc<Front>>,
     Path(fan): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let (roots, fan) = for_operators(&shared, &fan, &headers)?;
-    match roots.forget(fan).await {
+    let (_, fan) = for_operators(&front, &fan, &headers)?;
+    let (done, is_done) = oneshot::channel();
+    let _ = front.calls.send(Call::Forget(fan, done)).await;
+    match is_done.await.unwrap_or(Err(Error::Thread)) {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))),
     }
 }
 
 /// What is kept of people is for who has a creator's token for all rooms.
-fn for_operators(shared: &Shared, fan: &str, headers: &HeaderMap) -> Result<(Arc<Roots>, FanId), Refusal> {
-    let roots = shared.roots.clone();
-    let roots = roots.ok_or_else(|| (StatusCode::NOT_FOUND, "this origin keeps no rooms\n".to_owned()))?;
+fn for_operators(front: &Front, fan: &str, headers: &HeaderMap) -> Result<(Keep, FanId), Refusal> {
+    let config = front.rooms.config();
+    let keep = config.rooms.as_ref().map(|rooms| rooms.keep.clone());
+    let keep = keep.ok_or_else(|| (StatusCode::NOT_FOUND, "this origin keeps no rooms\n".to_owned()))?;
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let jwt = shown.and_then(|value| value.strip_prefix("Bearer "));
     let denied = |why: String| (StatusCode::UNAUTHORIZED, format!("{why}\n"));
     let jwt = jwt.ok_or_else(|| denied("present a token: Authorization: Bearer JWT".to_owned()))?;
-    let keys = shared.config.keys.as_ref().ok_or_else(|| denied(Error::NoKeys.to_string()))?;
+    let keys = config.keys.as_ref().ok_or_else(|| denied(Error::NoKeys.to_string()))?;
     let claims = keys.verify(jwt, token::now()).map_err(|error| denied(error.to_string()))?;
     if (claims.role, claims.room.as_str()) != (Role::Creator, EVERY_ROOM) {
         let why = "a creator's token for all rooms is needed: fanfare token mint --room '*'\n";
         return Err((StatusCode::FORBIDDEN, why.to_owned()));
     }
     let fan = fan.parse().map_err(|error: wire::NotAFan| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
-    Ok((roots, fan))
+    Ok((keep, fan))
 }
 
-async fn fingerprint(Extract(shared): Extract<Arc<Shared>>) -> Result<String, (StatusCode, String)> {
-    shared.certificate.fingerprint().ok_or_else(|| {
+async fn fingerprint(Extract(front): Extract<Arc<Front>>) -> Result<String, (StatusCode, String)> {
+    front.certificate.fingerprint().ok_or_else(|| {
         let reason = "the certificate is not self-signed: no fingerprint is needed\n";
         (StatusCode::NOT_FOUND, reason.to_owned())
     })

@@ -4,7 +4,7 @@ use std::{
 };
 
 use origin::{Config, Origin};
-use quic::Source;
+use quic::CertificateSource;
 
 use crate::stage::{Stage, TRANSPORTS, within};
 
@@ -36,7 +36,7 @@ async fn a_shutdown_drains_then_closes_with_the_reason() {
 #[tokio::test]
 async fn a_bad_configuration_is_one_clear_line() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let certificate = Source::SelfSigned { dir: dir.path().into(), names: vec![] };
+    let certificate = CertificateSource::SelfSigned { dir: dir.path().into(), names: vec![] };
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let free = (Ipv4Addr::LOCALHOST, 0).into();
@@ -55,13 +55,13 @@ async fn a_bad_configuration_is_one_clear_line() {
             "choose another",
         ),
         (
-            Config { certificate: Source::Files { cert: file.clone(), key: file.clone() }, ..base.clone() },
+            Config { certificate: CertificateSource::Files { cert: file.clone(), key: file.clone() }, ..base.clone() },
             format!("certificate {} is not usable", file.display()),
             "holds no PEM block",
         ),
         (
             Config {
-                certificate: Source::SelfSigned { dir: file.join("below"), names: vec![] },
+                certificate: CertificateSource::SelfSigned { dir: file.join("below"), names: vec![] },
                 ..base.clone()
             },
             format!("cannot write data directory {}", file.join("below").display()),

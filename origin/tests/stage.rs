@@ -16,7 +16,8 @@ use moq_transport::{
     },
     setup::AuthorizationToken,
 };
-use origin::{Config, Handle, Origin, RoomView, tls};
+use origin::{Config, Handle, Origin, RoomView};
+use quic::CertificateSource;
 use rustls::{
     DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -56,7 +57,7 @@ impl Stage {
         let names = vec!["localhost".into()];
         let config = Config {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            certificate: Source::SelfSigned { dir: dir.path().into(), names },
+            certificate: CertificateSource::SelfSigned { dir: dir.path().into(), names },
             ..config
         };
         let origin = Origin::bind(config).expect("a free port");

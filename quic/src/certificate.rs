@@ -76,7 +76,7 @@ const KEY_FILE: &str = "key.pem";
 
 /// Where a certificate comes from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum CertificateSource {
     /// PEM files: the chain, leaf first, and its private key. Read again at each
     /// refresh, so that a renewed file takes effect without a restart.
     Files {
@@ -94,7 +94,7 @@ pub enum Source {
     },
 }
 
-impl Default for Source {
+impl Default for CertificateSource {
     fn default() -> Self {
         Self::SelfSigned {
             dir: PathBuf::from("fanfare-data"),
@@ -112,7 +112,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// from it all see a renewed one.
 #[derive(Debug)]
 pub struct Certificate {
-    source: Source,
+    source: CertificateSource,
     current: RwLock<Arc<CertifiedKey>>,
     fingerprints: watch::Sender<Vec<String>>,
 }
@@ -120,10 +120,10 @@ pub struct Certificate {
 impl Certificate {
     /// Loads the certificate, making a self-signed one if there is none or if it is
     /// due for renewal at `now`.
-    pub fn load(source: Source, now: SystemTime) -> Result<Arc<Self>, Error> {
+    pub fn load(source: CertificateSource, now: SystemTime) -> Result<Arc<Self>, Error> {
         let current = match &source {
-            Source::Files { cert, key } => read(cert, key)?,
-            Source::SelfSigned { dir, names } => {
+            CertificateSource::Files { cert, key } => read(cert, key)?,
+            CertificateSource::SelfSigned { dir, names } => {
                 fs::create_dir_all(dir).map_err(|source| Error::Write {
                     what: "data directory",
                     path: dir.clone(),
@@ -146,8 +146,8 @@ impl Certificate {
     /// old one stays in use.
     pub fn refresh(&self, now: SystemTime) -> Result<bool, Error> {
         let fresh = match &self.source {
-            Source::Files { cert, key } => read(cert, key)?,
-            Source::SelfSigned { dir, names } => {
+            CertificateSource::Files { cert, key } => read(cert, key)?,
+            CertificateSource::SelfSigned { dir, names } => {
                 if !is_due(&self.leaf(), now) {
                     return Ok(false);
                 }
@@ -163,7 +163,7 @@ impl Certificate {
     /// The hex SHA-256 of the leaf if it is self-signed: what a browser needs in
     /// `serverCertificateHashes`.
     pub fn fingerprint(&self) -> Option<String> {
-        matches!(self.source, Source::SelfSigned { .. }).then(|| {
+        matches!(self.source, CertificateSource::SelfSigned { .. }).then(|| {
             use std::fmt::Write as _;
             let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, &self.leaf());
             digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
@@ -302,9 +302,9 @@ mod tests {
 
     const DAY: Duration = Duration::from_hours(24);
 
-    fn source(dir: &Path) -> Source {
+    fn source(dir: &Path) -> CertificateSource {
         let names = vec!["localhost".into()];
-        Source::SelfSigned { dir: dir.into(), names }
+        CertificateSource::SelfSigned { dir: dir.into(), names }
     }
 
     #[test]
@@ -339,7 +339,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (cert, key) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
         let load = || {
-            let source = Source::Files { cert: cert.clone(), key: key.clone() };
+            let source = CertificateSource::Files { cert: cert.clone(), key: key.clone() };
             Certificate::load(source, SystemTime::now()).expect_err("unusable").to_string()
         };
         assert!(load().contains("cannot read certificate"), "{}", load());

@@ -39,6 +39,8 @@ const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// Streams a peer may have open towards us at once.
 pub const MAX_STREAMS: u32 = 1024;
+/// Bytes that a client may have in flight to a server over all its streams.
+const RECEIVE_WINDOW: u32 = 32 << 20;
 /// The port of a URL that names none (Section 3.1.1).
 const DEFAULT_PORT: u16 = 443;
 
@@ -114,21 +116,25 @@ pub struct Connection {
 
 impl Endpoint {
     /// An endpoint that listens. ALPN is filled in.
-    pub fn server(addr: SocketAddr, mut tls: ServerConfig) -> Result<Self, Error> {
+    pub fn server(addr: SocketAddr, tls: ServerConfig) -> Result<Self, Error> {
+        let socket = std::net::UdpSocket::bind(addr).map_err(|source| Error::Bind { addr, source })?;
+        Self::server_on(socket, tls)
+    }
+
+    /// An endpoint that listens on a socket that is bound. ALPN is filled in.
+    pub fn server_on(socket: std::net::UdpSocket, mut tls: ServerConfig) -> Result<Self, Error> {
         tls.alpn_protocols = protocols();
         let tls = QuicServerConfig::try_from(tls).map_err(|_| Error::Tls)?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
-        let transport = transport_config(IDLE, KEEP_ALIVE);
+        let transport = Arc::new(server_transport());
         config.transport_config(Arc::clone(&transport));
-        let bound = || {
-            let socket = std::net::UdpSocket::bind(addr)?;
-            if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER) {
-                tracing::debug!(%addr, %error, "the receive buffer stays as it is");
-            }
-            let endpoint = quinn::EndpointConfig::default();
-            quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
-        };
-        let quic = bound().map_err(|source| Error::Bind { addr, source })?;
+        if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER) {
+            tracing::debug!(%error, "the receive buffer stays as it is");
+        }
+        let addr = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let endpoint = quinn::EndpointConfig::default();
+        let quic = quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
+            .map_err(|source| Error::Bind { addr, source })?;
         Ok(Self { quic, client: None, transport })
     }
 
@@ -291,12 +297,22 @@ fn alpn(connection: &quinn::Connection) -> Vec<u8> {
         .unwrap_or_default()
 }
 
+fn server_transport() -> TransportConfig {
+    let mut config = base_transport(IDLE, KEEP_ALIVE);
+    config.receive_window(RECEIVE_WINDOW.into());
+    config
+}
+
 fn transport_config(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig> {
+    Arc::new(base_transport(idle, keep_alive))
+}
+
+fn base_transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_idle_timeout(quinn::IdleTimeout::try_from(idle).ok())
         .keep_alive_interval(Some(keep_alive))
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .max_concurrent_uni_streams(MAX_STREAMS.into());
-    Arc::new(config)
+    config
 }

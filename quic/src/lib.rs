@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
-pub use certificate::{BACKDATE, Certificate, CertificateError, RENEW_BEFORE, Source, VALIDITY, provider};
+pub use certificate::{BACKDATE, Certificate, CertificateError, CertificateSource, RENEW_BEFORE, VALIDITY, provider};
 
 mod clock;
 pub use clock::Clock;
@@ -27,3 +27,5 @@ mod trust;
 pub use trust::{Fingerprint, Trust};
 
 pub mod websocket;
+
+pub use quinn::Incoming;

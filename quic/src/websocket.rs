@@ -221,3 +221,19 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         !matches!(Pin::new(&mut self.transport).poll_flush(task), Poll::Ready(Err(_)))
     }
 }
+
+/// Chooses a version from the subprotocols that a client offers. Refuses it with the names of those that it may offer.
+#[cfg(feature = "axum")]
+pub fn negotiate(
+    upgrade: axum::extract::WebSocketUpgrade,
+) -> Result<(axum::extract::WebSocketUpgrade, Version), (axum::http::StatusCode, String)> {
+    let offered = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version));
+    let upgrade = upgrade.protocols(offered).max_message_size(mux::MAX_FRAME).max_frame_size(mux::MAX_FRAME);
+    let chosen = upgrade.selected_protocol().and_then(|name| name.to_str().ok()).and_then(mux::version);
+    let Some(version) = chosen else {
+        let names: Vec<_> = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version)).collect();
+        let reason = format!("offer the subprotocol {}\n", names.join(" or "));
+        return Err((axum::http::StatusCode::NOT_ACCEPTABLE, reason));
+    };
+    Ok((upgrade, version))
+}

@@ -11,11 +11,10 @@ use creator::{Publish, Source};
 use wasm_host::{Engine, Version};
 use moqt::Namespace;
 use node::{Edge, EdgeConfig, Pages, RoomsConfig};
-use quic::Trust;
+use quic::{Certificate, CertificateSource, Trust};
 use origin::{
     Handle, Origin, State,
     keep::{self, Keep, Retention},
-    tls,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -55,7 +54,7 @@ pub struct House {
 struct Plan {
     /// Where all of it keeps what it keeps.
     dir: Arc<TempDir>,
-    tls: Source,
+    tls: CertificateSource,
     fingerprint: String,
     keys: Keys,
     engine: Engine,
@@ -240,7 +239,7 @@ fn pages() -> Result<Pages> {
 impl Plan {
     fn new(dir: Arc<TempDir>) -> Result<Self> {
         let names = ["localhost", "127.0.0.1"].map(String::from).into();
-        let tls = Source::SelfSigned { dir: dir.path().to_owned(), names };
+        let tls = CertificateSource::SelfSigned { dir: dir.path().to_owned(), names };
         let certificate = Certificate::load(tls.clone(), SystemTime::now())?;
         let fingerprint = certificate.fingerprint().unwrap_or_default();
         // Compiled once, and found by the tests that come after.
@@ -250,12 +249,8 @@ impl Plan {
     }
 
     async fn origin(&self, listen: SocketAddr) -> Result<((Part, SocketAddr), Handle)> {
-        let (door, beside) = node::Door::new(self.keys.clone());
-        let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
-        let trusted = Trust::Shown(certificate.fingerprints()).client_config()?;
         let mut config = origin::Config {
             listen,
-            beside,
             certificate: self.tls.clone(),
             keys: Some(self.keys.clone()),
             ..origin::Config::default()
@@ -272,10 +267,6 @@ impl Plan {
                 retention: Retention::default(),
             });
             let origin = Origin::bind(config)?;
-            let at_origin = at(origin.local_addr())?;
-            tokio::task::spawn_local(async move {
-                report("the origin's door", door.run(at_origin, trusted).await);
-            });
             let opened = (origin.local_addr(), origin.handle());
             Ok((opened, async move { report("the origin", origin.run(stopped.wait()).await) }))
         };

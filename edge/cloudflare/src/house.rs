@@ -11,7 +11,7 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use moqt::{Later, Namespace, Version};
 use relay::{Dial, Figures, Loopback, Platform, Relay, Service};
-use room_runtime::{Hub, HubService, Rooms, RoomsConfig};
+use room_runtime::{Hub, HubService, Rooms, RoomsConfig, RootFigures, RootHandle, RootNode, run_root};
 use token::{EVERY_ROOM, Keys, Role};
 use wire::{EdgeId, FanId};
 use worker::{Env, Fetch, Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
@@ -24,8 +24,7 @@ use crate::{
     keep::Keep,
     line::{self, Line},
     mail::Mail,
-    platform::{Isolate, LocalWorkers, wall},
-    root::Seated,
+    platform::{Isolate, LocalWorkers, forget, wall},
     share::{ROOT, Shares},
 };
 
@@ -55,11 +54,9 @@ pub(crate) struct House {
     /// Where fans go when there is no room for them here.
     shares: RefCell<Shares>,
     is_awake: Cell<bool>,
-    /// Viewers, as the room last said; all shares'.
-    viewers: Rc<Cell<u64>>,
     is_public: Cell<bool>,
-    /// The room in its root seat, while it is awake.
-    seated: RefCell<Option<Rc<RefCell<Seated>>>>,
+    /// The way to the room's root, while it runs.
+    root: RefCell<Option<RootHandle>>,
 }
 
 /// Who comes.
@@ -97,7 +94,7 @@ impl House {
         };
         let namespace = Namespace::from_path(&room).map_err(|error| error.to_string())?;
         let platform: Rc<dyn Platform> = Rc::new(Isolate);
-        let figures = Figures::new();
+        let figures = Figures::new("fanfare_edge");
         let config = RoomsConfig { edge: EdgeId(share.into()), keys: keys.clone() };
         let rooms = Rooms::new(Rc::clone(&platform), Rc::new(LocalWorkers), config, &figures);
         let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
@@ -106,7 +103,7 @@ impl House {
             let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
             services.push(Rc::new(HubService::new(hub, keys, platform)));
         }
-        let relay = Relay::new(Rc::clone(&platform), figures, services);
+        let relay = Relay::new(Rc::clone(&platform), figures, relay::Config { services, ..relay::Config::default() });
         if share != ROOT || env.var(ORIGIN).is_ok() {
             relay.expect_upstream();
         }
@@ -129,9 +126,8 @@ impl House {
             most,
             shares: RefCell::default(),
             is_awake: Cell::new(false),
-            viewers: Rc::default(),
             is_public: Cell::new(false),
-            seated: RefCell::default(),
+            root: RefCell::default(),
         })
     }
 
@@ -234,16 +230,20 @@ impl House {
     }
 
     /// Erases a person from the room and what is archived of it.
-    pub(crate) fn forget(&self, fan: FanId) -> Result<()> {
-        match &*self.seated.borrow() {
-            Some(seated) => seated.borrow_mut().forget(fan),
-            None => Seated::forget_in(&self.keep, fan),
+    pub(crate) async fn forget(&self, fan: FanId) -> Result<()> {
+        let root = self.root.borrow().clone();
+        if let Some(root) = root
+            && root.forget(fan).await
+        {
+            return Ok(());
         }
+        forget(&self.keep, fan)
     }
 
     /// Tells the directory that the room is open.
     pub(crate) async fn report(&self) {
-        self.tell(Some(self.viewers.get())).await;
+        let viewers = self.root.borrow().as_ref().map_or(0, RootHandle::viewers);
+        self.tell(Some(viewers)).await;
     }
 
     async fn tell(&self, viewers: Option<u64>) {
@@ -278,10 +278,11 @@ impl House {
     async fn run_root(&self) -> Result<()> {
         let Some(hub) = self.hub.clone() else { return Ok(()) };
         self.keep.prune(wall())?;
-        let root =
-            Seated::open(self.keep.clone(), &self.namespace, &self.relay, hub, Rc::clone(&self.viewers))?;
-        let root = Rc::new(RefCell::new(root));
-        self.seated.replace(Some(Rc::clone(&root)));
+        let root = RootHandle::default();
+        self.root.replace(Some(root.clone()));
+        let platform = Rc::clone(&self.platform);
+        let figures = RootFigures::default();
+        let node = RootNode { platform, relay: &self.relay, workers: &LocalWorkers, figures: &figures };
         let reported = async {
             self.is_public.set(self.origin().is_none() || self.is_at_origin().await == Some(true));
             self.report().await;
@@ -290,7 +291,11 @@ impl House {
         let inside: Rc<dyn Dial> = Rc::new(Loopback::new(self.relay.clone(), Rc::clone(&self.platform)));
         let mut all: Vec<Later<'_, Result<()>>> = vec![
             forever(reported),
-            Box::pin(Seated::run(root, || !self.lines.borrow().is_empty())),
+            Box::pin(async {
+                let is_used = || !self.lines.borrow().is_empty();
+                let ran = run_root(node, &self.keep, &hub, &root, is_used).await;
+                ran.map_err(|error| error.to_string().into())
+            }),
             forever(self.rooms.follow(inside)),
             forever(self.relay.housekeep()),
             Box::pin(self.mail.run(&self.keep)),
@@ -300,7 +305,7 @@ impl House {
             all.push(forever(self.relay.follow(Rc::new(Origin::new(url, self.keys.clone())))));
         }
         let ended = first(all).await;
-        self.seated.replace(None);
+        self.root.replace(None);
         ended
     }
 

@@ -5,7 +5,10 @@
 use std::{cell::Cell, rc::Rc};
 
 use archive::{SCHEMA as ARCHIVE, Statement, TABLES};
-use wire::{FanId, Micros};
+use bytes::Bytes;
+use moqt::Later;
+use room_runtime::{Batch, Journal, Kept};
+use wire::{FanId, Frame, Frames, Micros, worker::Effect};
 use worker::{
     Result, SqlStorage, SqlStorageValue as Value, State, js_sys::futures::JsFuture,
     worker_sys::DurableObjectStorage,
@@ -29,22 +32,15 @@ pub(crate) struct Keep {
     room: String,
     /// Whether something may not be kept yet.
     writes: Rc<Cell<bool>>,
-}
-
-/// What is kept of a room.
-#[derive(Default)]
-pub(crate) struct Kept {
-    pub(crate) snapshot: Option<Vec<u8>>,
-    pub(crate) batches: Vec<(Micros, Vec<u8>)>,
-    /// The number of the last batch.
-    pub(crate) seq: i64,
+    /// The number of the last batch in the journal.
+    last: Rc<Cell<i64>>,
 }
 
 impl Keep {
     /// What the object of that room keeps.
     pub(crate) fn new(state: &State, room: String) -> Result<Self> {
         let storage = Rc::new(state.as_raw().storage()?);
-        Ok(Self { storage, sql: state.storage().sql(), room, writes: Rc::default() })
+        Ok(Self { storage, sql: state.storage().sql(), room, writes: Rc::default(), last: Rc::default() })
     }
 
     /// Waits until all is kept. What is sent after that need not wait, each message by itself.
@@ -75,41 +71,51 @@ impl Keep {
         self.sql.exec("INSERT INTO format VALUES (?)", vec![Value::Integer(FORMAT)]).map(drop)
     }
 
-    /// What the room is made of again.
-    pub(crate) fn load(&self) -> Result<Kept> {
-        let mut kept = Kept::default();
+    /// Reads the journal, as [`Journal::load`] does.
+    pub(crate) fn load_now(&self) -> Result<Kept> {
+        let (mut last, mut snapshot, mut batches) = (0, None, Vec::new());
         for row in self.sql.exec("SELECT seq, state FROM snapshot ORDER BY piece", None)?.raw() {
             let [of, state] = columns(row?)?;
-            kept.seq = number(&of);
-            kept.snapshot.get_or_insert_default().extend(blob(state));
+            last = number(&of);
+            snapshot.get_or_insert_with(Vec::new).extend(blob(state));
         }
         for row in self.sql.exec("SELECT seq, now, inputs FROM journal ORDER BY seq", None)?.raw() {
             let [of, now, inputs] = columns(row?)?;
-            kept.seq = number(&of);
-            kept.batches.push((Micros(number(&now) as u64), blob(inputs)));
+            last = number(&of);
+            batches.push(Batch { now: Micros(number(&now) as u64), inputs: blob(inputs).into() });
         }
-        Ok(kept)
+        self.last.set(last);
+        Ok(Kept { snapshot: snapshot.map(Into::into), batches })
     }
 
-    /// Keeps a batch.
-    pub(crate) fn append(&self, seq: i64, now: Micros, inputs: Vec<u8>) -> Result<()> {
+    /// Appends a batch, as [`Journal::append`] does.
+    pub(crate) fn append_now(&self, batch: &Batch, effects: &[u8]) -> Result<()> {
         self.writes.set(true);
-        let row = vec![Value::Integer(seq), Value::Integer(now.0 as i64), Value::Blob(inputs)];
-        self.sql.exec("INSERT INTO journal VALUES (?, ?, ?)", row).map(drop)
+        self.last.set(self.last.get() + 1);
+        let inputs = Value::Blob(batch.inputs.to_vec());
+        let row = vec![Value::Integer(self.last.get()), Value::Integer(batch.now.0 as i64), inputs];
+        self.sql.exec("INSERT INTO journal VALUES (?, ?, ?)", row)?;
+        for effect in Frames::<Effect<'_>>::new(effects).into_iter().flatten() {
+            if let Ok(Frame::Known(Effect::Archive(row))) = effect {
+                self.archive(&row)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Keeps the state after that batch, instead of all batches.
-    pub(crate) fn snapshot(&self, seq: i64, state: &[u8]) -> Result<()> {
+    /// Replaces the journal by a snapshot, as [`Journal::snapshot`] does.
+    pub(crate) fn snapshot_now(&self, state: &[u8]) -> Result<()> {
         self.sql.exec("DELETE FROM snapshot", None)?;
         for (piece, state) in (0..).zip(state.chunks(PIECE)) {
-            let row = vec![Value::Integer(piece), Value::Integer(seq), Value::Blob(state.to_vec())];
+            let row =
+                vec![Value::Integer(piece), Value::Integer(self.last.get()), Value::Blob(state.to_vec())];
             self.sql.exec("INSERT INTO snapshot VALUES (?, ?, ?)", row)?;
         }
         self.sql.exec("DELETE FROM journal", None).map(drop)
     }
 
     /// Archives a row.
-    pub(crate) fn archive(&self, row: &wire::worker::Row<'_>) -> Result<()> {
+    fn archive(&self, row: &wire::worker::Row<'_>) -> Result<()> {
         for Statement { sql, values } in archive::keep(&self.room, row) {
             let values = values.into_iter().map(|value| match value {
                 archive::Value::Null => Value::Null,
@@ -198,4 +204,23 @@ fn blob(value: Value) -> Vec<u8> {
         Value::Blob(bytes) => bytes,
         _ => Vec::new(),
     }
+}
+
+/// The platform holds back what the object sends until what was written before is kept: nothing here has to wait.
+impl Journal for Keep {
+    fn load(&self) -> Later<'_, std::result::Result<Kept, room_runtime::Error>> {
+        Box::pin(std::future::ready(self.load_now().map_err(failed)))
+    }
+
+    fn append(&self, batch: Batch, effects: Bytes) -> Later<'_, std::result::Result<(), room_runtime::Error>> {
+        Box::pin(std::future::ready(self.append_now(&batch, &effects).map_err(failed)))
+    }
+
+    fn snapshot(&self, state: Bytes) -> Later<'_, std::result::Result<(), room_runtime::Error>> {
+        Box::pin(std::future::ready(self.snapshot_now(&state).map_err(failed)))
+    }
+}
+
+fn failed(error: worker::Error) -> room_runtime::Error {
+    room_runtime::Error::Journal(error.to_string())
 }

@@ -15,7 +15,6 @@ mod keep;
 mod line;
 mod mail;
 mod platform;
-mod root;
 mod share;
 mod stage;
 

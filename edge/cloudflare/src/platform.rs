@@ -1,13 +1,21 @@
 //! A relay's platform on Cloudflare: an isolate.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use moqt::{Later, Micros, Namespace};
 use relay::Platform;
 use room::{Config, Room};
-use room_runtime::{Worked, Worker, Workers};
-use wire::worker::Seat;
+use room_runtime::{Batch, Kept, Worked, Worker, Workers};
+use wire::{
+    FanId,
+    worker::{Input, Seat},
+};
+
+use crate::keep::Keep;
 
 /// The isolate.
 pub(crate) struct Isolate;
@@ -46,33 +54,71 @@ impl Platform for Isolate {
 pub(crate) struct LocalWorkers;
 
 impl Workers for LocalWorkers {
-    fn start(&self, _: &Namespace, role: Seat) -> Later<'_, Result<Box<dyn Worker>, room_runtime::Error>> {
-        Box::pin(async move {
-            Ok(Box::new(LocalWorker(RefCell::new((Room::new(Config::new(role)), 0)))) as Box<dyn Worker>)
-        })
+    fn restore(
+        &self,
+        _: &Namespace,
+        role: Seat,
+        kept: Kept,
+    ) -> Later<'_, Result<Box<dyn Worker>, room_runtime::Error>> {
+        let restored = restore(role, kept).map(|room| {
+            Box::new(LocalWorker { room: RefCell::new(room), batches: Cell::new(0) }) as Box<dyn Worker>
+        });
+        Box::pin(std::future::ready(restored.map_err(failed)))
     }
 }
 
+/// Erases a person from a room whose root does not run.
+pub(crate) fn forget(keep: &Keep, fan: FanId) -> worker::Result<()> {
+    let unreadable = |error: room::Error| worker::Error::from(format!("the journal cannot be read: {error}"));
+    let kept = keep.load_now()?;
+    let last = kept.batches.iter().map(|batch| batch.now).max().unwrap_or_default();
+    let mut room = restore(Seat::Root, kept).map_err(unreadable)?;
+    let batch = Batch { now: last.max(wall()), inputs: wire::packet(&Input::Forget { fan }).into() };
+    let mut effects = Vec::new();
+    room.handle(batch.now, &batch.inputs, &mut effects).map_err(unreadable)?;
+    keep.append_now(&batch, &effects)?;
+    // The snapshot drops the journal, which has what the person said.
+    keep.snapshot_now(&room.snapshot())
+}
+
+/// Makes a room from a journal.
+fn restore(role: Seat, kept: Kept) -> Result<Room, room::Error> {
+    let config = Config::new(role);
+    let mut room = match kept.snapshot {
+        Some(snapshot) => Room::restore(config, &snapshot)?,
+        None => Room::new(config),
+    };
+    let mut effects = Vec::new();
+    for Batch { now, inputs } in kept.batches {
+        effects.clear();
+        room.handle(now, &inputs, &mut effects)?;
+    }
+    Ok(room)
+}
+
 /// A room in the isolate itself, and the number of batches that it has handled.
-struct LocalWorker(RefCell<(Room, u64)>);
+struct LocalWorker {
+    room: RefCell<Room>,
+    batches: Cell<u64>,
+}
 
 impl Worker for LocalWorker {
-    fn handle(
-        &self,
-        now: wire::Micros,
-        inputs: Vec<u8>,
-    ) -> Later<'_, Result<Bytes, room_runtime::Error>> {
-        let (room, batches) = &mut *self.0.borrow_mut();
+    fn handle(&self, now: wire::Micros, inputs: Bytes) -> Later<'_, Result<Bytes, room_runtime::Error>> {
         let mut effects = Vec::new();
-        *batches += 1;
-        let handled = room.handle(now, &inputs, &mut effects);
-        let handled = handled
-            .map(|()| Bytes::from(effects))
-            .map_err(|error| room_runtime::Error::Worker(error.to_string()));
-        Box::pin(std::future::ready(handled))
+        self.batches.set(self.batches.get() + 1);
+        let handled = self.room.borrow_mut().handle(now, &inputs, &mut effects);
+        Box::pin(std::future::ready(handled.map(|()| Bytes::from(effects)).map_err(failed)))
+    }
+
+    fn snapshot(&self) -> Later<'_, Result<Bytes, room_runtime::Error>> {
+        Box::pin(std::future::ready(Ok(self.room.borrow().snapshot().into())))
     }
 
     fn worked(&self) -> Worked {
-        Worked { batches: self.0.borrow().1, ..Worked::default() }
+        Worked { batches: self.batches.get(), ..Worked::default() }
     }
+}
+
+fn failed(error: room::Error) -> room_runtime::Error {
+    room_runtime::Error::Worker(error.to_string())
 }

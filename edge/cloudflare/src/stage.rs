@@ -15,7 +15,7 @@ use crate::{
     house::{House, Who},
     keep::Keep,
     line::Came,
-    root::Seated,
+    platform,
     share::{ROOT, SHARE},
 };
 
@@ -60,7 +60,7 @@ impl DurableObject for Stage {
                 let fan = of_person()?;
                 self.past(room, "{}".into(), |keep| keep.export_person(fan))
             }
-            "forget" => self.forget(room, of_person()?),
+            "forget" => self.forget(room, of_person()?).await,
             _ => Response::error("an object does not do that\n", 404),
         }
     }
@@ -178,12 +178,12 @@ impl Stage {
     }
 
     /// Erases a person from what is archived, and from the room.
-    fn forget(&self, room: String, fan: FanId) -> Result<Response> {
+    async fn forget(&self, room: String, fan: FanId) -> Result<Response> {
         let keep = self.keep(room)?;
         if keep.is_open()? {
             match self.house.get() {
-                Some(house) => house.forget(fan)?,
-                None => Seated::forget_in(&keep, fan)?,
+                Some(house) => house.forget(fan).await?,
+                None => platform::forget(&keep, fan)?,
             }
         }
         Response::ok("{}")

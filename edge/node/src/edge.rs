@@ -35,10 +35,9 @@ use url::Url;
 
 use crate::{
     Error,
-    config::{Config, Pages},
+    config::{Config, Pages, RoomsConfig},
     headers::headers,
     platform::{Thread, Upstream, WasmWorkers},
-    websocket::negotiate,
 };
 
 /// Sockets that wait for the node's thread, at most.
@@ -75,14 +74,16 @@ impl Edge {
         // A port that was left to the system is the same for both.
         let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
         let endpoint = Endpoint::server(addr, config.tls.clone())?;
-        let figures = Figures::new();
+        let figures = Figures::new("fanfare_edge");
         let platform: Rc<dyn Platform> = Rc::new(Thread::default());
         let rooms = config.rooms.as_ref().map(|rooms| {
             let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
-            Rooms::new(Rc::clone(&platform), Rc::new(WasmWorkers::new(rooms)), config, &figures)
+            let RoomsConfig { engine, worker, fallback, .. } = rooms.clone();
+            let workers = Rc::new(WasmWorkers::new(engine, worker, fallback));
+            Rooms::new(Rc::clone(&platform), workers, config, &figures)
         });
         let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
-        let relay = Relay::new(platform, figures, services);
+        let relay = Relay::new(platform, figures, relay::Config { services, ..relay::Config::default() });
         Ok(Self { config, endpoint, http, relay, rooms })
     }
 
@@ -240,7 +241,7 @@ async fn accept_websocket(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let (upgrade, version) = match negotiate(upgrade) {
+    let (upgrade, version) = match websocket::negotiate(upgrade) {
         Ok(negotiated) => negotiated,
         Err(refusal) => return refusal.into_response(),
     };

@@ -4,9 +4,6 @@
 mod config;
 pub use config::{Config as EdgeConfig, Pages, RoomsConfig};
 
-mod door;
-pub use door::Door;
-
 mod edge;
 pub use edge::Edge;
 
@@ -17,5 +14,3 @@ mod headers;
 
 mod platform;
 pub use platform::{Thread, Upstream, WasmWorkers};
-
-mod websocket;

@@ -6,11 +6,9 @@ use bytes::Bytes;
 use moqt::{Connected, Later, Micros, Namespace};
 use quic::{Clock, Endpoint};
 use relay::{Credentials, Dial, DialError, Platform};
-use room_runtime::{Worked, Worker, Workers};
+use room_runtime::{Batch, Kept, Worked, Worker, Workers};
 use url::Url;
 use wire::worker::Seat;
-
-use crate::RoomsConfig;
 
 /// One thread of a node, inside a [`LocalSet`](tokio::task::LocalSet).
 #[derive(Default)]
@@ -48,24 +46,38 @@ pub struct WasmWorkers {
 }
 
 impl WasmWorkers {
-    /// Runs the workers of that configuration.
-    pub fn new(config: &RoomsConfig) -> Self {
-        let RoomsConfig { engine, worker, fallback, .. } = config.clone();
+    /// Runs all rooms in `worker`, and in `fallback` those where it fails again and again.
+    pub fn new(
+        engine: wasm_host::Engine,
+        worker: wasm_host::Version,
+        fallback: Option<wasm_host::Version>,
+    ) -> Self {
         Self { engine, worker, fallback }
     }
 }
 
 impl Workers for WasmWorkers {
-    fn start(
+    fn restore(
         &self,
         room: &Namespace,
         role: Seat,
+        kept: Kept,
     ) -> Later<'_, Result<Box<dyn Worker>, room_runtime::Error>> {
         let mut setup =
             wasm_host::Setup::new(room.to_string(), room::Config::new(role), self.worker.clone());
         setup.fallback.clone_from(&self.fallback);
         Box::pin(async move {
-            let worker = wasm_host::Worker::start(&self.engine, setup).await.map_err(failed)?;
+            let batches = kept.batches.into_iter().map(|Batch { now, inputs }| wasm_host::Batch { now, inputs });
+            let worker = if let Some(snapshot) = kept.snapshot {
+                let batches = batches.collect();
+                wasm_host::Worker::restore(&self.engine, setup, snapshot, batches).await.map_err(failed)?
+            } else {
+                let worker = wasm_host::Worker::start(&self.engine, setup).await.map_err(failed)?;
+                for batch in batches {
+                    worker.handle(batch).await.map_err(failed)?;
+                }
+                worker
+            };
             Ok(Box::new(WasmWorker(worker)) as Box<dyn Worker>)
         })
     }
@@ -75,13 +87,14 @@ impl Workers for WasmWorkers {
 struct WasmWorker(wasm_host::Worker);
 
 impl Worker for WasmWorker {
-    fn handle(
-        &self,
-        now: wire::Micros,
-        inputs: Vec<u8>,
-    ) -> Later<'_, Result<Bytes, room_runtime::Error>> {
-        let handled = self.0.handle(wasm_host::Batch { now, inputs: inputs.into() });
+    fn handle(&self, now: wire::Micros, inputs: Bytes) -> Later<'_, Result<Bytes, room_runtime::Error>> {
+        let handled = self.0.handle(wasm_host::Batch { now, inputs });
         Box::pin(async move { handled.await.map_err(failed) })
+    }
+
+    fn snapshot(&self) -> Later<'_, Result<Bytes, room_runtime::Error>> {
+        let snapshot = self.0.snapshot();
+        Box::pin(async move { snapshot.await.map_err(failed) })
     }
 
     fn worked(&self) -> Worked {

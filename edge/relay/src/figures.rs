@@ -4,9 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+/// The source of an answer to FETCH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchSource {
+    /// The groups that are kept here.
+    Kept,
+    /// The track's publisher, or the upstream.
+    Publisher,
+    /// None.
+    Refused,
+}
 
 /// A relay's metrics. Clones share the same values and may be read on any thread.
 #[derive(Clone, Debug, Default)]
@@ -20,14 +31,17 @@ pub struct Figures {
     pub(crate) delivered: Counter,
     pub(crate) objects: Counter,
     pub(crate) skipped: Counter,
+    pub(crate) evicted: Counter,
+    pub(crate) refused_publishes: Counter,
+    fetches: Family<[(&'static str, &'static str); 1], Counter>,
     registry: Arc<Mutex<Registry>>,
 }
 
 impl Figures {
-    /// Figures of a relay that has done nothing yet.
-    pub fn new() -> Self {
+    /// Creates the metrics of a new relay. Their names begin with `prefix`.
+    pub fn new(prefix: &'static str) -> Self {
         let figures = Self::default();
-        let mut registry = Registry::with_prefix("fanfare_edge");
+        let mut registry = Registry::with_prefix(prefix);
         for (name, help, gauge) in [
             ("sessions", "Sessions served now, those with the origin among them", &figures.sessions),
             ("upstream", "Whether the origin is connected", &figures.upstream),
@@ -41,16 +55,33 @@ impl Figures {
             ("received_bytes", "Bytes of objects received", &figures.received),
             ("delivered_bytes", "Bytes of objects given to sessions", &figures.delivered),
             ("delivered_objects", "Objects given to sessions", &figures.objects),
+            ("evicted_groups", "Groups dropped to stay within the limits of the cache", &figures.evicted),
+            ("refused_publishes", "Publications refused", &figures.refused_publishes),
             ("skipped_groups", "Groups broken off for sessions that were too far behind", &figures.skipped),
         ] {
             registry.register(name, help, counter.clone());
         }
+        registry.register("fetches", "FETCH requests by their answer", figures.fetches.clone());
         Self { registry: Arc::new(Mutex::new(registry)), ..figures }
     }
 
     /// Registers more figures, which [`text`](Self::text) writes with these.
     pub fn register(&self, more: impl FnOnce(&mut Registry)) {
         more(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn fetch(&self, source: FetchSource) {
+        let source = match source {
+            FetchSource::Kept => "kept",
+            FetchSource::Publisher => "publisher",
+            FetchSource::Refused => "refused",
+        };
+        self.fetches.get_or_create(&[("source", source)]).inc();
+    }
+
+    /// Bytes of groups that are kept.
+    pub fn kept(&self) -> i64 {
+        self.kept.get()
     }
 
     /// Sessions that are open.

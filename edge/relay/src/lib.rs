@@ -6,6 +6,12 @@
 //! two parts of one node.
 #![forbid(unsafe_code)]
 
+mod admission;
+pub use admission::{Admission, PeerId, Published, Replaced};
+
+mod cache;
+pub use cache::{BYTES_KEPT, CacheLimits, GROUPS_KEPT, MAX_GROUP_BYTES, TrackStats};
+
 mod deadline;
 pub use deadline::Deadline;
 
@@ -20,8 +26,7 @@ pub use platform::{Dial, DialError, Platform, wait};
 
 mod relay;
 pub use relay::{
-    BYTES_KEPT, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, GROUPS_KEPT, Guest, IMPLEMENTATION, LINGER,
-    Publication, Relay,
+    Config, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, Guest, IMPLEMENTATION, LINGER, Publication, Relay,
 };
 
 mod service;

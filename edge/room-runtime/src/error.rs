@@ -12,6 +12,9 @@ pub enum Error {
     /// The worker cannot be started, or failed.
     #[error("the worker failed: {0}")]
     Worker(String),
+    /// The journal cannot be read or written.
+    #[error("the room's journal: {0}")]
+    Journal(String),
     /// No token can be signed, by which the origin would know this edge.
     #[error("no token for the origin can be signed: {0}")]
     Token(#[from] token::Error),

@@ -1,6 +1,9 @@
 //! Metrics of a node's rooms.
 
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
 
 use crate::Worked;
 
@@ -25,15 +28,29 @@ impl Figures {
             ] {
                 registry.register(name, help, gauge.clone());
             }
-            for (name, help, counter) in [
-                ("worker_batches", "Batches that workers handled", &figures.batches),
-                ("worker_faults", "Times that a worker failed and was restored", &figures.faults),
-                ("worker_fallbacks", "Times that a worker was replaced by its fallback", &figures.fallbacks),
-            ] {
-                registry.register(name, help, counter.clone());
-            }
+            figures.register_workers(registry);
         });
         figures
+    }
+
+    /// Registers new metrics of a node's roots.
+    pub(crate) fn of_roots(relay: &relay::Figures) -> Self {
+        let figures = Self::default();
+        relay.register(|registry| {
+            registry.register("roots", "Rooms whose root runs here", figures.rooms.clone());
+            figures.register_workers(registry);
+        });
+        figures
+    }
+
+    fn register_workers(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            ("worker_batches", "Batches that workers handled", &self.batches),
+            ("worker_faults", "Times that a worker failed and was restored", &self.faults),
+            ("worker_fallbacks", "Times that a worker was replaced by its fallback", &self.fallbacks),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
     }
 
     /// Adds the difference between two readings of a worker's counters.

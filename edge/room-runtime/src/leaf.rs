@@ -285,7 +285,7 @@ impl Leaf {
             let batch = self.batch.take();
             let left_sessions = self.begin_tick();
             self.now.set(self.now.get().max(platform.wall()));
-            let handled = worker.handle(self.now.get(), batch).await;
+            let handled = worker.handle(self.now.get(), batch.into()).await;
             let figures = worker.worked();
             self.rooms.0.figures.worked(&worked, &figures);
             worked = figures;

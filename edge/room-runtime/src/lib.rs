@@ -1,7 +1,8 @@
 //! The runtime of rooms: everything between sessions and a room's worker.
 //!
 //! [`Rooms`] runs a leaf for each room that a node's fans take part in, and is the service by which they do; its uplink
-//! carries the leaves' deltas to the origin. A [`Hub`] is the other end of those links, at the root of a room.
+//! carries the leaves' deltas to the origin. A [`Hub`] is the other end of those links, and [`run_root`] runs the root that
+//! they lead to, on a [`Journal`].
 #![forbid(unsafe_code)]
 
 mod error;
@@ -12,12 +13,18 @@ mod figures;
 mod hub;
 pub use hub::{Hub, HubEvent, HubService, Hubs};
 
+mod journal;
+pub use journal::{Batch, Journal, Kept};
+
 mod leaf;
 
 mod membership;
 
 mod rooms;
 pub use rooms::{MAX_ROOMS, ROOM_LINGER, Rooms, RoomsConfig, TICK};
+
+mod root;
+pub use root::{ROOT_LINGER, ROOT_TICK, RootFigures, RootHandle, RootNode, run_root};
 
 mod uplink;
 

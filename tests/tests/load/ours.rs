@@ -9,8 +9,7 @@ use fanfare_tests::{Deployed, Isolate, Talker};
 use moqt::{Event, Namespace, Params, TrackName, session::StreamId};
 use moqt::{App, Cx};
 use node::{Edge, EdgeConfig};
-use quic::{Endpoint, Trust};
-use origin::tls;
+use quic::{Certificate, CertificateSource, Endpoint, Trust};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::sync::mpsc;
@@ -125,7 +124,7 @@ impl Reader {
 pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
     let dir = tempfile::tempdir()?;
     let names = ["localhost", "127.0.0.1"].map(String::from).into();
-    let source = Source::SelfSigned { dir: dir.path().to_owned(), names };
+    let source = CertificateSource::SelfSigned { dir: dir.path().to_owned(), names };
     let certificate = Certificate::load(source, std::time::SystemTime::now())?;
     let origin = Edge::bind(EdgeConfig {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),

@@ -3,13 +3,13 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, task::Context};
 
 use moqt::{
-    Cx, DoneCode, FetchOk, Filter, GroupOrder, Location, Micros, Params, RequestCode, ResetCode,
-    data::{FetchObject, SubgroupId},
+    Cx, DoneCode, FetchOk, Filter, GroupOrder, Location, Micros, Params, RequestCode, ResetCode, TrackName,
+    data::{FetchObject, RangeEnd, SubgroupId},
     message::RequestError,
     session::{Delivery, Hold, RequestId, StreamId},
 };
 
-use crate::Figures;
+use crate::{Admission, Figures, GROUPS_KEPT, PeerId};
 
 use super::track::{End, Sequence, State, Track};
 
@@ -17,6 +17,26 @@ use super::track::{End, Sequence, State, Track};
 pub const FAN_BACKLOG: usize = 256 << 10;
 /// Groups by which a fan may be behind before the old one is broken off.
 pub const FAN_LAG: usize = 2;
+
+/// A client's subscription, as its relay's admission counts it.
+pub(super) struct Viewer {
+    admission: Rc<dyn Admission>,
+    peer: PeerId,
+    track: TrackName,
+}
+
+impl Viewer {
+    pub(super) fn new(admission: Rc<dyn Admission>, peer: PeerId, track: TrackName) -> Self {
+        admission.subscribed(peer, &track);
+        Self { admission, peer, track }
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.admission.unsubscribed(self.peer, &self.track);
+    }
+}
 
 /// A subscription that takes from a track.
 pub(super) struct Subscription {
@@ -35,7 +55,9 @@ pub(super) struct Subscription {
     /// Datagrams that came from the track before this one.
     datagrams_before: Vec<Location>,
     open: BTreeMap<Sequence, Cursor>,
-    /// By group and subgroup, of the groups that the track keeps.
+    /// Counts this subscription until it is dropped, where there is an admission.
+    _viewer: Option<Viewer>,
+    /// By group and subgroup, of the newest groups.
     sent: BTreeMap<(u64, u64), Sent>,
 }
 
@@ -75,21 +97,31 @@ struct Cursor {
 
 impl Subscription {
     /// One that the peer asks for.
-    pub(super) fn asked(track: Rc<RefCell<Track>>, request: RequestId, filter: Option<Filter>) -> Self {
-        let mut this = Self::new(track, request, Phase::Asked);
+    pub(super) fn asked(
+        track: Rc<RefCell<Track>>,
+        request: RequestId,
+        filter: Option<Filter>,
+        viewer: Option<Viewer>,
+    ) -> Self {
+        let mut this = Self::new(track, request, Phase::Asked, viewer);
         this.filter = filter;
         this
     }
 
     /// One that we offered: objects may be sent at once. It `follows` unless it is for one creator.
-    pub(super) fn offered(track: Rc<RefCell<Track>>, request: RequestId, follows: bool) -> Self {
-        let mut this = Self::new(track, request, Phase::Live);
+    pub(super) fn offered(
+        track: Rc<RefCell<Track>>,
+        request: RequestId,
+        follows: bool,
+        viewer: Option<Viewer>,
+    ) -> Self {
+        let mut this = Self::new(track, request, Phase::Live, viewer);
         this.follows = follows;
         this.start();
         this
     }
 
-    fn new(track: Rc<RefCell<Track>>, request: RequestId, phase: Phase) -> Self {
+    fn new(track: Rc<RefCell<Track>>, request: RequestId, phase: Phase, viewer: Option<Viewer>) -> Self {
         track.borrow_mut().takers += 1;
         track.borrow().figures.subscriptions.inc();
         let waited = !matches!(track.borrow().state, State::Live);
@@ -106,6 +138,7 @@ impl Subscription {
             next_datagram: 0,
             datagrams_before: Vec::new(),
             open,
+            _viewer: viewer,
             sent: BTreeMap::new(),
         }
     }
@@ -122,10 +155,8 @@ impl Subscription {
         // Without a filter, a fan is given the newest group from its start: what it
         // can begin with at once. With one, it gets what the filter says.
         self.from = self.filter.map(|filter| filter.start(track.largest));
-        let newest = track.newest();
-        let group = |subgroup: &super::track::Subgroup| Some(subgroup.header.group) == newest;
-        let first = track.subgroups.iter().find(|(_, subgroup)| group(subgroup));
-        self.next = first.map_or_else(|| track.next_sequence(), |(sequence, _)| *sequence);
+        let first = track.newest().and_then(|newest| track.first_of(newest));
+        self.next = first.unwrap_or_else(|| track.next_sequence());
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -221,9 +252,8 @@ impl Subscription {
                 self.open.insert(*sequence, Cursor::default());
             }
             self.next = track.next_sequence();
-            let oldest = track.subgroups.values().map(|subgroup| subgroup.header.group).min();
-            let is_kept = |group: u64| oldest.is_none_or(|oldest| group >= oldest);
-            self.sent.retain(|(group, _), sent| sent.stream.is_some() || is_kept(*group));
+            // A subgroup that comes again, from another source, is one of the newest groups.
+            self.sent.retain(|(group, _), sent| sent.stream.is_some() || !track.has_newer(*group, GROUPS_KEPT));
         }
         let mut open = std::mem::take(&mut self.open);
         open.retain(|sequence, cursor| self.advance(*sequence, cursor, track, cx));
@@ -262,7 +292,7 @@ impl Subscription {
         }
         sent.from = Some(sequence);
         let is_stuck = sent.stream.is_some_and(|stream| cx.backlog(stream) > 0);
-        if is_stuck && track.newer_than(key.0) >= FAN_LAG {
+        if is_stuck && track.has_newer(key.0, FAN_LAG) {
             sent.skip(cx, &track.figures);
             return false;
         }
@@ -394,17 +424,23 @@ pub(super) struct Fetch {
     stream: StreamId,
     /// What is left to send, the next last.
     plan: Vec<(Location, Sequence, usize)>,
+    /// The part of the range that is no longer kept, if that has not been sent yet.
+    unknown: Option<RangeEnd>,
     begun: bool,
     chunk: usize,
 }
 
 impl Fetch {
-    /// Whether a range is here in full.
-    pub(super) fn is_here(track: &Track, start: Location) -> bool {
-        let oldest = track.subgroups.values().map(|subgroup| subgroup.header.group).min();
+    /// Whether a range that begins there is kept in full.
+    pub(super) fn is_whole(track: &Track, start: Location) -> bool {
         matches!(track.state, State::Live | State::Ended(_))
             && start.group >= track.whole_from
-            && oldest.is_some_and(|oldest| oldest <= start.group)
+            && track.oldest().is_some_and(|oldest| oldest <= start.group)
+    }
+
+    /// Whether any of a range is kept.
+    pub(super) fn is_partial(track: &Track, end: Location) -> bool {
+        track.oldest().is_some_and(|oldest| oldest < end.group || (oldest == end.group && end.object != 1))
     }
 
     /// Accepts a fetch of what is here.
@@ -417,12 +453,18 @@ impl Fetch {
     ) -> Option<Self> {
         let mut plan = Vec::new();
         let mut here = BTreeMap::new();
+        let mut unknown = None;
         let ok = {
             let track = track.borrow();
             let largest = track.largest?;
             let last = Location::new(largest.group, largest.object.saturating_add(1));
             let whole = end.object == 0;
             let within = |at: Location| at >= start && (at < end || (whole && at.group == end.group));
+            // The range begins with groups that are no longer kept.
+            let first = track.whole_from.max(track.oldest().unwrap_or_default());
+            if start.group < first {
+                unknown = Some(RangeEnd::Unknown(Location::new(first - 1, u64::MAX)));
+            }
             for (sequence, subgroup) in &track.subgroups {
                 for (index, object) in subgroup.objects.iter().enumerate() {
                     let at = Location::new(subgroup.header.group, object.header.id);
@@ -449,7 +491,12 @@ impl Fetch {
         };
         cx.session.accept_fetch(request, ok).ok()?;
         let stream = cx.session.open_fetch(request).ok()?;
-        Some(Self { track, request, stream, plan, begun: false, chunk: 0 })
+        if order == GroupOrder::Ascending
+            && let Some(end) = unknown.take()
+        {
+            cx.session.range_end(stream, end).ok()?;
+        }
+        Some(Self { track, request, stream, plan, unknown, begun: false, chunk: 0 })
     }
 
     /// Sends on. Whether there is more to send.
@@ -501,6 +548,9 @@ impl Fetch {
             }
             self.plan.pop();
             (self.begun, self.chunk) = (false, 0);
+        }
+        if let Some(end) = self.unknown.take() {
+            let _ = cx.session.range_end(self.stream, end);
         }
         let _ = cx.session.finish(cx.now, self.stream);
         false

@@ -34,6 +34,14 @@ impl Incoming {
         self.0.insert(stream, Carried::Answer(request, Rc::clone(fetch)));
     }
 
+    /// The track that a stream carries a subgroup of.
+    pub(super) fn track(&self, stream: StreamId) -> Option<Rc<RefCell<Track>>> {
+        match self.0.get(&stream) {
+            Some(Carried::Subgroup(track, _)) => Some(Rc::clone(track)),
+            _ => None,
+        }
+    }
+
     /// What has come on a stream. The fetch whose answer ends with it, if one does.
     pub(super) fn data(&mut self, event: Event) -> Option<RequestId> {
         match event {

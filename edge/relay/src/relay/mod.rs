@@ -15,13 +15,13 @@ mod track;
 pub use fan::{FAN_BACKLOG, FAN_LAG, LINGER};
 pub use fetch_proxy::FETCH_BACKLOG;
 pub use publication::Publication;
-pub use track::{BYTES_KEPT, GROUPS_KEPT};
 
 use std::{
     borrow::Cow,
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -31,7 +31,9 @@ use moqt::{
     SessionCode, Token, TrackName, message::RequestError, session::RequestId,
 };
 
-use crate::{Dial, Figures, Platform, Service, platform::wait};
+use crate::{
+    Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service, cache::Cache, platform::wait,
+};
 use fetch_proxy::{ProxiedFetch, Step};
 use session::{Kind, Session};
 use timing::Backoff;
@@ -44,10 +46,6 @@ const RESUME: Micros = Micros::from_millis(15_000);
 /// The name by which a relay introduces itself to its upstream.
 pub const IMPLEMENTATION: &str = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));
 
-/// Names a session of this relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct PeerId(u64);
-
 /// The node itself, as the source of the tracks that it publishes without a session.
 const NODE: PeerId = PeerId(u64::MAX - 1);
 
@@ -59,6 +57,10 @@ struct Hub {
     platform: Rc<dyn Platform>,
     figures: Figures,
     services: Vec<Rc<dyn Service>>,
+    admission: Option<Rc<dyn Admission>>,
+    cache: Rc<Cache>,
+    /// The time that a track stays without a taker.
+    linger: Duration,
     tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
     peers: BTreeMap<PeerId, Mailbox>,
     next_peer: u64,
@@ -99,6 +101,7 @@ enum Command {
     Look,
     /// The relay is being shut down.
     GoAway(Duration),
+    Close(SessionCode, String),
 }
 
 /// The credentials that a client presented, which its upstream session presents on its behalf.
@@ -108,6 +111,30 @@ pub struct Credentials {
     pub query: Option<String>,
     /// The tokens of its SETUP.
     pub tokens: Vec<Token>,
+}
+
+/// The configuration of a relay. By default it is an edge's, without services.
+#[derive(Clone)]
+pub struct Config {
+    /// What it offers to clients beside tracks. An event goes to the first that takes it.
+    pub services: Vec<Rc<dyn Service>>,
+    /// What decides what clients may do. Without it, they may do everything, or what the upstream allows.
+    pub admission: Option<Rc<dyn Admission>>,
+    /// The bounds of the groups that it keeps.
+    pub cache: CacheLimits,
+    /// The time that a track stays without a subscriber.
+    pub linger: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            services: Vec::new(),
+            admission: None,
+            cache: CacheLimits::default(),
+            linger: Duration::from_micros(LINGER.0),
+        }
+    }
 }
 
 impl Credentials {
@@ -128,11 +155,15 @@ impl Credentials {
 impl Relay {
     /// Creates a relay without an upstream: a track that is not published to it does not exist. Its clients may use
     /// the services.
-    pub fn new(platform: Rc<dyn Platform>, figures: Figures, services: Vec<Rc<dyn Service>>) -> Self {
+    pub fn new(platform: Rc<dyn Platform>, figures: Figures, config: Config) -> Self {
+        let Config { services, admission, cache, linger } = config;
         Self(Rc::new(RefCell::new(Hub {
             platform,
             figures,
             services,
+            admission,
+            cache: Rc::new(Cache { limits: cache, ..Cache::default() }),
+            linger,
             tracks: BTreeMap::new(),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -197,6 +228,40 @@ impl Relay {
         }
     }
 
+    /// Closes the sessions of all clients.
+    pub fn close_all(&self, reason: &str) {
+        let mut hub = self.0.borrow_mut();
+        let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
+        for id in peers {
+            hub.tell(id, Command::Close(SessionCode::NO_ERROR, reason.to_owned()));
+        }
+    }
+
+    /// Ends the tracks below a namespace that nobody publishes now, and drops what is kept of them: their publisher is
+    /// no longer [expected](Admission::expects).
+    pub fn release(&self, namespace: &Namespace) {
+        let mut hub = self.0.borrow_mut();
+        let over: Vec<_> = hub
+            .tracks
+            .iter()
+            .filter(|(name, track)| {
+                namespace.is_prefix_of(name.namespace())
+                    && (track.borrow().source.is_none() || track.borrow().is_over())
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in over {
+            let Some(track) = hub.tracks.remove(&name) else { continue };
+            let mut track = track.borrow_mut();
+            match track.state {
+                State::Live => track.set(State::Ended(DoneCode::TRACK_ENDED)),
+                State::Pending => track.set(State::Refused(absent())),
+                State::Refused(_) | State::Ended(_) => {}
+            }
+        }
+        hub.figures.tracks.set(hub.tracks.len() as i64);
+    }
+
     /// Resolves once no client is left.
     pub async fn emptied(&self) {
         let platform = self.platform();
@@ -211,7 +276,8 @@ impl Relay {
         let mut idle: BTreeSet<TrackName> = BTreeSet::new();
         let platform = self.platform();
         loop {
-            platform.sleep(Duration::from_micros(LINGER.0)).await;
+            let linger = self.0.borrow().linger;
+            platform.sleep(linger).await;
             let mut hub = self.0.borrow_mut();
             let unused: BTreeSet<TrackName> = hub
                 .tracks
@@ -340,6 +406,9 @@ impl Hub {
 
     fn leave(&mut self, id: PeerId) {
         self.peers.remove(&id);
+        if let Some(admission) = &self.admission {
+            admission.leave(id);
+        }
         self.figures.sessions.set(self.peers.len() as i64);
         self.interests.retain(|(peer, ..)| *peer != id);
         let namespaces: Vec<_> = self.local.keys().cloned().collect();
@@ -404,12 +473,24 @@ impl Hub {
         local.or(self.upstream.filter(|upstream| *upstream != asking))
     }
 
+    /// Creates a track without a source.
+    fn new_track(&self, name: &TrackName) -> Track {
+        let stats = self.admission.as_ref().map_or_else(|| Ok(Arc::default()), |admission| admission.stats(name));
+        let stats = stats.unwrap_or_default();
+        Track::new(name.clone(), self.figures.clone(), Rc::clone(&self.cache), stats)
+    }
+
+    /// Whether a publisher is expected for a track that nobody publishes now.
+    fn expects(&self, name: &TrackName) -> bool {
+        self.admission.as_ref().is_some_and(|admission| admission.expects(name))
+    }
+
     /// The track of that name; a new one, if there was none or it is over.
     fn named(&mut self, name: &TrackName) -> Rc<RefCell<Track>> {
         if let Some(track) = self.tracks.get(name).filter(|track| !track.borrow().is_over()) {
             return Rc::clone(track);
         }
-        let track = Rc::new(RefCell::new(Track::new(name.clone(), self.figures.clone())));
+        let track = Rc::new(RefCell::new(self.new_track(name)));
         self.tracks.insert(name.clone(), Rc::clone(&track));
         self.figures.tracks.set(self.tracks.len() as i64);
         track
@@ -446,11 +527,23 @@ impl Hub {
                 track.borrow_mut().asked_of(source);
                 self.tell(source, Command::Subscribe(Rc::clone(&track), patience));
             }
-            None if self.has_upstream && !from_upstream => {} // It waits until the upstream is back.
+            // It waits until the upstream is back, or its publisher.
+            None if (self.has_upstream && !from_upstream) || self.expects(name) => {}
             None if track.borrow().is_live() => {
                 track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
             }
             None => track.borrow_mut().set(State::Refused(absent())),
+        }
+        track
+    }
+
+    /// The track of that name, asked of one session only: it belongs to that session's client.
+    fn take_from(&mut self, source: PeerId, name: &TrackName) -> Rc<RefCell<Track>> {
+        let track = self.named(name);
+        if track.borrow().source.is_none() {
+            track.borrow_mut().ask_again();
+            track.borrow_mut().asked_of(source);
+            self.tell(source, Command::Subscribe(Rc::clone(&track), None));
         }
         track
     }
@@ -484,7 +577,7 @@ impl Hub {
                     self.tell(source, Command::Subscribe(track, patience));
                 }
                 // Nobody is left who could have it.
-                None if !self.has_upstream && track.borrow().is_live() => {
+                None if !self.has_upstream && track.borrow().is_live() && !self.expects(&name) => {
                     track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
                 }
                 None => {}
@@ -547,6 +640,10 @@ impl Hub {
     fn let_go(&mut self, name: &TrackName) {
         let Some(track) = self.tracks.get(name) else { return };
         let source = track.borrow().source;
+        let may_go_on = matches!(track.borrow().state, State::Pending | State::Live);
+        if source.is_none() && may_go_on && self.expects(name) {
+            return;
+        }
         // What a creator here offers is its to end.
         let is_offered = source.is_some() && source != self.upstream && track.borrow().is_offered();
         if !is_offered && let Some(track) = self.tracks.remove(name) {

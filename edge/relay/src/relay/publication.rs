@@ -23,8 +23,7 @@ pub struct Publication {
 impl Relay {
     /// Publishes a track, whose first group has that number.
     pub fn publish(&self, name: TrackName, first: u64) -> Publication {
-        let figures = self.figures();
-        let track = Rc::new(RefCell::new(Track::new(name, figures)));
+        let track = Rc::new(RefCell::new(self.0.borrow().new_track(&name)));
         track.borrow_mut().offered_by(NODE, Properties::NONE, None);
         self.0.borrow_mut().install(&track, NODE);
         Publication { track, group: first, current: None }

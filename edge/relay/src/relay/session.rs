@@ -17,13 +17,13 @@ use moqt::{
 use wire::names;
 
 use super::{
-    Command, Credentials, PeerId, Relay, absent,
-    fan::{Fetch, Subscription},
+    Command, Credentials, Relay, absent,
+    fan::{Fetch, Subscription, Viewer},
     fetch_proxy::{PendingFetch, ProxiedFetch, Step},
     incoming::Incoming,
     track::{State, Track, is_room_track, is_under},
 };
-use crate::SessionService;
+use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, Replaced, SessionService, figures::FetchSource};
 
 /// Which kind of session it is.
 #[derive(Clone, Debug)]
@@ -57,6 +57,13 @@ enum Progress {
     Delivered,
 }
 
+/// The place to answer a FETCH from.
+enum Held {
+    Here,
+    Elsewhere,
+    Never(RequestError),
+}
+
 pub(super) struct Session {
     relay: Relay,
     id: PeerId,
@@ -73,18 +80,25 @@ pub(super) struct Session {
     proxied: Vec<PendingFetch>,
     incoming: Incoming,
     services: Vec<Box<dyn SessionService>>,
+    /// Set for clients, where the relay has one.
+    admission: Option<Rc<dyn Admission>>,
     look: bool,
     leaving: bool,
 }
 
 impl Session {
     pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
-        let services = match kind {
-            Kind::Client(_) => relay.0.borrow().services.iter().map(|service| service.session()).collect(),
-            Kind::Upstream | Kind::OnBehalf => Vec::new(),
+        let (services, admission) = match kind {
+            Kind::Client(_) => {
+                let hub = relay.0.borrow();
+                let services = hub.services.iter().map(|service| service.session()).collect();
+                (services, hub.admission.clone())
+            }
+            Kind::Upstream | Kind::OnBehalf => (Vec::new(), None),
         };
         Self {
             services,
+            admission,
             relay,
             id,
             kind,
@@ -192,12 +206,17 @@ impl Session {
         self.behalf
     }
 
-    fn ready(&mut self, setup: Setup) {
+    fn ready(&mut self, cx: &mut Cx<'_>, setup: Setup) {
         if let Kind::Client(credentials) = &mut self.kind {
-            credentials.tokens = setup.tokens;
+            credentials.tokens.extend(setup.tokens);
             if let Some(path) = setup.path {
                 let path = String::from_utf8_lossy(&path).into_owned();
                 credentials.query = path.split_once('?').map(|(_, query)| query.to_owned());
+            }
+            if let Some(admission) = &self.admission
+                && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
+            {
+                cx.session.close(SessionCode::UNAUTHORIZED, &reason);
             }
         }
     }
@@ -228,6 +247,7 @@ impl Session {
                     self.incoming.forget_track(&track);
                 }
             }
+            Command::Publish(track, None) if self.may_watch(track.borrow().name.namespace()).is_err() => {}
             Command::Publish(track, answer) => {
                 let (name, properties, largest) = {
                     let track = track.borrow();
@@ -236,7 +256,8 @@ impl Session {
                 match session.publish(name, Params { largest, ..Params::default() }, properties) {
                     Ok(request) => {
                         self.asked.insert(request, Asked::Offer(answer));
-                        self.subscriptions.push(Subscription::offered(track, request, answer.is_none()));
+                        let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
+                        self.subscriptions.push(Subscription::offered(track, request, answer.is_none(), viewer));
                     }
                     Err(error) => self.failed(Asked::Offer(answer), misused(&error)),
                 }
@@ -297,6 +318,7 @@ impl Session {
                     self.asked.insert(request, Asked::Tracks);
                 }
             }
+            Command::Close(code, reason) => session.close(code, &reason),
             Command::Look => self.look = true,
             Command::GoAway(within) => {
                 let within = Micros::from_millis(within.as_millis() as u64);
@@ -313,11 +335,62 @@ impl Session {
             self.relay.0.borrow_mut().look();
             return;
         }
+        if !self.may_publish(cx, request, Published::Namespace(&namespace)) {
+            return;
+        }
         self.published.insert(request, namespace.clone());
         match self.behalf() {
             // Whether it may is the upstream's to say.
             Some(behalf) => self.tell(behalf, Command::PublishNamespace(namespace, (self.id, request))),
             None => self.accepted(cx, request),
+        }
+    }
+
+    /// Whether the peer may publish something. If not, it is refused, and the rest of its session ended if it cannot
+    /// learn why otherwise: a peer's library may drop the reason of a refused PUBLISH.
+    fn may_publish(&mut self, cx: &mut Cx<'_>, request: RequestId, what: Published<'_>) -> bool {
+        let Some(admission) = &self.admission else { return true };
+        match admission.publish(self.id, what) {
+            Ok(replaced) => {
+                if let Some(Replaced { peer, reason }) = replaced {
+                    self.tell(peer, Command::Close(SessionCode::UNAUTHORIZED, reason));
+                }
+                true
+            }
+            Err(error) => {
+                self.relay.0.borrow().figures.refused_publishes.inc();
+                let reason = error.reason_text().to_owned();
+                tracing::info!(peer = self.id.0, ?what, reason, "publishing refused");
+                let _ = cx.session.reject(request, error);
+                if matches!(what, Published::Track(_)) {
+                    cx.session.close(SessionCode::UNAUTHORIZED, &reason);
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether the peer may watch what is in a namespace.
+    fn may_watch(&self, namespace: &Namespace) -> Result<(), RequestError> {
+        self.admission.as_ref().map_or(Ok(()), |admission| admission.watch(self.id, namespace))
+    }
+
+    /// Whether the peer may watch a track, and the relay may have it.
+    fn may_take(&self, track: &TrackName) -> Result<(), RequestError> {
+        self.may_watch(track.namespace())?;
+        self.admission.as_ref().map_or(Ok(()), |admission| admission.stats(track).map(drop))
+    }
+
+    /// Counts a subscription of the peer's.
+    fn viewer(&self, track: &Rc<RefCell<Track>>) -> Option<Viewer> {
+        let admission = self.admission.clone()?;
+        Some(Viewer::new(admission, self.id, track.borrow().name.clone()))
+    }
+
+    /// Tells the admission that the peer has ended something.
+    fn withdraw(&self, what: Published<'_>) {
+        if let Some(admission) = &self.admission {
+            admission.withdraw(self.id, what);
         }
     }
 
@@ -340,8 +413,10 @@ impl Session {
         params: &Params,
         properties: Properties,
     ) {
-        let figures = self.relay.0.borrow().figures.clone();
-        let track = Rc::new(RefCell::new(Track::new(name.clone(), figures)));
+        if !self.may_publish(cx, request, Published::Track(name)) {
+            return;
+        }
+        let track = Rc::new(RefCell::new(self.relay.0.borrow().new_track(name)));
         track.borrow_mut().offered_by(self.id, properties, params.largest);
         self.offered.insert(request, Rc::clone(&track));
         match self.behalf() {
@@ -358,17 +433,26 @@ impl Session {
         range: (moqt::Location, moqt::Location),
         params: Params,
     ) {
-        let track = self.relay.0.borrow().tracks.get(&name).cloned();
-        if let Some(track) = track.clone().filter(|track| Fetch::is_here(&track.borrow(), range.0)) {
-            let order = params.group_order.unwrap_or_default();
-            let beyond = track.borrow().largest.is_none_or(|largest| range.0 > largest);
-            if beyond {
-                let error = RequestError::new(RequestCode::INVALID_RANGE, "nothing is there yet");
-                let _ = cx.session.reject(request, error);
-            } else {
-                self.fetches.extend(Fetch::accept(track, request, range, order, cx));
-            }
+        let figures = self.relay.figures();
+        if let Err(error) = self.may_watch(name.namespace()) {
+            figures.fetch(FetchSource::Refused);
+            let _ = cx.session.reject(request, error);
             return;
+        }
+        let track = self.relay.0.borrow().tracks.get(&name).cloned();
+        match track.as_ref().map_or(Held::Elsewhere, |track| self.held(&track.borrow(), range)) {
+            Held::Here => {
+                figures.fetch(FetchSource::Kept);
+                let order = params.group_order.unwrap_or_default();
+                self.fetches.extend(track.and_then(|track| Fetch::accept(track, request, range, order, cx)));
+                return;
+            }
+            Held::Never(error) => {
+                figures.fetch(FetchSource::Refused);
+                let _ = cx.session.reject(request, error);
+                return;
+            }
+            Held::Elsewhere => {}
         }
         let source = {
             let hub = self.relay.0.borrow();
@@ -380,15 +464,45 @@ impl Session {
             })
         };
         let Some(source) = source else {
+            figures.fetch(FetchSource::Refused);
             let _ = cx.session.reject(request, absent());
             return;
         };
+        figures.fetch(FetchSource::Publisher);
         let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params });
         self.proxied.push(PendingFetch::new(request, Rc::clone(&fetch)));
         self.tell(source, Command::Fetch(fetch));
     }
 
+    /// Whether a range of a track is kept here. A node with an admission answers for the tracks that creators publish
+    /// to it; another asks their publisher for what it no longer keeps.
+    fn held(&self, track: &Track, (start, end): (moqt::Location, moqt::Location)) -> Held {
+        let beyond = || {
+            Held::Never(RequestError::new(RequestCode::INVALID_RANGE, "the track has not come that far yet"))
+        };
+        if Fetch::is_whole(track, start) {
+            return if track.largest.is_none_or(|largest| start > largest) { beyond() } else { Held::Here };
+        }
+        let is_asked = track.source.is_some() && !track.is_offered();
+        if self.admission.is_none() || is_asked || !(track.is_live() || track.is_over()) {
+            return Held::Elsewhere;
+        }
+        if track.largest.is_none_or(|largest| start > largest) {
+            return beyond();
+        }
+        if Fetch::is_partial(track, end) {
+            return Held::Here;
+        }
+        let oldest = track.oldest().unwrap_or_default();
+        let reason = format!("these groups are no longer kept: the oldest group is {oldest}");
+        Held::Never(RequestError::new(RequestCode::DOES_NOT_EXIST, &reason))
+    }
+
     fn track_status(&mut self, cx: &mut Cx<'_>, request: RequestId, name: TrackName) {
+        if let Err(error) = self.may_watch(name.namespace()) {
+            let _ = cx.session.reject(request, error);
+            return;
+        }
         let track = self.relay.0.borrow().tracks.get(&name).cloned();
         if let Some(track) = track {
             let track = track.borrow();
@@ -417,6 +531,7 @@ impl Session {
         self.watching.remove(&request);
         self.relay.0.borrow_mut().interests.retain(|(peer, of, _)| (*peer, *of) != (self.id, request));
         if let Some(namespace) = self.published.remove(&request) {
+            self.withdraw(Published::Namespace(&namespace));
             let mut hub = self.relay.0.borrow_mut();
             hub.withdraw(&namespace, self.id);
             if let Some(behalf) = self.behalf {
@@ -426,6 +541,7 @@ impl Session {
         }
         if let Some(track) = self.offered.remove(&request) {
             self.incoming.forget_track(&track);
+            self.withdraw(Published::Track(&track.borrow().name));
             self.lost(&track);
         }
     }
@@ -468,7 +584,13 @@ impl Session {
     fn done(&mut self, request: RequestId, code: DoneCode) {
         let track = match self.asked.remove(&request) {
             Some(Asked::Track(track, _)) => Some(track),
-            _ => self.offered.remove(&request),
+            _ => {
+                let offered = self.offered.remove(&request);
+                if let Some(track) = &offered {
+                    self.withdraw(Published::Track(&track.borrow().name));
+                }
+                offered
+            }
         };
         let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
         match code {
@@ -492,7 +614,23 @@ impl Session {
         }
     }
 
-    fn data(&mut self, event: Event) {
+    /// Ends the session of a creator whose group is larger than any may be. An upstream's track is only let go of.
+    fn cut_off(&mut self, cx: &mut Cx<'_>, track: &Rc<RefCell<Track>>) {
+        let Some(group) = track.borrow_mut().take_oversized() else { return };
+        let name = track.borrow().name.clone();
+        let max = MAX_GROUP_BYTES >> 20;
+        let reason = format!("group {group} of track {name} is over {max} MiB; end groups sooner");
+        tracing::warn!(peer = self.id.0, reason, "a group is too large");
+        if self.is_upstream() {
+            self.relay.0.borrow_mut().tell(self.id, Command::Unsubscribe(Rc::clone(track)));
+            track.borrow_mut().source = None;
+            track.borrow_mut().set(State::Ended(DoneCode::EXCESSIVE_LOAD));
+        } else {
+            cx.session.close(SessionCode::UNAUTHORIZED, &reason);
+        }
+    }
+
+    fn data(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Subgroup { stream, request, header } => {
                 let track = self.track_of(request).filter(|track| track.borrow().source == Some(self.id));
@@ -511,6 +649,13 @@ impl Session {
                 }
             }
             event => {
+                let stream = match &event {
+                    Event::Payload { stream, .. } => Some(*stream),
+                    _ => None,
+                };
+                if let Some(track) = stream.and_then(|stream| self.incoming.track(stream)) {
+                    self.cut_off(cx, &track);
+                }
                 if let Some(fetch) = self.incoming.data(event) {
                     self.fetch_progress(fetch, Progress::Delivered);
                 }
@@ -533,7 +678,12 @@ impl Session {
     fn tell_namespaces(&mut self, cx: &mut Cx<'_>) {
         let hub = self.relay.0.borrow();
         for (request, (prefix, told)) in &mut self.watching {
-            let now = hub.namespaces(prefix);
+            let mut now = hub.namespaces(prefix);
+            if let Some(admission) = &self.admission {
+                now.retain(|suffix| {
+                    prefix.join(suffix).is_ok_and(|namespace| admission.watch(self.id, &namespace).is_ok())
+                });
+            }
             for gone in told.difference(&now) {
                 let _ = cx.session.namespace_done(*request, gone.clone());
             }
@@ -560,13 +710,23 @@ impl App for Session {
                 let error = RequestError::new(RequestCode::NOT_SUPPORTED, "this node has no rooms");
                 let _ = cx.session.reject(request, error);
             }
-            Event::Ready(setup) => self.ready(*setup),
+            Event::Ready(setup) => self.ready(cx, *setup),
             Event::Subscribe { request, track, params } => {
+                if let Err(error) = self.may_take(&track) {
+                    let _ = cx.session.reject(request, error);
+                    return;
+                }
                 self.taken(&track);
+                // The link of an edge that follows this node: only the session on its behalf has its token.
+                let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
                 let from_upstream = self.is_upstream();
                 let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
-                let track = self.relay.0.borrow_mut().take(&track, self.id, from_upstream, patience);
-                self.subscriptions.push(Subscription::asked(track, request, params.filter));
+                let track = match linked {
+                    Some(source) => self.relay.0.borrow_mut().take_from(source, &track),
+                    None => self.relay.0.borrow_mut().take(&track, self.id, from_upstream, patience),
+                };
+                let viewer = self.viewer(&track);
+                self.subscriptions.push(Subscription::asked(track, request, params.filter, viewer));
             }
             Event::Publish { request, track, params, properties } => {
                 self.publish(cx, request, &track, &params, properties);
@@ -588,6 +748,7 @@ impl App for Session {
             Event::SubscribeTracks { request, prefix, .. } => {
                 let _ = cx.session.accept(request, Params::default(), Properties::NONE);
                 let mut hub = self.relay.0.borrow_mut();
+                let admission = self.admission.as_ref();
                 let here: Vec<_> = hub
                     .tracks
                     .values()
@@ -596,6 +757,10 @@ impl App for Session {
                         matches!(track.state, State::Live)
                             && track.source.is_some_and(|source| source != self.id)
                             && prefix.is_prefix_of(track.name.namespace())
+                    })
+                    .filter(|track| {
+                        let track = track.borrow();
+                        admission.is_none_or(|admission| admission.watch(self.id, track.name.namespace()).is_ok())
                     })
                     .cloned()
                     .collect();
@@ -678,7 +843,7 @@ impl App for Session {
                 }
             }
             Event::GoAway { .. } => cx.session.close(SessionCode::NO_ERROR, "moving on"),
-            event => self.data(event),
+            event => self.data(cx, event),
         }
     }
 

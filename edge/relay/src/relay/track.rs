@@ -2,8 +2,9 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     rc::Rc,
+    sync::Arc,
     task::Waker,
 };
 
@@ -14,13 +15,11 @@ use moqt::{
     message::RequestError,
 };
 
-use super::PeerId;
-use crate::Figures;
+use crate::{
+    Figures, MAX_GROUP_BYTES, PeerId, TrackStats,
+    cache::{Cache, OBJECT_OVERHEAD},
+};
 
-/// Groups of a track that are kept, the newest of them.
-pub const GROUPS_KEPT: usize = 3;
-/// Bytes of a track that are kept, whatever groups they are of.
-pub const BYTES_KEPT: usize = 32 << 20;
 /// Datagrams of a track that are kept for those who are about to be woken.
 const DATAGRAMS_KEPT: usize = 64;
 
@@ -74,8 +73,23 @@ pub(super) struct Track {
     pub(super) successor: Option<Rc<RefCell<Track>>>,
     next: Sequence,
     bytes: usize,
+    /// The groups that are kept, by number.
+    groups: BTreeMap<u64, Group>,
+    /// Their numbers, in the order in which they began: another creator may count from a lower number.
+    arrival: VecDeque<u64>,
+    /// A group that is larger than any may be.
+    oversized: Option<u64>,
     pub(super) figures: Figures,
+    cache: Rc<Cache>,
+    stats: Arc<TrackStats>,
     wakers: Vec<Waker>,
+}
+
+/// A group that is kept.
+#[derive(Default)]
+struct Group {
+    subgroups: Vec<Sequence>,
+    bytes: usize,
 }
 
 /// What came on one stream.
@@ -100,7 +114,7 @@ pub(super) enum End {
 }
 
 impl Track {
-    pub(super) fn new(name: TrackName, figures: Figures) -> Self {
+    pub(super) fn new(name: TrackName, figures: Figures, cache: Rc<Cache>, stats: Arc<TrackStats>) -> Self {
         Self {
             name,
             state: State::Pending,
@@ -118,7 +132,12 @@ impl Track {
             successor: None,
             next: 0,
             bytes: 0,
+            groups: BTreeMap::new(),
+            arrival: VecDeque::new(),
+            oversized: None,
             figures,
+            cache,
+            stats,
             wakers: Vec::new(),
         }
     }
@@ -167,7 +186,11 @@ impl Track {
     }
 
     pub(super) fn set(&mut self, state: State) {
+        let was_live = self.is_live();
         self.state = state;
+        if self.is_live() != was_live {
+            self.stats.set_live(!was_live);
+        }
         self.wake();
     }
 
@@ -193,6 +216,12 @@ impl Track {
         let sequence = self.next;
         self.next += 1;
         self.subgroups.insert(sequence, Subgroup { header, objects: Vec::new(), end: None });
+        let group = self.groups.entry(header.group).or_default();
+        group.subgroups.push(sequence);
+        if group.subgroups.len() == 1 {
+            self.arrival.push_back(header.group);
+            self.stats.group(header.group);
+        }
         self.shed();
         self.wake();
         sequence
@@ -205,26 +234,26 @@ impl Track {
             subgroup.header.subgroup = SubgroupId::Id(header.id);
         }
         let at = Location::new(subgroup.header.group, header.id);
-        let len = header.properties.as_wire().len();
+        let len = OBJECT_OVERHEAD + header.properties.as_wire().len();
+        let group = subgroup.header.group;
         subgroup.objects.push(Object { missing: header.payload_len, header, chunks: Vec::new() });
-        self.keeps(self.bytes + len);
+        self.grow(group, len);
+        self.stats.object();
         self.largest = self.largest.max(Some(at));
         self.wake();
     }
 
     pub(super) fn payload(&mut self, sequence: Sequence, data: Bytes) {
-        let Some(object) = self.subgroups.get_mut(&sequence).and_then(|subgroup| subgroup.objects.last_mut())
-        else {
-            return;
-        };
+        let Some(subgroup) = self.subgroups.get_mut(&sequence) else { return };
+        let group = subgroup.header.group;
+        let Some(object) = subgroup.objects.last_mut() else { return };
         object.missing -= data.len() as u64;
         let len = data.len();
         object.chunks.push(data);
         self.figures.received.inc_by(len as u64);
-        self.keeps(self.bytes + len);
-        if self.bytes > BYTES_KEPT {
-            self.shed();
-        }
+        self.stats.payload(len);
+        self.grow(group, len);
+        self.shed();
         self.wake();
     }
 
@@ -256,33 +285,63 @@ impl Track {
 
     /// The newest group that has begun.
     pub(super) fn newest(&self) -> Option<u64> {
-        self.subgroups.values().map(|subgroup| subgroup.header.group).max()
+        self.groups.last_key_value().map(|(group, _)| *group)
     }
 
-    /// How many groups have begun that are newer. Their numbers may have gaps.
-    pub(super) fn newer_than(&self, group: u64) -> usize {
-        let groups: BTreeSet<u64> = self.subgroups.values().map(|subgroup| subgroup.header.group).collect();
-        groups.range(group.saturating_add(1)..).count()
+    /// The oldest group that is kept.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.groups.first_key_value().map(|(group, _)| *group)
+    }
+
+    /// The first subgroup of a group that is kept.
+    pub(super) fn first_of(&self, group: u64) -> Option<Sequence> {
+        self.groups.get(&group).and_then(|group| group.subgroups.first().copied())
+    }
+
+    /// A group that has grown larger than any may, once.
+    pub(super) fn take_oversized(&mut self) -> Option<u64> {
+        self.oversized.take()
+    }
+
+    /// Whether at least `count` newer groups have begun. Their numbers may have gaps.
+    pub(super) fn has_newer(&self, group: u64, count: usize) -> bool {
+        self.groups.range(group.saturating_add(1)..).take(count).count() == count
     }
 
     fn keeps(&mut self, bytes: usize) {
         self.figures.kept.inc_by(bytes as i64 - self.bytes as i64);
+        self.cache.bytes.set(self.cache.bytes.get() + bytes - self.bytes);
+        self.stats.keep(self.bytes, bytes);
         self.bytes = bytes;
     }
 
-    /// Lets go of the groups that came first: another creator of the track may count its groups from a lower number.
-    fn shed(&mut self) {
-        loop {
-            let groups: BTreeSet<u64> =
-                self.subgroups.values().map(|subgroup| subgroup.header.group).collect();
-            let Some(oldest) = self.subgroups.values().next().map(|subgroup| subgroup.header.group) else {
-                return;
-            };
-            if groups.len() <= GROUPS_KEPT && (groups.len() == 1 || self.bytes <= BYTES_KEPT) {
-                return;
+    fn grow(&mut self, group: u64, bytes: usize) {
+        self.keeps(self.bytes + bytes);
+        if let Some(kept) = self.groups.get_mut(&group) {
+            let was_within = kept.bytes <= MAX_GROUP_BYTES;
+            kept.bytes += bytes;
+            if was_within && kept.bytes > MAX_GROUP_BYTES {
+                self.oversized = Some(group);
             }
-            self.subgroups.retain(|_, subgroup| subgroup.header.group != oldest);
-            self.keeps(self.subgroups.values().map(Subgroup::bytes).sum());
+        }
+    }
+
+    /// Drops the groups that came first until the limits hold. The group that came last stays.
+    fn shed(&mut self) {
+        let limits = self.cache.limits;
+        let is_within = |track: &Self| {
+            track.arrival.len() <= limits.groups
+                && track.bytes <= limits.track_bytes
+                && track.cache.bytes.get() <= limits.total_bytes
+        };
+        while self.arrival.len() > 1 && !is_within(self) {
+            let Some(oldest) = self.arrival.pop_front() else { return };
+            let group = self.groups.remove(&oldest).unwrap_or_default();
+            for sequence in group.subgroups {
+                self.subgroups.remove(&sequence);
+            }
+            self.keeps(self.bytes - group.bytes);
+            self.figures.evicted.inc();
             self.whole_from = self.whole_from.max(oldest.saturating_add(1));
         }
     }
@@ -290,6 +349,9 @@ impl Track {
 
 impl Drop for Track {
     fn drop(&mut self) {
+        if self.is_live() {
+            self.stats.set_live(false);
+        }
         self.keeps(0);
     }
 }
@@ -303,13 +365,6 @@ impl Subgroup {
             SubgroupId::FirstObject => return None,
         };
         Some((self.header.group, number))
-    }
-
-    fn bytes(&self) -> usize {
-        let object = |object: &Object| {
-            object.header.properties.as_wire().len() + object.chunks.iter().map(Bytes::len).sum::<usize>()
-        };
-        self.objects.iter().map(object).sum()
     }
 }
 

@@ -97,7 +97,7 @@ impl World {
     /// Adds a relay that follows another, if any.
     pub(crate) fn relay(&mut self, upstream: Option<NodeId>) -> NodeId {
         let id = self.id();
-        self.relays.insert(id, RelayNode { upstream, figures: Figures::new(), relay: None });
+        self.relays.insert(id, RelayNode { upstream, figures: Figures::new("fanfare_edge"), relay: None });
         self.start_relay(id);
         id
     }
@@ -107,8 +107,8 @@ impl World {
         self.machines.push(Rc::downgrade(&machine));
         let platform: Rc<dyn Platform> = machine;
         let node = self.relays.get_mut(&id).expect("a relay");
-        node.figures = Figures::new();
-        let relay = Relay::new(platform, node.figures.clone(), Vec::new());
+        node.figures = Figures::new("fanfare_edge");
+        let relay = Relay::new(platform, node.figures.clone(), relay::Config::default());
         node.relay = Some(relay.clone());
         if let Some(to) = node.upstream {
             let (sim, weather) = (self.sim.clone(), self.weather);

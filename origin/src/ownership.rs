@@ -1,3 +1,5 @@
+//! Ownership of rooms: claim, takeover, and the grace time for a creator to return.
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -5,6 +7,8 @@ use std::{
 };
 
 use serde::Serialize;
+
+use relay::PeerId;
 
 use crate::Error;
 
@@ -37,19 +41,10 @@ impl fmt::Display for State {
     }
 }
 
-/// A session of the origin, in the order they were accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionKey(pub(crate) u64);
-
-impl SessionKey {
-    /// Not a session: the house itself.
-    pub(crate) const HOUSE: Self = Self(0);
-}
-
 /// Who wants to publish.
 #[derive(Clone, Debug)]
 pub(crate) struct Creator {
-    pub(crate) session: SessionKey,
+    pub(crate) session: PeerId,
     /// The name in its token; `None` without a token.
     pub(crate) name: Option<String>,
     pub(crate) takeover: bool,
@@ -61,7 +56,7 @@ pub(crate) enum Claim {
     /// The room is the session's, as before or anew.
     Granted,
     /// The room is the session's, and no longer this one's.
-    TakenFrom(SessionKey),
+    TakenFrom(PeerId),
 }
 
 /// How a creator stopped publishing something.
@@ -78,7 +73,7 @@ pub(crate) struct Room {
     pub(crate) state: State,
     pub(crate) creator: Option<String>,
     pub(crate) since: Instant,
-    owner: Option<SessionKey>,
+    owner: Option<PeerId>,
     /// Namespaces and tracks the owner publishes now.
     publications: usize,
     /// The last publication was withdrawn in so many words.
@@ -106,12 +101,12 @@ impl Room {
 ///
 /// A room has at most one owner, and only its owner's publications count.
 #[derive(Debug)]
-pub(crate) struct Rooms {
+pub(crate) struct Ownership {
     rooms: BTreeMap<String, Room>,
     grace: Duration,
 }
 
-impl Rooms {
+impl Ownership {
     pub(crate) fn new(grace: Duration) -> Self {
         Self { rooms: BTreeMap::new(), grace }
     }
@@ -133,10 +128,6 @@ impl Rooms {
             }
             name = name.rsplit_once('/')?.0;
         }
-    }
-
-    pub(crate) fn owns(&self, name: &str, session: SessionKey) -> bool {
-        self.rooms.get(name).is_some_and(|room| room.owner == Some(session))
     }
 
     /// One more publication in the room `name`.
@@ -185,7 +176,7 @@ impl Rooms {
     }
 
     /// One publication less.
-    pub(crate) fn withdraw(&mut self, now: Instant, name: &str, session: SessionKey, how: Withdrawal) {
+    pub(crate) fn withdraw(&mut self, now: Instant, name: &str, session: PeerId, how: Withdrawal) {
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.owner == Some(session)) else {
             return;
         };
@@ -197,7 +188,7 @@ impl Rooms {
     }
 
     /// The session is gone: what it left unfinished waits for its return.
-    pub(crate) fn leave(&mut self, now: Instant, session: SessionKey) {
+    pub(crate) fn leave(&mut self, now: Instant, session: PeerId) {
         for room in self.rooms.values_mut().filter(|room| room.owner == Some(session)) {
             if room.finished {
                 room.deadline = Some(now);
@@ -237,16 +228,16 @@ mod tests {
 
     fn by(session: u64, name: &str) -> Creator {
         let name = (!name.is_empty()).then(|| name.to_owned());
-        Creator { session: SessionKey(session), name, takeover: false }
+        Creator { session: PeerId(session), name, takeover: false }
     }
 
-    fn state(rooms: &Rooms) -> Option<State> {
+    fn state(rooms: &Ownership) -> Option<State> {
         rooms.containing("demo/cam").map(|(_, room)| room.state)
     }
 
     #[test]
     fn a_second_creator_is_refused_and_may_take_over() {
-        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        let (mut rooms, now) = (Ownership::new(GRACE), Instant::now());
         assert_eq!(rooms.publish(now, "demo", &by(1, "ada")).ok(), Some(Claim::Granted));
         let refused = rooms.publish(now, "demo", &by(2, "bob")).expect_err("taken");
         assert_eq!(
@@ -255,17 +246,17 @@ mod tests {
         );
         let bob = Creator { takeover: true, ..by(2, "bob") };
         let taken = rooms.publish(now, "demo", &bob).ok();
-        assert_eq!(taken, Some(Claim::TakenFrom(SessionKey(1))));
-        rooms.leave(now, SessionKey(1));
+        assert_eq!(taken, Some(Claim::TakenFrom(PeerId(1))));
+        rooms.leave(now, PeerId(1));
         assert_eq!(state(&rooms), Some(State::Live));
     }
 
     #[test]
     fn the_same_creator_returns_before_its_death_is_noticed() {
-        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        let (mut rooms, now) = (Ownership::new(GRACE), Instant::now());
         rooms.publish(now, "demo", &by(1, "ada")).expect("free");
         let again = rooms.publish(now, "demo", &by(2, "ada")).ok();
-        assert_eq!(again, Some(Claim::TakenFrom(SessionKey(1))));
+        assert_eq!(again, Some(Claim::TakenFrom(PeerId(1))));
         // Those without a token are one and the same.
         rooms.publish(now, "open", &by(3, "")).expect("free");
         assert!(rooms.publish(now, "open", &by(4, "")).is_ok());
@@ -274,16 +265,16 @@ mod tests {
 
     #[test]
     fn a_vanished_creator_has_the_grace_time_to_return() {
-        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        let (mut rooms, now) = (Ownership::new(GRACE), Instant::now());
         rooms.publish(now, "demo", &by(1, "ada")).expect("free");
-        rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Broken);
-        rooms.leave(now, SessionKey(1));
+        rooms.withdraw(now, "demo", PeerId(1), Withdrawal::Broken);
+        rooms.leave(now, PeerId(1));
         assert_eq!(state(&rooms), Some(State::Reconnecting));
         assert!(rooms.publish(now, "demo", &by(2, "bob")).is_err());
         assert_eq!(rooms.publish(now, "demo", &by(3, "ada")).ok(), Some(Claim::Granted));
         assert_eq!(state(&rooms), Some(State::Live));
 
-        rooms.leave(now, SessionKey(3));
+        rooms.leave(now, PeerId(3));
         assert_eq!(rooms.poll(now), (vec![], Some(now + GRACE)));
         assert_eq!(rooms.poll(now + GRACE).0, ["demo"]);
         assert_eq!(state(&rooms), Some(State::Ended));
@@ -293,15 +284,15 @@ mod tests {
 
     #[test]
     fn a_creator_that_says_goodbye_ends_the_room() {
-        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        let (mut rooms, now) = (Ownership::new(GRACE), Instant::now());
         for leaves in [true, false] {
             rooms.publish(now, "demo", &by(1, "ada")).expect("free");
             rooms.publish(now, "demo", &by(1, "ada")).expect("own");
-            rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Said);
+            rooms.withdraw(now, "demo", PeerId(1), Withdrawal::Said);
             assert_eq!(rooms.poll(now).1, None);
-            rooms.withdraw(now, "demo", SessionKey(1), Withdrawal::Said);
+            rooms.withdraw(now, "demo", PeerId(1), Withdrawal::Said);
             if leaves {
-                rooms.leave(now, SessionKey(1));
+                rooms.leave(now, PeerId(1));
                 assert_eq!(rooms.poll(now).0, ["demo"]);
             } else {
                 assert_eq!(rooms.poll(now + SETTLE).0, ["demo"]);
@@ -312,7 +303,7 @@ mod tests {
 
     #[test]
     fn rooms_are_bounded() {
-        let (mut rooms, now) = (Rooms::new(GRACE), Instant::now());
+        let (mut rooms, now) = (Ownership::new(GRACE), Instant::now());
         for room in 0..MAX_ROOMS {
             rooms.publish(now, &room.to_string(), &by(1, "ada")).expect("free");
         }

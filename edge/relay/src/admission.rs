@@ -1,0 +1,78 @@
+//! Admission: what the clients of a relay may do.
+
+use std::sync::Arc;
+
+use moqt::{Namespace, TrackName, message::RequestError};
+
+use crate::{Credentials, TrackStats};
+
+/// Names a session of a relay. Later sessions have higher numbers; none is used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u64);
+
+/// Something that a client publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published<'a> {
+    /// All tracks of a namespace, on request.
+    Namespace(&'a Namespace),
+    /// One track.
+    Track(&'a TrackName),
+}
+
+impl Published<'_> {
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        match self {
+            Self::Namespace(namespace) => namespace,
+            Self::Track(track) => track.namespace(),
+        }
+    }
+}
+
+/// A session whose publications another takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The session, which is closed.
+    pub peer: PeerId,
+    /// The reason that it is given.
+    pub reason: String,
+}
+
+/// Decides what clients may do, and is told what they do.
+///
+/// A relay without one, such as an edge's, admits everybody and leaves the decision to its upstream. No method may
+/// call back into the relay: it is being used.
+pub trait Admission {
+    /// Admits a client whose SETUP has come. The error is the reason that its session is closed with.
+    fn enter(
+        &self,
+        peer: PeerId,
+        credentials: &Credentials,
+        implementation: Option<&[u8]>,
+    ) -> Result<(), String>;
+
+    /// A client's session has ended.
+    fn leave(&self, peer: PeerId);
+
+    /// Lets a client publish something, perhaps in the place of another session.
+    fn publish(&self, peer: PeerId, what: Published<'_>) -> Result<Option<Replaced>, RequestError>;
+
+    /// A client has ended something that it published.
+    fn withdraw(&self, peer: PeerId, what: Published<'_>);
+
+    /// Lets a client watch the tracks of a namespace.
+    fn watch(&self, peer: PeerId, namespace: &Namespace) -> Result<(), RequestError>;
+
+    /// A client subscribed to a track.
+    fn subscribed(&self, peer: PeerId, track: &TrackName);
+
+    /// A client's subscription to a track has ended.
+    fn unsubscribed(&self, peer: PeerId, track: &TrackName);
+
+    /// Whether a publisher is expected for a track that nobody publishes now. Its subscribers wait until it comes, or
+    /// until [`Relay::release`](crate::Relay::release).
+    fn expects(&self, track: &TrackName) -> bool;
+
+    /// The counters of a track, the same for all its publications. Refuses a track that is one too many.
+    fn stats(&self, track: &TrackName) -> Result<Arc<TrackStats>, RequestError>;
+}

@@ -1,0 +1,341 @@
+//! The rooms of an origin: their owners, tracks and viewers. Shared by the relay's thread and HTTP.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use moqt::{Namespace, TrackName};
+use relay::{Credentials, PeerId, Published, Replaced, TrackStats};
+use token::{Claims, EVERY_ROOM, Role};
+use tokio::sync::{Notify, watch};
+use wire::names;
+
+use crate::{
+    Config, Error, RoomView,
+    ownership::{Claim, Creator, Ownership, Withdrawal},
+    view::{Entry, Rate},
+};
+
+/// Tracks a room may have.
+pub const MAX_TRACKS: usize = 1024;
+/// The beginning of an edge's name in its SETUP.
+pub const EDGE_IMPLEMENTATION: &str = "fanfare-edge";
+
+/// The rooms. All methods may be called on any thread.
+pub(crate) struct Rooms {
+    config: Config,
+    inner: Mutex<Inner>,
+    /// Changes with every change of rooms, tracks and viewers.
+    changes: watch::Sender<u64>,
+    /// Notified when the time to [`poll`](Self::poll) may have come nearer.
+    due: Notify,
+}
+
+pub(crate) struct Inner {
+    pub(crate) ownership: Ownership,
+    pub(crate) tracks: HashMap<TrackName, Entry>,
+    peers: HashMap<PeerId, Peer>,
+    /// The namespaces and tracks that creators publish now.
+    published: BTreeMap<PeerId, Vec<Publication>>,
+    /// Rooms that have a journal.
+    journalled: BTreeSet<String>,
+}
+
+/// A session, and what its token lets it do.
+struct Peer {
+    claims: Option<Claims>,
+    takeover: bool,
+    is_edge: bool,
+}
+
+/// Something that a creator publishes, and the room that it counts for.
+struct Publication {
+    room: String,
+    namespace: Namespace,
+    track: Option<TrackName>,
+}
+
+impl Publication {
+    fn is(&self, what: Published<'_>) -> bool {
+        match what {
+            Published::Namespace(namespace) => self.track.is_none() && self.namespace == *namespace,
+            Published::Track(track) => self.track.as_ref() == Some(track),
+        }
+    }
+}
+
+impl Rooms {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let inner = Inner {
+            ownership: Ownership::new(config.grace),
+            tracks: HashMap::new(),
+            peers: HashMap::new(),
+            published: BTreeMap::new(),
+            journalled: BTreeSet::new(),
+        };
+        Arc::new(Self { config, inner: Mutex::new(inner), changes: watch::Sender::new(0), due: Notify::new() })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.due.notify_one();
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Lets time pass. Returns the rooms that ended.
+    pub(crate) fn poll(&self) -> (Vec<String>, Option<Instant>) {
+        let mut inner = self.inner();
+        let (ended, next) = inner.ownership.poll(Instant::now());
+        inner.tracks.retain(|_, entry| !ended.contains(&entry.room));
+        drop(inner);
+        if !ended.is_empty() {
+            self.changed();
+        }
+        (ended, next)
+    }
+
+    /// Waits until the time to [`poll`](Self::poll) again, or until that may have come nearer.
+    pub(crate) async fn due(&self, next: Option<Instant>) {
+        let sleep = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => {}
+            () = self.due.notified() => {}
+        }
+    }
+
+    /// Admits a session whose SETUP has come.
+    pub(crate) fn enter(
+        &self,
+        peer: PeerId,
+        credentials: &Credentials,
+        implementation: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let query = credentials.query.as_deref().unwrap_or_default();
+        let takeover = url::form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == "takeover")
+            .is_some_and(|(_, value)| value != "0");
+        let jwts = credentials.jwts();
+        if jwts.is_empty() && !credentials.tokens.is_empty() {
+            return Err(Error::Token(token::Error::Malformed("it is not a JWT".into())));
+        }
+        let claims = match (jwts.last(), &self.config.keys) {
+            (None, _) => None,
+            (Some(_), None) => return Err(Error::NoKeys),
+            (Some(jwt), Some(keys)) => Some(keys.verify(jwt, token::now())?),
+        };
+        let is_edge = implementation.is_some_and(|name| name.starts_with(EDGE_IMPLEMENTATION.as_bytes()));
+        self.inner().peers.insert(peer, Peer { claims, takeover, is_edge });
+        Ok(())
+    }
+
+    /// A session has ended. Its rooms wait for its return, unless it had finished them.
+    pub(crate) fn leave(&self, peer: PeerId) {
+        let mut inner = self.inner();
+        inner.peers.remove(&peer);
+        inner.published.remove(&peer);
+        inner.ownership.leave(Instant::now(), peer);
+        drop(inner);
+        self.changed();
+    }
+
+    /// Claims a room for something that a session publishes.
+    pub(crate) fn publish(&self, peer: PeerId, what: Published<'_>) -> Result<Option<Replaced>, Error> {
+        let mut inner = self.inner();
+        let (room, creator) = self.may_publish(&inner, peer, what.namespace())?;
+        if let Published::Track(track) = what {
+            inner.has_space_for(track, &room)?;
+        }
+        let claim = inner.ownership.publish(Instant::now(), &room, &creator)?;
+        let publication = Publication {
+            room: room.clone(),
+            namespace: what.namespace().clone(),
+            track: match what {
+                Published::Namespace(_) => None,
+                Published::Track(track) => Some(track.clone()),
+            },
+        };
+        inner.published.entry(peer).or_default().push(publication);
+        let replaced = match claim {
+            Claim::Granted => None,
+            Claim::TakenFrom(old) => {
+                if let Some(published) = inner.published.get_mut(&old) {
+                    published.retain(|publication| publication.room != room);
+                }
+                let by = creator.name.as_deref().unwrap_or("another creator");
+                Some(Replaced { peer: old, reason: format!("room {room:?} was taken over by {by}") })
+            }
+        };
+        drop(inner);
+        self.changed();
+        Ok(replaced)
+    }
+
+    /// A session has ended something that it published.
+    pub(crate) fn withdraw(&self, peer: PeerId, what: Published<'_>) {
+        let mut inner = self.inner();
+        let Some(published) = inner.published.get_mut(&peer) else { return };
+        let Some(at) = published.iter().position(|publication| publication.is(what)) else { return };
+        let room = published.swap_remove(at).room;
+        inner.ownership.withdraw(Instant::now(), &room, peer, Withdrawal::Said);
+        drop(inner);
+        self.changed();
+    }
+
+    /// The room that a session may publish a namespace into, and as whom.
+    fn may_publish(
+        &self,
+        inner: &Inner,
+        session: PeerId,
+        namespace: &Namespace,
+    ) -> Result<(String, Creator), Error> {
+        let room = namespace.path().filter(|room| !room.is_empty());
+        let room = room.ok_or_else(|| Error::BadNamespace(namespace.to_string()))?;
+        if room.as_bytes().first() == Some(&names::RESERVED) {
+            return Err(Error::Reserved(room));
+        }
+        let peer = inner.peers.get(&session);
+        let takeover = peer.is_some_and(|peer| peer.takeover);
+        let creator = |name| Creator { session, name, takeover };
+        match peer.and_then(|peer| peer.claims.as_ref()) {
+            Some(claims) => {
+                claims.check(&room, token::now())?;
+                if claims.role != Role::Creator {
+                    return Err(Error::WrongRole { role: claims.role });
+                }
+                let room = if claims.room == EVERY_ROOM { room } else { claims.room.clone() };
+                Ok((room, creator(Some(claims.name.clone()))))
+            }
+            None if self.config.open_publish => Ok((room, creator(None))),
+            None => Err(Error::NoToken("publishing")),
+        }
+    }
+
+    /// Whether a session may watch what is in a namespace.
+    pub(crate) fn may_watch(&self, session: PeerId, namespace: &Namespace) -> Result<(), Error> {
+        // Nothing is ever published in a namespace that is not text.
+        let Some(room) = shown_room(namespace).unwrap_or_else(|| namespace.clone()).path() else {
+            return Ok(());
+        };
+        if !self.config.is_private(&room) {
+            return Ok(());
+        }
+        let inner = self.inner();
+        match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()) {
+            Some(claims) => Ok(claims.check(&room, token::now())?),
+            None => Err(Error::NoToken("watching a private room")),
+        }
+    }
+
+    /// Counts a session's subscription to a track.
+    pub(crate) fn subscribed(&self, session: PeerId, track: &TrackName) {
+        let mut inner = self.inner();
+        let is_edge = inner.peers.get(&session).is_some_and(|peer| peer.is_edge);
+        if let Some(entry) = inner.tracks.get_mut(track) {
+            let viewer = entry.viewers.entry(session).or_insert((0, is_edge));
+            viewer.0 += 1;
+            drop(inner);
+            self.changed();
+        }
+    }
+
+    /// Takes back [`subscribed`](Self::subscribed).
+    pub(crate) fn unsubscribed(&self, session: PeerId, track: &TrackName) {
+        let mut inner = self.inner();
+        if let Some(entry) = inner.tracks.get_mut(track)
+            && let Some(viewer) = entry.viewers.get_mut(&session)
+        {
+            viewer.0 -= 1;
+            if viewer.0 == 0 {
+                entry.viewers.remove(&session);
+            }
+            drop(inner);
+            self.changed();
+        }
+    }
+
+    /// Whether a room waits for its creator, who may publish that track.
+    pub(crate) fn is_held(&self, track: &TrackName) -> bool {
+        let inner = self.inner();
+        let room = track.namespace().path();
+        let room = room.as_deref().and_then(|name| inner.ownership.containing(name));
+        room.is_some_and(|(_, room)| room.held_until().is_some())
+    }
+
+    /// The counters of a track. Those of a track that is in no room count for nothing.
+    pub(crate) fn stats(&self, track: &TrackName) -> Result<Arc<TrackStats>, Error> {
+        let mut inner = self.inner();
+        if let Some(entry) = inner.tracks.get(track) {
+            return Ok(Arc::clone(&entry.stats));
+        }
+        let room = track.namespace().path();
+        let room = room.as_deref().and_then(|name| inner.ownership.containing(name));
+        let Some(room) = room.map(|(name, _)| name.clone()) else { return Ok(Arc::default()) };
+        inner.has_space_for(track, &room)?;
+        let stats = Arc::<TrackStats>::default();
+        let entry =
+            Entry { room, stats: Arc::clone(&stats), viewers: HashMap::new(), rate: Rate::new(Instant::now()) };
+        inner.tracks.insert(track.clone(), entry);
+        Ok(stats)
+    }
+
+    /// Whether there is, or has been, such a room, so that people may take part in it.
+    pub(crate) fn has_room(&self, name: &str) -> bool {
+        let Ok(namespace) = Namespace::from_path(name) else { return false };
+        let inner = self.inner();
+        inner.journalled.contains(name)
+            || inner.ownership.get(name).is_some()
+            || inner.published.values().flatten().any(|publication| publication.namespace == namespace)
+    }
+
+    /// A room has a journal from now on.
+    pub(crate) fn add_journal(&self, room: &str) {
+        self.inner().journalled.insert(room.to_owned());
+        self.changed();
+    }
+
+    /// All rooms, by name.
+    pub(crate) fn views(&self) -> Vec<RoomView> {
+        let mut inner = self.inner();
+        let names: Vec<_> = inner.ownership.iter().map(|(name, _)| name.clone()).collect();
+        names.iter().filter_map(|name| inner.view(name)).collect()
+    }
+
+    /// One room.
+    pub(crate) fn view(&self, name: &str) -> Option<RoomView> {
+        self.inner().view(name)
+    }
+}
+
+impl Inner {
+    fn has_space_for(&self, track: &TrackName, room: &str) -> Result<(), Error> {
+        let known = self.tracks.contains_key(track);
+        if !known && self.tracks.values().filter(|entry| entry.room == room).count() >= MAX_TRACKS {
+            return Err(Error::TooManyTracks { room: room.to_owned(), max: MAX_TRACKS });
+        }
+        Ok(())
+    }
+}
+
+/// The room whose chat, pulse and stage are in a namespace.
+pub(crate) fn shown_room(namespace: &Namespace) -> Option<Namespace> {
+    let prefix = Namespace::new([names::ROOM]).ok()?;
+    namespace.strip_prefix(&prefix).filter(|room| !room.is_empty())
+}

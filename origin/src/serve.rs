@@ -1,0 +1,189 @@
+//! The origin's thread: its endpoint, its relay and its roots.
+
+use std::{
+    net::UdpSocket,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use moqt::{
+    Namespace,
+    session::{Config as SessionConfig, Side, Transport as Carrier},
+};
+use node::Thread;
+use quic::{Clock, Connection, Endpoint, Transport, drive, websocket};
+use relay::{Credentials, Figures, Platform, Relay, Service};
+use room_runtime::HubService;
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
+use wire::FanId;
+
+use crate::{
+    Error, admission::RoomAdmission, metrics::RoomFigures, rooms::Rooms, roots::Roots, websocket::EdgeSocket,
+};
+
+/// The time a peer has to complete the QUIC and HTTP/3 handshakes.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time that closed connections may take to finish.
+const FLUSH: Duration = Duration::from_secs(1);
+/// The interval between two looks for what is too old to be archived.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
+/// The reason that sessions are closed with at the end.
+const SHUTTING_DOWN: &str = "the origin is shutting down";
+
+/// A call from another thread.
+pub(crate) enum Call {
+    /// Serve an edge on a WebSocket.
+    Socket(EdgeSocket),
+    /// Erase a person from all rooms.
+    Forget(FanId, oneshot::Sender<Result<(), Error>>),
+}
+
+/// What the origin's thread is started with.
+pub(crate) struct Serve {
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) figures: Figures,
+    pub(crate) room_figures: RoomFigures,
+    pub(crate) socket: UdpSocket,
+    pub(crate) tls: rustls::ServerConfig,
+    pub(crate) calls: mpsc::Receiver<Call>,
+    pub(crate) draining: Arc<AtomicBool>,
+}
+
+impl Serve {
+    /// Serves until `shutdown`, then drains. To be run in a [`LocalSet`](tokio::task::LocalSet).
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { rooms, figures, room_figures, socket, tls, mut calls, draining } = self;
+        let config = rooms.config().clone();
+        let endpoint = Endpoint::server_on(socket, tls)?;
+        let platform: Rc<dyn Platform> = Rc::new(Thread::default());
+        let roots = config
+            .rooms
+            .clone()
+            .map(|config| Roots::new(Arc::clone(&rooms), config, Rc::clone(&platform), &figures));
+        let mut services: Vec<Rc<dyn Service>> = Vec::new();
+        if let Some(roots) = roots.clone() {
+            let keys = config.keys.clone();
+            services.push(Rc::new(HubService::new(roots, keys, Rc::clone(&platform))));
+        }
+        let admission = RoomAdmission::new(Arc::clone(&rooms), roots.clone());
+        let relay_config = relay::Config {
+            services,
+            admission: Some(Rc::new(admission)),
+            cache: config.store.into(),
+            linger: config.linger,
+        };
+        let relay = Relay::new(platform, figures.clone(), relay_config);
+        if let Some(roots) = &roots {
+            roots.attach(relay.clone());
+            for room in roots.journalled().await? {
+                rooms.add_journal(&room);
+            }
+        }
+
+        let accept = async {
+            while let Some(incoming) = endpoint.incoming().await {
+                if figures.sessions() >= config.max_sessions as i64 {
+                    incoming.refuse();
+                    continue;
+                }
+                let (relay, figures) = (relay.clone(), room_figures.clone());
+                tokio::task::spawn_local(serve_connection(relay, figures, incoming));
+            }
+        };
+        let answer = async {
+            while let Some(call) = calls.recv().await {
+                match call {
+                    Call::Socket(socket) => {
+                        room_figures.accepted("websocket");
+                        tokio::task::spawn_local(serve_socket(relay.clone(), socket));
+                    }
+                    Call::Forget(fan, done) => {
+                        let roots = roots.clone();
+                        tokio::task::spawn_local(async move {
+                            let forgotten = match roots {
+                                Some(roots) => roots.forget(fan).await,
+                                None => Ok(()),
+                            };
+                            let _ = done.send(forgotten);
+                        });
+                    }
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        let prune = async {
+            match &roots {
+                Some(roots) => roots.prune(PRUNE_EVERY).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown => {}
+            () = accept => {}
+            () = answer => {}
+            () = keep_time(&rooms, &relay) => {}
+            () = relay.housekeep() => {}
+            () = prune => {}
+        }
+
+        draining.store(true, Ordering::Relaxed);
+        let refuse = async {
+            while let Some(incoming) = endpoint.incoming().await {
+                incoming.refuse();
+            }
+        };
+        let drain = async {
+            relay.drain(config.drain);
+            if tokio::time::timeout(config.drain, relay.emptied()).await.is_err() {
+                relay.close_all(SHUTTING_DOWN);
+                let _ = tokio::time::timeout(FLUSH, relay.emptied()).await;
+            }
+        };
+        tokio::select! { () = drain => {}, () = refuse => {} }
+        let _ = tokio::time::timeout(FLUSH, endpoint.close()).await;
+        Ok(())
+    }
+}
+
+/// Ends rooms whose creators do not return.
+async fn keep_time(rooms: &Rooms, relay: &Relay) {
+    loop {
+        let (ended, next) = rooms.poll();
+        for room in ended {
+            if let Ok(namespace) = Namespace::from_path(&room) {
+                relay.release(&namespace);
+            }
+        }
+        rooms.due(next).await;
+    }
+}
+
+async fn serve_connection(relay: Relay, figures: RoomFigures, incoming: quic::Incoming) {
+    let from = incoming.remote_address();
+    let connection = match tokio::time::timeout(HANDSHAKE_TIMEOUT, Endpoint::accept(incoming)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::info!(%from, %error, "not accepted"),
+        Err(_) => return tracing::info!(%from, "the handshake took too long"),
+    };
+    let Connection { transport, config, url } = connection;
+    figures.accepted(match transport {
+        Transport::Quic(_) => "quic",
+        Transport::WebTransport(_) => "webtransport",
+    });
+    let query = url.as_ref().and_then(Url::query).map(str::to_owned);
+    let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
+    let ended = drive(transport, config, Clock::default(), &mut guest).await;
+    tracing::debug!(%from, ?ended, "session ended");
+}
+
+async fn serve_socket(relay: Relay, edge: EdgeSocket) {
+    let EdgeSocket { socket, version, jwt } = edge;
+    let mut guest = relay.enter(Credentials { query: None, tokens: vec![moqt::Token::value(jwt)] });
+    let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
+    let _ = websocket::drive(socket, config, Clock::default(), &mut guest).await;
+}

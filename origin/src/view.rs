@@ -1,0 +1,133 @@
+//! Rooms as the HTTP API shows them.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use relay::{PeerId, TrackStats};
+use serde::Serialize;
+
+use crate::{State, rooms::Inner};
+
+/// The shortest span over which a bit rate is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+
+/// A room as `/api/rooms` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoomView {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// The name in its creator's token.
+    pub creator: Option<String>,
+    /// The time since when it is live, or ended (RFC 3339).
+    pub since: String,
+    /// Sessions subscribed to any of its tracks, edges excluded.
+    pub viewers: usize,
+    /// Edges subscribed to any of its tracks.
+    pub edges: usize,
+    /// Its tracks, by name.
+    pub tracks: Vec<TrackView>,
+}
+
+/// A track as `/api/rooms` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrackView {
+    /// Its namespace, joined with `/`.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is being published.
+    pub live: bool,
+    /// Bits per second that come in.
+    pub bitrate: u64,
+    /// Groups that came.
+    pub groups: u64,
+    /// Objects that came.
+    pub objects: u64,
+    /// The newest group.
+    pub newest_group: Option<u64>,
+    /// Bytes kept for FETCH.
+    pub kept_bytes: u64,
+    /// Subscriptions to it.
+    pub subscribers: usize,
+}
+
+/// A track of a room.
+pub(crate) struct Entry {
+    pub(crate) room: String,
+    pub(crate) stats: Arc<TrackStats>,
+    /// Subscriptions by session, and whether that is an edge.
+    pub(crate) viewers: HashMap<PeerId, (usize, bool)>,
+    pub(crate) rate: Rate,
+}
+
+/// The bit rate of a track between the last two times that somebody looked.
+pub(crate) struct Rate {
+    at: Instant,
+    bytes: u64,
+    bits_per_second: u64,
+}
+
+impl Rate {
+    pub(crate) fn new(at: Instant) -> Self {
+        Self { at, bytes: 0, bits_per_second: 0 }
+    }
+
+    fn measure(&mut self, now: Instant, bytes: u64) -> u64 {
+        let span = now - self.at;
+        if span >= RATE_WINDOW {
+            let bits = 8.0 * bytes.saturating_sub(self.bytes) as f64;
+            *self = Self { at: now, bytes, bits_per_second: (bits / span.as_secs_f64()) as u64 };
+        }
+        self.bits_per_second
+    }
+}
+
+impl Inner {
+    /// Looks at one room.
+    pub(crate) fn view(&mut self, name: &str) -> Option<RoomView> {
+        let room = self.ownership.get(name)?;
+        let (state, creator, since) = (room.state, room.creator.clone(), room.since);
+        let now = Instant::now();
+        let mut sessions: HashMap<PeerId, bool> = HashMap::new();
+        let mut tracks = Vec::new();
+        for (track, entry) in self.tracks.iter_mut().filter(|(_, entry)| entry.room == name) {
+            sessions.extend(entry.viewers.iter().map(|(session, (_, is_edge))| (*session, *is_edge)));
+            let stats = &entry.stats;
+            tracks.push(TrackView {
+                namespace: track.namespace().path().unwrap_or_default(),
+                name: String::from_utf8_lossy(track.name()).into_owned(),
+                live: stats.is_live(),
+                bitrate: entry.rate.measure(now, stats.bytes()),
+                groups: stats.groups(),
+                objects: stats.objects(),
+                newest_group: stats.newest_group(),
+                kept_bytes: stats.kept(),
+                subscribers: entry.viewers.values().map(|(count, _)| count).sum(),
+            });
+        }
+        tracks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let edges = sessions.values().filter(|is_edge| **is_edge).count();
+        Some(RoomView {
+            name: name.to_owned(),
+            state,
+            creator,
+            since: rfc3339(SystemTime::now() - since.elapsed()),
+            viewers: sessions.len() - edges,
+            edges,
+            tracks,
+        })
+    }
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    time::UtcDateTime::from(at)
+        .replace_nanosecond(0)
+        .ok()
+        .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_default()
+}
