@@ -164,7 +164,7 @@ pub async fn take_part_from(
             Err(error) => error.to_string(),
         };
         fan.left(why);
-        if begun.elapsed() > Backoff::LONGEST.into() {
+        if begun.elapsed() > Duration::from(Backoff::LONGEST) {
             backoff.reset();
         }
         fan.wait(backoff.pause(RandomState::new().hash_one(0)).into()).await;

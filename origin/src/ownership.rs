@@ -59,15 +59,6 @@ pub(crate) enum Claim {
     TakenFrom(PeerId),
 }
 
-/// How a creator stopped publishing something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Withdrawal {
-    /// It said so.
-    Said,
-    /// Its session broke off.
-    Broken,
-}
-
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) state: State,
@@ -175,14 +166,14 @@ impl Ownership {
         Ok(Claim::Granted)
     }
 
-    /// One publication less.
-    pub(crate) fn withdraw(&mut self, now: Instant, name: &str, session: PeerId, how: Withdrawal) {
+    /// The session ended one of its publications.
+    pub(crate) fn withdraw(&mut self, now: Instant, name: &str, session: PeerId) {
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.owner == Some(session)) else {
             return;
         };
         room.publications = room.publications.saturating_sub(1);
         if room.publications == 0 {
-            room.finished = how == Withdrawal::Said;
+            room.finished = true;
             room.deadline = Some(now + SETTLE);
         }
     }
@@ -267,7 +258,6 @@ mod tests {
     fn a_vanished_creator_has_the_grace_time_to_return() {
         let (mut rooms, now) = (Ownership::new(GRACE), Instant::now());
         rooms.publish(now, "demo", &by(1, "ada")).expect("free");
-        rooms.withdraw(now, "demo", PeerId(1), Withdrawal::Broken);
         rooms.leave(now, PeerId(1));
         assert_eq!(state(&rooms), Some(State::Reconnecting));
         assert!(rooms.publish(now, "demo", &by(2, "bob")).is_err());
@@ -288,9 +278,9 @@ mod tests {
         for leaves in [true, false] {
             rooms.publish(now, "demo", &by(1, "ada")).expect("free");
             rooms.publish(now, "demo", &by(1, "ada")).expect("own");
-            rooms.withdraw(now, "demo", PeerId(1), Withdrawal::Said);
+            rooms.withdraw(now, "demo", PeerId(1));
             assert_eq!(rooms.poll(now).1, None);
-            rooms.withdraw(now, "demo", PeerId(1), Withdrawal::Said);
+            rooms.withdraw(now, "demo", PeerId(1));
             if leaves {
                 rooms.leave(now, PeerId(1));
                 assert_eq!(rooms.poll(now).0, ["demo"]);

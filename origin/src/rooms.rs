@@ -14,7 +14,7 @@ use wire::names;
 
 use crate::{
     Config, Error, RoomView,
-    ownership::{Claim, Creator, Ownership, Withdrawal},
+    ownership::{Claim, Creator, Ownership},
     view::{Entry, Rate},
 };
 
@@ -194,7 +194,7 @@ impl Rooms {
         let Some(published) = inner.published.get_mut(&peer) else { return };
         let Some(at) = published.iter().position(|publication| publication.is(what)) else { return };
         let room = published.swap_remove(at).room;
-        inner.ownership.withdraw(Instant::now(), &room, peer, Withdrawal::Said);
+        inner.ownership.withdraw(Instant::now(), &room, peer);
         drop(inner);
         self.changed();
     }
