@@ -248,6 +248,11 @@ impl Session {
                 }
             }
             Command::Publish(track, None) if self.may_watch(track.borrow().name.namespace()).is_err() => {}
+            // Another creator has published it meanwhile.
+            Command::Publish(track, answer @ Some(_)) if track.borrow().source.is_none() => {
+                let error = RequestError::new(RequestCode::GOING_AWAY, "the track is another creator's now");
+                self.failed(Asked::Offer(answer), error);
+            }
             Command::Publish(track, answer) => {
                 let (name, properties, largest) = {
                     let track = track.borrow();

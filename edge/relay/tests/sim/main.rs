@@ -10,6 +10,14 @@ mod platform;
 mod subscriber;
 mod topology;
 
+mod discovery;
+mod drain;
+mod fetch;
+mod late;
+mod linger;
+mod random;
+mod rejoin;
+mod slow;
 mod takeover;
 mod through;
 mod weather;

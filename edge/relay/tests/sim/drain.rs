@@ -1,0 +1,34 @@
+//! A relay that is shut down asks its clients to leave.
+
+use std::time::Duration;
+
+use testnet::Seeds;
+
+use crate::{
+    creator::Announce,
+    subscriber::Manner,
+    topology::{World, seconds},
+};
+
+#[test]
+fn all_clients_leave_a_relay_that_drains_and_it_keeps_its_upstream() {
+    Seeds::new(100).run(|seed| {
+        let mut world = World::at_random(seed, 1);
+        let origin = world.relay(None);
+        let edge = world.relay(Some(origin));
+        world.creator(origin, Announce::Namespace);
+        let reports = [0; 3].map(|_| world.subscriber(edge, Manner::Names, &[0]));
+        world.run(seconds(5));
+        world.running(edge).drain(Duration::from_secs(2));
+        for report in &reports {
+            report.is_leaving.set(true);
+        }
+        world.run(seconds(5));
+        for report in &reports {
+            assert_eq!(report.goaways.get(), 1);
+        }
+        assert_eq!(world.figure(edge, "sessions"), 1);
+        assert_eq!(world.figure(edge, "upstream"), 1);
+        world.finish();
+    });
+}
