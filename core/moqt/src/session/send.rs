@@ -161,9 +161,14 @@ impl Session {
         Ok(())
     }
 
-    /// Breaks off a data stream: there may be objects that it does not have.
+    /// Breaks off a data stream: there may be objects that it does not have. A subgroup's may be broken off after its
+    /// end, too, until all of it has arrived.
     pub fn reset(&mut self, stream: StreamId, code: ResetCode) -> Result<(), Misuse> {
-        let request = self.outgoing(stream)?.request;
+        self.ready_for_calls()?;
+        let Some(Stream::Outgoing(outgoing)) = self.streams.get(&stream) else {
+            return Err(Misuse::UnknownStream(stream));
+        };
+        let request = outgoing.request;
         self.streams.remove(&stream);
         self.outputs.push_back(Output::Reset { stream, code });
         self.sent_stream_over(request, stream);

@@ -76,6 +76,8 @@ enum Phase {
 #[derive(Default)]
 struct Sent {
     stream: Option<StreamId>,
+    /// The stream has had its end, which may not have left yet.
+    has_ended: bool,
     /// The stream of the source's that it is taken from now.
     from: Option<Sequence>,
     /// The object after the last that was sent whole.
@@ -359,7 +361,13 @@ impl Subscription {
             (None, _) | (Some(End::Finished), false) => true,
             (Some(End::Finished), true) => {
                 if let Some(stream) = sent.stream {
-                    let _ = cx.session.finish(cx.now, stream);
+                    if !std::mem::replace(&mut sent.has_ended, true) {
+                        let _ = cx.session.finish(cx.now, stream);
+                    }
+                    // What waits to leave may be broken off as long as it does.
+                    if cx.backlog(stream) > 0 {
+                        return true;
+                    }
                 }
                 sent.close();
                 false
@@ -378,7 +386,10 @@ impl Subscription {
     }
 
     fn done(&mut self, cx: &mut Cx<'_>, code: DoneCode) {
-        if self.open.is_empty() {
+        // Streams that have had their end are not broken off by that of the subscription.
+        let has_ended =
+            |from: &Sequence| self.sent.values().any(|sent| sent.from == Some(*from) && sent.has_ended);
+        if self.open.keys().all(has_ended) {
             let _ = cx.session.done(self.request, code, "");
             self.phase = Phase::Over;
         }
@@ -409,10 +420,11 @@ impl Sent {
 
     /// The peer is too far behind to get the rest.
     fn skip(&mut self, cx: &mut Cx<'_>, figures: &Figures) {
-        if self.stream.is_some() {
+        let has_left = self.has_ended && self.stream.is_none_or(|stream| cx.backlog(stream) == 0);
+        if self.stream.is_some() && !has_left {
             figures.skipped.inc();
+            self.reset(cx, ResetCode::TOO_FAR_BEHIND);
         }
-        self.reset(cx, ResetCode::TOO_FAR_BEHIND);
         self.close();
     }
 }

@@ -28,7 +28,6 @@ fn a_slow_subscriber_skips_to_the_newest_group_and_disturbs_nobody() {
         world.sim.with_net(|net| net.set_weather(links[0].1, thin));
         let quick = world.subscriber(edge, Manner::Names, &[0]);
         world.run(seconds(20));
-        eprintln!("{} {:?} {} {}", slow.resets.get(), slow.objects.borrow().len(), quick.objects.borrow().len(), world.figure(edge, "skipped_groups_total"));
         assert!(slow.resets.get() > 3, "{} resets", slow.resets.get());
         assert_eq!(quick.resets.get(), 0);
         assert!(world.figure(edge, "skipped_groups_total") > 3);
