@@ -44,7 +44,7 @@ impl Shape {
             subgroups: rng.of(1..4),
             size: rng.pick(&[0, 1, 300, 3000]),
             travel: if rng.chance(20) { Travel::Datagrams } else { Travel::Subgroups },
-            pace: Micros::from_millis(rng.of(150..500)),
+            pace: Micros::from_millis(rng.of(300..1_000)),
         }
     }
 

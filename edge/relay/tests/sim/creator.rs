@@ -141,13 +141,14 @@ impl App for Creator {
                     let _ = cx.session.reject(request, error);
                 }
             },
-            Event::Fetch { request, track, start, end, .. } => match number(&track, count) {
-                Some(number) => self.fetch(cx, request, number, (start, end)),
-                None => {
+            Event::Fetch { request, track, start, end, .. } => {
+                if let Some(number) = number(&track, count) {
+                    self.fetch(cx, request, number, (start, end));
+                } else {
                     let error = RequestError::new(RequestCode::DOES_NOT_EXIST, "no such track");
                     let _ = cx.session.reject(request, error);
                 }
-            },
+            }
             Event::TrackStatus { request, track, .. } => {
                 let tracks = self.broadcast.tracks.borrow();
                 let largest = number(&track, count).and_then(|number| tracks[number].largest());

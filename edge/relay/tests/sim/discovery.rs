@@ -10,7 +10,7 @@ use crate::{
 
 #[test]
 fn a_namespace_is_found_wherever_it_is_published_and_gone_when_its_creator_is() {
-    Seeds::new(100).run(|seed| {
+    Seeds::new(40).run(|seed| {
         for at in 0..2 {
             let mut world = World::at_random(seed, 1);
             let origin = world.relay(None);
@@ -30,7 +30,7 @@ fn a_namespace_is_found_wherever_it_is_published_and_gone_when_its_creator_is() 
 
 #[test]
 fn tracks_are_offered_to_who_asks_for_all() {
-    Seeds::new(100).run(|seed| {
+    Seeds::new(40).run(|seed| {
         for is_late in [false, true] {
             let mut world = World::at_random(seed, 2);
             let origin = world.relay(None);

@@ -12,7 +12,7 @@ use crate::{
 
 #[test]
 fn an_edge_unsubscribes_when_nobody_has_wanted_a_track_for_a_while() {
-    Seeds::new(100).run(|seed| {
+    Seeds::new(50).run(|seed| {
         let mut world = World::at_random(seed, 1);
         let origin = world.relay(None);
         let edge = world.relay(Some(origin));
@@ -37,7 +37,7 @@ fn an_edge_unsubscribes_when_nobody_has_wanted_a_track_for_a_while() {
 
 #[test]
 fn who_comes_back_soon_is_served_from_the_same_subscription() {
-    Seeds::new(100).run(|seed| {
+    Seeds::new(50).run(|seed| {
         let mut world = World::at_random(seed, 1);
         let origin = world.relay(None);
         let edge = world.relay(Some(origin));

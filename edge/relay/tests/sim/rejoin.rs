@@ -10,7 +10,7 @@ use crate::{
 
 /// Kills one of an origin, an edge, an edge of that edge and a creator.
 fn kill(which: usize) {
-    Seeds::new(60).run(|seed| {
+    Seeds::new(25).run(|seed| {
         for announce in [Announce::Namespace, Announce::Tracks] {
             let mut world = World::at_random(seed, 2);
             let origin = world.relay(None);

@@ -13,7 +13,7 @@ use crate::{
 
 #[test]
 fn a_slow_subscriber_skips_to_the_newest_group_and_disturbs_nobody() {
-    Seeds::new(50).run(|seed| {
+    Seeds::new(20).run(|seed| {
         let shape = Shape { size: 60_000, ..Shape::plain() };
         let mut world = World::new(seed, &[shape], Weather { mtu: 60_000, ..Weather::fair() });
         let origin = world.relay(None);

@@ -10,7 +10,7 @@ use crate::{
 
 #[test]
 fn what_is_published_at_an_edge_is_to_be_had_everywhere() {
-    Seeds::new(100).run(|seed| {
+    Seeds::new(40).run(|seed| {
         for announce in [Announce::Namespace, Announce::Tracks] {
             let mut world = World::at_random(seed, 2);
             let origin = world.relay(None);
