@@ -62,6 +62,8 @@ pub(crate) struct Report {
     pub(crate) newest: RefCell<BTreeMap<(usize, u64), Location>>,
     /// Objects of the subscriptions, in the order in which they were complete.
     pub(crate) objects: RefCell<Vec<(usize, Location, Micros)>>,
+    /// The last object of each subgroup that ended, and when it did.
+    pub(crate) ended: RefCell<Vec<(usize, Location, Micros)>>,
     pub(crate) fetched: RefCell<Vec<Fetched>>,
     pub(crate) namespaces: RefCell<BTreeSet<Namespace>>,
     pub(crate) refused: RefCell<Vec<RequestCode>>,
@@ -83,6 +85,7 @@ impl Report {
             news: Signal::default(),
             newest: RefCell::default(),
             objects: RefCell::default(),
+            ended: RefCell::default(),
             fetched: RefCell::default(),
             namespaces: RefCell::default(),
             refused: RefCell::default(),
@@ -297,7 +300,7 @@ impl Subscriber {
         self.report.got(subscription.track, at, now);
     }
 
-    fn stream_ended(&mut self, id: StreamId) {
+    fn stream_ended(&mut self, cx: &Cx<'_>, id: StreamId) {
         let Some(stream) = self.streams.remove(&id) else { return };
         let name = &self.report.name;
         assert!(stream.object.is_none(), "{name}: a stream ended within {:?}", stream.object);
@@ -305,6 +308,7 @@ impl Subscriber {
             self.fetch_over(stream.request, Outcome::Ended);
         } else if let Some(last) = stream.last {
             assert!(self.shape(stream.track).is_last(last), "{name}: a subgroup ended after {last:?}");
+            self.report.ended.borrow_mut().push((stream.track, last, cx.now));
         }
     }
 
@@ -362,7 +366,7 @@ impl App for Subscriber {
                 self.object(cx, stream, object.location, object.properties, object.payload_len);
             }
             Event::Payload { stream, data } => self.payload(cx, stream, &data),
-            Event::StreamEnded { stream } => self.stream_ended(stream),
+            Event::StreamEnded { stream } => self.stream_ended(cx, stream),
             Event::StreamReset { stream, .. } => {
                 self.report.resets.set(self.report.resets.get() + 1);
                 if let Some(stream) = self.streams.remove(&stream)
