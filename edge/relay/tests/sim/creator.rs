@@ -155,6 +155,10 @@ impl App for Creator {
                 let _ = cx.session.accept(request, Params { largest, ..Params::default() }, Properties::NONE);
             }
             Event::RequestError { request, error } => {
+                // The edge could not reach the origin: another session may.
+                if error.code == RequestCode::INTERNAL_ERROR {
+                    cx.session.close(moqt::SessionCode::NO_ERROR, "again");
+                }
                 self.known.refused.borrow_mut().push(error);
                 self.feeds.remove(&request);
             }
