@@ -20,3 +20,10 @@ pub const ANSWERS: &str = "answers";
 pub const DELTAS: &str = "deltas";
 /// Of [`EDGE`], to the edge: packets of [`Down`](crate::Down)s.
 pub const DOWNS: &str = "downs";
+
+/// The namespace by which a node finds out that it follows itself: `.node/ID`, where ID is a number that it draws when
+/// it starts. It asks its upstream for the status of the track [`SELF`] there. Only the node itself has that track, so
+/// that an upstream that knows it leads back to the node.
+pub const NODE: &str = ".node";
+/// The track of a node's own namespace.
+pub const SELF: &str = "self";

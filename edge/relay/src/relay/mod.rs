@@ -20,6 +20,7 @@ use std::{
     borrow::Cow,
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
+    future::poll_fn,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -37,6 +38,7 @@ use crate::{
 use fetch_proxy::{ProxiedFetch, Step};
 use session::{Kind, Session};
 use timing::Backoff;
+use wire::names;
 use track::{State, Track};
 
 /// How long the upstream may look for the publisher of a track that was live: a creator
@@ -56,6 +58,8 @@ pub struct Relay(Rc<RefCell<Hub>>);
 struct Hub {
     platform: Rc<dyn Platform>,
     figures: Figures,
+    /// The track that only this node has: an upstream that knows it leads back here.
+    own_track: Option<TrackName>,
     services: Vec<Rc<dyn Service>>,
     admission: Option<Rc<dyn Admission>>,
     cache: Rc<Cache>,
@@ -75,6 +79,8 @@ struct Hub {
     wants_namespaces: bool,
     /// Who wants to be offered tracks under a prefix.
     interests: Vec<(PeerId, RequestId, Namespace)>,
+    /// Tasks that wait until no client is left.
+    wakers: Vec<Waker>,
 }
 
 /// What a session is told by the others.
@@ -158,6 +164,7 @@ impl Relay {
     pub fn new(platform: Rc<dyn Platform>, figures: Figures, config: Config) -> Self {
         let Config { services, admission, cache, linger } = config;
         Self(Rc::new(RefCell::new(Hub {
+            own_track: own_track(&*platform),
             platform,
             figures,
             services,
@@ -174,6 +181,7 @@ impl Relay {
             remote: BTreeSet::new(),
             wants_namespaces: false,
             interests: Vec::new(),
+            wakers: Vec::new(),
         })))
     }
 
@@ -264,10 +272,16 @@ impl Relay {
 
     /// Resolves once no client is left.
     pub async fn emptied(&self) {
-        let platform = self.platform();
-        while self.0.borrow().peers.keys().any(|id| Some(*id) != self.0.borrow().upstream) {
-            platform.sleep(Duration::from_millis(20)).await;
-        }
+        poll_fn(|task| {
+            let mut hub = self.0.borrow_mut();
+            if hub.has_clients() {
+                hub.wakers.push(task.waker().clone());
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
     }
 
     /// Lets go of tracks that nobody has taken from for [`LINGER`]. To be run beside
@@ -404,8 +418,17 @@ impl Hub {
         id
     }
 
+    fn has_clients(&self) -> bool {
+        self.peers.keys().any(|id| Some(*id) != self.upstream)
+    }
+
     fn leave(&mut self, id: PeerId) {
         self.peers.remove(&id);
+        if !self.has_clients() {
+            for waker in self.wakers.drain(..) {
+                waker.wake();
+            }
+        }
         if let Some(admission) = &self.admission {
             admission.leave(id);
         }
@@ -678,6 +701,13 @@ impl Hub {
             _ => {}
         }
     }
+}
+
+/// Names the track that only this node has. Without randomness it has none, and finds no loop.
+fn own_track(platform: &dyn Platform) -> Option<TrackName> {
+    let id = u128::from_be_bytes(platform.random().ok()?);
+    let namespace = Namespace::new([names::NODE.to_owned(), format!("{id:032x}")]).ok()?;
+    TrackName::new(namespace, names::SELF).ok()
 }
 
 fn absent() -> RequestError {

@@ -45,6 +45,8 @@ enum Asked {
     Namespace(Namespace, (PeerId, RequestId)),
     Fetch(Rc<ProxiedFetch>, Progress),
     Status(PeerId, RequestId),
+    /// The status of this node's own track.
+    Own,
     Namespaces,
     Tracks,
 }
@@ -167,7 +169,7 @@ impl Session {
                 fetch.push(Step::Error(error));
             }
             Asked::Status(peer, request) => self.tell(peer, Command::StatusAnswer(request, Err(error))),
-            Asked::Offer(None) | Asked::Namespaces | Asked::Tracks => {}
+            Asked::Offer(None) | Asked::Own | Asked::Namespaces | Asked::Tracks => {}
         }
     }
 
@@ -207,6 +209,12 @@ impl Session {
     }
 
     fn ready(&mut self, cx: &mut Cx<'_>, setup: Setup) {
+        let own_track = self.relay.0.borrow().own_track.clone();
+        if let (Kind::Upstream, Some(track)) = (&self.kind, own_track)
+            && let Ok(request) = cx.session.track_status(track, Params::default())
+        {
+            self.asked.insert(request, Asked::Own);
+        }
         if let Kind::Client(credentials) = &mut self.kind {
             credentials.tokens.extend(setup.tokens);
             if let Some(path) = setup.path {
@@ -506,6 +514,10 @@ impl Session {
     fn track_status(&mut self, cx: &mut Cx<'_>, request: RequestId, name: TrackName) {
         if let Err(error) = self.may_watch(name.namespace()) {
             let _ = cx.session.reject(request, error);
+            return;
+        }
+        if self.relay.0.borrow().own_track.as_ref() == Some(&name) {
+            let _ = cx.session.accept(request, Params::default(), Properties::NONE);
             return;
         }
         let track = self.relay.0.borrow().tracks.get(&name).cloned();
@@ -819,6 +831,10 @@ impl App for Session {
                         track.accepted(properties, params.largest);
                     }
                 }
+            }
+            Event::RequestOk { request, .. } if matches!(self.asked.get(&request), Some(Asked::Own)) => {
+                tracing::error!("the upstream follows this node: an edge may not follow itself; change --origin");
+                cx.session.close(SessionCode::NO_ERROR, "this node follows itself");
             }
             Event::RequestOk { request, params, properties } => self.answered(request, *params, properties),
             Event::RequestError { request, error } => {

@@ -15,6 +15,7 @@ mod drain;
 mod fetch;
 mod late;
 mod linger;
+mod loops;
 mod random;
 mod rejoin;
 mod slow;
