@@ -237,7 +237,7 @@ impl<F: FnMut(Heard)> Fan<F> {
         self.waiting += 1;
         match wish.act() {
             Ok(act) => self.voice.act(now, ticket, act),
-            Err(_) => self.settled(ticket, Outcome::Failed(Failure::TooLarge)),
+            Err(error) => self.settled(ticket, Outcome::Failed(Failure::Invalid(error))),
         }
     }
 

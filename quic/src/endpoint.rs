@@ -276,9 +276,11 @@ fn setup(url: &Url, host: &str) -> Setup {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     };
+    // A URL of an unknown scheme may have no path at all, and a PATH begins with a slash.
+    let path = if url.path().is_empty() { "/" } else { url.path() };
     let path = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
     };
     Setup { path: Some(path.into()), authority: Some(authority.into()), ..Setup::default() }
 }
@@ -315,4 +317,22 @@ fn base_transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .max_concurrent_uni_streams(MAX_STREAMS.into());
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_path_is_the_root() {
+        for (url, path) in [
+            ("moqt://localhost:4443", "/"),
+            ("moqt://localhost:4443?jwt=a", "/?jwt=a"),
+            ("moqt://localhost:4443/demo?jwt=a", "/demo?jwt=a"),
+        ] {
+            let url: Url = url.parse().expect("a URL");
+            let setup = setup(&url, "localhost");
+            assert_eq!(setup.path.as_deref(), Some(path.as_bytes()), "{url}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use wire::{ChatId, Reason};
 
 use super::Ticket;
+use crate::wish::Error as Unreadable;
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub enum Failure {
     /// More is on its way than may be.
     #[error("too many messages are not answered yet: wait until they are")]
     Full,
+    /// It is no act: a field is missing, or has a value out of range.
+    #[error("{0}")]
+    Invalid(Unreadable),
     /// Larger than a packet.
     #[error("that is more than goes into one message")]
     TooLarge,
@@ -87,6 +91,7 @@ impl Failure {
         let (mut wait_ms, mut max) = (None, None);
         let code = match self {
             Self::Full => "full",
+            Self::Invalid(_) => "invalid",
             Self::TooLarge => "too-large",
             Self::NotSent => "not-sent",
             Self::Unknown => "unknown",

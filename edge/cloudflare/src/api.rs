@@ -1,6 +1,7 @@
 //! What is not a room's WebSocket: where the edge is, which rooms there are, and what is kept of people.
 
 use token::{Claims, EVERY_ROOM, Role};
+use archive::TABLES;
 use wire::FanId;
 use worker::{Env, Method, Request, Response, Result};
 
@@ -90,7 +91,8 @@ async fn person(request: &Request, fan: &str, env: &Env) -> Result<Response> {
         _ => return Response::error("GET what is kept of a fan, or DELETE it\n", 405),
     };
     let names = directory(env, "names").await?.text().await?;
-    let mut rooms = Vec::new();
+    let mut tables: Vec<(&str, Vec<String>)> =
+        TABLES.iter().filter(|table| table.page_of_person().is_some()).map(|table| (table.name, Vec::new())).collect();
     for line in names.lines() {
         let room = decoded(line);
         let url = within(&format!("{what}/{fan}"), &room);
@@ -99,9 +101,19 @@ async fn person(request: &Request, fan: &str, env: &Env) -> Result<Response> {
             let why = format!("room {room:?}: {}", response.text().await?);
             return Response::error(why, response.status_code());
         }
-        rooms.push(response.text().await?);
+        for row in response.text().await?.lines() {
+            let Some((name, row)) = row.split_once(' ') else { continue };
+            if let Some((_, rows)) = tables.iter_mut().find(|(of, _)| *of == name) {
+                rows.push(row.to_owned());
+            }
+        }
     }
-    json(format!(r#"{{"fan":"{fan}","rooms":[{}]}}"#, rooms.join(",")))
+    if what == "forget" {
+        return Ok(Response::empty()?.with_status(204));
+    }
+    let tables: Vec<_> =
+        tables.iter().map(|(name, rows)| format!(r#""{name}":[{}]"#, rows.join(","))).collect();
+    json(format!(r#"{{"fan":"{fan}",{}}}"#, tables.join(",")))
 }
 
 async fn for_creator(request: &Request, room: &str, env: &Env) -> std::result::Result<Claims, Refusal> {

@@ -2,7 +2,7 @@
 //!
 //! Nothing that the object sends leaves it before what was written ahead of it is kept: that is the platform's word.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, fmt::Write as _, rc::Rc};
 
 use archive::{SCHEMA as ARCHIVE, Statement, TABLES};
 use bytes::Bytes;
@@ -149,17 +149,16 @@ impl Keep {
         Ok(lines)
     }
 
-    /// All that is archived of a person here, as a JSON object.
+    /// All that is archived of a person here, a row a line: its table, a space, and a JSON object.
     pub(crate) fn export_person(&self, fan: FanId) -> Result<String> {
-        let mut tables = Vec::new();
+        let mut lines = String::new();
         for table in &TABLES {
             let Some(query) = table.page_of_person() else { continue };
-            let rows = self.pages(&query, &fan.to_string())?;
-            if !rows.is_empty() {
-                tables.push(format!(r#""{}":[{}]"#, table.name, rows.join(",")));
+            for row in self.pages(&query, &fan.to_string())? {
+                let _ = writeln!(lines, "{} {row}", table.name);
             }
         }
-        Ok(format!("{{{}}}", tables.join(",")))
+        Ok(lines)
     }
 
     /// All rows of what is asked page by page, as JSON.

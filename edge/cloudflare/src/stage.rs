@@ -55,10 +55,10 @@ impl DurableObject for Stage {
         match what {
             "fan" => self.enter(&request, &address, room, of.parse().unwrap_or(ROOT), Who::Fan).await,
             "share" => self.enter(&request, &address, room, ROOT, Who::Share).await,
-            "archive" => self.past(room, String::new(), Keep::export),
+            "archive" => self.past(room, Keep::export),
             "export" => {
                 let fan = of_person()?;
-                self.past(room, "{}".into(), |keep| keep.export_person(fan))
+                self.past(room, |keep| keep.export_person(fan))
             }
             "forget" => self.forget(room, of_person()?).await,
             _ => Response::error("an object does not do that\n", 404),
@@ -170,11 +170,10 @@ impl Stage {
     fn past(
         &self,
         room: String,
-        nothing: String,
         read: impl FnOnce(&Keep) -> Result<String>,
     ) -> Result<Response> {
         let keep = self.keep(room)?;
-        Response::ok(if keep.is_open()? { read(&keep)? } else { nothing })
+        Response::ok(if keep.is_open()? { read(&keep)? } else { String::new() })
     }
 
     /// Erases a person from what is archived, and from the room.

@@ -23,7 +23,7 @@ const MAX_MEMBERSHIPS: usize = 4;
 /// The memberships of one session.
 pub(crate) struct Memberships {
     rooms: Rooms,
-    memberships: Vec<Membership>,
+    joined: Vec<Membership>,
     /// The token minted for a fan without one. All memberships of the session share it.
     anonymous_token: Option<String>,
 }
@@ -50,7 +50,7 @@ impl SessionService for Memberships {
         match event {
             Event::Subscribe { request, track, .. } if is_fan(track.namespace()) => {
                 match self.enter(*request, track, &credentials.jwts()) {
-                    Ok(membership) => self.memberships.push(membership),
+                    Ok(membership) => self.joined.push(membership),
                     Err(error) => drop(cx.session.reject(*request, error)),
                 }
                 true
@@ -64,7 +64,7 @@ impl SessionService for Memberships {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
-        self.memberships.retain_mut(|membership| {
+        self.joined.retain_mut(|membership| {
             membership.mailbox.watch(task.waker());
             match membership.advance(cx) {
                 Ok(()) => true,
@@ -79,7 +79,7 @@ impl SessionService for Memberships {
 
 impl Memberships {
     pub(crate) fn new(rooms: Rooms) -> Self {
-        Self { rooms, memberships: Vec::new(), anonymous_token: None }
+        Self { rooms, joined: Vec::new(), anonymous_token: None }
     }
 
     /// Joins the room that a fan asks for the answers of.
@@ -91,7 +91,7 @@ impl Memberships {
     ) -> Result<Membership, RequestError> {
         let room = room_of(track, names::ANSWERS)?;
         let rooms = self.rooms.clone();
-        if self.memberships.len() >= MAX_MEMBERSHIPS || self.in_room(&room).is_some() {
+        if self.joined.len() >= MAX_MEMBERSHIPS || self.in_room(&room).is_some() {
             let error = RequestError::new(
                 RequestCode::EXCESSIVE_LOAD,
                 "a session joins a room once, and only a few rooms",
@@ -149,9 +149,9 @@ impl Memberships {
                 let of = |membership: &Membership| {
                     membership.answers == *request || membership.is_sending(*request)
                 };
-                let count = self.memberships.len();
-                self.memberships.retain(|membership| !of(membership));
-                return self.memberships.len() < count;
+                let count = self.joined.len();
+                self.joined.retain(|membership| !of(membership));
+                return self.joined.len() < count;
             }
             _ => None,
         };
@@ -164,18 +164,18 @@ impl Memberships {
     }
 
     fn in_room(&self, room: &Namespace) -> Option<&Membership> {
-        self.memberships.iter().find(|membership| membership.leaf.room == *room)
+        self.joined.iter().find(|membership| membership.leaf.room == *room)
     }
 
     fn of_request(&mut self, request: RequestId) -> Option<&mut Membership> {
-        self.memberships.iter_mut().find(|membership| membership.is_sending(request))
+        self.joined.iter_mut().find(|membership| membership.is_sending(request))
     }
 
     fn of_stream(&mut self, stream: StreamId) -> Option<&mut Membership> {
         let reads = |membership: &&mut Membership| {
             membership.acts.as_ref().is_some_and(|acts| acts.inflow.has(stream))
         };
-        self.memberships.iter_mut().find(reads)
+        self.joined.iter_mut().find(reads)
     }
 }
 

@@ -599,15 +599,14 @@ impl Session {
     }
 
     fn done(&mut self, request: RequestId, code: DoneCode) {
-        let track = match self.asked.remove(&request) {
-            Some(Asked::Track(track, _)) => Some(track),
-            _ => {
-                let offered = self.offered.remove(&request);
-                if let Some(track) = &offered {
-                    self.withdraw(Published::Track(&track.borrow().name));
-                }
-                offered
+        let track = if let Some(Asked::Track(track, _)) = self.asked.remove(&request) {
+            Some(track)
+        } else {
+            let offered = self.offered.remove(&request);
+            if let Some(track) = &offered {
+                self.withdraw(Published::Track(&track.borrow().name));
             }
+            offered
         };
         let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
         match code {
