@@ -118,7 +118,7 @@ impl Memberships {
         let room = room_of(track, names::ACTS);
         let membership = room.and_then(|room| {
             let membership = self
-                .memberships
+                .joined
                 .iter_mut()
                 .find(|membership| membership.leaf.room == room && membership.acts.is_none());
             let first = "subscribe to the answers first, and send once";
@@ -142,7 +142,7 @@ impl Memberships {
             | Event::StreamEnded { stream }
             | Event::StreamReset { stream, .. } => self.of_stream(*stream),
             Event::StreamStopped { stream, .. } => self
-                .memberships
+                .joined
                 .iter_mut()
                 .find(|membership| membership.outflow.as_ref().is_some_and(|outflow| outflow.is(*stream))),
             Event::Cancelled { request, .. } | Event::Done { request, .. } => {
