@@ -37,7 +37,10 @@ const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Bytes that may wait to be read at a socket that listens, as far as the system lets it: what a thousand fans
 /// answer comes at once, and what does not fit is lost.
 const RECEIVE_BUFFER: usize = 8 << 20;
-/// Streams a peer may have open towards us at once.
+/// Requests that a peer may have open at once: each keeps its bidirectional stream for as long as it lasts. An edge has
+/// one for every track that its fans watch. As many as a session serves.
+const MAX_REQUESTS: u32 = 4096;
+/// Unidirectional streams a peer may have open towards us at once.
 pub const MAX_STREAMS: u32 = 1024;
 /// Bytes that a client may have in flight to a server over all its streams.
 const RECEIVE_WINDOW: u32 = 32 << 20;
@@ -314,7 +317,7 @@ fn base_transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
     config
         .max_idle_timeout(quinn::IdleTimeout::try_from(idle).ok())
         .keep_alive_interval(Some(keep_alive))
-        .max_concurrent_bidi_streams(MAX_STREAMS.into())
+        .max_concurrent_bidi_streams(MAX_REQUESTS.into())
         .max_concurrent_uni_streams(MAX_STREAMS.into());
     config
 }

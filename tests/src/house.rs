@@ -45,6 +45,7 @@ pub struct House {
     stage: Option<Handle>,
     creators: (Part, SocketAddr),
     fans: (Part, SocketAddr),
+    far: Option<(Part, SocketAddr)>,
     creator: Option<Part>,
     _dir: Arc<TempDir>,
 }
@@ -70,6 +71,8 @@ pub enum Door {
     Creators,
     /// That of the edge where fans watch.
     Fans,
+    /// That of an edge that follows the edge for fans, once [`House::extend`] has opened it.
+    Far,
 }
 
 impl House {
@@ -100,12 +103,19 @@ impl House {
         let (origin, stage) = plan.origin(any).await?;
         let creators = plan.edge(Door::Creators, any, origin.1).await?;
         let fans = plan.edge(Door::Fans, any, origin.1).await?;
-        Ok(Self { plan, origin, stage: Some(stage), creators, fans, creator: None, _dir: dir })
+        Ok(Self { plan, origin, stage: Some(stage), creators, fans, far: None, creator: None, _dir: dir })
+    }
+
+    /// Opens one more edge, which follows the edge for fans.
+    pub async fn extend(&mut self) -> Result<()> {
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        self.far = Some(self.plan.edge(Door::Far, any, self.fans.1).await?);
+        Ok(())
     }
 
     /// Ends a part and starts it again, at the same address and with nothing in its memory.
     pub async fn restart(&mut self, door: Door, exit: Exit) -> Result<()> {
-        let origin = self.origin.1;
+        let upstream = if door == Door::Far { self.fans.1 } else { self.origin.1 };
         let slot = match door {
             Door::Origin => {
                 self.stage = None;
@@ -113,6 +123,7 @@ impl House {
             }
             Door::Creators => &mut self.creators,
             Door::Fans => &mut self.fans,
+            Door::Far => self.far.as_mut().context("no edge follows an edge")?,
         };
         let at = slot.1;
         slot.0.end(exit).await;
@@ -122,7 +133,7 @@ impl House {
                 self.stage = Some(stage);
                 origin
             }
-            Door::Creators | Door::Fans => self.plan.edge(door, at, origin).await?,
+            Door::Creators | Door::Fans | Door::Far => self.plan.edge(door, at, upstream).await?,
         };
         Ok(())
     }
@@ -153,6 +164,8 @@ impl House {
             Door::Origin => self.origin.1,
             Door::Creators => self.creators.1,
             Door::Fans => self.fans.1,
+            // Without it there is no port to connect to.
+            Door::Far => self.far.as_ref().map_or((Ipv4Addr::LOCALHOST, 0).into(), |far| far.1),
         }
     }
 

@@ -1,0 +1,120 @@
+//! An edge that follows an edge, and an origin that drains: each part of the house real.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use creator::Source;
+use fanfare_tests::{Door, Exit, Guest, House, ROOM, Talker};
+use media::testcard::{Config, Rendition};
+use moqt::{Event, Namespace, Params, TrackName};
+use outbox::Outcome;
+use serde_json::json;
+use tokio::task::LocalSet;
+use wire::TrackItem;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines and cheers from each end of a chain.
+const LINES: usize = 20;
+
+async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
+    let all = async {
+        let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
+        let card = Config { renditions, title: "TEST".into(), ..Config::default() };
+        run(House::open(Source::demo(card)?).await?).await
+    };
+    tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?
+}
+
+/// The first video track of the show.
+async fn video(house: &House, door: Door) -> Result<(Guest, moqt::session::RequestId)> {
+    let mut guest = Guest::enter(house, door, None).await?;
+    let name = TrackName::new(Namespace::from_path(ROOM)?, "video/90p")?;
+    let request =
+        guest.call(move |session, _| session.subscribe(name, Params::default())).await??;
+    guest.until(|event| matches!(event, Event::SubscribeOk { .. }).then_some(())).await?;
+    Ok((guest, request))
+}
+
+/// The next group that begins.
+async fn group(guest: &mut Guest) -> Result<u64> {
+    guest.until(|event| match event {
+        Event::Subgroup { header, .. } => Some(header.group),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_chain_of_edges_carries_the_picture_and_counts_what_both_ends_do_once() -> Result<()> {
+    evening(async |mut house| {
+        house.extend().await?;
+        let (mut watching, _) = video(&house, Door::Far).await?;
+        let first = group(&mut watching).await?;
+        ensure!(group(&mut watching).await? > first, "the picture stands still");
+
+        let mut far = Talker::enter(&house, Door::Far, None)?;
+        let mut near = Talker::enter(&house, Door::Creators, None)?;
+        far.joined().await?;
+        near.joined().await?;
+        for nth in 0..LINES {
+            for (end, talker) in [("far", &mut far), ("near", &mut near)] {
+                let said = talker.order(json!({ "say": { "text": format!("{end} {nth}") } })).await?;
+                ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
+                let cheered = talker.order(json!({ "cheer": { "kind": 0, "count": 1 } })).await?;
+                ensure!(matches!(cheered, Outcome::Taken { .. }), "{cheered:?}");
+            }
+        }
+        let all: BTreeSet<String> =
+            ["far", "near"].iter().flat_map(|end| (0..LINES).map(move |nth| format!("{end} {nth}"))).collect();
+        for talker in [&mut far, &mut near] {
+            let mut seen = Vec::new();
+            talker
+                .until(|item| {
+                    if let TrackItem::Said(line) = item {
+                        seen.push(line.text.to_string());
+                    }
+                    seen.len() == all.len()
+                })
+                .await?;
+            ensure!(seen.iter().cloned().collect::<BTreeSet<_>>() == all, "{seen:?}");
+        }
+        let counted = |item: &TrackItem<'_>| {
+            matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [2 * LINES as u64] && pulse.viewers == 2)
+        };
+        far.until(counted).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_edge_of_an_edge_that_is_gone_for_a_moment_goes_on() -> Result<()> {
+    evening(async |mut house| {
+        house.extend().await?;
+        let mut far = Talker::enter(&house, Door::Far, None)?;
+        far.joined().await?;
+        house.restart(Door::Fans, Exit::Killed).await?;
+        let said = far.order(json!({ "say": { "text": "still here" } })).await?;
+        ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
+        far.until(|item| matches!(item, TrackItem::Said(line) if line.text == "still here")).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_origin_that_stops_says_so_and_fans_miss_at_most_one_group() -> Result<()> {
+    evening(async |mut house| {
+        let mut direct = Guest::enter(&house, Door::Origin, None).await?;
+        let (mut watching, _) = video(&house, Door::Fans).await?;
+        let before = group(&mut watching).await?;
+        house.restart(Door::Origin, Exit::Stopped).await?;
+        direct.until(|event| matches!(event, Event::GoAway { .. }).then_some(())).await?;
+        let mut groups = vec![before];
+        while groups.len() < 6 {
+            groups.push(group(&mut watching).await?);
+        }
+        let missed: u64 = groups.windows(2).map(|pair| pair[1].saturating_sub(pair[0] + 1)).sum();
+        ensure!(missed <= 1, "groups {groups:?}: {missed} were missed");
+        Ok(())
+    })
+    .await
+}
