@@ -1,13 +1,13 @@
-//! A publisher, a subscriber and a relay, as an application would write them.
+//! A publisher and a subscriber, as an application would write them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use moqt::{
     DoneCode, Event, FetchOk, Filter, GroupOrder, Location, Micros, Misuse, Namespace, Params, Properties,
     RequestCode, ResetCode, TrackName,
     data::{Datagram, DatagramBody, FetchObject, ObjectHeader, Status, SubgroupHeader, SubgroupId},
     message::{FetchKind, JoiningStart, RequestError},
-    session::{Delivery, Hold, RequestId, StreamId},
+    session::{Delivery, RequestId, StreamId},
 };
 
 use testnet::{App, Cx};
@@ -23,7 +23,6 @@ pub(crate) fn track() -> TrackName {
 pub(crate) enum Announce {
     /// It waits to be asked.
     Nothing,
-    Namespace,
     /// It offers the track itself.
     Track,
 }
@@ -183,9 +182,6 @@ impl App for Publisher {
         let session = cx.session(0);
         match self.announce {
             Announce::Nothing => {}
-            Announce::Namespace => {
-                session.publish_namespace(track().namespace().clone(), Params::default()).unwrap();
-            }
             Announce::Track => {
                 let request = session.publish(track(), Params::default(), Properties::NONE).unwrap();
                 self.join(cx, 0, request);
@@ -281,8 +277,6 @@ pub(crate) enum Ask {
     },
     /// SUBSCRIBE_TRACKS.
     Tracks,
-    /// SUBSCRIBE_NAMESPACE, and SUBSCRIBE once the namespace is there.
-    Discover,
     /// SUBSCRIBE, and leave after so many objects.
     Leave {
         objects: usize,
@@ -304,7 +298,6 @@ pub(crate) struct Subscriber {
     pub(crate) accepted: Option<Params>,
     pub(crate) done: Option<DoneCode>,
     pub(crate) refused: Vec<RequestError>,
-    pub(crate) discovered: BTreeSet<Namespace>,
     pub(crate) datagrams: BTreeMap<Location, u32>,
     pub(crate) status: Option<(Params, Properties)>,
     pub(crate) rendezvous: Option<u64>,
@@ -323,7 +316,6 @@ impl Subscriber {
             accepted: None,
             done: None,
             refused: Vec::new(),
-            discovered: BTreeSet::new(),
             datagrams: BTreeMap::new(),
             status: None,
             rendezvous: None,
@@ -349,9 +341,6 @@ impl App for Subscriber {
             }
             Ask::Tracks => {
                 cx.session(0).subscribe_tracks(prefix, Params::default()).unwrap();
-            }
-            Ask::Discover => {
-                cx.session(0).subscribe_namespace(prefix, Params::default()).unwrap();
             }
             Ask::Status => {
                 cx.session(0).track_status(track(), Params::default()).unwrap();
@@ -389,17 +378,6 @@ impl App for Subscriber {
             Event::Publish { request, .. } => {
                 self.request = Some(request);
                 cx.session(session).accept(request, Params::default(), Properties::NONE).unwrap();
-            }
-            Event::Namespace { suffix, .. } => {
-                let prefix = Namespace::from_path("fanfare").unwrap();
-                self.discovered.insert(prefix.join(&suffix).unwrap());
-                if self.ask == Ask::Discover && self.request.is_none() {
-                    self.subscribe(cx, None);
-                }
-            }
-            Event::NamespaceDone { suffix, .. } => {
-                let prefix = Namespace::from_path("fanfare").unwrap();
-                assert!(self.discovered.remove(&prefix.join(&suffix).unwrap()));
             }
             Event::Done { request, code, .. } => {
                 assert_eq!(Some(request), self.request);
@@ -443,220 +421,14 @@ impl App for Subscriber {
     }
 }
 
-/// Forwards one track: session 0 is upstream, the others are downstream.
-/// Aggregates subscriptions, pipes fetches through, and gives a late joiner what
-/// is after the location it was told, no more and no less.
-#[derive(Default)]
-pub(crate) struct Relay {
-    upstream: Option<RequestId>,
-    largest: Option<Location>,
-    accepted: Option<Properties>,
-    namespaces: BTreeSet<Namespace>,
-    /// Who asked for namespaces.
-    watchers: Vec<(usize, RequestId, Namespace)>,
-    /// Downstream subscriptions, and where their live objects begin.
-    fans: BTreeMap<(usize, RequestId), Option<Location>>,
-    waiting: Vec<(usize, RequestId)>,
-    streams: BTreeMap<StreamId, Forward>,
-    /// Downstream fetches by the upstream ones that answer them.
-    fetches: BTreeMap<RequestId, (usize, RequestId, Option<StreamId>)>,
-    fetch_streams: BTreeMap<StreamId, RequestId>,
-    pub(crate) subscribed: u64,
-    over: bool,
-}
+/// Publishes nothing, and keeps subscriptions waiting for as long as they may.
+pub(crate) struct Absent;
 
-struct Forward {
-    header: SubgroupHeader,
-    /// The stream to each fan that gets this subgroup.
-    to: BTreeMap<(usize, RequestId), StreamId>,
-    /// Those that get the object which is arriving.
-    current: Vec<(usize, StreamId)>,
-    previous: Option<u64>,
-}
-
-impl Relay {
-    fn answer(&mut self, cx: &mut Cx<'_>, fan: (usize, RequestId)) {
-        let properties = self.accepted.clone().unwrap_or_default();
-        let params = Params { largest: self.largest, ..Params::default() };
-        if cx.session(fan.0).accept_subscribe(fan.1, params, properties).is_ok() {
-            self.fans.insert(fan, self.largest);
-        }
-    }
-
-    fn object(&mut self, cx: &mut Cx<'_>, stream: StreamId, header: &ObjectHeader) {
-        let forward = self.streams.get_mut(&stream).unwrap();
-        let at = Location::new(forward.header.group, header.id);
-        self.largest = self.largest.max(Some(at));
-        forward.current.clear();
-        let now = cx.now;
-        for (&(index, request), from) in &self.fans {
-            if from.is_some_and(|from| at <= from) {
-                continue;
-            }
-            let session = cx.session(index);
-            let stream = if let Some(stream) = forward.to.get(&(index, request)) {
-                *stream
-            } else {
-                let first_object = forward.previous.is_none() && forward.header.first_object;
-                let subgroup = match forward.header.subgroup {
-                    SubgroupId::FirstObject if forward.previous.is_some() => continue,
-                    subgroup => subgroup,
-                };
-                let header = SubgroupHeader { first_object, subgroup, ..forward.header };
-                let Ok(stream) = session.open_subgroup(request, header) else { continue };
-                forward.to.insert((index, request), stream);
-                stream
-            };
-            if session.object(now, stream, header, now).is_ok() {
-                forward.current.push((index, stream));
-            }
-        }
-        forward.previous = Some(header.id);
-    }
-}
-
-impl App for Relay {
+impl App for Absent {
     fn event(&mut self, cx: &mut Cx<'_>, session: usize, event: Event) {
-        let now = cx.now;
-        match event {
-            Event::PublishNamespace { request, namespace, .. } => {
-                cx.session(session).accept(request, Params::default(), Properties::NONE).unwrap();
-                for (index, watcher, prefix) in &self.watchers {
-                    if let Some(suffix) = namespace.strip_prefix(prefix) {
-                        cx.session(*index).namespace(*watcher, suffix).unwrap();
-                    }
-                }
-                self.namespaces.insert(namespace);
-                if !self.waiting.is_empty() && self.upstream.is_none() {
-                    self.upstream = Some(cx.session(0).subscribe(track(), Params::default()).unwrap());
-                    self.subscribed += 1;
-                }
-            }
-            Event::SubscribeNamespace { request, prefix, .. } => {
-                cx.session(session).accept(request, Params::default(), Properties::NONE).unwrap();
-                for namespace in &self.namespaces {
-                    if let Some(suffix) = namespace.strip_prefix(&prefix) {
-                        cx.session(session).namespace(request, suffix).unwrap();
-                    }
-                }
-                self.watchers.push((session, request, prefix));
-            }
-            Event::Subscribe { request, track: name, .. } => {
-                assert_eq!(name, track());
-                if self.over {
-                    let error = RequestError::new(RequestCode::DOES_NOT_EXIST, "the show is over");
-                    let _ = cx.session(session).reject(request, error);
-                } else if self.accepted.is_some() {
-                    self.answer(cx, (session, request));
-                } else if self.upstream.is_some() {
-                    self.waiting.push((session, request));
-                } else if self.namespaces.contains(track().namespace()) {
-                    self.waiting.push((session, request));
-                    self.upstream = Some(cx.session(0).subscribe(track(), Params::default()).unwrap());
-                    self.subscribed += 1;
-                } else if cx.session(session).hold(now, request).unwrap() == Hold::Waiting {
-                    self.waiting.push((session, request));
-                }
-            }
-            Event::RendezvousTimeout { request } => {
-                self.waiting.retain(|fan| *fan != (session, request));
-            }
-            Event::Publish { request, properties, params, .. } => {
-                self.upstream = Some(request);
-                self.largest = self.largest.max(params.largest);
-                self.accepted = Some(properties);
-                cx.session(session).accept(request, Params::default(), Properties::NONE).unwrap();
-                for fan in std::mem::take(&mut self.waiting) {
-                    self.answer(cx, fan);
-                }
-            }
-            Event::SubscribeOk { params, properties, .. } => {
-                self.largest = self.largest.max(params.largest);
-                self.accepted = Some(properties);
-                for fan in std::mem::take(&mut self.waiting) {
-                    self.answer(cx, fan);
-                }
-            }
-            Event::Subgroup { stream, header, .. } => {
-                let forward = Forward { header, to: BTreeMap::new(), current: Vec::new(), previous: None };
-                self.streams.insert(stream, forward);
-            }
-            Event::Object { stream, header } => self.object(cx, stream, &header),
-            Event::Payload { stream, data } => {
-                if let Some(forward) = self.streams.get(&stream) {
-                    for (index, stream) in &forward.current {
-                        let _ = cx.session(*index).payload(*stream, data.clone());
-                    }
-                } else if let Some(fetch) = self.fetch_streams.get(&stream)
-                    && let Some((index, _, Some(stream))) = self.fetches.get(fetch)
-                {
-                    let _ = cx.session(*index).payload(*stream, data);
-                }
-            }
-            Event::StreamEnded { stream } => {
-                if let Some(forward) = self.streams.remove(&stream) {
-                    for ((index, _), stream) in forward.to {
-                        let _ = cx.session(index).finish(now, stream);
-                    }
-                } else if let Some(fetch) = self.fetch_streams.remove(&stream)
-                    && let Some((index, _, Some(stream))) = self.fetches.get(&fetch)
-                {
-                    let _ = cx.session(*index).finish(now, *stream);
-                }
-            }
-            Event::StreamReset { stream, code } => {
-                if let Some(forward) = self.streams.remove(&stream) {
-                    for ((index, _), stream) in forward.to {
-                        let _ = cx.session(index).reset(stream, code);
-                    }
-                }
-            }
-            Event::Fetch { request, track, start, end, params } => {
-                let kind = FetchKind::Standalone { track, start, end };
-                let upstream = cx.session(0).fetch(kind, *params).unwrap();
-                self.fetches.insert(upstream, (session, request, None));
-            }
-            Event::FetchOk { request, ok } => {
-                let (index, fetch, _) = self.fetches[&request];
-                let _ = cx.session(index).accept_fetch(fetch, *ok);
-            }
-            Event::FetchStream { stream, request } => {
-                let (index, fetch, _) = self.fetches[&request];
-                if let Ok(down) = cx.session(index).open_fetch(fetch) {
-                    self.fetches.insert(request, (index, fetch, Some(down)));
-                }
-                self.fetch_streams.insert(stream, request);
-            }
-            Event::FetchObject { stream, object } => {
-                if let Some((index, _, Some(stream))) = self.fetches.get(&self.fetch_streams[&stream]) {
-                    let _ = cx.session(*index).fetch_object(*stream, &object);
-                }
-            }
-            Event::RequestError { request, error } => {
-                let (index, fetch, _) = self.fetches.remove(&request).expect("a refused fetch");
-                let _ = cx.session(index).reject(fetch, error);
-            }
-            Event::Done { code, .. } => {
-                self.over = true;
-                for (index, request) in std::mem::take(&mut self.fans).into_keys() {
-                    cx.session(index).done(request, code, "upstream is over").unwrap();
-                }
-            }
-            Event::Cancelled { request, .. } => {
-                self.fans.remove(&(session, request));
-                self.watchers.retain(|(index, watcher, _)| (*index, *watcher) != (session, request));
-                // The last one out turns off the lights.
-                if self.fans.is_empty()
-                    && let Some(upstream) = self.upstream.take()
-                {
-                    let _ = cx.session(0).cancel(upstream);
-                    self.accepted = None;
-                    self.largest = None;
-                    self.streams.clear();
-                }
-            }
-            Event::StreamStopped { .. } | Event::Ready(_) | Event::Closed { .. } => {}
-            other => panic!("the relay was told {other:?}"),
+        if let Event::Subscribe { request, .. } = event {
+            let now = cx.now;
+            cx.session(session).hold(now, request).unwrap();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Pairs of sessions, and a relay between three, over seeded virtual time.
+//! Pairs of sessions over seeded virtual time.
 //!
 //! Each test runs many seeds; a failure names its seed, and the same seed fails
 //! the same way again.
@@ -6,13 +6,11 @@
 mod apps;
 mod track;
 
-mod discovery;
 mod fetch;
 mod goaway;
 mod join;
 mod priority;
 mod publish;
-mod relay;
 mod reset;
 mod subscribe;
 

@@ -4,7 +4,7 @@ use testnet::{Rng, Weather, World};
 
 use crate::{
     LONG,
-    apps::{Ask, Publisher, Subscriber},
+    apps::{Absent, Ask, Publisher, Subscriber},
     seeds,
     track::Shape,
 };
@@ -74,16 +74,37 @@ fn who_unsubscribes_hears_no_more() {
     });
 }
 
-#[test]
-fn a_track_that_is_not_there_is_refused() {
+/// A subscriber of a track that nobody publishes.
+fn in_vain(rendezvous: Option<u64>) -> (World, usize) {
     let shape = Shape { seed: 1, groups: 1, objects: 1, subgroups: 1 };
     let mut world = World::new(1);
-    let nobody = world.node(crate::apps::Relay::default());
-    let subscriber = world.node(Subscriber::new(shape, Ask::Subscribe));
-    world.link(subscriber, nobody, Weather::fair());
+    let absent = world.node(Absent);
+    let mut app = Subscriber::new(shape, Ask::Subscribe);
+    app.rendezvous = rendezvous;
+    let subscriber = world.node(app);
+    world.link(subscriber, absent, Weather::fair());
+    (world, subscriber)
+}
+
+fn refused(world: &World, subscriber: usize) -> Vec<RequestCode> {
+    world.app::<Subscriber>(subscriber).refused.iter().map(|error| error.code).collect()
+}
+
+#[test]
+fn a_track_that_is_not_there_is_refused() {
+    let (mut world, subscriber) = in_vain(None);
     world.run(LONG);
-    let app = world.app::<Subscriber>(subscriber);
-    assert_eq!(app.refused.iter().map(|error| error.code).collect::<Vec<_>>(), [RequestCode::DOES_NOT_EXIST]);
+    assert_eq!(refused(&world, subscriber), [RequestCode::DOES_NOT_EXIST]);
+}
+
+#[test]
+fn a_subscription_that_waits_in_vain_is_refused_in_time() {
+    let (mut world, subscriber) = in_vain(Some(30_000));
+    world.run(Micros::from_millis(29_000));
+    assert!(refused(&world, subscriber).is_empty());
+    let (mut world, subscriber) = in_vain(Some(30_000));
+    world.run(Micros::from_millis(31_000));
+    assert_eq!(refused(&world, subscriber), [RequestCode::TIMEOUT]);
 }
 
 #[test]

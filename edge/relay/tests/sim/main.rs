@@ -21,4 +21,5 @@ mod rejoin;
 mod slow;
 mod takeover;
 mod through;
+mod waiting;
 mod weather;

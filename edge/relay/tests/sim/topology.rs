@@ -164,8 +164,28 @@ impl World {
 
     /// Adds a subscriber that wants those tracks.
     pub(crate) fn subscriber(&mut self, to: NodeId, manner: Manner, wants: &[usize]) -> Rc<Report> {
-        let id = self.id();
         let rendezvous = self.sim.draw(|rng| rng.pick(&[None, Some(5_000), Some(30_000)]));
+        self.add_subscriber(to, manner, rendezvous, wants)
+    }
+
+    /// Adds a subscriber that waits so many milliseconds for a publisher.
+    pub(crate) fn subscriber_that_waits(
+        &mut self,
+        to: NodeId,
+        rendezvous: Option<u64>,
+        wants: &[usize],
+    ) -> Rc<Report> {
+        self.add_subscriber(to, Manner::Names, rendezvous, wants)
+    }
+
+    fn add_subscriber(
+        &mut self,
+        to: NodeId,
+        manner: Manner,
+        rendezvous: Option<u64>,
+        wants: &[usize],
+    ) -> Rc<Report> {
+        let id = self.id();
         let report = Report::new(format!("subscriber {} of {}", id.0, to.0), &self.shapes, wants, rendezvous);
         let node = SubscriberNode { report: Rc::clone(&report), to, manner, is_alive: false };
         self.subscribers.insert(id, node);
