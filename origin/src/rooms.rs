@@ -238,7 +238,9 @@ impl Rooms {
             return Ok(());
         }
         let inner = self.inner();
-        match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()) {
+        // An edge's token for every room tells which edge it is, not that its fans may watch.
+        let is_for_watching = |claims: &&Claims| (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM);
+        match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()).filter(is_for_watching) {
             Some(claims) => Ok(claims.check(&room, token::now())?),
             None => Err(Error::NoToken("watching a private room")),
         }

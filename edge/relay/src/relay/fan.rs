@@ -1,6 +1,11 @@
 //! A subscription or fetch of a peer's, and how far it has got.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, task::Context};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    task::Context,
+};
 
 use moqt::{
     Cx, DoneCode, FetchOk, Filter, GroupOrder, Location, Micros, Params, RequestCode, ResetCode, TrackName,
@@ -11,10 +16,14 @@ use moqt::{
 
 use crate::{Admission, Figures, GROUPS_KEPT, PeerId};
 
-use super::track::{End, Sequence, State, Track};
+use super::track::{DATAGRAMS_KEPT, End, Sequence, State, Track};
 
 /// Bytes of one stream that may wait for a fan before the stream gets no more.
 pub const FAN_BACKLOG: usize = 256 << 10;
+/// Groups of which a subscription knows what it has sent: those that two creators keep who take over from each other.
+const GROUPS_REMEMBERED: usize = 2 * GROUPS_KEPT;
+/// Datagrams that a subscription knows to have been sent, for the same reason.
+const DATAGRAMS_REMEMBERED: usize = 2 * DATAGRAMS_KEPT;
 /// Groups by which a fan may be behind before the old one is broken off.
 pub const FAN_LAG: usize = 2;
 
@@ -52,13 +61,15 @@ pub(super) struct Subscription {
     from: Option<Location>,
     next: Sequence,
     next_datagram: u64,
-    /// Datagrams that came from the track before this one.
-    datagrams_before: Vec<Location>,
+    /// The datagrams that were sent last.
+    datagrams: VecDeque<Location>,
     open: BTreeMap<Sequence, Cursor>,
     /// Counts this subscription until it is dropped, where there is an admission.
     _viewer: Option<Viewer>,
-    /// By group and subgroup, of the newest groups.
+    /// By group and subgroup, of the groups that began last.
     sent: BTreeMap<(u64, u64), Sent>,
+    /// Those groups, in the order in which they began.
+    groups: VecDeque<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,10 +149,11 @@ impl Subscription {
             from: None,
             next: 0,
             next_datagram: 0,
-            datagrams_before: Vec::new(),
+            datagrams: VecDeque::new(),
             open,
             _viewer: viewer,
             sent: BTreeMap::new(),
+            groups: VecDeque::new(),
         }
     }
 
@@ -172,15 +184,7 @@ impl Subscription {
     /// Goes on with the track that has taken this one's place, from its start.
     fn succeed(&mut self) {
         while let Some(track) = self.successor() {
-            self.datagrams_before = {
-                let mut before = self.track.borrow_mut();
-                before.takers -= 1;
-                before
-                    .datagrams
-                    .iter()
-                    .map(|datagram| Location::new(datagram.group, datagram.object))
-                    .collect()
-            };
+            self.track.borrow_mut().takers -= 1;
             track.borrow_mut().takers += 1;
             self.track = track;
             self.open.clear();
@@ -254,8 +258,6 @@ impl Subscription {
                 self.open.insert(*sequence, Cursor::default());
             }
             self.next = track.next_sequence();
-            // A subgroup that comes again, from another source, is one of the newest groups.
-            self.sent.retain(|(group, _), sent| sent.stream.is_some() || !track.has_newer(*group, GROUPS_KEPT));
         }
         let mut open = std::mem::take(&mut self.open);
         open.retain(|sequence, cursor| self.advance(*sequence, cursor, track, cx));
@@ -272,11 +274,29 @@ impl Subscription {
         self.next_datagram = self.next_datagram.max(oldest);
         for datagram in track.datagrams.iter().skip((self.next_datagram - oldest) as usize) {
             let at = Location::new(datagram.group, datagram.object);
-            if !self.datagrams_before.contains(&at) {
-                let _ = cx.session.datagram(request, datagram.clone());
+            if self.datagrams.contains(&at) {
+                continue;
             }
+            if self.datagrams.len() == DATAGRAMS_REMEMBERED {
+                self.datagrams.pop_front();
+            }
+            self.datagrams.push_back(at);
+            let _ = cx.session.datagram(request, datagram.clone());
         }
         self.next_datagram = track.next_datagram;
+    }
+
+    /// Remembers what has been sent of a group, and forgets one that is over for long.
+    fn remember(&mut self, group: u64) {
+        if self.groups.contains(&group) {
+            return;
+        }
+        self.groups.push_back(group);
+        if self.groups.len() > GROUPS_REMEMBERED
+            && let Some(oldest) = self.groups.pop_front()
+        {
+            self.sent.retain(|(group, _), sent| *group != oldest || sent.stream.is_some());
+        }
     }
 
     /// Sends on what came on one stream. Whether there is, or may be, more to send.
@@ -288,6 +308,7 @@ impl Subscription {
             return false;
         };
         let Some(key) = subgroup.key() else { return subgroup.end.is_none() };
+        self.remember(key.0);
         let sent = self.sent.entry(key).or_default();
         if sent.from > Some(sequence) {
             return false;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Datagrams of a track that are kept for those who are about to be woken.
-const DATAGRAMS_KEPT: usize = 64;
+pub(super) const DATAGRAMS_KEPT: usize = 64;
 
 /// Names a subgroup's stream for as long as it is kept; later ones are higher.
 pub(super) type Sequence = u64;

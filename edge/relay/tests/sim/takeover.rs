@@ -68,3 +68,26 @@ fn neither_of_two_creators_of_a_namespace_is_asked_for_what_nobody_wants() {
         world.leave();
     });
 }
+
+#[test]
+fn creators_that_take_over_from_each_other_do_not_repeat_themselves() {
+    Seeds::new(100).run(|seed| {
+        let mut world = World::at_random(seed, 1);
+        let origin = world.relay(None);
+        world.creator(origin, Announce::Tracks);
+        world.subscriber(origin, Manner::Names, &[0]);
+        world.run(seconds(3));
+        world.creator(origin, Announce::Tracks);
+        for _ in 0..4 {
+            world.run(seconds(2));
+            // Each comes again when its session is over, and takes over.
+            let links = world.sim.links(|from, _| world.creators.contains_key(&from));
+            if let Some((near, _)) = links.first() {
+                world.sim.with_net(|net| net.cut(*near, [moqt::Micros(1), moqt::Micros(1)]));
+            }
+        }
+        world.run(seconds(8));
+        world.assert_fresh();
+        world.finish();
+    });
+}
