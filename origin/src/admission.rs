@@ -62,6 +62,10 @@ impl Admission for RoomAdmission {
         self.rooms.unsubscribed(peer, track);
     }
 
+    fn dropped(&self, _: &TrackName) {
+        self.rooms.changed();
+    }
+
     fn expects(&self, track: &TrackName) -> bool {
         let Some(room) = shown_room(track.namespace()) else { return self.rooms.is_held(track) };
         let is_shown = [Track::Chat, Track::Pulse, Track::Stage]

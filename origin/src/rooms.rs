@@ -90,7 +90,8 @@ impl Rooms {
         self.changes.subscribe()
     }
 
-    fn changed(&self) {
+    /// Wakes all who watch the rooms.
+    pub(crate) fn changed(&self) {
         self.due.notify_one();
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }

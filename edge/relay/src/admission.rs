@@ -69,6 +69,9 @@ pub trait Admission {
     /// A client's subscription to a track has ended.
     fn unsubscribed(&self, peer: PeerId, track: &TrackName);
 
+    /// A track is no longer kept: nobody has watched it for a while.
+    fn dropped(&self, track: &TrackName);
+
     /// Whether a publisher is expected for a track that nobody publishes now. Its subscribers wait until it comes, or
     /// until [`Relay::release`](crate::Relay::release).
     fn expects(&self, track: &TrackName) -> bool;

@@ -429,9 +429,6 @@ impl Hub {
                 waker.wake();
             }
         }
-        if let Some(admission) = &self.admission {
-            admission.leave(id);
-        }
         self.figures.sessions.set(self.peers.len() as i64);
         self.interests.retain(|(peer, ..)| *peer != id);
         let namespaces: Vec<_> = self.local.keys().cloned().collect();
@@ -444,6 +441,10 @@ impl Hub {
             self.remote.clear();
         }
         self.disown(id);
+        // From here on it knows which publishers are to come back.
+        if let Some(admission) = &self.admission {
+            admission.leave(id);
+        }
         self.adopt();
         self.look();
     }
@@ -671,6 +672,10 @@ impl Hub {
         let is_offered = source.is_some() && source != self.upstream && track.borrow().is_offered();
         if !is_offered && let Some(track) = self.tracks.remove(name) {
             self.figures.tracks.set(self.tracks.len() as i64);
+            track.borrow_mut().orphaned();
+            if let Some(admission) = &self.admission {
+                admission.dropped(name);
+            }
             if let Some(source) = source {
                 self.tell(source, Command::Unsubscribe(track));
             }

@@ -82,6 +82,8 @@ pub(super) struct Track {
     pub(super) figures: Figures,
     cache: Rc<Cache>,
     stats: Arc<TrackStats>,
+    /// Counted among the publications that are live.
+    is_counted: bool,
     wakers: Vec<Waker>,
 }
 
@@ -138,6 +140,7 @@ impl Track {
             figures,
             cache,
             stats,
+            is_counted: false,
             wakers: Vec::new(),
         }
     }
@@ -172,6 +175,7 @@ impl Track {
     /// A source is asked for it.
     pub(super) fn asked_of(&mut self, source: PeerId) {
         (self.source, self.way) = (Some(source), Way::Asked);
+        self.count();
     }
 
     pub(super) fn is_offered(&self) -> bool {
@@ -186,11 +190,8 @@ impl Track {
     }
 
     pub(super) fn set(&mut self, state: State) {
-        let was_live = self.is_live();
         self.state = state;
-        if self.is_live() != was_live {
-            self.stats.set_live(!was_live);
-        }
+        self.count();
         self.wake();
     }
 
@@ -206,6 +207,7 @@ impl Track {
     /// Its publisher is gone; whoever takes from it waits for another.
     pub(super) fn orphaned(&mut self) {
         self.source = None;
+        self.count();
         for subgroup in self.subgroups.values_mut() {
             subgroup.end.get_or_insert(End::Orphaned);
         }
@@ -308,6 +310,14 @@ impl Track {
         self.groups.range(group.saturating_add(1)..).take(count).count() == count
     }
 
+    /// Counts it among the publications that are live while it has a source.
+    fn count(&mut self) {
+        let counts = self.is_live() && self.source.is_some();
+        if std::mem::replace(&mut self.is_counted, counts) != counts {
+            self.stats.set_live(counts);
+        }
+    }
+
     fn keeps(&mut self, bytes: usize) {
         self.figures.kept.inc_by(bytes as i64 - self.bytes as i64);
         self.cache.bytes.set(self.cache.bytes.get() + bytes - self.bytes);
@@ -349,9 +359,8 @@ impl Track {
 
 impl Drop for Track {
     fn drop(&mut self) {
-        if self.is_live() {
-            self.stats.set_live(false);
-        }
+        self.source = None;
+        self.count();
         self.keeps(0);
     }
 }
