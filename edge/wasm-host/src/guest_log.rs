@@ -1,53 +1,53 @@
-//! A worker's lines in the node's log: not too many, not too long.
+//! Log entries of a worker: limited in rate and length.
 
 use std::time::{Duration, Instant};
 
 use wire::worker::Level;
 
-/// Lines at once, after a rest.
+/// Entries at once, after a rest.
 const BURST: u32 = 20;
-/// One more in so long.
+/// Time after which one more entry is allowed.
 const EVERY: Duration = Duration::from_secs(1);
-/// Bytes of a line; what is longer is cut.
-const LINE: usize = 500;
+/// Bytes of an entry; the rest is cut off.
+const ENTRY: usize = 500;
 
-/// What a worker says, on its way to the log.
+/// Writes a worker's entries to the node's log.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct GuestLog {
     room: String,
-    aloud: bool,
+    enabled: bool,
     left: u32,
-    /// The moment up to which lines are given.
-    given: Instant,
+    /// Time up to which the allowance is counted.
+    counted: Instant,
     dropped: u64,
 }
 
-impl Lines {
+impl GuestLog {
     pub(crate) fn new(room: &str) -> Self {
-        Self { room: room.to_owned(), aloud: true, left: BURST, given: Instant::now(), dropped: 0 }
+        Self { room: room.to_owned(), enabled: true, left: BURST, counted: Instant::now(), dropped: 0 }
     }
 
-    pub(crate) fn speak(&mut self, aloud: bool) {
-        self.aloud = aloud;
+    pub(crate) fn set_enabled(&mut self, enabled: bool) {
+        self.enabled = enabled;
     }
 
     pub(crate) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
-    pub(crate) fn line(&mut self, level: Level, text: &str) {
-        if !self.aloud {
+    pub(crate) fn write(&mut self, level: Level, text: &str) {
+        if !self.enabled {
             return;
         }
-        if !self.may() {
+        if !self.take_allowance() {
             self.dropped += 1;
             return;
         }
-        let mut end = text.len().min(LINE);
+        let mut end = text.len().min(ENTRY);
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        // No line of a worker's looks like one of the node's.
+        // Escaping keeps a worker's entry from looking like one of the node's.
         let text = text[..end].escape_debug();
         match level {
             Level::Info => tracing::info!(room = self.room, "worker: {text}"),
@@ -55,13 +55,13 @@ impl Lines {
         }
     }
 
-    fn may(&mut self) -> bool {
+    fn take_allowance(&mut self) -> bool {
         if self.left == 0 {
-            let rested = (self.given.elapsed().as_nanos() / EVERY.as_nanos()) as u32;
+            let rested = (self.counted.elapsed().as_nanos() / EVERY.as_nanos()) as u32;
             self.left = rested.min(BURST);
-            self.given += EVERY * rested;
+            self.counted += EVERY * rested;
         } else if self.left == BURST {
-            self.given = Instant::now();
+            self.counted = Instant::now();
         }
         let may = self.left > 0;
         self.left = self.left.saturating_sub(1);
