@@ -3,7 +3,7 @@
 use wire::worker::{Row, Seen};
 use wire::{ChatId, Down, FanId, Micros, Moderation, Reason, Review, Role, Standing, Subject};
 
-use super::act::row;
+use super::apply::row;
 use super::poll::Asking;
 use super::{Root, people::Fan};
 use crate::effects::Effects;
