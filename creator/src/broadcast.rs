@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use media::{Groups, Kind, Packaging, Place, Sample, TrackInfo};
+use media::{Groups, Kind, Packaging, Position, Sample, TrackInfo};
 use moqt::{
     GroupOrder, Location, Micros, NameError, Namespace, Properties, TrackName, TrackProperties, loc, msf,
 };
@@ -151,7 +151,7 @@ impl Broadcast {
 
     /// Takes in a sample. `now` is by the clock of the sessions.
     pub fn push(&mut self, now: Micros, sample: Sample) {
-        let Some(Place { group, object }) = self.groups.place(&sample) else {
+        let Some(Position { group, object }) = self.groups.position(&sample) else {
             self.counts.early += 1;
             return;
         };

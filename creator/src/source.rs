@@ -237,7 +237,7 @@ impl Opened {
         loop {
             let next = self.demuxer.next_sample();
             let sample = match next {
-                Ok(Some(sample)) => timeline.place(sample),
+                Ok(Some(sample)) => timeline.shift(sample),
                 Ok(None) => match (&self.file, repeat) {
                     (Some(path), Repeat::Forever) => {
                         timeline.rewind();

@@ -1,9 +1,9 @@
-//! Tracks of fragmented MP4 on their own: what passes through as CMAF.
+//! CMAF passthrough: single tracks of fragmented MP4, each as its own stream of fragments.
 
 use bytes::Bytes;
 use mp4_atom::{Encode as _, Mfhd, Moof, Moov, Mvex, Result, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 
-/// The initialisation segment of one track: `ftyp` as it came, moov without the other tracks.
+/// Returns the initialisation segment of one track: `ftyp` unchanged, moov without the other tracks.
 pub(crate) fn init(ftyp: &[u8], moov: &Moov, track_id: u32) -> Result<Bytes> {
     let mut alone = Moov { mvhd: moov.mvhd.clone(), ..Moov::default() };
     alone.trak = moov.trak.iter().filter(|trak| trak.tkhd.track_id == track_id).cloned().collect();
@@ -16,7 +16,7 @@ pub(crate) fn init(ftyp: &[u8], moov: &Moov, track_id: u32) -> Result<Bytes> {
     Ok(segment.into())
 }
 
-/// Samples of one track, as a fragment of their own: `data` is their bytes, end to end.
+/// Returns samples of one track as a fragment of their own: `data` is their bytes, end to end.
 pub(crate) fn fragment(run: Run, data: &[u8]) -> Result<Bytes> {
     let tfhd = Tfhd { track_id: run.track_id, default_base_is_moof: true, ..Tfhd::default() };
     let traf = |offset| Traf {
@@ -28,7 +28,7 @@ pub(crate) fn fragment(run: Run, data: &[u8]) -> Result<Bytes> {
     let moof = |offset| Moof { mfhd: Mfhd { sequence_number: run.sequence }, traf: vec![traf(offset)] };
     let mut bytes = Vec::new();
     moof(0).encode(&mut bytes)?;
-    // The offset counts from the start of moof, and takes as much room as its placeholder.
+    // The offset counts from the start of moof, and has the same length as its placeholder.
     let offset = i32::try_from(bytes.len() + 8).unwrap_or(i32::MAX);
     bytes.clear();
     moof(offset).encode(&mut bytes)?;
@@ -38,11 +38,11 @@ pub(crate) fn fragment(run: Run, data: &[u8]) -> Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// What the boxes around some samples say.
+/// Values for the boxes around some samples.
 pub(crate) struct Run {
     pub(crate) sequence: u32,
     pub(crate) track_id: u32,
-    /// When the first is decoded, in ticks of the track.
+    /// Decode time of the first sample, in ticks of the track.
     pub(crate) decode: u64,
     pub(crate) entries: Vec<TrunEntry>,
 }

@@ -1,4 +1,4 @@
-//! What each codec's own bytes say: parameter sets, configuration records, RFC 6381 names.
+//! Codec parsers: parameter sets, configuration records, RFC 6381 names.
 
 pub(crate) mod aac;
 pub(crate) mod av1;
@@ -8,5 +8,6 @@ pub(crate) mod nal;
 pub(crate) mod opus;
 pub(crate) mod vp9;
 
-/// Why a codec's bytes could not be understood; the demuxer adds what and where.
+/// Result of parsing a codec's bytes. The error is the reason alone; the demuxer adds the element and its
+/// offset.
 pub(crate) type Parsed<T> = std::result::Result<T, String>;

@@ -1,3 +1,5 @@
+//! Demuxing: recognises a container, and reads its tracks and samples.
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{Read, Seek};
@@ -13,10 +15,10 @@ mod ts;
 
 use source::Source;
 
-/// The largest frame or fragment taken in, in bytes.
+/// Bytes of the largest frame or fragment accepted.
 pub(crate) const MAX_SAMPLE: u64 = 64 << 20;
 
-/// What an input turned out to be.
+/// Container of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Container {
@@ -30,21 +32,22 @@ pub enum Container {
     Matroska,
 }
 
-/// What samples hold.
+/// Content of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Packaging {
-    /// Single encoded frames, to go into LOC objects.
+    /// Single encoded frames, for LOC objects.
     #[default]
     Frames,
-    /// Whole fragments of MP4, moof and mdat, one track each. Only fragmented MP4 can be passed through like that.
+    /// Whole fragments of MP4, moof and mdat, one track each. Only fragmented MP4 can be passed through in
+    /// this form.
     Cmaf,
 }
 
 /// Reads the tracks and samples of a container from a file or a pipe.
 ///
-/// Opening reads as far as it takes to know the tracks; then each sample is read when it is asked for, and waited for if
-/// the input is a pipe. Samples come in decoding order over all tracks, as near as the container has them. An error ends the
-/// samples; all that were whole before it have been handed out.
+/// Opening reads until the tracks are known; then each sample is read on request, which blocks if
+/// the input is a pipe. Samples come in decoding order over all tracks, as near as the container has them. An error ends
+/// the samples; the demuxer returns all that were whole before it.
 ///
 /// ```no_run
 /// use media::{Demuxer, Groups, Packaging};
@@ -53,8 +56,8 @@ pub enum Packaging {
 /// let mut groups = Groups::new(demuxer.tracks(), 0);
 /// for sample in demuxer {
 ///     let sample = sample?;
-///     if let Some(place) = groups.place(&sample) {
-///         println!("track {} {place:?}: {} bytes", sample.track, sample.data.len());
+///     if let Some(position) = groups.position(&sample) {
+///         println!("track {} {position:?}: {} bytes", sample.track, sample.data.len());
 ///     }
 /// }
 /// # Ok::<(), media::Error>(())
@@ -74,10 +77,10 @@ enum End {
 
 /// A container's reader.
 trait Format: Send {
-    /// The tracks. Complete and fixed once [`advance`](Self::advance) has put out the first sample.
+    /// Returns the tracks. Complete and fixed once [`advance`](Self::advance) has returned the first sample.
     fn tracks(&self) -> &[TrackInfo];
 
-    /// Reads on, and puts out what it completes. Samples it puts out with an error count.
+    /// Reads on, and appends the samples that it completes. Samples appended before an error are valid.
     fn advance(&mut self, out: &mut VecDeque<Sample>) -> Result<Progress>;
 }
 
@@ -134,17 +137,17 @@ impl Demuxer {
         }
     }
 
-    /// What the input turned out to be.
+    /// Returns the container of the input.
     pub fn container(&self) -> Container {
         self.container
     }
 
-    /// The tracks that can be published; others are left out.
+    /// Returns the tracks that can be published; others are left out.
     pub fn tracks(&self) -> &[TrackInfo] {
         self.format.tracks()
     }
 
-    /// The next sample; `None` at the end of the input.
+    /// Returns the next sample; `None` at the end of the input.
     pub fn next_sample(&mut self) -> Result<Option<Sample>> {
         while self.ready.is_empty() && matches!(self.end, End::Open) {
             self.advance();
@@ -175,7 +178,8 @@ impl Iterator for Demuxer {
     }
 }
 
-/// Guesses what a container leaves out: durations from the last spacing, decoding times from the order.
+/// Estimates values that a container leaves out: durations from the last spacing, decoding times from the
+/// order.
 #[derive(Debug, Default, Clone)]
 struct Spacing {
     last_dts: Option<Micros>,
@@ -186,15 +190,15 @@ struct Spacing {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// Decoded as shown, as far as seen.
+    /// All samples so far are decoded in the order in which they are shown.
     #[default]
     AsShown,
-    /// With frames that are shown before others decoded earlier.
+    /// Some frames are shown before others that were decoded earlier.
     Reordered,
 }
 
 impl Spacing {
-    /// The decoding time of a sample that comes with its presentation time only.
+    /// Returns the decoding time of a sample that has a presentation time only.
     fn dts(&mut self, pts: Micros) -> Micros {
         if pts < self.max_pts {
             self.order = Order::Reordered;
@@ -204,7 +208,7 @@ impl Spacing {
         dts.max(self.last_dts.unwrap_or_default())
     }
 
-    /// How long a sample at `dts` lasts, if the container does not know.
+    /// Returns the duration of a sample at `dts`; estimates it if the container has none.
     fn duration(&mut self, dts: Micros, known: Option<Micros>) -> Micros {
         let spacing =
             self.last_dts.map(|last| dts - last).filter(|spacing| (1..Micros::SECOND.0).contains(&spacing.0));

@@ -1,4 +1,6 @@
-/// What can go wrong between an input and its samples.
+//! Errors between an input and its samples.
+
+/// Error of reading, parsing or encoding media.
 ///
 /// Offsets count bytes from the start of the input.
 #[derive(Debug, thiserror::Error)]
@@ -7,39 +9,39 @@ pub enum Error {
     /// The input could not be read.
     #[error("reading the input failed at byte {at}: {source}")]
     Io {
-        /// Where.
+        /// Offset of the failed read.
         at: u64,
-        /// Why.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The input ends within something.
+    /// The input ends within an element.
     #[error("the input ends at byte {at}, within {what}")]
     Truncated {
-        /// Within what.
+        /// The incomplete element.
         what: String,
-        /// Where the input ends.
+        /// Offset of the input's end.
         at: u64,
     },
     /// The input breaks the rules of its format.
     #[error("bad {what} at byte {at}: {why}")]
     Malformed {
-        /// What is bad.
+        /// The invalid element.
         what: String,
-        /// Where it starts.
+        /// Offset of its start.
         at: u64,
         /// The rule it breaks.
         why: String,
     },
-    /// Something is bigger than this crate is ready to hold.
+    /// An element is larger than this crate accepts.
     #[error("{what} at byte {at} has {size} bytes, more than the {limit} allowed")]
     TooLarge {
-        /// What is too big.
+        /// The element.
         what: String,
-        /// Where it starts.
+        /// Offset of its start.
         at: u64,
-        /// How big it says it is.
+        /// Bytes that it claims.
         size: u64,
-        /// How big it may be.
+        /// Bytes allowed.
         limit: u64,
     },
     /// The input is none of the containers this crate knows.
@@ -47,37 +49,37 @@ pub enum Error {
         "not a container we know (it starts with {start:02x?}): send fragmented MP4, MPEG-TS, Matroska or WebM"
     )]
     UnknownContainer {
-        /// The first bytes.
+        /// First bytes of the input.
         start: Vec<u8>,
     },
-    /// The input holds nothing that can be published.
+    /// The input has no track that can be published.
     #[error("no track to publish: {why}")]
     NoTracks {
-        /// What was found instead.
+        /// The reason, for instance the tracks found instead.
         why: String,
     },
-    /// The input is in order, but not something this crate can do.
+    /// The input is valid, but uses a feature that this crate does not support.
     #[error("{what} cannot be published; {instead}")]
     Unsupported {
-        /// What is not supported.
+        /// The unsupported feature.
         what: String,
-        /// What to do instead.
+        /// The remedy.
         instead: &'static str,
     },
-    /// The caller asked the test card for something impossible.
+    /// The caller configured the test card with impossible values.
     #[error("the test card cannot do {what}: {why}")]
     Config {
-        /// What was asked.
+        /// The impossible value.
         what: String,
-        /// Why it cannot be.
+        /// The limit that it breaks.
         why: &'static str,
     },
-    /// An encoder of the test card gave up.
+    /// An encoder of the test card failed.
     #[error("the {codec} encoder failed: {why}")]
     Encoder {
-        /// Which.
+        /// Name of the codec.
         codec: &'static str,
-        /// What it said.
+        /// The encoder's message.
         why: String,
     },
 }

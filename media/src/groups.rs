@@ -1,13 +1,15 @@
+//! Groups: the position of each sample in its track.
+
 use std::collections::VecDeque;
 
 use crate::{Micros, Sample, TrackInfo};
 
-/// Where a sample belongs in its track.
+/// Position of a sample in its track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The group.
+pub struct Position {
+    /// Number of the group.
     pub group: u64,
-    /// The object in the group, from zero. Zero opens the group.
+    /// Number of the object in the group, from zero. Zero opens the group.
     pub object: u64,
 }
 
@@ -31,7 +33,7 @@ struct Opened {
     pts: Micros,
 }
 
-/// What opens groups.
+/// Kind of samples that open a track's groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lead {
     KeyFrames,
@@ -58,14 +60,14 @@ struct Open {
 }
 
 impl Groups {
-    /// How long a group of sound lasts where no video leads.
+    /// Duration of a group of sound without video.
     pub const AUDIO_GROUP: Micros = Micros::SECOND;
-    /// Key frames this near to each other in several renditions are of the same picture.
+    /// Tolerance within which key frames of several renditions belong to the same picture.
     pub const ALIGNMENT: Micros = Micros(15_000);
-    /// Renditions may be this many groups apart.
+    /// Groups remembered: renditions may be this many apart.
     const MEMORY: usize = 32;
 
-    /// Groups for these tracks, the first of them numbered `first`.
+    /// Creates the numbering for these tracks, with `first` as the first group's number.
     pub fn new(tracks: &[TrackInfo], first: u64) -> Self {
         let lead = if tracks.iter().any(TrackInfo::is_video) { Lead::KeyFrames } else { Lead::Time };
         let role = |track: &TrackInfo| {
@@ -75,14 +77,14 @@ impl Groups {
         Self { tracks, lead, opened: VecDeque::new(), next: first }
     }
 
-    /// The number after the highest given out: what a publisher that reconnects or restarts goes on with.
+    /// Returns the number after the highest used: a publisher that reconnects or restarts continues with it.
     pub fn next_group(&self) -> u64 {
         self.next
     }
 
-    /// Where a sample belongs; `None` if it comes before the first key frame of its track or of the video it follows, or
-    /// its track is unknown.
-    pub fn place(&mut self, sample: &Sample) -> Option<Place> {
+    /// Returns the position of a sample; `None` if it comes before the first key frame of its track or of the
+    /// video it follows, or its track is unknown.
+    pub fn position(&mut self, sample: &Sample) -> Option<Position> {
         let Track { role, open } = *self.tracks.get(sample.track)?;
         let opens = match (open, role, self.lead) {
             (Some(open), Role::Follows, _) => self.latest(sample.pts).is_some_and(|group| group > open.group),
@@ -100,17 +102,17 @@ impl Groups {
             open?
         };
         self.tracks.get_mut(sample.track)?.open = Some(Open { objects: open.objects + 1, ..open });
-        Some(Place { group: open.group, object: open.objects })
+        Some(Position { group: open.group, object: open.objects })
     }
 
-    /// Opens a group, or joins the one another rendition opened at the same time.
+    /// Opens a group, or joins the one that another rendition opened at the same time.
     fn open(&mut self, pts: Micros, after: u64) -> u64 {
         let near =
             |opened: &&Opened| opened.pts.0.abs_diff(pts.0) <= Self::ALIGNMENT.0 && opened.group >= after;
         if let Some(opened) = self.opened.iter().find(near) {
             return opened.group;
         }
-        // A rendition that lags behind the others, or has key frames of its own, takes the group of its time.
+        // A rendition that lags behind the others, or has key frames of its own, joins the group of its time.
         let newest = self.opened.back().map(|opened| opened.pts);
         if newest.is_some_and(|newest| pts < newest)
             && let Some(group) = self.latest(pts).filter(|group| *group >= after)
@@ -126,7 +128,7 @@ impl Groups {
         group
     }
 
-    /// The group that is open at a time; before all of them, the first.
+    /// Returns the group that is open at a time; before all of them, the first.
     fn latest(&self, pts: Micros) -> Option<u64> {
         let at = self.opened.iter().rev().find(|opened| opened.pts <= pts + Self::ALIGNMENT);
         at.or(self.opened.front()).map(|opened| opened.group)
@@ -146,36 +148,36 @@ mod tests {
         std::iter::repeat_n(video, videos).chain([audio]).collect()
     }
 
-    fn place(groups: &mut Groups, track: usize, millis: u64, keyframe: bool) -> Option<(u64, u64)> {
+    fn position_of(groups: &mut Groups, track: usize, millis: u64, keyframe: bool) -> Option<(u64, u64)> {
         let pts = Micros::from_millis(millis);
         let duration = Micros::ZERO;
         let sample = Sample { track, pts, dts: pts, duration, keyframe, frames: 1, data: Bytes::new() };
-        groups.place(&sample).map(|place| (place.group, place.object))
+        groups.position(&sample).map(|position| (position.group, position.object))
     }
 
     #[test]
     fn renditions_and_sound_share_their_groups() {
         let mut groups = Groups::new(&tracks(2), 7);
-        assert_eq!(place(&mut groups, 2, 0, true), None, "no sound before the picture");
-        assert_eq!(place(&mut groups, 0, 0, false), None, "nothing before a key frame");
-        assert_eq!(place(&mut groups, 0, 10, true), Some((7, 0)));
-        assert_eq!(place(&mut groups, 1, 12, true), Some((7, 0)));
-        assert_eq!(place(&mut groups, 2, 20, true), Some((7, 0)));
-        assert_eq!(place(&mut groups, 0, 43, false), Some((7, 1)));
-        assert_eq!(place(&mut groups, 0, 1010, true), Some((8, 0)));
-        assert_eq!(place(&mut groups, 0, 2010, true), Some((9, 0)));
-        assert_eq!(place(&mut groups, 2, 990, true), Some((7, 1)));
-        assert_eq!(place(&mut groups, 2, 1010, true), Some((8, 0)));
-        assert_eq!(place(&mut groups, 1, 1010, true), Some((8, 0)), "a rendition that lags");
-        assert_eq!(place(&mut groups, 1, 1500, true), Some((10, 0)), "a key frame of its own");
+        assert_eq!(position_of(&mut groups, 2, 0, true), None, "no sound before the picture");
+        assert_eq!(position_of(&mut groups, 0, 0, false), None, "nothing before a key frame");
+        assert_eq!(position_of(&mut groups, 0, 10, true), Some((7, 0)));
+        assert_eq!(position_of(&mut groups, 1, 12, true), Some((7, 0)));
+        assert_eq!(position_of(&mut groups, 2, 20, true), Some((7, 0)));
+        assert_eq!(position_of(&mut groups, 0, 43, false), Some((7, 1)));
+        assert_eq!(position_of(&mut groups, 0, 1010, true), Some((8, 0)));
+        assert_eq!(position_of(&mut groups, 0, 2010, true), Some((9, 0)));
+        assert_eq!(position_of(&mut groups, 2, 990, true), Some((7, 1)));
+        assert_eq!(position_of(&mut groups, 2, 1010, true), Some((8, 0)));
+        assert_eq!(position_of(&mut groups, 1, 1010, true), Some((8, 0)), "a rendition that lags");
+        assert_eq!(position_of(&mut groups, 1, 1500, true), Some((10, 0)), "a key frame of its own");
         assert_eq!(groups.next_group(), 11);
-        assert_eq!(place(&mut groups, 9, 0, true), None);
+        assert_eq!(position_of(&mut groups, 9, 0, true), None);
     }
 
     #[test]
     fn sound_alone_is_cut_by_time() {
         let mut groups = Groups::new(&tracks(0), 0);
-        let places: Vec<_> = (0..4).map(|packet| place(&mut groups, 0, packet * 500, true)).collect();
-        assert_eq!(places, [Some((0, 0)), Some((0, 1)), Some((1, 0)), Some((1, 1))]);
+        let positions: Vec<_> = (0..4).map(|packet| position_of(&mut groups, 0, packet * 500, true)).collect();
+        assert_eq!(positions, [Some((0, 0)), Some((0, 1)), Some((1, 0)), Some((1, 1))]);
     }
 }

@@ -1,8 +1,8 @@
-//! From a creator's file, pipe or test card to samples that fit in MoQ objects.
+//! Media input: turns a creator's file, pipe or test card into samples that fit in MoQ objects.
 //!
-//! No networking, no clock, no async: a [`Demuxer`] reads from anything that is [`std::io::Read`] and hands out
-//! [`Sample`]s; [`Pacer`], [`Timeline`] and [`Groups`] say when each is due, on what timeline and in which group;
-//! [`testcard`] makes samples out of nothing but the time it is told.
+//! No networking, no clock, no async: a [`Demuxer`] reads from any [`std::io::Read`] and returns [`Sample`]s;
+//! [`Pacer`], [`Timeline`] and [`Groups`] determine when each is due, on which timeline and in which group;
+//! [`testcard`] makes samples from nothing but the time that it receives.
 #![forbid(unsafe_code)]
 
 mod cmaf;
@@ -19,7 +19,7 @@ mod track;
 
 pub use demux::{Container, Demuxer, Packaging};
 pub use error::{Error, Result};
-pub use groups::{Groups, Place};
+pub use groups::{Groups, Position};
 pub use pacer::Pacer;
 pub use sample::Sample;
 pub use timeline::Timeline;

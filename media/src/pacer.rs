@@ -1,14 +1,16 @@
+//! Pacing: a file is sent as if it were live.
+
 use crate::Micros;
 
-/// Says when a sample is due, so that a file goes out as if it were live.
+/// Computes the time at which each sample is due.
 ///
-/// Pure: the caller brings the time, on any clock, as microseconds since the show began.
+/// Pure: the caller supplies the time, on any clock, as microseconds since the show began.
 #[derive(Debug, Clone, Default)]
 pub struct Pacer {
     start: Option<Start>,
 }
 
-/// What lay where on the two timelines.
+/// A pair of equal moments on the two timelines.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     media: Micros,
@@ -16,16 +18,17 @@ struct Start {
 }
 
 impl Pacer {
-    /// Samples more than this early or late are not waited for nor caught up with: the input jumped, or we were
-    /// suspended. Pacing starts over.
+    /// Difference at which pacing starts over: a sample this early or late means that the input jumped, or
+    /// that the process was suspended.
     pub const MAX_JUMP: Micros = Micros(10_000_000);
 
-    /// A pacer that lets the first sample go at once.
+    /// Creates a pacer that lets the first sample go at once.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// When a sample with this decode timestamp is due. Until then wait; if it is not after `now`, send.
+    /// Returns the time at which a sample with this decode timestamp is due. Until then wait; if it is not
+    /// after `now`, send.
     pub fn due(&mut self, now: Micros, dts: Micros) -> Micros {
         let start = *self.start.get_or_insert(Start { media: dts, show: now });
         let due = if dts >= start.media {

@@ -33,29 +33,29 @@ mod video;
 pub use picture::Picture;
 pub use scene::Scene;
 
-/// A size of the picture and the bits it may take.
+/// Size and bit rate of a rendition of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rendition {
     /// Pixels across; even.
     pub width: u32,
     /// Pixels down; even.
     pub height: u32,
-    /// Bits a second aimed at.
+    /// Target bit rate, in bits a second.
     pub bitrate: u32,
 }
 
-/// What the test card shows and sounds like.
+/// Configuration of the test card's picture and sound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The renditions, best first.
     pub renditions: Vec<Rendition>,
     /// Frames a second.
     pub framerate: u32,
-    /// From key frame to key frame. Groups start where the time since the UNIX epoch is a multiple of this.
+    /// Interval of key frames. Groups start where the time since the UNIX epoch is a multiple of this.
     pub gop: Micros,
-    /// Bits a second of sound.
+    /// Bit rate of the sound, in bits a second.
     pub audio_bitrate: u32,
-    /// A few words on the card, e.g. the name of the room.
+    /// Text on the card, e.g. the name of the room.
     pub title: String,
 }
 
@@ -75,13 +75,14 @@ impl Default for Config {
     }
 }
 
-/// Further behind than this, the test card skips frames instead of catching up.
+/// Lag beyond which the test card skips frames instead of catching up.
 const MAX_LAG: Micros = Micros::from_millis(500);
-/// What [`clock`]'s cells and the encoder can take.
+/// Sides that [`clock`]'s cells and the encoder support, in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 64..=3840;
 
-/// The test card: [`handle`](Self::handle) the time, then [`poll`](Self::poll) until it has no more samples; call again at
-/// [`next_due`](Self::next_due). Timestamps of its samples are time since the UNIX epoch, as told to it.
+/// The test card: call [`handle`](Self::handle) with the time, then [`poll`](Self::poll) until it returns no
+/// more samples; call again at [`next_due`](Self::next_due). Timestamps of its samples are time since the
+/// UNIX epoch, from the same argument.
 #[derive(Debug)]
 pub struct TestCard {
     tracks: Vec<TrackInfo>,
@@ -93,7 +94,7 @@ pub struct TestCard {
     ready: VecDeque<Sample>,
 }
 
-/// The number since the epoch of the next frame and the next audio packet.
+/// Numbers since the epoch of the next frame and the next audio packet.
 #[derive(Debug, Clone, Copy)]
 struct Next {
     frame: u64,
@@ -101,7 +102,7 @@ struct Next {
 }
 
 impl TestCard {
-    /// Opens the encoders.
+    /// Creates the card and opens its encoders.
     pub fn new(config: Config) -> Result<Self> {
         let refuse = |what: String, why| Err(Error::Config { what, why });
         if !(1..=120).contains(&config.framerate) {
@@ -126,12 +127,12 @@ impl TestCard {
         Ok(Self { tracks, config, renditions, audio, next: None, group: None, ready: VecDeque::new() })
     }
 
-    /// The renditions in the order of the configuration, then the sound.
+    /// Returns the renditions in the order of the configuration, then the sound.
     pub fn tracks(&self) -> &[TrackInfo] {
         &self.tracks
     }
 
-    /// Captures what is due at `now`, time since the UNIX epoch.
+    /// Captures all frames and packets due at `now`, time since the UNIX epoch.
     pub fn handle(&mut self, now: Micros) -> Result<()> {
         let current = Next { frame: self.frame_at(now), packet: audio::packet_at(now) };
         let mut next = self.next.unwrap_or(current);
@@ -152,12 +153,12 @@ impl TestCard {
         Ok(())
     }
 
-    /// The next sample captured.
+    /// Returns the next captured sample.
     pub fn poll(&mut self) -> Option<Sample> {
         self.ready.pop_front()
     }
 
-    /// When to call [`handle`](Self::handle) again; `None` before the first time.
+    /// Returns the time to call [`handle`](Self::handle) again; `None` before the first call.
     pub fn next_due(&self) -> Option<Micros> {
         self.next.map(|next| self.frame_time(next.frame).min(audio::available(next.packet)))
     }
@@ -184,7 +185,7 @@ impl TestCard {
         Micros::from_ticks(frame, self.config.framerate)
     }
 
-    /// The first frame at or after `now`.
+    /// Returns the first frame at or after `now`.
     fn frame_at(&self, now: Micros) -> u64 {
         let frame = u128::from(now.0) * u128::from(self.config.framerate);
         u64::try_from(frame.div_ceil(1_000_000)).unwrap_or(u64::MAX - 1)

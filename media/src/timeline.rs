@@ -1,24 +1,26 @@
+//! Timelines: inputs joined end to end.
+
 use crate::{Micros, Sample};
 
-/// Joins passes over an input, or inputs after each other, to one timeline that never falls back: `--loop`.
+/// Joins passes over an input, or consecutive inputs, to one timeline that never goes back: `--loop`.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
-    /// Where the present pass starts on the joined timeline.
+    /// Start of the current pass on the joined timeline.
     base: Micros,
-    /// The first decode timestamp of the present pass.
+    /// The first decode timestamp of the current pass.
     first: Option<Micros>,
-    /// The end of the last sample so far, on the joined timeline.
+    /// End of the last sample so far, on the joined timeline.
     end: Micros,
 }
 
 impl Timeline {
-    /// A timeline whose first sample is decoded at `base`.
+    /// Creates a timeline whose first sample is decoded at `base`.
     pub fn starting_at(base: Micros) -> Self {
         Self { base, first: None, end: base }
     }
 
-    /// Moves a sample of the present pass onto the joined timeline.
-    pub fn place(&mut self, mut sample: Sample) -> Sample {
+    /// Moves a sample of the current pass onto the joined timeline.
+    pub fn shift(&mut self, mut sample: Sample) -> Sample {
         let first = *self.first.get_or_insert(sample.dts);
         sample.pts = self.base + sample.pts - first;
         sample.dts = self.base + sample.dts - first;
@@ -26,7 +28,7 @@ impl Timeline {
         sample
     }
 
-    /// The input starts over: what comes next follows what came last.
+    /// Starts another pass: its first sample follows the last one.
     pub fn rewind(&mut self) {
         self.base = self.end;
         self.first = None;
@@ -51,7 +53,7 @@ mod tests {
         for _ in 0..2 {
             for input in [sample(0, 540, 500), sample(1, 505, 505), sample(0, 520, 520), sample(1, 525, 525)]
             {
-                let placed = timeline.place(input);
+                let placed = timeline.shift(input);
                 times.push((placed.pts.0, placed.dts.0));
             }
             timeline.rewind();

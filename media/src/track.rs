@@ -1,23 +1,25 @@
+//! Tracks of an input, as catalogs and decoders need them.
+
 use bytes::Bytes;
 
-/// What a track holds.
+/// Content of a track.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Moving pictures.
+    /// A video track.
     Video {
-        /// How they are encoded.
+        /// Codec of the pictures.
         codec: VideoCodec,
         /// Coded width in pixels, after cropping.
         width: u32,
         /// Coded height in pixels, after cropping.
         height: u32,
-        /// Frames a second, where the input says so.
+        /// Frames a second, if the input declares them.
         framerate: Option<f64>,
     },
-    /// Sound.
+    /// An audio track.
     Audio {
-        /// How it is encoded.
+        /// Codec of the sound.
         codec: AudioCodec,
         /// Samples a second.
         sample_rate: u32,
@@ -26,7 +28,7 @@ pub enum Kind {
     },
 }
 
-/// The video codecs a creator may bring.
+/// Video codecs that a creator may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VideoCodec {
@@ -40,7 +42,7 @@ pub enum VideoCodec {
     Vp9,
 }
 
-/// The audio codecs a creator may bring.
+/// Audio codecs that a creator may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AudioCodec {
@@ -50,21 +52,21 @@ pub enum AudioCodec {
     Aac,
 }
 
-/// A track as a catalog describes it and as WebCodecs wants it configured.
+/// A track as a catalog describes it, and as WebCodecs is configured for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackInfo {
-    /// What it holds.
+    /// Content of the track.
     pub kind: Kind,
-    /// The codec as RFC 6381 writes it, e.g. `avc1.42c01f`, `opus`, `mp4a.40.2`.
+    /// The codec's RFC 6381 name, e.g. `avc1.42c01f`, `opus`, `mp4a.40.2`.
     pub codec_string: String,
-    /// Exactly what WebCodecs wants as the decoder configuration's `description`: avcC, hvcC, an `AudioSpecificConfig`,
-    /// or an `OpusHead` for more than two channels. AV1 and VP9 describe themselves and have none.
+    /// The `description` of WebCodecs' decoder configuration: avcC, hvcC, an `AudioSpecificConfig`, or an
+    /// `OpusHead` for more than two channels. AV1 and VP9 describe themselves and have none.
     pub description: Option<Bytes>,
     /// Ticks a second of the input's clock for this track. Samples are in microseconds all the same.
     pub timescale: u32,
-    /// Bits a second, where the input says so.
+    /// Bits a second, if the input declares them.
     pub bitrate: Option<u64>,
-    /// Language as BCP 47 or ISO 639-2 writes it, where the input says so.
+    /// Language in BCP 47 or ISO 639-2 form, if the input declares one.
     pub lang: Option<String>,
     /// With [`Packaging::Cmaf`](crate::Packaging): the initialisation segment of this track alone.
     pub init: Option<Bytes>,
@@ -98,7 +100,7 @@ impl TrackInfo {
         self
     }
 
-    /// Whether it holds pictures.
+    /// Returns whether the track holds pictures.
     pub fn is_video(&self) -> bool {
         matches!(self.kind, Kind::Video { .. })
     }

@@ -1,4 +1,5 @@
-//! Truncated and corrupted inputs: an error that says what and where, what was whole before it, and no panic.
+//! Truncated and corrupted inputs: an error with its reason and offset, all samples that were whole before
+//! it, and no panic.
 
 mod common;
 
@@ -6,7 +7,7 @@ use common::{FIXTURES, Fixture, demux, demux_pipe};
 use media::{Error, Packaging};
 use proptest::prelude::*;
 
-/// Cuts that are no multiple of anything in a container.
+/// Bytes between cuts: no multiple of any size in a container.
 const STEP: usize = 37;
 
 fn check_truncated(fixture: &Fixture, packaging: Packaging) {
@@ -17,7 +18,7 @@ fn check_truncated(fixture: &Fixture, packaging: Packaging) {
         most = most.max(cut.samples.len());
         for track in 0..cut.tracks.len() {
             for (one, other) in cut.of(track).iter().zip(whole.of(track)) {
-                // The last frame of a transport stream's PES packet may be cut short without anyone knowing.
+                // The last frame of a transport stream's PES packet may be cut short without any sign of it.
                 let ts = fixture.name.contains(".ts");
                 assert!(one.data == other.data || ts, "{} cut at {len}: a sample changed", fixture.name);
             }
@@ -75,7 +76,7 @@ fn sizes_are_claims() {
     }
 }
 
-/// What can happen to a file.
+/// Damage to a file.
 #[derive(Debug, Clone)]
 enum Damage {
     Overwrite(prop::sample::Index, Vec<u8>),
@@ -132,7 +133,7 @@ proptest! {
         }
         let file = demux(&bytes, packaging);
         demux_pipe(&bytes, packaging);
-        // Samples may overlap in a broken file, but none is larger than what there is.
+        // Samples may overlap in a broken file, but none is larger than the file.
         for sample in &file.samples {
             prop_assert!(sample.data.len() <= bytes.len() * 2 && sample.track < file.tracks.len());
         }

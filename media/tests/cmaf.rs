@@ -1,4 +1,4 @@
-//! Passing fragments of MP4 through, one track each.
+//! Fragments of MP4 pass through, one track each.
 
 mod common;
 

@@ -1,11 +1,11 @@
-//! Every container and codec a creator may bring, from a file and through a pipe.
+//! Every container and codec that a creator may send, from a file and through a pipe.
 
 mod common;
 
 use common::{FIXTURES, demux, demux_pipe, fixture};
 use media::{Container, Demuxer, Error, Kind, Packaging};
 
-/// Name, container, codecs, whether each has a description, and how many samples there are.
+/// Name, container, codecs, whether each has a description, and the number of samples.
 type Expected = (&'static str, Container, [&'static str; 2], [bool; 2], [usize; 2]);
 
 const EXPECTED: &[Expected] = &[

@@ -1,4 +1,4 @@
-//! The test card, encoded and decoded again: what can be measured from it.
+//! The test card, encoded and decoded again: picture, sound and timing can be measured from it.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use media::{Error, Groups, Kind, Micros, Sample};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource as _;
 
-/// Some time in 2026, a third of a second into it.
+/// A time in 2026, a third of a second after a full one.
 const START: Micros = Micros(1_790_000_000_333_000);
 
-/// Runs a card for a while, called whenever it wants to be.
+/// Runs a card for a while, at the times that it asks for.
 fn record(card: &mut TestCard, length: Micros) -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut now = START;
@@ -22,7 +22,7 @@ fn record(card: &mut TestCard, length: Micros) -> Vec<Sample> {
     samples
 }
 
-/// A key frame for a decoder that knows nothing yet: parameter sets from avcC, then the length-prefixed units.
+/// Returns a key frame for a decoder without state: parameter sets from avcC, then the length-prefixed units.
 fn annex_b(avcc: &[u8], sample: &Sample) -> Vec<u8> {
     let mut out = Vec::new();
     let mut unit = |unit: &[u8]| out.extend([&[0, 0, 0, 1], unit].concat());
@@ -72,11 +72,11 @@ fn groups_are_aligned_and_start_with_key_frames() {
     let mut groups = Groups::new(card.tracks(), 0);
     let mut starts: BTreeMap<u64, Vec<(usize, Micros)>> = BTreeMap::new();
     for sample in &samples {
-        let Some(place) = groups.place(sample) else { continue };
+        let Some(position) = groups.position(sample) else { continue };
         let video = sample.track < 3;
-        assert!(!video || sample.keyframe == (place.object == 0), "only key frames open groups");
-        if video && place.object == 0 {
-            starts.entry(place.group).or_default().push((sample.track, sample.pts));
+        assert!(!video || sample.keyframe == (position.object == 0), "only key frames open groups");
+        if video && position.object == 0 {
+            starts.entry(position.group).or_default().push((sample.track, sample.pts));
         }
     }
     assert_eq!(starts.len(), 4);

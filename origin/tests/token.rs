@@ -73,7 +73,7 @@ async fn publishing_needs_the_right_room_and_role() {
         (Some(mint(&keys, "other", Role::Creator)), "for room \"other\", not \"demo\""),
         (Some(mint(&keys, "demo", Role::Moderator)), "role moderator may not publish"),
         (Some(mint(&keys, "demo", Role::Edge)), "role edge may not publish"),
-        (Some(stranger(&keys)), "the token is one that any stranger gets"),
+        (Some(stranger(&keys)), "the token is an anonymous fan's"),
     ] {
         let url = stage.url("https", "");
         let tokens: Vec<_> = jwt.into_iter().collect();

@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use serde_json::json;
 use token::Role;
 use tokio::{
@@ -42,10 +42,10 @@ async fn chaos_what_was_acked_is_counted_once_whatever_is_killed() -> Result<()>
     };
     let seconds = number("FANFARE_SECONDS").unwrap_or(SECONDS);
     println!("FANFARE_SEED={seed} FANFARE_SECONDS={seconds}");
-    LocalSet::new().run_until(chaos(Roll(seed), Duration::from_secs(seconds))).await
+    LocalSet::new().run_until(chaos(SplitMix64(seed), Duration::from_secs(seconds))).await
 }
 
-async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
+async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut parts = Parts::open(dir.path(), EDGES).await?;
     let _show = begin_show(&parts)?;
@@ -70,7 +70,7 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
 }
 
 /// The room's owner, who prepares what can be given and voted for, and so many fans: all are there.
-pub(crate) async fn gather(place: &Place, fans: usize, roll: &mut Roll) -> Result<Crowd> {
+pub(crate) async fn gather(place: &Place, fans: usize, roll: &mut SplitMix64) -> Result<Crowd> {
     let mut crowd = Crowd::new()?;
     let owner = crowd.enter(place, Some(Role::Creator), roll)?;
     let gifts: Vec<_> = (1..=GIFTS)
@@ -93,10 +93,10 @@ pub(crate) async fn gather(place: &Place, fans: usize, roll: &mut Roll) -> Resul
 }
 
 /// All of them act by their scripts, until then.
-pub(crate) fn play(crowd: &Crowd, roll: &mut Roll, until: Instant) -> JoinSet<Result<()>> {
+pub(crate) fn play(crowd: &Crowd, roll: &mut SplitMix64, until: Instant) -> JoinSet<Result<()>> {
     let mut playing = JoinSet::new();
     for (at, fan) in crowd.fans.iter().enumerate() {
-        playing.spawn_local(fan.clone().play(Roll(roll.number()), at, until));
+        playing.spawn_local(fan.clone().play(SplitMix64(roll.number()), at, until));
     }
     playing
 }
@@ -142,7 +142,7 @@ fn is_shown(crowd: &Crowd, end: Micros, last: u64) -> bool {
 }
 
 /// Kills one part or two, and starts them again, over and over. How often.
-async fn disasters(parts: &mut Parts, roll: &mut Roll, until: Instant) -> Result<u32> {
+async fn disasters(parts: &mut Parts, roll: &mut SplitMix64, until: Instant) -> Result<u32> {
     let mut disasters = 0;
     loop {
         tokio::time::sleep(pause(roll, PEACE)).await;

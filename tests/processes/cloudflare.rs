@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use fanfare_tests::{Deployed, Isolate};
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::{task::LocalSet, time::Instant};
 
@@ -36,10 +36,10 @@ async fn chaos_on_cloudflare_what_was_acked_is_counted_once() -> Result<()> {
     };
     let seconds = number("FANFARE_SECONDS").unwrap_or(SECONDS);
     println!("FANFARE_SEED={seed} FANFARE_SECONDS={seconds}");
-    LocalSet::new().run_until(chaos(Roll(seed), Duration::from_secs(seconds))).await
+    LocalSet::new().run_until(chaos(SplitMix64(seed), Duration::from_secs(seconds))).await
 }
 
-async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
+async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
     let keys = Keys::generate(Algorithm::EdDSA)?;
     let mut deployed = Deployed::with(keys.clone());
     (deployed.sockets, deployed.panics) = (Some(SOCKETS), true);
@@ -64,7 +64,7 @@ async fn chaos(mut roll: Roll, long: Duration) -> Result<()> {
 }
 
 /// Kills the platform and starts it again, or has the module panic, over and over. How often each.
-async fn disasters(isolate: &mut Isolate, roll: &mut Roll, until: Instant) -> Result<(u32, u32)> {
+async fn disasters(isolate: &mut Isolate, roll: &mut SplitMix64, until: Instant) -> Result<(u32, u32)> {
     let (mut kills, mut panics) = (0, 0);
     loop {
         tokio::time::sleep(pause(roll, PEACE)).await;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use fan::{Heard, Options, Order, take_part_from};
 use moqt::Namespace;
 use quic::{Endpoint, Trust};
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use serde_json::{Value, json};
 use token::{Claims, Keys, Role, fan_id};
 use tokio::{
@@ -137,7 +137,7 @@ impl Crowd {
     }
 
     /// One more, who begins at another edge than the one before; a stranger, without a role.
-    pub(crate) fn enter(&mut self, place: &Place, role: Option<Role>, roll: &mut Roll) -> Result<Fan> {
+    pub(crate) fn enter(&mut self, place: &Place, role: Option<Role>, roll: &mut SplitMix64) -> Result<Fan> {
         let at = self.fans.len();
         let claims = role.map(|role| Claims::new(ROOM, role, &format!("fan {at}"), LIFE));
         let mut urls = place.edges.clone();
@@ -201,7 +201,7 @@ impl Fan {
     }
 
     /// Acts by the script, until then.
-    pub(crate) async fn play(self, mut roll: Roll, at: usize, until: Instant) -> Result<()> {
+    pub(crate) async fn play(self, mut roll: SplitMix64, at: usize, until: Instant) -> Result<()> {
         let mut key = 0;
         for nth in 0.. {
             tokio::time::sleep(pause(&mut roll, PACE)).await;
@@ -291,7 +291,7 @@ impl Fan {
 }
 
 /// A moment between these, in milliseconds.
-pub(crate) fn pause(roll: &mut Roll, (from, to): (u64, u64)) -> Duration {
+pub(crate) fn pause(roll: &mut SplitMix64, (from, to): (u64, u64)) -> Duration {
     Duration::from_millis(roll.between(from, to))
 }
 

@@ -317,7 +317,7 @@ fn encode(dialect: Dialect, mut card: testcard::TestCard) -> Result<mpsc::Unboun
                 return;
             }
             while let Some(sample) = card.poll() {
-                let Some(place) = groups.place(&sample) else { continue };
+                let Some(place) = groups.position(&sample) else { continue };
                 let (properties, payload) = match dialect {
                     Dialect::Msf => (loc::Header::at(Micros(sample.pts.0)).to_properties(), sample.data),
                     Dialect::Hang => (Properties::NONE, legacy(sample.pts, &sample.data)),

@@ -1,7 +1,7 @@
-//! What is archived of rooms: its tables, and what is said to them, in SQLite's SQL.
+//! The archive of rooms: its tables and statements, in SQLite's SQL.
 //!
-//! Nothing here has a database: an origin has SQLite in a file, and a Durable Object has its own. Either makes the
-//! tables of [`SCHEMA`], and executes what the rest of this says.
+//! This crate has no database: an origin has SQLite in a file, and a Durable Object has its own. Either
+//! creates the tables of [`SCHEMA`], and executes the statements that this crate returns.
 #![forbid(unsafe_code)]
 
 mod person;
@@ -16,5 +16,5 @@ pub use row::keep;
 mod statement;
 pub use statement::{Statement, Value};
 
-/// What makes the tables.
+/// Statements that create the tables.
 pub const SCHEMA: &str = include_str!("schema.sql");

@@ -1,26 +1,26 @@
-//! What is asked of the past: all of a person, or all of a room.
+//! Queries for all rows of a person or of a room, and the erasure of a person.
 
 use wire::FanId;
 
 use crate::Statement;
 
-/// Rows read at once: no reader stands in the way of a checkpoint for long.
+/// Rows read at once: few, so that no reader blocks a checkpoint for long.
 const PAGE: usize = 500;
 
-/// A table.
+/// A table of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its name.
+    /// The table's name in SQL.
     pub name: &'static str,
-    /// What is shown of a row, for `json_object`.
+    /// Columns shown of a row, as arguments of `json_object`.
     columns: &'static str,
-    /// Which of its rows are a person's, `?1`; none are, of some.
+    /// Condition that selects the rows of a person, `?1`; none for tables without personal rows.
     whose: Option<&'static str>,
 }
 
 const FANS: Option<&str> = Some("fan = ?1");
 
-/// What is about a room.
+/// All tables of the archive.
 pub const TABLES: [Table; 8] = [
     Table {
         name: "lines",
@@ -59,26 +59,26 @@ pub const TABLES: [Table; 8] = [
     },
 ];
 
-/// Questions for the next rows of a table, in the order in which they came: `?1` whose they are, `?2` after which
-/// row. What comes is a number, for the next page's `?2`, and a JSON object.
+/// Queries for the next rows of a table, in order of insertion: `?1` is the person or the room, `?2` the last
+/// row read. Each result has the row's number, for the next page's `?2`, and a JSON object.
 impl Table {
-    /// Of a person, with the room of each.
+    /// Returns the query for a person's rows, each with its room.
     pub fn page_of_person(&self) -> Option<String> {
         Some(page(&format!("json_object('room', room, {})", self.columns), self.name, self.whose?))
     }
 
-    /// Of a room, with the table of each.
+    /// Returns the query for a room's rows, each with its table.
     pub fn page_of_room(&self) -> String {
         page(&format!("json_object('table', '{}', {})", self.name, self.columns), self.name, "room = ?1")
     }
 }
 
-/// The `+` has the rows found by the index that `whose` has.
+/// The `+` keeps SQLite from using the order of rows, so that it finds them by the index of `whose`.
 fn page(row: &str, table: &str, whose: &str) -> String {
     format!("SELECT row, {row} FROM {table} WHERE {whose} AND +row > ?2 ORDER BY row LIMIT {PAGE}")
 }
 
-/// All that tables have of a person; of what they did as a moderator, that it was they.
+/// Statements that erase a person; of their acts as a moderator, they erase only the name.
 const FORGET: [&str; 7] = [
     "DELETE FROM lines WHERE fan = ?1 AND (?2 IS NULL OR room = ?2)",
     "DELETE FROM gifts WHERE fan = ?1 AND (?2 IS NULL OR room = ?2)",
@@ -89,7 +89,7 @@ const FORGET: [&str; 7] = [
     "UPDATE audit SET by = 'forgotten' WHERE by = ?1 AND (?2 IS NULL OR room = ?2)",
 ];
 
-/// Erases a person, in one room or in all.
+/// Returns the statements that erase a person, in one room or in all.
 pub fn forget(room: Option<&str>, fan: FanId) -> Vec<Statement<'_>> {
     FORGET.iter().map(|sql| Statement { sql, values: vec![fan.into(), room.into()] }).collect()
 }

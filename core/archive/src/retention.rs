@@ -1,24 +1,25 @@
-//! How long the past is kept.
+//! Retention of the archive: the age at which rows are deleted.
 
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// For how long what is archived stays. What rooms are made of again stays for as long as they do.
+/// Ages at which archived rows are deleted. The state that rooms are restored from stays as long as the rooms
+/// do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// Chat lines.
+    /// Age of chat lines.
     pub lines: Duration,
-    /// Gifts: somebody may have to account for them.
+    /// Age of gifts: the operator may have to account for them.
     pub gifts: Duration,
-    /// Polls and their votes, from when they were closed.
+    /// Age of polls and their votes, from the poll's close.
     pub polls: Duration,
-    /// Questions.
+    /// Age of questions.
     pub questions: Duration,
-    /// Visits.
+    /// Age of visits.
     pub visits: Duration,
-    /// What moderators did.
+    /// Age of the audit of moderators' acts.
     pub audit: Duration,
 }
 
@@ -36,11 +37,11 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Rows that go in one statement: rooms that want to keep something meanwhile hardly wait.
+    /// Rows deleted by one statement: few, so that rooms that write meanwhile hardly wait.
     pub const STEP: u64 = 500;
 
-    /// What deletes a few rows of each table that are from before a moment, `?`, and for how long they are kept. What a
-    /// poll has goes before it does.
+    /// Returns statements that each delete some rows older than a moment, `?`, with the age for each. The
+    /// votes and options of a poll go before the poll.
     pub fn steps(&self) -> [(Duration, &'static str); 8] {
         [
             (self.lines, "DELETE FROM lines WHERE row IN (SELECT row FROM lines WHERE at < ? LIMIT 500)"),

@@ -1,4 +1,4 @@
-//! What a worker has archived, in tables.
+//! Statements that store a worker's archive rows.
 
 use wire::worker::{Row, Seen};
 
@@ -13,7 +13,7 @@ fn seen(seen: Seen) -> &'static str {
     }
 }
 
-/// What a row of a room does to its table; erasing somebody is more than one statement.
+/// Returns the statements that store a row of a room. Erasing a person takes more than one.
 pub fn keep<'a>(room: &'a str, row: &Row<'a>) -> Vec<Statement<'a>> {
     let (sql, values) = match *row {
         Row::Said { id, at, fan, name, text, reply, seen: by } => (

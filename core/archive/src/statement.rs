@@ -1,26 +1,26 @@
-//! One thing that is said to a database.
+//! One SQL statement with its values.
 
 use wire::FanId;
 
-/// SQL, and what its `?`s stand for.
+/// SQL, and the values of its `?`s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement<'a> {
-    /// The SQL.
+    /// The text of the statement.
     pub sql: &'static str,
-    /// In order.
+    /// Values of the `?`s, in order.
     pub values: Vec<Value<'a>>,
 }
 
-/// What stands for a `?`.
+/// Value of one `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Nothing.
+    /// SQL's NULL.
     Null,
-    /// A number.
+    /// A signed integer.
     Integer(i64),
-    /// A text of the row's.
+    /// A text borrowed from the row.
     Text(&'a str),
-    /// A text that was made.
+    /// A text made for the statement.
     Made(String),
 }
 
@@ -48,7 +48,7 @@ impl From<u32> for Value<'_> {
     }
 }
 
-/// SQLite's integers are signed; what is beyond them is no moment or number of a room.
+/// SQLite's integers are signed; no time or number of a room exceeds them.
 impl From<u64> for Value<'_> {
     fn from(number: u64) -> Self {
         Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))

@@ -1,8 +1,7 @@
-//! What messages, streams of objects and the way through a relay cost, beside
-//! what they cost with `moqtap-codec`.
+//! Costs of messages, streams of objects and the way through a relay, beside the same with `moqtap-codec`.
 //!
-//! Run with `cargo bench -p fanfare-moqt`. Counts of objects are per iteration, so
-//! that allocations per object are an iteration's by [`OBJECTS`].
+//! Run with `cargo bench -p fanfare-moqt`. Counts of objects are per iteration, so that allocations per
+//! object are an iteration's by [`OBJECTS`].
 #![allow(missing_docs)]
 
 use bytes::{Bytes, BytesMut};
@@ -28,7 +27,7 @@ const OBJECTS: u64 = 1000;
 const PAYLOADS: [usize; 2] = [300, 8 * 1024];
 /// Bytes of a stream that a packet brings.
 const PACKET: usize = 1200;
-/// What a SETUP without options is.
+/// The bytes of a SETUP without options.
 const SETUP: &[u8] = &[0xAF, 0x00, 0x00, 0x00];
 
 fn main() {
@@ -165,7 +164,7 @@ fn packets(mut stream: Bytes) -> Vec<Bytes> {
     packets
 }
 
-/// Reading a subgroup of 1,000 objects, in packets unless it says otherwise.
+/// Reads a subgroup of 1,000 objects, in packets unless the name differs.
 #[divan::bench_group(counters = [ItemsCount::new(OBJECTS)])]
 mod subgroup {
     use bytes::Buf as _;
@@ -271,7 +270,7 @@ fn session(side: Side) -> Session {
 /// A relay between a publisher and a subscriber, with a subgroup open on either side.
 struct Relay {
     upstream: Session,
-    /// The publisher's subgroup.
+    /// The stream of the publisher's subgroup.
     from: StreamId,
     downstream: Session,
     /// The same for the subscriber.
@@ -307,7 +306,7 @@ impl Relay {
         Self { upstream, from, downstream, to }
     }
 
-    /// What a shell does with a packet; gives how many objects were in it.
+    /// Passes a packet on as a shell does; returns the number of objects in it.
     fn pass_on(&mut self, packet: Bytes) -> u64 {
         let mut objects = 0;
         self.upstream.handle(NOW, Input::Data { stream: self.from, data: packet });

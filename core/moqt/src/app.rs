@@ -58,7 +58,7 @@ pub trait Connected {
 
 /// A session during one call of its application.
 pub struct Cx<'a> {
-    /// The session.
+    /// The session that the application uses.
     pub session: &'a mut Session,
     /// The time, by the clock of the connection.
     pub now: Micros,

@@ -37,11 +37,11 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Why a session ended (Section 3.5).
+    /// Reasons for which a session ends (Section 3.5).
     SessionCode {
-        /// No error.
+        /// The session ended without an error.
         NO_ERROR = 0x0,
-        /// Something went wrong here.
+        /// An error on this side that has no other code.
         INTERNAL_ERROR = 0x1,
         /// The client may not have a session.
         UNAUTHORIZED = 0x2,
@@ -67,7 +67,7 @@ codes! {
         AUTH_TOKEN_CACHE_OVERFLOW = 0x13,
         /// A token alias that is in use.
         DUPLICATE_AUTH_TOKEN_ALIAS = 0x14,
-        /// No version in common.
+        /// The two sides have no version in common.
         VERSION_NEGOTIATION_FAILED = 0x15,
         /// A token that cannot be read.
         MALFORMED_AUTH_TOKEN = 0x16,
@@ -83,13 +83,13 @@ codes! {
 }
 
 codes! {
-    /// Why a request was refused (Section 10.6.2).
+    /// Reasons for which a request is refused (Section 10.6.2).
     RequestCode {
-        /// Something went wrong here.
+        /// An error on this side that has no other code.
         INTERNAL_ERROR = 0x0,
-        /// The asker may not.
+        /// The sender is not authorised for it.
         UNAUTHORIZED = 0x1,
-        /// It took too long.
+        /// The answer took too long.
         TIMEOUT = 0x2,
         /// Requests of this kind are not served.
         NOT_SUPPORTED = 0x3,
@@ -99,9 +99,9 @@ codes! {
         EXPIRED_AUTH_TOKEN = 0x5,
         /// The session is being left.
         GOING_AWAY = 0x6,
-        /// Too much at once.
+        /// The receiver is overloaded, or the request exceeds its limits.
         EXCESSIVE_LOAD = 0x9,
-        /// No such track or namespace.
+        /// The track or namespace does not exist.
         DOES_NOT_EXIST = 0x10,
         /// Nothing is in that range.
         INVALID_RANGE = 0x11,
@@ -109,29 +109,29 @@ codes! {
         MALFORMED_TRACK = 0x12,
         /// There is a subscription to that track in that role.
         DUPLICATE_SUBSCRIPTION = 0x19,
-        /// Not wanted.
+        /// The receiver does not want it.
         UNINTERESTED = 0x20,
-        /// The prefix overlaps another.
+        /// The prefix overlaps another request's prefix.
         PREFIX_OVERLAP = 0x30,
         /// The prefix matches too much.
         NAMESPACE_TOO_LARGE = 0x31,
-        /// There is no such subscription to join.
+        /// The subscription to join does not exist.
         INVALID_JOINING_REQUEST_ID = 0x32,
         /// The track has a mandatory property that is not understood.
         UNSUPPORTED_EXTENSION = 0x33,
-        /// Ask elsewhere.
+        /// Another server should be asked.
         REDIRECT = 0x34,
     }
 }
 
 codes! {
-    /// Why a subscription ended (Section 10.11).
+    /// Reasons for which a subscription ends (Section 10.11).
     DoneCode {
         /// Something went wrong at the publisher.
         INTERNAL_ERROR = 0x0,
         /// The subscriber may no longer.
         UNAUTHORIZED = 0x1,
-        /// The track is over.
+        /// The track has ended.
         TRACK_ENDED = 0x2,
         /// The filter's end was reached.
         SUBSCRIPTION_ENDED = 0x3,
@@ -141,9 +141,9 @@ codes! {
         TOO_FAR_BEHIND = 0x5,
         /// The time given in EXPIRES is up.
         EXPIRED = 0x6,
-        /// A REQUEST_UPDATE was refused.
+        /// The publisher refused a REQUEST_UPDATE.
         UPDATE_FAILED = 0x8,
-        /// Too much at once.
+        /// The sender is overloaded.
         EXCESSIVE_LOAD = 0x9,
         /// The track breaks the rules of tracks.
         MALFORMED_TRACK = 0x12,
@@ -151,25 +151,25 @@ codes! {
 }
 
 codes! {
-    /// Why a stream was reset or stopped (Section 3.3.3).
+    /// Reasons for which a stream is reset or stopped (Section 3.3.3).
     ResetCode {
-        /// Something went wrong.
+        /// An error that has no other code.
         INTERNAL_ERROR = 0x0,
         /// Nobody wants it any more.
         CANCELLED = 0x1,
         /// It took longer than its delivery timeout.
         DELIVERY_TIMEOUT = 0x2,
-        /// The session is over.
+        /// The session ended before the stream.
         SESSION_CLOSED = 0x3,
         /// The session is being left.
         GOING_AWAY = 0x4,
         /// The subscriber was too slow.
         TOO_FAR_BEHIND = 0x5,
-        /// Whether the next object of a fetch exists is not known.
+        /// The publisher does not know whether the next object of a fetch exists.
         UNKNOWN_OBJECT_STATUS = 0x6,
         /// A token past its time.
         EXPIRED_AUTH_TOKEN = 0x7,
-        /// Too much at once.
+        /// The sender is overloaded.
         EXCESSIVE_LOAD = 0x9,
         /// The track breaks the rules of tracks.
         MALFORMED_TRACK = 0x12,

@@ -10,8 +10,7 @@ use crate::{Message, Version, Violation, message::MAX_PAYLOAD_LEN, varint};
 #[derive(Debug)]
 pub struct ControlReader {
     version: Version,
-    /// What has arrived of a message that is not there in full. Empty, or at
-    /// most one header and [`MAX_PAYLOAD_LEN`].
+    /// The beginning of an incomplete message. Empty, or at most one header and [`MAX_PAYLOAD_LEN`].
     partial: BytesMut,
 }
 
@@ -28,7 +27,7 @@ impl ControlReader {
         Message::decode(self.version, id, payload).map(Some)
     }
 
-    /// Whether the stream may end here: not within a message.
+    /// Returns whether the stream may end here: not within a message.
     pub fn is_between_messages(&self) -> bool {
         self.partial.is_empty()
     }

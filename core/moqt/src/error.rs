@@ -1,4 +1,4 @@
-//! What can go wrong, and whose fault it is.
+//! Errors: misuse by the caller, and violations by the peer.
 
 use crate::{
     SessionCode,
@@ -11,7 +11,7 @@ use crate::{
 pub struct Violation {
     /// The code the session closes with.
     pub code: SessionCode,
-    /// What the peer did, in a few words.
+    /// The rule that the peer broke, in brief.
     pub reason: &'static str,
 }
 
@@ -35,25 +35,24 @@ impl Violation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The session is over.
+    /// The session has ended: nothing can be sent.
     #[error("the session is closed")]
     Closed,
     /// The peer sent GOAWAY: new requests go to another session.
     #[error("the peer is going away: make this request on a new session")]
     GoingAway,
-    /// No such request, or it has ended; perhaps just now, and the event that
-    /// says so is still to be polled.
+    /// The request does not exist or has ended; perhaps just now, and its last event is still to be polled.
     #[error("there is no request {0:?} in this session")]
     UnknownRequest(RequestId),
-    /// No such stream, or it has ended.
+    /// The stream does not exist or has ended.
     #[error("there is no open stream {0:?} in this session")]
     UnknownStream(StreamId),
-    /// That cannot be done with a request of this kind, or in this state.
+    /// The operation does not apply to a request of this kind, or in this state.
     #[error("request {id:?} cannot {what}")]
     WrongState {
-        /// The request.
+        /// The session's name for the request.
         id: RequestId,
-        /// What was asked of it.
+        /// The operation that was attempted.
         what: &'static str,
     },
     /// There is a subscription to that track in that role (Section 5.1).
@@ -62,17 +61,17 @@ pub enum Misuse {
     /// Objects of a stream must have ascending IDs (Section 11.4.2).
     #[error("object {id} after object {previous} on one stream: IDs must ascend")]
     ObjectOrder {
-        /// The object.
+        /// ID of the object.
         id: u64,
-        /// The one before it.
+        /// ID of the object before it.
         previous: u64,
     },
     /// A payload longer or shorter than was declared.
     #[error("payload of {got} bytes where {declared} are left")]
     PayloadLength {
-        /// What is left of the declared length.
+        /// Bytes left of the declared length.
         declared: u64,
-        /// What was given.
+        /// Bytes given by the caller.
         got: u64,
     },
     /// A property, status or payload that may not be together.
@@ -81,12 +80,12 @@ pub enum Misuse {
     /// Too long for its message.
     #[error("{what} is longer than {max}")]
     TooLong {
-        /// What.
+        /// The part that is too long.
         what: &'static str,
-        /// Its limit.
+        /// Its limit, in bytes or items.
         max: usize,
     },
-    /// A field that says what the message must not say.
+    /// A field has a value that the message must not carry.
     #[error("{0}")]
     BadField(&'static str),
 }

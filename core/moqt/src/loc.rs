@@ -1,13 +1,12 @@
-//! What a media object is: an encoded frame, and properties that say when it is
-//! shown (draft-ietf-moq-loc-04, the Low Overhead Container).
+//! LOC media objects: an encoded frame, and properties with its time (draft-ietf-moq-loc-04, the Low Overhead
+//! Container).
 //!
-//! The payload is the frame as WebCodecs takes it: H.264 and H.265 with lengths
-//! before their units if there is a description (in the catalog, or as
-//! [`Header::video_config`]), in Annex B form if there is none.
+//! The payload is the frame as WebCodecs takes it: H.264 and H.265 with lengths before their units if there
+//! is a description (in the catalog, or as [`Header::video_config`]), in Annex B form if there is none.
 //!
-//! What other programs send differs, and is read too: the timestamp's place in
-//! earlier drafts ([`Header::read`]), and moq-dev's two ways to put it into the
-//! payload ([`split_properties`], [`split_timestamp`]).
+//! Two deviations of other programs are read too: the timestamp's property ID in earlier drafts
+//! ([`Header::read`]), and moq-dev's two ways to put it into the payload ([`split_properties`],
+//! [`split_timestamp`]).
 
 use std::num::NonZeroU64;
 
@@ -24,8 +23,8 @@ const VIDEO_CONFIG: u64 = 0x0D;
 const AUDIO_CONFIG: u64 = 0x0F;
 const TIMESTAMP: u64 = 0x10;
 
-/// Where draft 01 had the capture time; a publisher that uses it has the audio
-/// level where drafts 02 and 03 have the timestamp.
+/// Property ID of the capture time in draft 01; a publisher that uses it has the audio level where drafts 02
+/// and 03 have the timestamp.
 const TIMESTAMP_01: u64 = 0x02;
 const TIMESTAMP_02: u64 = 0x06;
 
@@ -44,30 +43,30 @@ pub enum Error {
     /// The properties in front of a payload do not end within it.
     #[error("a payload that ends within its properties")]
     Truncated,
-    /// The payload says nothing about when it is shown.
+    /// The payload has no timestamp.
     #[error("a frame without a timestamp")]
     NoTimestamp,
 }
 
-/// What the properties of a media object say.
+/// Properties of a media object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// When the frame is shown or heard: since the UNIX epoch, or on the media's
-    /// own clock if there is a timescale.
+    /// Presentation time of the frame: since the UNIX epoch, or on the media's own clock if there is a
+    /// timescale.
     pub timestamp: Option<Micros>,
     /// Ticks a second of the media's own clock.
     pub timescale: Option<NonZeroU64>,
-    /// What a decoder must know before this frame (avcC, hvcC), if it changed.
+    /// Decoder configuration from this frame on (avcC, hvcC), if it changed.
     pub video_config: Option<Bytes>,
     /// The same for sound (an `AudioSpecificConfig`, an `OpusHead`).
     pub audio_config: Option<Bytes>,
-    /// What a frame of video depends on.
+    /// Dependencies of a frame of video.
     pub marking: Option<FrameMarking>,
-    /// How loud a frame of sound is.
+    /// Loudness of a frame of sound.
     pub level: Option<AudioLevel>,
 }
 
-/// What a whole frame of video depends on, and what depends on it (RFC 9626).
+/// Dependencies of a whole frame of video, and of other frames on it (RFC 9626).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameMarking {
     /// Decoding can start here.
@@ -80,12 +79,12 @@ pub struct FrameMarking {
     pub temporal_id: u8,
 }
 
-/// How loud sound is (RFC 6464).
+/// Loudness of sound (RFC 6464).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioLevel {
     /// Decibels below the loudest there is, 0 to 127.
     pub below_max: u8,
-    /// Whether it is thought to be speech.
+    /// True if the sender takes it for speech.
     pub voice: bool,
 }
 
@@ -176,7 +175,7 @@ impl FrameMarking {
     const BASE_LAYER_SYNC: u8 = 0x08;
     const TEMPORAL_ID: u8 = 0x07;
 
-    /// Of a key frame.
+    /// Marking of a key frame.
     pub const KEY: Self =
         Self { independent: true, discardable: false, base_layer_sync: false, temporal_id: 0 };
 

@@ -13,9 +13,9 @@ mod wire;
 
 /// The name of the track that holds the catalog.
 pub const TRACK: &str = "catalog";
-/// What programs that speak moq-dev's "hang" call that track.
+/// Name of that track in programs with moq-dev's "hang" catalog.
 pub const TRACK_HANG: &str = "catalog.json";
-/// What programs that speak the common catalog format call that track.
+/// Name of that track in programs with the common catalog format.
 pub const TRACK_COMMON: &str = ".catalog";
 
 /// Bytes of a catalog, at most.
@@ -27,16 +27,16 @@ pub const MAX_TRACKS: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// More than anybody needs.
+    /// The catalog is longer than [`MAX_LEN`].
     #[error("a catalog of {0} bytes: at most {MAX_LEN} are read")]
     TooLong(usize),
-    /// More than anybody needs.
+    /// The catalog has more tracks than [`MAX_TRACKS`].
     #[error("a catalog of {0} tracks: at most {MAX_TRACKS} are read")]
     TooManyTracks(usize),
     /// Not JSON, or without what a catalog must have.
     #[error("not a catalog: {0}")]
     Json(String),
-    /// Of a version that means something else.
+    /// The catalog has a version with another meaning.
     #[error("a catalog of version {0}: 1 and \"draft-…\" are understood")]
     Version(String),
     /// A change to a catalog, where a whole one is needed.
@@ -45,9 +45,9 @@ pub enum Error {
     /// The initialisation data of a track cannot be had.
     #[error("track {track:?}: {why}")]
     InitData {
-        /// The track.
+        /// Name of the track.
         track: String,
-        /// Why not.
+        /// The reason for the refusal.
         why: &'static str,
     },
 }
@@ -55,9 +55,9 @@ pub enum Error {
 /// The tracks of a broadcast at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
-    /// When it was made, in milliseconds since the UNIX epoch.
+    /// Time of its creation, in milliseconds since the UNIX epoch.
     pub generated_at: Option<u64>,
-    /// Whether the broadcast is over: nothing will be added to any track.
+    /// True if the broadcast is over: no track will grow.
     pub is_complete: bool,
     /// The tracks, the preferred ones first.
     pub tracks: Vec<Track>,
@@ -66,33 +66,33 @@ pub struct Catalog {
 /// One track of a broadcast.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Track {
-    /// Its name.
+    /// The track's name in its namespace.
     pub name: String,
     /// Its namespace, if it is not that of the catalog.
     pub namespace: Option<String>,
-    /// What its objects hold.
+    /// Format of the track's objects.
     pub packaging: Packaging,
-    /// Whether objects will be added.
+    /// True if objects will be added.
     pub is_live: bool,
-    /// What it is for.
+    /// Purpose of the track.
     pub role: Option<Role>,
-    /// What people should read.
+    /// Label for human readers.
     pub label: Option<String>,
     /// Tracks with the same number are shown together, and their groups start at the same times.
     pub render_group: Option<u64>,
     /// Tracks with the same number are the same content in different renditions.
     pub alt_group: Option<u64>,
-    /// As WebCodecs writes it, such as `avc1.42c01f`.
+    /// The codec's WebCodecs name, such as `avc1.42c01f`.
     pub codec: Option<String>,
-    /// What a file of it would be.
+    /// MIME type of the track as a file.
     pub mime_type: Option<String>,
-    /// Pixels across.
+    /// Width of the picture in pixels.
     pub width: Option<u64>,
-    /// Pixels down.
+    /// Height of the picture in pixels.
     pub height: Option<u64>,
-    /// Frames a second.
+    /// Frames of video a second.
     pub framerate: Option<f64>,
-    /// Bits a second.
+    /// Bits a second, at most.
     pub bitrate: Option<u64>,
     /// Samples of sound a second.
     pub samplerate: Option<u64>,
@@ -100,22 +100,22 @@ pub struct Track {
     pub channel_config: Option<String>,
     /// Its language, as BCP 47 writes it.
     pub lang: Option<String>,
-    /// What a decoder must know: with [`Packaging::Loc`] what WebCodecs calls the
-    /// description, with [`Packaging::Cmaf`] the initialisation segment.
+    /// Decoder configuration: with [`Packaging::Loc`] WebCodecs' `description`, with [`Packaging::Cmaf`] the
+    /// initialisation segment.
     pub init_data: Option<Bytes>,
-    /// The track whose first object is that, in catalogs that came before MSF.
+    /// The track whose first object is the init data, in catalogs older than MSF.
     pub init_track: Option<String>,
-    /// How many milliseconds after it was made it should be shown.
+    /// Milliseconds between capture and presentation that the publisher aims at.
     pub target_latency: Option<u64>,
 }
 
-/// What the objects of a track hold.
+/// Format of a track's objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Packaging {
     /// A frame, with its timestamp in the properties: see [`loc`](crate::loc).
     #[default]
     Loc,
-    /// A fragment of MP4.
+    /// Each object is a fragment of MP4.
     Cmaf,
     /// A frame with its properties in front of it, as hang's "loc" has it: see
     /// [`split_properties`](crate::loc::split_properties).
@@ -123,18 +123,18 @@ pub enum Packaging {
     /// A frame with its timestamp in front of it, as hang's "legacy" has it: see
     /// [`split_timestamp`](crate::loc::split_timestamp).
     HangLegacy,
-    /// Something else.
+    /// Any other format, by its name.
     Other(String),
 }
 
-/// What a track is for.
+/// Purpose of a track.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Pictures.
+    /// Moving pictures, for a video decoder.
     Video,
-    /// Sound.
+    /// Sound, for an audio decoder.
     Audio,
-    /// Something else, such as `caption`.
+    /// Any other purpose, such as `caption`.
     Other(String),
 }
 
@@ -142,7 +142,7 @@ impl Catalog {
     /// The version that [`encode`](Self::encode) writes.
     pub const VERSION: &str = "draft-01";
 
-    /// The catalog as JSON.
+    /// Encodes the catalog as JSON.
     pub fn encode(&self) -> Bytes {
         wire::encode(self)
     }
@@ -185,7 +185,7 @@ impl From<serde_json::Error> for Error {
 }
 
 impl Track {
-    /// Whether it holds pictures: it says so, or it can be seen.
+    /// Returns whether it holds pictures, by its role or by its other fields.
     pub fn is_video(&self) -> bool {
         match (&self.role, &self.mime_type) {
             (Some(role), _) => *role == Role::Video,
@@ -194,7 +194,7 @@ impl Track {
         }
     }
 
-    /// Whether it holds sound: it says so, or it can be seen.
+    /// Returns whether it holds sound, by its role or by its other fields.
     pub fn is_audio(&self) -> bool {
         match (&self.role, &self.mime_type) {
             (Some(role), _) => *role == Role::Audio,
@@ -203,7 +203,7 @@ impl Track {
         }
     }
 
-    /// How many channels of sound there are, if that is told.
+    /// Returns the number of audio channels, if the catalog has one.
     pub fn channels(&self) -> Option<u32> {
         match self.channel_config.as_deref()? {
             "mono" => Some(1),
@@ -214,7 +214,7 @@ impl Track {
 }
 
 impl Packaging {
-    /// What a catalog calls it.
+    /// Returns its name in a catalog.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Loc => "loc",
@@ -239,7 +239,7 @@ impl From<&str> for Packaging {
 }
 
 impl Role {
-    /// What a catalog calls it.
+    /// Returns its name in a catalog.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Video => "video",

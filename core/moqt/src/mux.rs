@@ -1,13 +1,13 @@
-//! MoQ over a WebSocket, for browsers without a WebTransport to rely on.
+//! MoQ over a WebSocket, for browsers without a reliable WebTransport.
 //!
-//! What QUIC's streams and datagrams carry goes through one WebSocket instead, as frames: one binary message each. The
-//! client asks for [`subprotocol`]; a server that does not choose it does not speak this. Either side is a [`Mux`]
-//! beside its [`Session`], which is told that it runs on [`Transport::WebTransport`](crate::session::Transport).
+//! One WebSocket carries the data of QUIC's streams and datagrams as frames: one binary message each. The client asks
+//! for [`subprotocol`]; a server that does not choose it does not support this. Either side has a [`Mux`] beside its
+//! [`Session`], which is configured for [`Transport::WebTransport`](crate::session::Transport).
 //!
 //! # Format
 //!
-//! A frame is a kind and its fields, as variable-length integers ([`varint`]); what is in brackets fills the rest of
-//! the message.
+//! A frame is a kind and its fields, as variable-length integers ([`varint`]); a field in brackets fills the rest
+//! of the message.
 //!
 //! | kind | name | fields |
 //! |---|---|---|
@@ -15,20 +15,20 @@
 //! | 1 | STREAM, both ways, with its end | id, \[data\] |
 //! | 2 | STREAM, one way | id, \[data\] |
 //! | 3 | STREAM, one way, with its end | id, \[data\] |
-//! | 4 | RESET: no more comes on this stream | id, code |
-//! | 5 | STOP: no more is wanted on this stream | id, code |
+//! | 4 | RESET: the sender sends no more on this stream | id, code |
+//! | 5 | STOP: the receiver wants no more of this stream | id, code |
 //! | 6 | DATAGRAM | \[data\] |
 //! | 7 | CLOSE: the session is over | code, \[reason\] |
-//! | 8 | TAKEN: so much has come of streams and datagrams, in all | bytes |
+//! | 8 | TAKEN: bytes of streams and datagrams received, in total | bytes |
 //!
 //! Each side numbers the streams it opens, in ascending order: the client's are even, the server's odd. The first frame
 //! of a stream opens it. A frame is at most [`MAX_FRAME`] bytes long, and a side has at most [`MAX_STREAMS`] streams
-//! open; a peer that goes beyond, or sends what is not in the table, is cut off. Frames of streams that are over are
+//! open; a session ends if its peer exceeds this, or sends a frame that is not in the table. Frames of ended streams are
 //! ignored: they may have crossed with a RESET or a STOP.
 //!
-//! What reached the socket arrives, but nobody can tell when: systems and proxies on the way may hold any amount. So a
-//! receiver says TAKEN after every [`TAKEN_EVERY`] bytes of data, and a sender that has to shed rather than queue, such
-//! as a relay, has no more than [`WINDOW`] under way.
+//! Data that reached the socket arrives, but at an unknown time: systems and proxies on the way may hold any amount. So
+//! a receiver sends TAKEN after every [`TAKEN_EVERY`] bytes of data, and a sender that has to shed rather than queue,
+//! such as a relay, has no more than [`WINDOW`] on its way.
 
 use std::collections::BTreeMap;
 
@@ -48,9 +48,9 @@ pub const MAX_FRAME: usize = MAX_DATA + 1 + varint::MAX_LEN;
 /// Streams that one side may have open, at most.
 pub const MAX_STREAMS: usize = 1024;
 
-/// Bytes of data that may be under way, as far as TAKEN tells.
+/// Bytes of data that may be on their way, by the last TAKEN.
 pub const WINDOW: u64 = 512 * 1024;
-/// Bytes of data that are taken before the sender is told.
+/// Bytes of data after which the receiver sends TAKEN.
 pub const TAKEN_EVERY: u64 = WINDOW / 4;
 
 const STREAM_END: u64 = 1;
@@ -79,36 +79,36 @@ pub fn version(subprotocol: &str) -> Option<Version> {
 pub enum Frame {
     /// Bytes of a stream, after those before; the first opens it.
     Stream {
-        /// The stream.
+        /// ID of the stream.
         id: u64,
-        /// Which ways it goes.
+        /// Directions of the stream.
         dir: Dir,
-        /// Whether the sender's side ends after them.
+        /// True if the sender's side ends after this data.
         end: bool,
         /// Any number of bytes, up to [`MAX_DATA`].
         data: Bytes,
     },
     /// The sender breaks off its side of a stream.
     Reset {
-        /// The stream.
+        /// ID of the stream.
         id: u64,
-        /// Why.
+        /// Application error code.
         code: ResetCode,
     },
     /// The sender wants no more of the other side of a stream.
     Stop {
-        /// The stream.
+        /// ID of the stream.
         id: u64,
-        /// Why.
+        /// Application error code.
         code: ResetCode,
     },
-    /// What would be a datagram.
+    /// Content of a datagram.
     Datagram(Bytes),
-    /// The session is over.
+    /// The session has ended, with a code and a reason.
     Close {
-        /// Why.
+        /// Code with which the session ends.
         code: SessionCode,
-        /// For people.
+        /// Reason phrase, for human readers.
         reason: Bytes,
     },
     /// The sender has taken so many bytes of data, in all.
@@ -145,8 +145,8 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Appends all that comes before [`payload`](Self::payload): together they are the message, for whoever can write
-    /// the two without joining them first.
+    /// Appends all fields before [`payload`](Self::payload). A caller that can write two buffers need not
+    /// join them to a message.
     pub fn encode_head(&self, out: &mut impl BufMut) {
         match self {
             Self::Stream { id, dir, end, data: _ } => {
@@ -176,7 +176,7 @@ impl Frame {
         }
     }
 
-    /// What fills the rest of the message, shared and not copied.
+    /// Returns the field that fills the rest of the message, shared and not copied.
     pub fn payload(&self) -> &[u8] {
         match self {
             Self::Stream { data, .. } | Self::Datagram(data) => data,
@@ -193,7 +193,7 @@ impl Frame {
         }
     }
 
-    /// The message.
+    /// Encodes the frame as a message.
     pub fn encode(&self) -> Bytes {
         let payload = self.payload();
         let mut out = BytesMut::with_capacity(1 + 2 * varint::MAX_LEN + payload.len());
@@ -242,7 +242,7 @@ impl Mux {
         Self { next, next_of_peer, of_peer: 0, numbers, streams, taken: (0, 0), sent: (0, 0) }
     }
 
-    /// What the peer is to be told of what came.
+    /// Returns the TAKEN frame that is due, if any.
     pub fn owed(&mut self) -> Option<Frame> {
         let (taken, told) = &mut self.taken;
         if *taken - *told < TAKEN_EVERY {
@@ -252,12 +252,13 @@ impl Mux {
         Some(Frame::Taken(*taken))
     }
 
-    /// Whether the peer has as much to take as may be under way: what can wait, should.
+    /// Returns whether the window is full: data that can wait should.
     pub fn is_full(&self) -> bool {
         self.sent.0 - self.sent.1 >= WINDOW
     }
 
-    /// Hands the session what came in a message. An error is the peer's: close the WebSocket, and tell the session.
+    /// Passes the content of a message to the session. An error is the peer's: close the WebSocket, and
+    /// report it to the session.
     pub fn received(&mut self, session: &mut Session, now: Micros, message: Bytes) -> Result<(), Violation> {
         let frame = Frame::decode(message)?;
         self.taken.0 += frame.data();
@@ -302,7 +303,8 @@ impl Mux {
         Ok(())
     }
 
-    /// The frames of an output of the session, written to `frames`. The session is told what counts as delivered.
+    /// Writes an output of the session as frames to `frames`, and reports to the session what counts as
+    /// delivered.
     pub fn send(
         &mut self,
         session: &mut Session,
@@ -342,7 +344,7 @@ impl Mux {
                     frames(Frame::Stop { id, code });
                 }
             }
-            // What is too long is lost, as datagrams are (Section 11.3).
+            // A datagram that is too long is dropped, as QUIC does (Section 11.3).
             Output::Datagram(datagram) if datagram.len() > MAX_DATA => {}
             Output::Datagram(datagram) => {
                 self.sent.0 += datagram.len() as u64;
@@ -353,8 +355,8 @@ impl Mux {
         }
     }
 
-    /// The message with some data of a stream, no more than [`MAX_DATA`] of it, and perhaps the stream's end: what
-    /// several outputs of the session say, in one.
+    /// Returns one message with data of a stream, at most [`MAX_DATA`], and possibly the stream's end: it
+    /// joins several outputs of the session.
     pub fn write(
         &mut self,
         session: &mut Session,

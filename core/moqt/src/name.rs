@@ -33,8 +33,8 @@ impl Namespace {
         }
     }
 
-    /// The namespace whose fields are the parts of `path` between slashes. An
-    /// empty path is the empty namespace, which is a prefix of all.
+    /// Returns the namespace whose fields are the parts of `path` between slashes. An empty path is the empty
+    /// namespace, which is a prefix of all.
     pub fn from_path(path: &str) -> Result<Self, NameError> {
         if path.is_empty() {
             return Ok(Self::default());
@@ -48,22 +48,22 @@ impl Namespace {
         fields.ok().map(|fields| fields.join("/"))
     }
 
-    /// Its fields, in order.
+    /// Returns its fields, in order.
     pub fn fields(&self) -> &[Bytes] {
         &self.0
     }
 
-    /// Whether it has no fields.
+    /// Returns whether it has no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `self` is `other` or one of the namespaces above it.
+    /// Returns whether `self` is `other` or one of the namespaces above it.
     pub fn is_prefix_of(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 
-    /// What follows `prefix` in this namespace, if it starts with it.
+    /// Returns the fields after `prefix`, if this namespace starts with it.
     pub fn strip_prefix(&self, prefix: &Self) -> Option<Self> {
         let rest = self.0.strip_prefix(prefix.0.as_slice())?;
         Some(Self(rest.to_vec()))
@@ -132,7 +132,7 @@ impl TrackName {
         &self.namespace
     }
 
-    /// Its name there.
+    /// The track's name in that namespace.
     pub fn name(&self) -> &Bytes {
         &self.name
     }

@@ -18,7 +18,7 @@ pub enum Broken {
     /// Too much waits for what goes before it.
     #[error("more than {0} bytes before those that go before them")]
     TooEarly(usize),
-    /// Something is missing.
+    /// A stream was reset or is unknown: packets are missing.
     #[error("a stream that was broken off, or is not known")]
     Gap,
 }
@@ -28,7 +28,7 @@ pub enum Broken {
 pub struct Inflow {
     /// Bytes of a packet, at most.
     longest: usize,
-    /// By group.
+    /// Incoming groups by number.
     groups: BTreeMap<u64, Incoming>,
     streams: BTreeMap<StreamId, u64>,
     next: u64,
@@ -43,17 +43,17 @@ struct Incoming {
 }
 
 impl Inflow {
-    /// One whose packets are no longer than that.
+    /// Creates a reader that accepts packets of at most `longest` bytes.
     pub fn new(longest: usize) -> Self {
         Self { longest, groups: BTreeMap::new(), streams: BTreeMap::new(), next: 0, waiting: 0 }
     }
 
-    /// Whether a stream is one of it.
+    /// Returns whether a stream belongs to the track.
     pub fn has(&self, stream: StreamId) -> bool {
         self.streams.contains_key(&stream)
     }
 
-    /// A group begins.
+    /// Begins a group, with its stream.
     pub fn begin(&mut self, stream: StreamId, header: SubgroupHeader) -> Result<(), Broken> {
         let group = header.group;
         if group < self.next || self.groups.insert(group, Incoming::default()).is_some() {
@@ -63,7 +63,7 @@ impl Inflow {
         Ok(())
     }
 
-    /// An object begins.
+    /// Begins an object, with its header.
     pub fn object(&mut self, stream: StreamId, header: &ObjectHeader) -> Result<(), Broken> {
         let longest = self.longest;
         let incoming = self.incoming(stream)?;
@@ -77,7 +77,7 @@ impl Inflow {
         Ok(())
     }
 
-    /// More of it.
+    /// Adds bytes to the current object.
     pub fn payload(&mut self, stream: StreamId, data: &Bytes) -> Result<(), Broken> {
         let incoming = self.incoming(stream)?;
         let packet = incoming.packets.back_mut().ok_or(Broken::Gap)?;
@@ -88,7 +88,7 @@ impl Inflow {
         if self.waiting > bound { Err(Broken::TooEarly(bound)) } else { Ok(()) }
     }
 
-    /// A group is over.
+    /// Ends a group, which must be complete.
     pub fn end(&mut self, stream: StreamId) -> Result<(), Broken> {
         self.incoming(stream)?.ended = true;
         self.streams.remove(&stream);
@@ -121,7 +121,7 @@ impl Inflow {
 #[derive(Debug)]
 pub struct Outflow {
     request: RequestId,
-    /// Packets in a group.
+    /// Number of packets in the group.
     long: u64,
     stream: Option<StreamId>,
     group: u64,
@@ -139,12 +139,12 @@ impl Outflow {
         self.stream.map_or(0, |stream| cx.backlog(stream))
     }
 
-    /// Whether a stream is the one that is written to.
+    /// Returns whether this is the stream being written.
     pub fn is(&self, stream: StreamId) -> bool {
         self.stream == Some(stream)
     }
 
-    /// Sends a packet.
+    /// Sends a packet as one object.
     pub fn send(&mut self, cx: &mut Cx<'_>, packet: Bytes) -> Result<(), Misuse> {
         let stream = if let Some(stream) = self.stream {
             stream
@@ -166,7 +166,7 @@ impl Outflow {
             payload_len: packet.len() as u64,
             status: Status::Normal,
         };
-        // Nothing here expires.
+        // The packets of this track do not expire.
         let _ = cx.session.object(cx.now, stream, &header, cx.now)?;
         cx.session.payload(stream, packet)?;
         self.object += 1;
@@ -177,7 +177,7 @@ impl Outflow {
         Ok(())
     }
 
-    /// There is no more.
+    /// Ends the current group: the track has no more packets.
     pub fn end(self, cx: &mut Cx<'_>) -> Result<(), Misuse> {
         if let Some(stream) = self.stream {
             cx.session.finish(cx.now, stream)?;

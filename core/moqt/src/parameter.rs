@@ -4,18 +4,17 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{GroupOrder, Location, Namespace, Token, Violation, varint, wire::Reader};
 
-/// The parameters of a message. Which of them a message may carry depends on the
-/// message; those that are `None` mean what the draft says of their
-/// absence.
+/// Parameters of a message. Each message permits some of them; for those that are `None`, the draft's
+/// defaults apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params {
-    /// `OBJECT_DELIVERY_TIMEOUT`, in milliseconds; 0 is none.
+    /// `OBJECT_DELIVERY_TIMEOUT`, in milliseconds; 0 disables it.
     pub object_delivery_timeout: Option<u64>,
-    /// `AUTHORIZATION_TOKEN`s.
+    /// The `AUTHORIZATION_TOKEN` parameters, in order.
     pub tokens: Vec<Token>,
     /// `RENDEZVOUS_TIMEOUT`: how many milliseconds to wait for a publisher.
     pub rendezvous_timeout: Option<u64>,
-    /// `SUBGROUP_DELIVERY_TIMEOUT`, in milliseconds; 0 is none.
+    /// `SUBGROUP_DELIVERY_TIMEOUT`, in milliseconds; 0 disables it.
     pub subgroup_delivery_timeout: Option<u64>,
     /// `EXPIRES`: in how many milliseconds the sender ends the subscription.
     pub expires: Option<u64>,
@@ -37,20 +36,20 @@ pub struct Params {
     pub namespace_prefix: Option<Namespace>,
 }
 
-/// Which objects a subscription asks for (Section 5.1.2).
+/// Objects that a subscription asks for (Section 5.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// From the next group on.
     NextGroup,
     /// From the next object on.
     LargestObject,
-    /// From a location on.
+    /// All objects from a location on.
     From(Location),
     /// From a location to the end of a group.
     Range {
-        /// The first object.
+        /// Location of the first object.
         start: Location,
-        /// The last group.
+        /// Number of the last group.
         end_group: u64,
     },
 }
@@ -80,10 +79,10 @@ impl Scope {
     /// REQUEST_OK to a namespace request, and REQUEST_UPDATE of a PUBLISH_NAMESPACE.
     pub(crate) const BARE: Self = Self(1 << 15);
 
-    /// What a REQUEST_OK may carry, before one knows what it answers.
+    /// Parameters of a REQUEST_OK, before it is matched to its request.
     pub(crate) const ANY_OK: Self =
         Self(Self::PUBLISH_OK.0 | Self::TRACK_STATUS_OK.0 | Self::UPDATE_OK.0 | Self::BARE.0);
-    /// What a REQUEST_UPDATE may carry, before one knows what it updates.
+    /// Parameters of a REQUEST_UPDATE, before it is matched to its request.
     pub(crate) const ANY_UPDATE: Self =
         Self(Self::UPDATE.0 | Self::UPDATE_FETCH.0 | Self::UPDATE_PREFIX.0 | Self::BARE.0);
 
@@ -117,7 +116,7 @@ const fn scope(key: u64) -> Option<Scope> {
         OBJECT_DELIVERY_TIMEOUT | SUBGROUP_DELIVERY_TIMEOUT | SUBSCRIPTION_FILTER | NEW_GROUP_REQUEST => {
             subscriber
         }
-        // In every request and REQUEST_UPDATE.
+        // Every request and REQUEST_UPDATE may carry it.
         AUTHORIZATION_TOKEN => Scope::PUBLISH
             .or(Scope::SUBSCRIBE)
             .or(Scope::ANY_UPDATE)
@@ -218,7 +217,7 @@ impl Params {
             .chain(one(self.namespace_prefix.is_some(), TRACK_NAMESPACE_PREFIX))
     }
 
-    /// Whether a message of this kind may carry all that is set.
+    /// Returns whether a message of this kind permits all parameters that are set.
     pub(crate) fn within(&self, message: Scope) -> bool {
         self.keys().all(|key| scope(key).is_some_and(|allowed| allowed.meets(message)))
     }

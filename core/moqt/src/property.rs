@@ -15,7 +15,7 @@ const IMMUTABLE: u64 = 0x0B;
 const DEFAULT_PUBLISHER_PRIORITY: u64 = 0x0E;
 const DEFAULT_PUBLISHER_GROUP_ORDER: u64 = 0x22;
 const DYNAMIC_GROUPS: u64 = 0x30;
-/// Tracks with a property in this range may only be handled by who knows it.
+/// Track properties that an endpoint must understand to handle the track.
 const MANDATORY: std::ops::RangeInclusive<u64> = 0x4000..=0x7FFF;
 
 /// Properties as they are on the wire, well-formed, and passed on as they came.
@@ -23,7 +23,7 @@ const MANDATORY: std::ops::RangeInclusive<u64> = 0x4000..=0x7FFF;
 pub struct Properties(Bytes);
 
 impl Properties {
-    /// No properties.
+    /// An empty set of properties.
     pub const NONE: Self = Self(Bytes::new());
 
     /// The properties with this encoding, if it is one.
@@ -34,12 +34,12 @@ impl Properties {
         Ok(Self(bytes))
     }
 
-    /// Their encoding.
+    /// Returns the encoded form.
     pub fn as_wire(&self) -> &Bytes {
         &self.0
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -78,8 +78,8 @@ impl Properties {
         }
     }
 
-    /// What is in the immutable ones. A block that is no properties is passed on
-    /// like any other value, and means nothing here.
+    /// Iterates over the immutable properties. A malformed block is passed on like any other value, and
+    /// yields nothing here.
     fn immutable(&self) -> impl Iterator<Item = Property<'_>> {
         self.iter()
             .filter_map(|property| match property {
@@ -97,20 +97,20 @@ impl Properties {
     }
 }
 
-/// What the draft itself defines for tracks.
+/// Properties of tracks that the draft itself defines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrackProperties {
-    /// How late an object may be sent.
+    /// Age up to which an object may be sent.
     pub object_delivery_timeout: Option<Micros>,
-    /// How long a finished subgroup may take to arrive.
+    /// Time in which a finished subgroup must arrive.
     pub subgroup_delivery_timeout: Option<Micros>,
-    /// How long a relay may serve an object from its cache.
+    /// Time for which a relay may serve an object from its cache.
     pub max_cache_duration: Option<Micros>,
     /// The priority of subgroups and datagrams that state none; 128 if absent.
     pub priority: Option<u8>,
     /// The order of groups for subscribers that state none.
     pub group_order: Option<GroupOrder>,
-    /// Whether subscribers may ask for a new group.
+    /// True if subscribers may ask for a new group.
     pub dynamic_groups: bool,
 }
 
@@ -163,21 +163,21 @@ impl TrackProperties {
     }
 }
 
-/// One property.
+/// One property: a key and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Property<'a> {
-    /// What it is; even for integers, odd for bytes.
+    /// Key of the property: even for integers, odd for bytes.
     pub key: u64,
-    /// Its value.
+    /// Value of the property.
     pub value: PropertyValue<'a>,
 }
 
 /// The value of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyValue<'a> {
-    /// Of an even key.
+    /// An integer, under an even key.
     Int(u64),
-    /// Of an odd key.
+    /// Bytes, under an odd key.
     Bytes(&'a [u8]),
 }
 
@@ -335,7 +335,7 @@ mod tests {
         let properties = Properties::builder().int(2, 300).bytes(5, "hello").build();
         let whole = properties.as_wire();
         for cut in 1..whole.len() {
-            // The end of the first pair is a place where a set may end.
+            // A set of properties may also end after the first pair.
             let ok = cut == 3;
             assert_eq!(Properties::from_wire(whole.slice(..cut)).is_ok(), ok, "cut to {cut}");
         }

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{SessionCode, Violation, varint, wire::Reader};
 
-/// What a registered token takes of the cache besides its value (Section 10.3.1.3).
+/// Bytes of cache that a registered token takes besides its value (Section 10.3.1.3).
 const ENTRY_OVERHEAD: u64 = 16;
 
 /// A token as it is on the wire. Applications send [`Token::value`] and, in
@@ -15,34 +15,34 @@ const ENTRY_OVERHEAD: u64 = 16;
 pub enum Token {
     /// Forget the token with this alias.
     Delete {
-        /// The alias.
+        /// The alias to drop.
         alias: u64,
     },
     /// Use this token, and remember it under an alias.
     Register {
-        /// The alias.
+        /// The alias to register.
         alias: u64,
-        /// The token's type.
+        /// The token's type, from the IANA registry.
         kind: u64,
-        /// The token.
+        /// The token's bytes.
         value: Bytes,
     },
     /// Use the token remembered under this alias.
     UseAlias {
-        /// The alias.
+        /// The alias of a registered token.
         alias: u64,
     },
-    /// Use this token.
+    /// Use this token, without an alias.
     UseValue {
         /// The token's type; 0 is whatever both sides agreed on elsewhere.
         kind: u64,
-        /// The token.
+        /// The token's bytes.
         value: Bytes,
     },
 }
 
 impl Token {
-    /// A token of a type agreed on elsewhere (type 0), such as a JWT.
+    /// Returns a token of a type agreed on elsewhere (type 0), such as a JWT.
     pub fn value(value: impl Into<Bytes>) -> Self {
         Self::UseValue { kind: 0, value: value.into() }
     }

@@ -1,11 +1,11 @@
 //! Small values that are more than integers.
 
-/// Where an object is in its track (Section 1.4.2). Ordered by group, then object.
+/// Location of an object in its track (Section 1.4.2). Ordered by group, then object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
-    /// The group.
+    /// Number of the group.
     pub group: u64,
-    /// The object in it.
+    /// ID of the object in its group.
     pub object: u64,
 }
 
@@ -16,7 +16,7 @@ impl Location {
     }
 }
 
-/// Which groups of a subscription or fetch go first (Section 7.1).
+/// Order in which the groups of a subscription or fetch are sent (Section 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum GroupOrder {
     /// The lowest group ID first.

@@ -6,7 +6,7 @@ use bytes::BufMut;
 /// The longest encoding, in bytes.
 pub const MAX_LEN: usize = 9;
 
-/// How many bytes [`put`] writes for `value`.
+/// Returns the number of bytes that [`put`] writes for `value`.
 pub const fn len(value: u64) -> usize {
     let bits = 64 - value.leading_zeros() as usize;
     match bits {
@@ -16,7 +16,7 @@ pub const fn len(value: u64) -> usize {
     }
 }
 
-/// How many bytes the integer that starts with `first` takes.
+/// Returns the length in bytes of the integer that starts with `first`.
 pub const fn len_from_first(first: u8) -> usize {
     first.leading_ones() as usize + 1
 }

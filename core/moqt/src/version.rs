@@ -1,3 +1,5 @@
+//! Versions of the protocol, and their negotiation.
+
 /// A version of the protocol, negotiated before the session starts: by ALPN on
 /// raw QUIC, by `WT-Available-Protocols` on WebTransport (Section 3.1).
 ///
@@ -6,12 +8,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Version {
-    /// draft-ietf-moq-transport-18.
+    /// The version of draft-ietf-moq-transport-18.
     Draft18,
 }
 
 impl Version {
-    /// What this crate speaks, the preferred first: what a client offers.
+    /// Versions of this crate, the preferred first: a client's offer.
     pub const SUPPORTED: &'static [Self] = &[Self::Draft18];
 
     /// The name under which it is negotiated.
@@ -21,13 +23,13 @@ impl Version {
         }
     }
 
-    /// The version with that name, if this crate speaks it.
+    /// Returns the version with that name, if this crate supports it.
     pub fn from_protocol(name: &[u8]) -> Option<Self> {
         Self::SUPPORTED.iter().copied().find(|version| version.protocol().as_bytes() == name)
     }
 
-    /// What a server answers to a client's offer: of what both speak, what the
-    /// client put first.
+    /// Returns a server's answer to a client's offer: the client's first choice among the versions that both
+    /// support.
     pub fn choose<'a>(offered: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         offered.into_iter().find_map(Self::from_protocol)
     }

@@ -13,30 +13,30 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// What waits to go out: the most urgent stream first, as QUIC would have it.
+/// Outputs that wait to be sent: the most urgent stream first, as with QUIC.
 #[derive(Default)]
 struct Outbox {
     streams: BTreeMap<StreamId, Waiting>,
-    /// What belongs to no stream.
+    /// Outputs that belong to no stream.
     rest: VecDeque<Output>,
 }
 
-/// What waits of one stream.
+/// Outputs of one stream that wait.
 struct Waiting {
     order: SendOrder,
-    /// Before it has begun.
+    /// The output that opens the stream, if it is not sent yet.
     open: Option<Output>,
     data: VecDeque<Bytes>,
     bytes: usize,
-    /// How it ends, after that.
+    /// End of the stream after that data.
     end: Option<Output>,
 }
 
-/// What goes out next.
+/// The next output to send.
 enum Next {
     Output(Output),
-    /// As much of a stream as fits into a message, and whether it ends with that: a message costs more than what is in
-    /// it.
+    /// Data of a stream that fits into one message, and whether the stream ends with it: a message has a cost
+    /// beyond its bytes.
     Data(StreamId, Vec<Bytes>, bool),
 }
 
@@ -82,7 +82,7 @@ impl Outbox {
         })
     }
 
-    /// What goes out next; of streams nothing, if the peer has enough to take.
+    /// Returns the next output; none of a stream if the window is full.
     fn pop(&mut self, is_full: bool) -> Option<Next> {
         if let Some(output) = self.rest.pop_front() {
             return Some(Next::Output(output));
@@ -119,7 +119,7 @@ impl Waiting {
         self.open.is_some() || !self.data.is_empty() || self.end.is_some()
     }
 
-    /// As much as fits into a message.
+    /// Takes as much data as fits into a message.
     fn take(&mut self) -> Vec<Bytes> {
         let (mut taken, mut room) = (Vec::new(), MAX_DATA);
         while let Some(data) = self.data.front_mut().filter(|_| room > 0) {
@@ -156,7 +156,7 @@ pub struct WebSocketSession {
 }
 
 impl WebSocketSession {
-    /// One that begins.
+    /// Creates a session that begins now.
     pub fn new(now: Micros, config: Config) -> Result<Self, Misuse> {
         let mux = Mux::new(config.side);
         let session = Session::new(now, config)?;
@@ -164,7 +164,7 @@ impl WebSocketSession {
         Ok(Self { session, mux, outbox, frames, ended: None })
     }
 
-    /// A binary message came.
+    /// Handles a binary message.
     pub fn received(&mut self, now: Micros, message: Bytes) {
         if let Err(violation) = self.mux.received(&mut self.session, now, message) {
             self.session.close(violation.code, violation.reason);
@@ -172,12 +172,12 @@ impl WebSocketSession {
         self.frames.extend(self.mux.owed().map(|frame| frame.encode()));
     }
 
-    /// A message came that is none of a session's.
+    /// Handles a message that no session sends.
     pub fn violated(&mut self, why: &'static str) {
         self.session.close(SessionCode::PROTOCOL_VIOLATION, why);
     }
 
-    /// It is closed: nothing comes any more. Whoever closed it may have said why.
+    /// Handles the close of the WebSocket: nothing more arrives. The peer may have sent its reason before.
     pub fn closed(&mut self, now: Micros, why: &str) {
         let reason = if why.is_empty() { "the WebSocket was closed" } else { why };
         let reason = Bytes::copy_from_slice(reason.as_bytes());
@@ -234,12 +234,13 @@ impl WebSocketSession {
         }
     }
 
-    /// When it has to be run again, whatever comes.
+    /// Returns the time at which it must run again, without any other event.
     pub fn timeout(&self) -> Option<Micros> {
         self.session.timeout()
     }
 
-    /// How it ended, if it did. What waits may still be sent; then the WebSocket is to be closed.
+    /// Returns the end of the session, if it ended. Waiting outputs may still be sent; then close the
+    /// WebSocket.
     pub fn ended(&self) -> Option<&Ended> {
         self.ended.as_ref()
     }

@@ -51,7 +51,7 @@ impl Reader {
         Ok(Location { group: self.varint()?, object: self.varint()? })
     }
 
-    /// All that is left.
+    /// Returns all remaining bytes.
     pub(crate) fn rest(&mut self) -> Bytes {
         std::mem::take(&mut self.0)
     }

@@ -1,5 +1,5 @@
-//! A peer that drops its connection stops and resets all its streams at once; what it
-//! said before on other streams counts all the same.
+//! A peer that drops its connection stops and resets all its streams at once; its earlier messages on other
+//! streams still count.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use moqt::{
 const SOON: Micros = Micros::from_millis(10);
 const LATE: Micros = Micros::from_millis(5_000);
 
-/// A session, what it calls its peer's streams, and what it said.
+/// A session, its names for the peer's streams, and its events.
 struct End {
     session: Session,
     names: BTreeMap<StreamId, StreamId>,
@@ -34,7 +34,7 @@ impl End {
         }
     }
 
-    /// Takes what the session has to send; what it has to say is kept.
+    /// Takes the session's outputs; stores its events.
     fn outputs(&mut self) -> Vec<Output> {
         let mut outputs = Vec::new();
         while let Some(output) = self.session.poll() {

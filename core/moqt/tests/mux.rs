@@ -83,7 +83,7 @@ impl End {
         Self { session: Session::new(NOW, config).unwrap(), mux: Mux::new(side), events: Vec::new() }
     }
 
-    /// What it wants sent.
+    /// Returns the messages that it wants sent.
     fn drain(&mut self, now: Micros) -> Vec<Bytes> {
         let mut messages = Vec::new();
         while let Some(output) = self.session.poll() {
@@ -248,7 +248,7 @@ fn its_name_says_the_version() {
     assert_eq!(version("moqt-18"), None);
 }
 
-/// A peer that has refused reads no more, and says so before its refusal is read.
+/// A peer that has refused a request stops reading its stream, which may arrive before the refusal is read.
 #[test]
 fn a_refusal_counts_though_its_stream_was_stopped() {
     let (mut client, mut server) = (End::new(Side::Client), End::new(Side::Server));

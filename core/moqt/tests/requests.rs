@@ -39,7 +39,7 @@ impl App for Asker {
     }
 }
 
-/// Refuses every track.
+/// An application that refuses every track.
 struct Refuser;
 
 impl App for Refuser {

@@ -1,7 +1,7 @@
-//! What a message costs in each seat.
+//! Cost of one message at a leaf and at the root.
 //!
-//! Run with `cargo bench -p fanfare-room`. A leaf's figures are for the whole way of a message: its
-//! check, the delta, the root's answer and the fan's ack.
+//! Run with `cargo bench -p fanfare-room`. A leaf's figures include the whole way of a message: its check,
+//! the delta, the root's answer and the fan's ack.
 #![allow(missing_docs)]
 
 use divan::{Bencher, counter::ItemsCount};
@@ -12,17 +12,17 @@ use wire::{
     SessionId, StreamId,
 };
 
-/// Fans at the edge.
+/// Fans connected to the edge.
 const FANS: u32 = 10_000;
 const EDGE: EdgeId = EdgeId(1);
-/// Between two batches: within every rate limit.
+/// Microseconds between two batches: within every rate limit.
 const STEP: u64 = 2_000_000;
 
 fn main() {
     divan::main();
 }
 
-/// What fans send.
+/// Kinds of message that fans send.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Cheer,
@@ -31,8 +31,8 @@ enum Kind {
 
 const KINDS: [Kind; 2] = [Kind::Cheer, Kind::Say];
 
-/// A leaf and a root, with fans.
-struct House {
+/// A leaf and a root, with connected fans.
+struct Harness {
     leaf: Room,
     root: Room,
     now: u64,
@@ -48,38 +48,38 @@ fn packed<'a>(inputs: impl IntoIterator<Item = Input<'a>>) -> Vec<u8> {
     batch
 }
 
-impl House {
+impl Harness {
     fn new() -> Self {
         let seat = Seat::Leaf { edge: EDGE, incarnation: 1 };
         let mut root = Config::new(Seat::Root);
         root.limits.room_says = room::Rate { every: Micros(0), burst: 1 };
-        let mut house =
+        let mut harness =
             Self { leaf: Room::new(Config::new(seat)), root: Room::new(root), now: STEP, number: 0 };
         let patterns: Vec<String> = (0..100).map(|n| format!("*blocked{n}*")).collect();
         let patterns = patterns.iter().map(|text| Pattern { text, action: OnMatch::Reject }).collect();
         let links = wire::Links::Reject;
         let modes = Modes { links, ..Modes::default() };
-        let setup = house.handle_root(&packed([
+        let setup = harness.handle_root(&packed([
             Input::Opened,
             Input::Owner { act: Moderation::SetPatterns(patterns) },
             Input::Owner { act: Moderation::SetModes(modes) },
             Input::EdgeJoined { edge: EDGE, incarnation: 1 },
         ]));
-        house.handle(&setup);
+        harness.handle(&setup);
         let hello = |id| wire::packet(&FanMessage::Hello(Hello { stream: StreamId(id), next: 1 }));
         for session in (0..FANS).map(SessionId) {
             let fan = Identity { id: FanId(session.0.into()), name: "fan 7", ..Identity::default() };
             let packet = hello(session.0.into());
-            house.leaf_batch(&packed([
+            harness.leaf_batch(&packed([
                 Input::FanJoined { session, fan },
                 Input::FanPacket { session, packet: &packet },
             ]));
         }
-        house.leaf_batch(&packed([Input::Tick]));
-        house
+        harness.leaf_batch(&packed([Input::Tick]));
+        harness
     }
 
-    /// A message of each fan.
+    /// Returns one message of each fan, as a leaf's batch.
     fn messages(&mut self, kind: Kind) -> Vec<u8> {
         self.number += 1;
         self.now += STEP;
@@ -101,7 +101,7 @@ impl House {
         effects
     }
 
-    /// What the root answers to deltas, as a leaf's batch.
+    /// Passes deltas to the root; returns its answers as a leaf's batch.
     fn handle_root(&mut self, batch: &[u8]) -> Vec<u8> {
         let mut effects = Vec::with_capacity(1 << 20);
         self.root.handle(Micros(self.now), batch, &mut effects).expect("a batch");
@@ -125,7 +125,7 @@ fn frames(effects: &[u8]) -> impl Iterator<Item = Effect<'_>> {
     })
 }
 
-/// A leaf's deltas, as a root's batch.
+/// Returns a leaf's deltas as a root's batch.
 fn deltas(effects: &[u8]) -> Vec<u8> {
     packed(frames(effects).filter_map(|effect| match effect {
         Effect::ToRoot { packet } => Some(Input::Delta { edge: EDGE, packet }),
@@ -135,49 +135,50 @@ fn deltas(effects: &[u8]) -> Vec<u8> {
 
 #[divan::bench(args = KINDS)]
 fn leaf(bencher: Bencher<'_, '_>, kind: Kind) {
-    let house = std::cell::RefCell::new(House::new());
+    let harness = std::cell::RefCell::new(Harness::new());
     bencher
         .counter(ItemsCount::new(FANS))
         .with_inputs(|| {
-            let house = &mut *house.borrow_mut();
-            // The answer is made by another leaf's doing, so that only this one's is measured.
-            let batch = house.messages(kind);
-            let snapshot = house.leaf.snapshot();
-            let effects = house.handle(&batch);
-            let answers = house.handle_root(&deltas(&effects));
+            let harness = &mut *harness.borrow_mut();
+            // The leaf is restored from its snapshot afterwards, so that the benchmark measures one leaf's
+            // work only.
+            let batch = harness.messages(kind);
+            let snapshot = harness.leaf.snapshot();
+            let effects = harness.handle(&batch);
+            let answers = harness.handle_root(&deltas(&effects));
             let config = Config::new(Seat::Leaf { edge: EDGE, incarnation: 1 });
-            house.leaf = Room::restore(config, &snapshot).expect("our own snapshot");
+            harness.leaf = Room::restore(config, &snapshot).expect("our own snapshot");
             (batch, answers, Vec::with_capacity(4 << 20))
         })
         .bench_local_values(|(batch, answers, mut effects)| {
-            let house = &mut *house.borrow_mut();
-            let now = Micros(house.now);
-            house.leaf.handle(now, &batch, &mut effects).expect("a batch");
-            house.leaf.handle(now, &answers, &mut effects).expect("a batch");
+            let harness = &mut *harness.borrow_mut();
+            let now = Micros(harness.now);
+            harness.leaf.handle(now, &batch, &mut effects).expect("a batch");
+            harness.leaf.handle(now, &answers, &mut effects).expect("a batch");
             effects
         });
 }
 
 #[divan::bench(args = KINDS)]
 fn root(bencher: Bencher<'_, '_>, kind: Kind) {
-    let house = std::cell::RefCell::new(House::new());
+    let harness = std::cell::RefCell::new(Harness::new());
     bencher
         .counter(ItemsCount::new(FANS))
         .with_inputs(|| {
-            let house = &mut *house.borrow_mut();
-            let batch = house.messages(kind);
-            let effects = house.handle(&batch);
+            let harness = &mut *harness.borrow_mut();
+            let batch = harness.messages(kind);
+            let effects = harness.handle(&batch);
             (deltas(&effects), Vec::with_capacity(4 << 20))
         })
         .bench_local_values(|(batch, mut effects): (Vec<u8>, Vec<u8>)| {
-            let house = &mut *house.borrow_mut();
-            let now = Micros(house.now);
-            house.root.handle(now, &batch, &mut effects).expect("a batch");
+            let harness = &mut *harness.borrow_mut();
+            let now = Micros(harness.now);
+            harness.root.handle(now, &batch, &mut effects).expect("a batch");
             let answers = packed(frames(&effects).filter_map(|effect| match effect {
                 Effect::ToEdge { packet, .. } => Some(Input::FromRoot { packet }),
                 _ => None,
             }));
-            house.handle(&answers);
+            harness.handle(&answers);
         });
 }
 
@@ -196,8 +197,8 @@ fn plan(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn snapshot(bencher: Bencher<'_, '_>) {
-    let mut house = House::new();
-    let batch = house.messages(Kind::Cheer);
-    house.leaf_batch(&batch);
-    bencher.counter(ItemsCount::new(FANS)).bench_local(|| house.root.snapshot());
+    let mut harness = Harness::new();
+    let batch = harness.messages(Kind::Cheer);
+    harness.leaf_batch(&batch);
+    bencher.counter(ItemsCount::new(FANS)).bench_local(|| harness.root.snapshot());
 }

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use wire::Micros;
 
-/// How often something may happen.
+/// Rate of an event: one per `every` in the long run, `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
-    /// Once in so long, in the long run.
+    /// Time per event, in the long run.
     pub every: Micros,
-    /// So often at once, after a rest.
+    /// Events at once, after a rest.
     pub burst: u32,
 }
 
@@ -18,7 +18,7 @@ pub struct Rate {
 pub(crate) struct Bucket(Micros);
 
 impl Bucket {
-    /// Takes `cost` tokens, or says how long to wait for them.
+    /// Takes `cost` tokens, or returns the time to wait for them.
     #[inline]
     pub(crate) fn take(&mut self, now: Micros, cost: u32, rate: Rate) -> Result<(), Micros> {
         let full = self.0.max(now) + Micros(rate.every.0.saturating_mul(cost.into()));

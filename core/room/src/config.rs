@@ -1,45 +1,46 @@
-//! What a host decides about a room.
+//! Configuration of a room: its seat and its limits.
 
 use wire::{Micros, worker::Seat};
 
 use crate::Rate;
 
-/// A room's seat and its limits. The limits may differ after a restore; the seat may not.
+/// Seat and limits of a room. The limits may differ after a restore; the seat may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where the room sits.
+    /// The room's seat: root or leaf.
     pub seat: Seat,
-    /// How much is allowed.
+    /// The room's limits.
     pub limits: Limits,
 }
 
 impl Config {
-    /// A room in that seat, with the usual limits.
+    /// Returns the configuration of a room in that seat, with the usual limits.
     pub fn new(seat: Seat) -> Self {
         Self { seat, limits: Limits::default() }
     }
 }
 
-/// How much a room allows.
+/// Limits of a room for texts, history and rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Characters of a line or question, as users perceive them.
+    /// Characters of a chat line or question, as users perceive them, at most.
     pub text_graphemes: u16,
-    /// Lines that a new group of the chat track opens with.
+    /// Chat lines that a new group of the chat track opens with.
     pub history: u16,
-    /// Lines of one fan.
+    /// Rate of one fan's chat lines.
     pub says: Rate,
-    /// Cheers of one fan, counted one by one.
+    /// Rate of one fan's cheers, counted one by one.
     pub cheers: Rate,
-    /// Anything else of one fan.
+    /// Rate of one fan's other acts.
     pub others: Rate,
-    /// Lines of everybody together.
+    /// Rate of everybody's chat lines together.
     pub room_says: Rate,
-    /// For how long a fan may not repeat a line.
+    /// Time during which a fan may not repeat a chat line.
     pub repeat: Micros,
-    /// For how long a danmaku has its lane to itself; in a full room it is a chat line only.
+    /// Time for which a danmaku has its lane to itself; while all lanes are taken, a danmaku becomes a chat
+    /// line only.
     pub lane: Micros,
 }
 

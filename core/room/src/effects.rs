@@ -1,12 +1,12 @@
-//! The batch of effects, as it is written.
+//! The batch of effects that a call writes.
 
 use wire::worker::{Effect, Group, Level, Row};
 use wire::{EdgeId, EdgeMessage, SessionId, Track};
 
-/// Writes effects at the end of a batch.
+/// Appends effects to a batch.
 pub(crate) struct Effects<'a> {
     out: &'a mut Vec<u8>,
-    /// Memory for a packet of one message.
+    /// Scratch memory for a packet of one message.
     packet: &'a mut Vec<u8>,
 }
 
@@ -19,7 +19,7 @@ impl<'a> Effects<'a> {
         wire::put(self.out, effect);
     }
 
-    /// One message to a fan.
+    /// Sends one message to a fan.
     pub(crate) fn fan(&mut self, session: SessionId, message: EdgeMessage<'_>) {
         self.packet.clear();
         wire::start(self.packet);

@@ -1,20 +1,20 @@
-//! What a host can do wrong.
+//! Errors of the host's calls.
 
-/// Why a call was refused. The room is as it was before, unless the error says otherwise.
+/// Reason for which a call was refused. The room is unchanged, unless the variant documents otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A batch is no packet of inputs. What came before the fault in it is handled.
-    #[error("a batch of inputs that cannot be read: {0}")]
+    /// The batch is no packet of inputs. The room has handled the inputs before the fault.
+    #[error("the batch of inputs does not decode: {0}")]
     Batch(#[from] wire::Error),
-    /// A snapshot of a version that this room does not read.
-    #[error("a snapshot of version {0}: this room reads version {SNAPSHOT_VERSION}")]
+    /// The snapshot has a version that this room does not read.
+    #[error("the snapshot has version {0}: this room reads version {SNAPSHOT_VERSION}")]
     SnapshotVersion(u8),
-    /// A snapshot that cannot be read.
-    #[error("a snapshot that cannot be read")]
+    /// The snapshot's bytes do not decode.
+    #[error("the snapshot does not decode")]
     Snapshot,
-    /// A snapshot of another seat, or of one that was laid out in another way.
-    #[error("a snapshot of another seat, or of one laid out in another way")]
+    /// The snapshot is of another seat, or of another layout of this one.
+    #[error("the snapshot is of another seat, or of another layout of this one")]
     Seat,
 }
 

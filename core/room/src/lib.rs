@@ -1,22 +1,22 @@
 //! The logic of a room: chat, danmaku, cheers, gifts, polls, questions, moderation,
-//! counting and the plan of who gets which rendition.
+//! counting, and the plan that assigns renditions to fans.
 //!
 //! A room has two kinds of seat. The **root**, at the origin, is the room's one truth. A
-//! **leaf**, on each edge, has the fans: it checks what they send, collects it, and hands it
-//! up in numbered deltas. [`Room`] is either.
+//! **leaf**, on each edge, serves the fans: it checks their messages, collects them, and sends
+//! them up in numbered deltas. [`Room`] is either.
 //!
-//! Nothing here reads a clock, a socket or a random number, and no float is kept: the same
+//! Nothing here reads a clock, a socket or a random number, and no float is stored: the same
 //! inputs give the same effects and the same snapshots, bit for bit, natively and in Wasm.
 //!
 //! # Acked means counted, once
 //!
 //! A fan's client numbers its messages 1, 2, 3… in a stream of its own. The root keeps, for
 //! each fan and stream, the **mark**: the highest number that is settled. It applies the message after
-//! the mark, answers those up to the mark as it did before, and asks for what is missing
-//! before a later one. So it does not matter how often a message comes, nor
-//! through which edges. The host keeps what the root was handed before it lets any of its
-//! answers out; a root that is restored from a snapshot and what was handed to it since is the same
-//! root.
+//! the mark, repeats its answers to those up to the mark, and requests a missing message
+//! before it takes a later one. So a message counts once, however often it arrives and
+//! through whichever edges. The host stores the root's inputs before it sends any of the
+//! root's answers; a root that is restored from a snapshot and the inputs stored since is
+//! the same root.
 #![forbid(unsafe_code)]
 
 mod bucket;
@@ -39,7 +39,7 @@ pub use plan::plan;
 
 pub mod rehearsal;
 
-mod roll;
+mod splitmix;
 
 mod room;
 pub use room::Room;

@@ -1,18 +1,19 @@
-//! Which fan gets which rendition of the next group.
+//! The plan: assigns each fan a rendition for the next group.
 
 use wire::worker::{Demand, Hint, SKIP};
 
-/// The share of the measured throughput that media may take, in percent: to stay with a rendition…
+/// Percent of the measured throughput that media may use if the fan stays with a rendition.
 const STAY: u64 = 90;
-/// …and to move up to one. The gap between the two is what keeps a fan at a border from moving to and fro.
+/// Percent of the measured throughput that media may use after a move up. The gap to [`STAY`] keeps a fan at
+/// a border from switching back and forth.
 const CLIMB: u64 = 70;
-/// Media waiting to be sent that says that the throughput is not what it was: one rendition down.
+/// Queued media in milliseconds that show a drop in throughput: one rendition down.
 const BACKLOG_DOWN_MS: u32 = 700;
-/// And so much that the next group would only make it worse.
+/// Queued media in milliseconds at which the next group would only add to the delay: skip it.
 const BACKLOG_SKIP_MS: u32 = 3000;
 
-/// A rendition, or [`SKIP`], for each demand. `renditions` are bit rates in kbit/s, in any order;
-/// what is beyond the 255th is not used.
+/// Returns a rendition, or [`SKIP`], for each demand. `renditions` are bit rates in kbit/s, in any order;
+/// those beyond the 255th are not used.
 pub fn plan(demands: &[Demand], renditions: &[u32]) -> Vec<u8> {
     let mut order: Vec<u8> = (0..renditions.len().min(usize::from(SKIP)) as u8).collect();
     order.sort_by_key(|index| (renditions[usize::from(*index)], *index));
@@ -21,7 +22,7 @@ pub fn plan(demands: &[Demand], renditions: &[u32]) -> Vec<u8> {
 }
 
 struct Ladder<'a> {
-    /// Renditions by bit rate.
+    /// Indices of renditions by ascending bit rate.
     order: Vec<u8>,
     renditions: &'a [u32],
 }
@@ -38,7 +39,7 @@ impl Ladder<'_> {
         }
         let wanted = match self.step(demand.current) {
             Some(current) => self.move_from(current, demand),
-            // Nothing known and nothing playing: what surely comes through shows a picture soonest.
+            // Without a measurement and a current rendition, the lowest shows a picture soonest.
             None => self.affordable(demand.throughput_kbps, CLIMB),
         };
         self.order[wanted.min(highest - 1)]
@@ -58,7 +59,7 @@ impl Ladder<'_> {
         current.max(self.affordable(demand.throughput_kbps, CLIMB))
     }
 
-    /// The highest step within a share of the throughput, or the lowest there is.
+    /// Returns the highest step within `percent` of the throughput, or the lowest.
     fn affordable(&self, kbps: u32, percent: u64) -> usize {
         let budget = u64::from(kbps) * percent / 100;
         let within = |index: &u8| u64::from(self.renditions[usize::from(*index)]) <= budget;
@@ -74,7 +75,7 @@ impl Ladder<'_> {
 mod tests {
     use super::*;
 
-    /// Not in order of bit rate: 1 is the lowest, 2 the highest.
+    /// Renditions not in order of bit rate: 1 is the lowest, 2 the highest.
     const RENDITIONS: [u32; 3] = [1000, 300, 4000];
 
     fn one(demand: Demand) -> u8 {
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn plan_does_not_flap() {
-        // Enough to stay with 1000, not enough to climb to it.
+        // 1200 is enough to stay with 1000, not enough to climb to it.
         assert_eq!(at(0, 1200, 0), 0);
         assert_eq!(at(1, 1200, 0), 1);
         assert_eq!(at(0, 1100, 0), 1, "not enough to stay");

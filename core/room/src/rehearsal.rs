@@ -1,9 +1,8 @@
-//! Logs of inputs made from a seed: what a room does with one is what it does with it anywhere.
+//! Logs of inputs made from a seed, to prove that a room behaves the same wherever it runs.
 //!
-//! [`Script::new`] has a root and two leaves play through everything that can happen in a room,
-//! and writes down the batches that each was handed. [`perform`] hands a log to
-//! a room, in whatever it runs, and digests all that comes out. Equal digests are equal
-//! effects and snapshots, byte for byte.
+//! [`Script::new`] makes a root and two leaves play through everything that can happen in a room, and records
+//! the batches that each received. [`perform`] replays a log to a room, in any host, and digests its output.
+//! Equal digests mean equal effects and snapshots, byte for byte.
 
 use wire::worker::{Effect, Identity, Input, Seat};
 use wire::{
@@ -12,14 +11,14 @@ use wire::{
     Say, SessionId, StreamId, Subject,
 };
 
-pub use crate::roll::Roll;
+pub use crate::splitmix::SplitMix64;
 use crate::{Config, Room};
 
 const EDGES: usize = 2;
 const SESSIONS: u64 = 12;
 const START: Micros = Micros::from_secs(1_700_000_000);
 
-/// What fans say: several scripts, and what is not allowed.
+/// Texts of fans: several writing systems, and forbidden characters.
 const TEXTS: [&str; 14] = [
     "hello",
     "Hello, everyone!",
@@ -37,43 +36,43 @@ const TEXTS: [&str; 14] = [
     "Việt Nam vô địch",
 ];
 
-/// A batch that a room was handed, and when.
+/// A batch that a room received, with its time.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// When.
+    /// Time of the batch.
     pub now: Micros,
-    /// A packet of inputs.
+    /// The packet of inputs.
     pub inputs: Vec<u8>,
 }
 
-/// What everyone was handed.
+/// Logs of the whole play.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// A leaf's log: that of edge 0, in its first life.
+    /// Log of a leaf: edge 0, in its first incarnation.
     pub leaf: Vec<Batch>,
-    /// The root's.
+    /// Log of the root.
     pub root: Vec<Batch>,
 }
 
-/// The configuration that the leaf's log is for.
+/// Returns the configuration that the leaf's log is for.
 pub fn leaf_config() -> Config {
     Config::new(Seat::Leaf { edge: EdgeId(0), incarnation: 1 })
 }
 
-/// The configuration that the root's log is for.
+/// Returns the configuration that the root's log is for.
 pub fn root_config() -> Config {
     Config::new(Seat::Root)
 }
 
-/// Hands a log to a room: `handle` gives a batch's effects, `snapshot` all of the state. Returns a
-/// digest of all effects and of the snapshot at each end of twenty batches.
+/// Replays a log to a room: `handle` returns a batch's effects, `snapshot` the whole state. Returns a digest
+/// of all effects, and of a snapshot after every twenty batches.
 pub fn perform<R>(
     log: &[Batch],
     room: &mut R,
     mut handle: impl FnMut(&mut R, Micros, &[u8]) -> Vec<u8>,
     mut snapshot: impl FnMut(&mut R) -> Vec<u8>,
 ) -> u64 {
-    // FNV-1a: it need not withstand anybody.
+    // FNV-1a suffices: the digest need not withstand an attacker.
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     let mut fold = |bytes: &[u8]| {
         for byte in bytes {
@@ -90,7 +89,7 @@ pub fn perform<R>(
 }
 
 impl Script {
-    /// Plays that many ticks.
+    /// Plays that many ticks from a seed.
     pub fn new(seed: u64, ticks: u32) -> Self {
         let mut play = Play::new(seed);
         for _ in 0..ticks {
@@ -100,13 +99,13 @@ impl Script {
     }
 }
 
-/// A root, leaves and the fans at them.
+/// A root, leaves and their fans.
 struct Play {
-    roll: Roll,
+    rng: SplitMix64,
     now: Micros,
     root: Room,
     leaves: Vec<Room>,
-    /// By edge and session, the next number of who is there.
+    /// The next message number by edge and session.
     numbers: [[u64; SESSIONS as usize]; EDGES],
     script: Script,
     streams: u64,
@@ -116,7 +115,7 @@ impl Play {
     fn new(seed: u64) -> Self {
         let leaf = |edge| Room::new(Config::new(Seat::Leaf { edge: EdgeId(edge), incarnation: 1 }));
         let mut play = Self {
-            roll: Roll(seed),
+            rng: SplitMix64(seed),
             now: START,
             root: Room::new(root_config()),
             leaves: (0..EDGES as u64).map(leaf).collect(),
@@ -129,18 +128,18 @@ impl Play {
         play
     }
 
-    fn roll(&mut self, end: u64) -> u64 {
-        self.roll.below(end)
+    fn rng(&mut self, end: u64) -> u64 {
+        self.rng.below(end)
     }
 
     fn tick(&mut self) {
-        self.now = self.now + Micros(50_000 + self.roll(5000));
-        for _ in 0..self.roll(12) {
-            let (edge, session) = (self.roll(EDGES as u64) as usize, self.roll(SESSIONS));
+        self.now = self.now + Micros(50_000 + self.rng(5000));
+        for _ in 0..self.rng(12) {
+            let (edge, session) = (self.rng(EDGES as u64) as usize, self.rng(SESSIONS));
             self.fan(edge, session);
         }
-        if self.roll(20) == 0 {
-            self.upset();
+        if self.rng(20) == 0 {
+            self.misbehave();
         }
         for edge in 0..EDGES {
             self.leaf(edge, &[Input::Tick]);
@@ -148,22 +147,22 @@ impl Play {
         self.root(&[Input::Tick]);
     }
 
-    /// A fan comes, does something, or goes.
+    /// Lets a fan join, act or leave.
     fn fan(&mut self, edge: usize, at: u64) {
         let session = SessionId(at as u32);
         let number = self.numbers[edge][at as usize];
         if number == 0 {
             return self.comes(edge, at);
         }
-        match self.roll(12) {
+        match self.rng(12) {
             0 => {
                 self.numbers[edge][at as usize] = 0;
                 self.leaf(edge, &[Input::FanLeft { session }]);
             }
             1 => {
-                let playing = if self.roll(2) == 0 { Playing::Playing } else { Playing::Paused };
-                let latency_ms = Some(self.roll(400) as u32);
-                let beat = Beat { active_ms: self.roll(9000) as u32, playing, latency_ms };
+                let playing = if self.rng(2) == 0 { Playing::Playing } else { Playing::Paused };
+                let latency_ms = Some(self.rng(400) as u32);
+                let beat = Beat { active_ms: self.rng(9000) as u32, playing, latency_ms };
                 self.sends(edge, session, &FanMessage::Beat(beat));
             }
             _ => {
@@ -176,13 +175,13 @@ impl Play {
 
     fn comes(&mut self, edge: usize, at: u64) {
         self.streams += 1;
-        let role = match self.roll(8) {
+        let role = match self.rng(8) {
             0 => Role::Moderator,
             1 => Role::Creator,
             _ => Role::Fan,
         };
-        let (anonymous, follower) = (self.roll(2) == 0, self.roll(2) == 0);
-        let fan = Identity { id: FanId(1 + self.roll(20)), name: "somebody", role, anonymous, follower };
+        let (anonymous, follower) = (self.rng(2) == 0, self.rng(2) == 0);
+        let fan = Identity { id: FanId(1 + self.rng(20)), name: "somebody", role, anonymous, follower };
         let hello = FanMessage::Hello(Hello { stream: StreamId(self.streams), next: 1 });
         let session = SessionId(at as u32);
         self.leaf(edge, &[Input::FanJoined { session, fan }]);
@@ -191,22 +190,18 @@ impl Play {
     }
 
     fn text(&mut self) -> &'static str {
-        TEXTS[self.roll(TEXTS.len() as u64) as usize]
+        TEXTS[self.rng(TEXTS.len() as u64) as usize]
     }
 
     fn act(&mut self) -> Act<'static> {
-        match self.roll(10) {
-            0..3 => Act::Cheer { kind: self.roll(18) as u8, count: self.roll(110) as u16 },
+        match self.rng(10) {
+            0..3 => Act::Cheer { kind: self.rng(18) as u8, count: self.rng(110) as u16 },
             3..6 => self.say(),
-            6 => Act::Gift {
-                gift: GiftId(self.roll(4) as u16),
-                count: self.roll(5) as u16,
-                key: self.roll(40),
-            },
-            7 => match self.roll(4) {
-                0 | 3 => Act::Vote { poll: PollId(1 + self.roll(3) as u32), option: self.roll(4) as u8 },
+            6 => Act::Gift { gift: GiftId(self.rng(4) as u16), count: self.rng(5) as u16, key: self.rng(40) },
+            7 => match self.rng(4) {
+                0 | 3 => Act::Vote { poll: PollId(1 + self.rng(3) as u32), option: self.rng(4) as u8 },
                 1 => Act::Ask { text: self.text() },
-                _ => Act::Upvote { question: QuestionId(self.roll(9) as u32) },
+                _ => Act::Upvote { question: QuestionId(self.rng(9) as u32) },
             },
             8 => Act::Rename { name: self.text() },
             _ => Act::Moderate(self.moderation()),
@@ -214,23 +209,23 @@ impl Play {
     }
 
     fn say(&mut self) -> Act<'static> {
-        let lane = if self.roll(2) == 0 { Lane::Any } else { Lane::At(self.roll(14) as u8) };
-        let colour = self.roll(18) as u8;
+        let lane = if self.rng(2) == 0 { Lane::Any } else { Lane::At(self.rng(14) as u8) };
+        let colour = self.rng(18) as u8;
         let danmaku = Danmaku { lane, colour, size: DanmakuSize::Normal };
-        let danmaku = (self.roll(3) == 0).then_some(danmaku);
-        let reply = (self.roll(4) == 0).then_some(ChatId(self.roll(90)));
-        let mentions = (0..self.roll(3)).map(FanId).collect();
+        let danmaku = (self.rng(3) == 0).then_some(danmaku);
+        let reply = (self.rng(4) == 0).then_some(ChatId(self.rng(90)));
+        let mentions = (0..self.rng(3)).map(FanId).collect();
         Act::Say(Say { text: self.text(), reply, mentions, danmaku })
     }
 
     fn moderation(&mut self) -> Moderation<'static> {
-        let (chat, fan) = (ChatId(self.roll(120)), FanId(1 + self.roll(20)));
-        let subject = if self.roll(2) == 0 { Subject::Fan(fan) } else { Subject::Author(chat) };
-        match self.roll(18) {
+        let (chat, fan) = (ChatId(self.rng(120)), FanId(1 + self.rng(20)));
+        let subject = if self.rng(2) == 0 { Subject::Fan(fan) } else { Subject::Author(chat) };
+        match self.rng(18) {
             0 => Moderation::Delete(chat),
             1 => Moderation::Pin(chat),
             2 => Moderation::Unpin,
-            3 => Moderation::Timeout { subject, seconds: self.roll(20) as u32 },
+            3 => Moderation::Timeout { subject, seconds: self.rng(20) as u32 },
             4 => Moderation::Ban(subject),
             5 => Moderation::ShadowMute(subject),
             6 | 7 => Moderation::Pardon(subject),
@@ -239,17 +234,17 @@ impl Play {
             10 => Moderation::OpenPoll {
                 question: "Encore?",
                 options: List(vec!["yes", "no", "maybe"]),
-                seconds: 1 + self.roll(20) as u32,
-                choice: if self.roll(2) == 0 { Choice::Final } else { Choice::Changeable },
+                seconds: 1 + self.rng(20) as u32,
+                choice: if self.rng(2) == 0 { Choice::Final } else { Choice::Changeable },
             },
-            11 => Moderation::ClosePoll(PollId(self.roll(5) as u32)),
-            12 => Moderation::Answer(QuestionId(self.roll(9) as u32)),
+            11 => Moderation::ClosePoll(PollId(self.rng(5) as u32)),
+            12 => Moderation::Answer(QuestionId(self.rng(9) as u32)),
             13 => Moderation::SetModes(Modes {
-                slow_seconds: self.roll(3) as u16,
-                followers_only: self.roll(8) == 0,
-                emoji_only: self.roll(8) == 0,
-                hold_all: self.roll(8) == 0,
-                links: [Links::Allow, Links::Hold, Links::Reject][self.roll(3) as usize],
+                slow_seconds: self.rng(3) as u16,
+                followers_only: self.rng(8) == 0,
+                emoji_only: self.rng(8) == 0,
+                hold_all: self.rng(8) == 0,
+                links: [Links::Allow, Links::Hold, Links::Reject][self.rng(3) as usize],
             }),
             14 => Moderation::SetPatterns(List(vec![
                 Pattern { text: "casino*", action: OnMatch::Reject },
@@ -264,17 +259,17 @@ impl Play {
         }
     }
 
-    /// Something that fans do not do.
-    fn upset(&mut self) {
-        let edge = self.roll(EDGES as u64);
-        match self.roll(5) {
+    /// Sends something that no proper client sends.
+    fn misbehave(&mut self) {
+        let edge = self.rng(EDGES as u64);
+        match self.rng(5) {
             0 => {
                 self.root(&[Input::EdgeLeft { edge: EdgeId(edge) }]);
                 self.root(&[Input::EdgeJoined { edge: EdgeId(edge), incarnation: 1 }]);
                 self.leaf(edge as usize, &[Input::RootConnected]);
             }
             1 => {
-                let fan = FanId(1 + self.roll(20));
+                let fan = FanId(1 + self.rng(20));
                 self.root(&[Input::Forget { fan }]);
             }
             2 => self.leaf(edge as usize, &[Input::FanPacket { session: SessionId(1), packet: &[1, 9, 9] }]),

@@ -1,4 +1,4 @@
-//! What a token says.
+//! Claims of a token: room, role, name and end.
 
 use std::{fmt, time::Duration};
 
@@ -7,22 +7,23 @@ use wire::Micros;
 
 use crate::Error;
 
-/// The room claim of a token that is good for every room: for edges and operators.
+/// Room claim of a token that is valid for every room: for edges and operators.
 pub const EVERY_ROOM: &str = "*";
-/// How far the clocks of who mints and who verifies may differ.
+/// Tolerated difference between the clocks of the minting and the verifying machine.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
-/// What a token's holder may do in the room.
+/// Rights of a token's holder in the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Publishes into the room, and all that moderators and fans do.
+    /// Publishes into the room, and has the rights of moderators and fans.
     Creator,
     /// Moderates the room, and watches it.
     Moderator,
     /// Watches the room, even if it is private.
     Fan,
-    /// Links an edge of the house to the origin: watches for its fans, and sends what they do. Publishes nothing.
+    /// Links one of the operator's edges to the origin: watches for its fans, and forwards their messages.
+    /// Publishes nothing.
     Edge,
 }
 
@@ -37,24 +38,25 @@ impl fmt::Display for Role {
     }
 }
 
-/// What a token says.
+/// Claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The room: a namespace's fields joined with `/`, or [`EVERY_ROOM`].
     pub room: String,
-    /// What the holder may do there.
+    /// The holder's rights in that room.
     pub role: Role,
-    /// Who the holder is: a creator who returns under the same name gets the room back.
+    /// The holder's name: a creator who returns under the same name gets the room back.
     pub name: String,
-    /// When the token ends, in seconds of Unix time.
+    /// End of the token's validity, in seconds of Unix time.
     pub exp: u64,
-    /// Which fan the holder is, whatever they are called: the same in each of their tokens.
+    /// The holder's identity as a fan, whatever their name: the same in each of their tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// The token was given to a stranger: it says that they are the same one again, and opens nothing.
+    /// True if the node gave the token to an anonymous fan: it recognises them on their return, and opens no
+    /// room.
     #[serde(default, skip_serializing_if = "is_false")]
     pub anonymous: bool,
-    /// The holder follows the creator.
+    /// True if the holder follows the creator.
     #[serde(default, skip_serializing_if = "is_false")]
     pub follower: bool,
 }
@@ -65,20 +67,20 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Claims {
-    /// Claims that end then.
+    /// Returns claims that end at `end`.
     pub fn until(room: &str, role: Role, name: &str, end: Micros) -> Self {
         let (room, name) = (room.into(), name.into());
         Self { room, role, name, exp: seconds(end), sub: None, anonymous: false, follower: false }
     }
 
-    /// Whether the token is for this room or for one above it. One given to a stranger is for none.
+    /// Returns whether the token is for this room or for one above it. An anonymous fan's token is for none.
     pub fn covers(&self, room: &str) -> bool {
         let is_below = |below: &str| below.is_empty() || below.starts_with('/');
         !self.anonymous
             && (self.room == EVERY_ROOM || room.strip_prefix(self.room.as_str()).is_some_and(is_below))
     }
 
-    /// That the token is for this room, or for one above it, and not over.
+    /// Checks that the token is for this room, or for one above it, and has not expired.
     pub fn check(&self, room: &str, now: Micros) -> Result<(), Error> {
         self.check_time(now)?;
         if self.anonymous {
@@ -91,14 +93,14 @@ impl Claims {
         Ok(())
     }
 
-    /// That the token is an edge's, for this room, and not over: its holder may hand the origin what the room's
-    /// fans do.
+    /// Checks that the token is an edge's, for this room, and has not expired: its holder may send the origin
+    /// the messages of the room's fans.
     pub fn check_edge(&self, room: &str, now: Micros) -> Result<(), Error> {
         self.check(room, now)?;
         if self.role == Role::Edge { Ok(()) } else { Err(Error::NotAnEdge { role: self.role }) }
     }
 
-    /// That the token is not over.
+    /// Checks that the token has not expired.
     pub(crate) fn check_time(&self, now: Micros) -> Result<(), Error> {
         if self.exp.saturating_add(LEEWAY.as_secs()) < seconds(now) {
             return Err(Error::Expired { exp: self.exp });

@@ -8,17 +8,17 @@ use p256::ecdsa::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How a key signs.
+/// Signature algorithm of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
-    /// Ed25519.
+    /// Ed25519 (RFC 8037).
     #[serde(alias = "Ed25519")]
     EdDSA,
     /// ECDSA with P-256 and SHA-256.
     ES256,
 }
 
-/// A key as files have it; with `d` it is private.
+/// A key in the form of files; with `d` it is private.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Jwk {
     kty: String,
@@ -33,13 +33,13 @@ pub(crate) struct Jwk {
 }
 
 impl Jwk {
-    /// The same without its private part.
+    /// Returns the key without its private part.
     pub(crate) fn public(&self) -> Self {
         Self { d: None, ..self.clone() }
     }
 }
 
-/// A key that is ready to use.
+/// A key that is parsed and ready to use.
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) jwk: Jwk,
@@ -60,7 +60,7 @@ enum Private {
 }
 
 impl Key {
-    /// The private key that a seed makes.
+    /// Derives a private key from a seed.
     pub(crate) fn new(algorithm: Algorithm, seed: [u8; 32]) -> Self {
         let private = match algorithm {
             Algorithm::EdDSA => Private::EdDSA(Box::new(EdPrivate::from_bytes(&seed))),
@@ -85,7 +85,7 @@ impl Key {
         self.private.is_some()
     }
 
-    /// The signature of a text, if this key has a private part.
+    /// Signs a text, if this key has a private part.
     pub(crate) fn sign(&self, text: &[u8]) -> Option<[u8; 64]> {
         Some(match self.private.as_ref()? {
             Private::EdDSA(key) => key.sign(text).to_bytes(),
@@ -96,7 +96,7 @@ impl Key {
         })
     }
 
-    /// Whether that is the signature of a text.
+    /// Returns whether this is the signature of the text.
     pub(crate) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
         match &self.public {
             Public::EdDSA(key) => Ed25519::from_slice(signature)
@@ -109,7 +109,7 @@ impl Key {
 }
 
 impl TryFrom<Jwk> for Key {
-    /// What is wrong with it.
+    /// Reason for refusing a key, as text for [`Error::KeySet`](crate::Error::KeySet).
     type Error = String;
 
     fn try_from(jwk: Jwk) -> Result<Self, String> {
@@ -161,7 +161,7 @@ impl Public {
     }
 }
 
-/// 32 bytes of a key.
+/// Decodes one 32-byte parameter of a key.
 fn part(name: &str, text: &str) -> Result<[u8; 32], String> {
     let bytes = BASE64.decode(text).map_err(|err| format!("{name} is not base64url: {err}"))?;
     let len = bytes.len();
@@ -172,7 +172,8 @@ fn no_point() -> String {
     "it is no point of its curve".into()
 }
 
-/// A number of the curve from a seed: nearly every seed is one, and one in 2³² has to be hashed first.
+/// Derives a valid scalar of the curve from a seed: nearly every seed is one, and one in 2³² has to be hashed
+/// first.
 fn ec_private(mut seed: [u8; 32]) -> EcPrivate {
     loop {
         match EcPrivate::from_slice(&seed) {

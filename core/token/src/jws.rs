@@ -8,10 +8,10 @@ use serde::{
 
 use crate::{Algorithm, Error};
 
-/// The longest token looked at.
+/// Bytes of a token, at most; longer ones are refused unread.
 pub const MAX_TOKEN_BYTES: usize = 4096;
 
-/// A token's header, as it is written.
+/// Header of a token to be written.
 #[derive(Serialize)]
 pub(crate) struct Header<'a> {
     pub(crate) typ: &'static str,
@@ -19,21 +19,21 @@ pub(crate) struct Header<'a> {
     pub(crate) kid: &'a str,
 }
 
-/// A token's header, as it is read.
+/// Header of a token that is read.
 #[derive(Deserialize)]
 struct Head {
     alg: String,
     #[serde(default)]
     kid: String,
-    /// Extensions that must be understood (§4.1.11): none is.
+    /// Critical extensions (§4.1.11): none is supported.
     crit: Option<IgnoredAny>,
 }
 
-/// A token in its parts, nothing of which is checked.
+/// The parts of a token, none of them verified.
 pub(crate) struct Parts<'a> {
     pub(crate) alg: Algorithm,
     pub(crate) kid: String,
-    /// What the signature is over.
+    /// The text that the signature covers.
     pub(crate) signed: &'a str,
     payload: &'a str,
     pub(crate) signature: Vec<u8>,
@@ -81,7 +81,7 @@ fn json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Error> {
         .map_err(|err| Error::malformed(format!("its {what} cannot be read: {err}")))
 }
 
-/// What a signature is over.
+/// Returns the text that a signature covers.
 pub(crate) fn unsigned(header: &Header<'_>, payload: &impl Serialize) -> serde_json::Result<String> {
     let encode = |json: String| BASE64.encode(json);
     let header = serde_json::to_string(header).map(encode)?;

@@ -1,4 +1,4 @@
-//! Sets of keys: minting and verifying.
+//! Sets of keys: mint and verify tokens.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use wire::Micros;
 
 use crate::claims::seconds;
-use crate::error::told;
+use crate::error::excerpt;
 use crate::jwk::{Jwk, Key};
 use crate::jws::{self, Header, Parts};
 use crate::{Algorithm, Claims, Error, LEEWAY, MAX_TOKEN_BYTES};
 
-/// The most keys read from a key set.
+/// Keys read from a key set, at most.
 pub const MAX_KEYS: usize = 64;
 
 #[derive(Serialize, Deserialize)]
@@ -19,7 +19,7 @@ struct Set<K> {
     keys: Vec<K>,
 }
 
-/// A set of keys, of which the first private one mints.
+/// A set of keys. The first private one mints.
 #[derive(Clone)]
 pub struct Keys {
     keys: Vec<Key>,
@@ -31,29 +31,29 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The claims, and those of every JWT that say whether it counts at all.
+/// The claims, and the registered ones that decide whether a JWT is valid at all.
 #[derive(Deserialize)]
 struct Payload {
     #[serde(flatten)]
     claims: Claims,
-    /// Not before (RFC 7519 §4.1.5).
+    /// Start of validity (RFC 7519 §4.1.5).
     nbf: Option<u64>,
-    /// For whom it is (§4.1.3): nobody here goes by such a name.
+    /// Audience (§4.1.3): no verifier here has such a name, so a token with one is refused.
     aud: Option<IgnoredAny>,
 }
 
 impl Keys {
-    /// A set with the private key that a seed, of 32 random bytes, makes.
+    /// Returns a set with the private key derived from a seed of 32 random bytes.
     pub fn from_seed(algorithm: Algorithm, seed: [u8; 32]) -> Self {
         Self { keys: vec![Key::new(algorithm, seed)] }
     }
 
-    /// Reads a JWK Set, private or public. Keys of other kinds in it are skipped.
+    /// Reads a JWK Set, private or public. Skips keys of other kinds.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::read(text).map_err(Error::KeySet)
     }
 
-    /// The same, or what is wrong with it.
+    /// Reads a JWK Set, as [`parse`](Self::parse); returns the fault as text.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let set: Set<serde_json::Value> =
             serde_json::from_str(text).map_err(|err| format!("it is not a JWK Set: {err}"))?;
@@ -63,7 +63,7 @@ impl Keys {
         let ours = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         let ready = |jwk: Jwk| {
             let kid = jwk.kid.clone();
-            Key::try_from(jwk).map_err(|reason| format!("key {:?}: {reason}", told(&kid)))
+            Key::try_from(jwk).map_err(|reason| format!("key {:?}: {reason}", excerpt(&kid)))
         };
         let keys = ours.map(ready).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
@@ -72,12 +72,12 @@ impl Keys {
         Ok(Self { keys })
     }
 
-    /// The set as a file has it, with its private parts.
+    /// Returns the set as JSON, with its private parts.
     pub fn private_json(&self) -> String {
         Self::json(self.keys.iter().map(|key| key.jwk.clone()))
     }
 
-    /// The set as a file has it, without its private parts: what is enough to verify.
+    /// Returns the set as JSON, without its private parts: enough to verify.
     pub fn public_json(&self) -> String {
         Self::json(self.keys.iter().map(|key| key.jwk.public()))
     }
@@ -88,14 +88,14 @@ impl Keys {
         text
     }
 
-    /// These, and then those.
+    /// Appends another set's keys to this one's.
     #[must_use]
     pub fn and(mut self, more: Self) -> Self {
         self.keys.extend(more.keys);
         self
     }
 
-    /// Signs a token that says `claims`.
+    /// Signs a token with these claims.
     pub fn mint(&self, claims: &Claims) -> Result<String, Error> {
         let key = self.keys.iter().find(|key| key.signs()).ok_or(Error::NoSigningKey)?;
         let header = Header { typ: "JWT", alg: key.jwk.alg, kid: &key.jwk.kid };
@@ -105,12 +105,12 @@ impl Keys {
         if jwt.len() > MAX_TOKEN_BYTES { Err(Error::TooLong(jwt.len())) } else { Ok(jwt) }
     }
 
-    /// What a token says, if one of these keys signed it and it is not over.
+    /// Returns the claims of a token, if one of these keys signed it and it is valid now.
     pub fn verify(&self, jwt: &str, now: Micros) -> Result<Claims, Error> {
         let parts = Parts::read(jwt)?;
         let key = self.named(&parts.kid)?;
-        let kid = || told(&key.jwk.kid);
-        // The key says how it signs, never the token alone.
+        let kid = || excerpt(&key.jwk.kid);
+        // The key determines the algorithm, never the token alone.
         if parts.alg != key.jwk.alg {
             let has = parts.alg;
             return Err(Error::malformed(format!("its algorithm {has:?} is not that of key {:?}", kid())));
@@ -131,12 +131,12 @@ impl Keys {
         Ok(claims)
     }
 
-    /// The key of that name. A token without `kid` is for a set of one key.
+    /// Returns the key with that `kid`. A token without `kid` matches a set of one key.
     fn named(&self, kid: &str) -> Result<&Key, Error> {
         match (self.keys.iter().find(|key| key.jwk.kid == kid), self.keys.as_slice()) {
             (Some(key), _) => Ok(key),
             (None, [only]) if kid.is_empty() => Ok(only),
-            _ => Err(Error::UnknownKey { kid: told(kid) }),
+            _ => Err(Error::UnknownKey { kid: excerpt(kid) }),
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Tokens: who somebody is, and what they may do in which room.
+//! Tokens: identity and rights of a participant in a room.
 //!
-//! A token is a JWT (RFC 7519) signed with `EdDSA` (Ed25519) or ES256, carrying the claims of
-//! [`Claims`]. The keys are JWK Sets (RFC 7517): a private one that mints, and a public one that is
-//! enough to verify.
+//! A token is a JWT (RFC 7519) signed with `EdDSA` (Ed25519) or ES256, carrying the claims of [`Claims`]. The
+//! keys are JWK Sets (RFC 7517): a private one that mints, and a public one that is enough to verify.
 //!
-//! Nothing here reads a clock or a random number, and all of it is Rust: it runs in a worker that is
-//! Wasm as on a node. The feature `native` adds what a node has: files, its clock, its randomness.
+//! Nothing here reads a clock or a random number, and all of it is Rust: it runs in a Wasm worker as on a
+//! node. The feature `native` adds the node's files, clock and randomness.
 #![forbid(unsafe_code)]
 
 mod claims;
@@ -15,7 +14,7 @@ mod error;
 pub use error::Error;
 
 mod identity;
-pub use identity::{ANONYMOUS_LIFE, RENEWED_BEFORE, fan_id, who};
+pub use identity::{ANONYMOUS_LIFE, RENEWED_BEFORE, fan_id, identity};
 
 mod jwk;
 pub use jwk::Algorithm;

@@ -1,4 +1,4 @@
-//! What a node has: files, a clock, random numbers.
+//! Access to a node's files, clock and random numbers.
 
 use std::{
     fs,
@@ -11,13 +11,13 @@ use wire::Micros;
 
 use crate::{Algorithm, Claims, Error, Keys, Role};
 
-/// This machine's time.
+/// Returns this machine's time.
 pub fn now() -> Micros {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Random bytes that nobody can guess.
+/// Returns random bytes that nobody can guess.
 pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
@@ -38,19 +38,19 @@ pub fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 impl Claims {
-    /// Claims that end `lifetime` from now, by this machine's clock.
+    /// Returns claims that end `lifetime` from now, by this machine's clock.
     pub fn new(room: &str, role: Role, name: &str, lifetime: Duration) -> Self {
         Self::until(room, role, name, now() + Micros::from_secs(lifetime.as_secs()))
     }
 }
 
 impl Keys {
-    /// A set with one new private key.
+    /// Returns a set with one new private key.
     pub fn generate(algorithm: Algorithm) -> Result<Self, Error> {
         Ok(Self::from_seed(algorithm, random()?))
     }
 
-    /// Reads a JWK Set, private or public. Keys of other kinds in it are skipped.
+    /// Reads a JWK Set's file, private or public. Skips keys of other kinds.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
         Self::read(&text).map_err(|reason| Error::File { path: path.into(), reason })
@@ -62,7 +62,7 @@ impl Keys {
             .map_err(|source| Error::Write { path: path.into(), source })
     }
 
-    /// Writes the set without its private parts: what an origin needs to verify.
+    /// Writes the set without its private parts: an origin needs no more to verify.
     pub fn save_public(&self, path: &Path) -> Result<(), Error> {
         fs::write(path, self.public_json()).map_err(|source| Error::Write { path: path.into(), source })
     }

@@ -1,3 +1,5 @@
+//! Key sets as files: read, written, and refused with a reason.
+
 use std::{fs, time::Duration};
 
 use aws_lc_rs::{

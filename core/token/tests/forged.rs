@@ -1,4 +1,4 @@
-//! Tokens that nobody minted.
+//! Forged and altered tokens are refused.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use wire::Micros;
 
 use crate::{BOTH, HOUR, NOW, claims, keys};
 
-/// Why a token is refused: one line, and not a long one.
+/// Returns the error that refuses a token, and checks that it is one short line.
 fn refused(keys: &Keys, jwt: &str) -> Error {
     let error = keys.verify(jwt, NOW).expect_err(jwt);
     let line = error.to_string();
@@ -25,7 +25,7 @@ fn kid(keys: &Keys) -> Value {
     serde_json::from_str::<Value>(&keys.public_json()).expect("JSON")["keys"][0]["kid"].clone()
 }
 
-/// Signed by nobody, or with what everybody knows.
+/// A token without a signature, or signed with public knowledge, is refused.
 #[test]
 fn the_algorithm_is_the_keys_and_not_the_tokens() {
     for algorithm in BOTH {
@@ -55,7 +55,7 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     Sha256::digest([&pad(0x5c), &inner[..]].concat()).to_vec()
 }
 
-/// Signatures that are right for any text, if one does not look: of keys of small order, and of zeros.
+/// Signatures that a lenient verifier accepts for any text are refused: of keys of small order, and of zeros.
 #[test]
 fn signatures_of_nothing_are_signatures_of_nothing() {
     for algorithm in BOTH {
@@ -77,7 +77,7 @@ fn signatures_of_nothing_are_signatures_of_nothing() {
         x[0] = byte;
         BASE64.encode(x)
     };
-    // The neutral element as a public key would verify (R = neutral, S = 0) for any text.
+    // A lenient verifier would accept the neutral element as a public key (R = neutral, S = 0) for any text.
     let set =
         json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "weak", "x": point(1) }] });
     let weak = Keys::parse(&set.to_string()).expect("a point of the curve");
@@ -113,7 +113,8 @@ fn each_refusal_says_why() {
     }
 }
 
-/// Signed rightly, and still not for us, or not yet, or not to be understood.
+/// A token with a valid signature is refused if it has an audience, has not begun, or has unknown critical
+/// extensions.
 #[test]
 fn what_a_token_insists_on_is_heeded() {
     let signed = |header: &Value, payload: &Value| {

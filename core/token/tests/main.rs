@@ -1,4 +1,4 @@
-//! What tokens hold against whoever would like other ones.
+//! Tests of tokens: rights, identities, key files, forgeries and published vectors.
 #![allow(missing_docs)]
 
 mod files;

@@ -1,6 +1,6 @@
-//! Who somebody is.
+//! Identities of anonymous and named fans.
 
-use token::{ANONYMOUS_LIFE, Claims, Error, RENEWED_BEFORE, Role, fan_id, who};
+use token::{ANONYMOUS_LIFE, Claims, Error, RENEWED_BEFORE, Role, fan_id, identity};
 use wire::{FanId, Micros};
 
 use crate::{BOTH, HOUR, NOW, claims, keys};
@@ -18,7 +18,7 @@ fn a_stranger_stays_the_same_one_over_renewals() -> Result<(), Error> {
     let renewed = keys.verify(&renewed, later)?;
     assert_eq!(Claims { exp: first.exp, ..renewed.clone() }, first);
     assert!(keys.verify(&keys.mint(&renewed)?, NOW + ANONYMOUS_LIFE + HOUR).is_ok());
-    assert_eq!(who(&first, "demo"), who(&renewed, "other"));
+    assert_eq!(identity(&first, "demo"), identity(&renewed, "other"));
 
     let other = keys.verify(&keys.mint_anonymous([8; 16], NOW)?, NOW)?;
     assert_ne!(fan_id(&first), fan_id(&other));
@@ -31,7 +31,7 @@ fn a_strangers_token_opens_no_room() {
     let stranger = Claims { anonymous: true, room: "*".into(), role: Role::Creator, ..claims() };
     assert!(matches!(stranger.check("demo", NOW), Err(Error::Anonymous { .. })));
     assert!(matches!(stranger.check_edge("demo", NOW), Err(Error::Anonymous { .. })));
-    assert_eq!(who(&stranger, "demo").role, wire::Role::Fan);
+    assert_eq!(identity(&stranger, "demo").role, wire::Role::Fan);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_fan_is_their_sub_whatever_they_are_called() {
     assert!(!all.contains(&FanId(0)));
 }
 
-/// An identity that changed would lose bans, votes and history: this is for good.
+/// Identities must never change: bans, votes and history would be lost.
 #[test]
 fn who_somebody_is_never_changes() {
     assert_eq!(fan_id(&Claims { sub: Some("17".into()), ..claims() }).to_string(), SUB_17);
@@ -79,13 +79,13 @@ fn a_role_is_worth_something_in_its_own_room_only() {
         (Role::Edge, wire::Role::Fan),
     ] {
         let claims = Claims { role: has, follower: true, ..claims() };
-        assert_eq!(who(&claims, "demo/cam").role, role);
-        assert!(who(&claims, "demo").follower);
-        assert_eq!(who(&claims, "other").role, wire::Role::Fan);
-        assert!(!who(&claims, "other").follower);
+        assert_eq!(identity(&claims, "demo/cam").role, role);
+        assert!(identity(&claims, "demo").follower);
+        assert_eq!(identity(&claims, "other").role, wire::Role::Fan);
+        assert!(!identity(&claims, "other").follower);
     }
     let long = Claims { name: "é".repeat(200), ..claims() };
-    assert_eq!(who(&long, "demo").name, "é".repeat(64));
+    assert_eq!(identity(&long, "demo").name, "é".repeat(64));
 }
 
 #[test]

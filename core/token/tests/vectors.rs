@@ -1,4 +1,4 @@
-//! Tokens that others have signed.
+//! Signatures of published test vectors verify.
 
 use token::{Error, Keys};
 
@@ -16,7 +16,7 @@ fn the_signature_of_rfc_8037_is_right() {
     assert!(matches!(keys.verify(&wrong, crate::NOW), Err(Error::BadSignature { .. })));
 }
 
-/// RFC 7515, appendix A.3: a JWT with ES256, whose claims are another house's.
+/// RFC 7515, appendix A.3: a JWT with ES256, whose claims another issuer chose.
 #[test]
 fn the_signature_of_rfc_7515_is_right() {
     let set = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"rfc",

@@ -1,5 +1,5 @@
-//! Borrowed bytes as one run. Serde by itself takes `&[u8]` for a sequence, and writes
-//! it byte by byte.
+//! Serde for borrowed bytes as one run. Serde by itself treats `&[u8]` as a sequence and writes it byte by
+//! byte.
 
 use serde::{Deserialize, Deserializer, Serializer};
 

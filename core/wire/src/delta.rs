@@ -4,89 +4,89 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Act, EdgeId, FanId, List, Micros, Reason, Role, SessionId, StreamId};
 
-/// What is in a delta. Its first frame is the only [`Head`](Self::Head).
+/// One message of a delta. The delta's first frame is its only [`Head`](Self::Head).
 ///
-/// The deltas of one incarnation of an edge are numbered 1, 2, 3… and applied in that order, once.
+/// The deltas of one incarnation of an edge are numbered 1, 2, 3… and the root applies each once, in that
+/// order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Up<'a> {
-    /// Whose delta it is, and which.
+    /// Identifies the delta: its edge, incarnation and number.
     Head {
-        /// The edge.
+        /// The edge that sends the delta.
         edge: EdgeId,
-        /// Its life: higher each time it starts from nothing.
+        /// The edge's incarnation: higher each time the edge starts with no state.
         incarnation: u64,
-        /// The delta's number.
+        /// The delta's number within the edge's incarnation.
         sequence: u64,
-        /// The lowest number that is not acked: what an origin that does not know the edge
-        /// begins with.
+        /// The lowest number that is not acked: an origin that does not know the edge begins there.
         oldest: u64,
-        /// When it was made, by the edge's clock.
+        /// Time of sealing, by the edge's clock.
         at: Micros,
     },
-    /// A fan is here.
+    /// A fan is connected to the edge.
     Attach {
-        /// Under which index.
+        /// Session index that the edge has given to the connection.
         session: SessionId,
-        /// Who.
+        /// The fan's identity, from a checked token.
         fan: FanId,
-        /// With which stream.
+        /// The run of message numbers that the client continues.
         stream: StreamId,
-        /// The lowest number that they may still send.
+        /// The lowest number that the client may still send.
         next: u64,
-        /// As their token has it.
+        /// The role that the fan's token grants.
         role: Role,
     },
-    /// More about that fan, before their first message.
+    /// Further facts about an attached fan, before the fan's first message.
     Known {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// What they call themselves.
+        /// The name that the fan has chosen or brought in a token.
         name: &'a str,
-        /// May choose a name.
+        /// True if the fan has no account and may therefore choose a name.
         anonymous: bool,
     },
-    /// A message that the edge lets pass.
+    /// A message that the edge has checked and lets pass.
     Act {
-        /// Whose.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// Which.
+        /// The message's number in the fan's stream.
         number: u64,
-        /// What the edge makes of it.
+        /// The edge's verdict: whether a moderator should see the message first.
         screen: Screen,
-        /// What it does.
+        /// The act itself.
         #[serde(borrow)]
         act: Act<'a>,
     },
-    /// A message that the edge rejects: its number is used up.
+    /// A message that the edge rejects. The root records its number as used.
     Settle {
-        /// Whose.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// Which.
+        /// The message's number in the fan's stream.
         number: u64,
-        /// Why.
+        /// The reason, which the root repeats if the message is sent again.
         reason: Reason,
     },
-    /// How long a fan has been here since the last time that it was told.
+    /// Time that a fan has spent here since the edge's last report of it.
     Stayed {
-        /// Who.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// How long.
+        /// The time, by kind.
         visit: Visit,
     },
-    /// A fan is gone.
+    /// A fan's connection has ended.
     Detach {
-        /// Who.
+        /// The fan's session at the edge.
         session: SessionId,
     },
-    /// What the edge has measured since it started. Replaces what was said before.
+    /// Totals that the edge has measured since it started. Replaces the previous report.
     Report(Report),
-    /// Latencies since the edge started. Replaces what was said before.
+    /// Latencies since the edge started. Replaces the previous report.
     Latency(List<LatencyBucket>),
 }
 
 impl Up<'_> {
-    /// The session and the number in a frame that is otherwise unknown here, so that an act
-    /// of a newer kind can be answered.
+    /// Returns the session and number of a frame of an unknown kind, so that a reader can answer a newer kind
+    /// of act.
     pub fn number_of_unknown(frame: &[u8]) -> Option<(SessionId, u64)> {
         match postcard::take_from_bytes::<(u32, SessionId, u64)>(frame) {
             Ok(((3, session, number), _)) => Some((session, number)),
@@ -95,41 +95,41 @@ impl Up<'_> {
     }
 }
 
-/// What an edge makes of a message that it lets pass.
+/// The edge's verdict on a message that it lets pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Screen {
-    /// Nothing.
+    /// The message may be published at once.
     #[default]
     Pass,
-    /// It should wait for a moderator.
+    /// The message should wait for a moderator.
     Hold,
 }
 
-/// For how long a fan was in the room, by one connection.
+/// Duration of a fan's time in the room, by one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
-    /// In all.
+    /// Milliseconds in all.
     pub total_ms: u64,
-    /// While the stage played.
+    /// Milliseconds while the stage played.
     pub watched_ms: u64,
-    /// While the fan was active.
+    /// Milliseconds while the fan was active.
     pub active_ms: u64,
 }
 
-/// What an edge has measured since it started.
+/// Totals that an edge has measured since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Fans here now.
+    /// Fans connected to the edge now.
     pub viewers: u32,
     /// The time of all fans together, as in [`Visit`].
     pub time: Visit,
 }
 
-/// How many latencies were in a bucket of the sketch.
+/// Number of latencies in one bucket of the latency sketch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatencyBucket {
-    /// Which bucket.
+    /// The bucket's index.
     pub bucket: u16,
-    /// How many.
+    /// Latencies counted in it.
     pub count: u32,
 }

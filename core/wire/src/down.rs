@@ -1,114 +1,115 @@
-//! Origin → edge.
+//! Origin → edge: answers to deltas, and the state that edges check messages against.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ChatId, FanId, List, Modes, Pattern, Reason, Review, Role, SessionId, Standing, Vote};
 
-/// What the origin says to an edge.
+/// One message from the origin to an edge.
 ///
-/// An edge acks what an answer does not except, so a new kind of exception is not one that it may
-/// pass over: it comes with a new [`VERSION`](crate::VERSION).
+/// An edge acks everything in a delta that the answer does not except. It may therefore not skip a new kind
+/// of exception: a new kind comes with a new [`VERSION`](crate::VERSION).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Down<'a> {
-    /// The packet's first frame: which life of the edge it is for. Another drops it.
+    /// The packet's first frame: the incarnation of the edge that the packet is for. Any other incarnation
+    /// drops the packet.
     Head {
-        /// The incarnation.
+        /// The edge's incarnation: higher each time the edge starts with no state.
         incarnation: u64,
     },
-    /// A delta is applied and kept. The rest of the packet is about it, and all its
-    /// messages are settled and taken, but for what is said of them there.
+    /// The root has applied and stored a delta. The rest of the packet belongs to it; all messages of the
+    /// delta are settled and taken, except those that the packet rejects or holds.
     Answer {
-        /// Which.
+        /// The delta's number within the edge's incarnation.
         sequence: u64,
     },
-    /// An attached fan's state.
+    /// State of a fan whom the root has attached.
     Attached {
-        /// Where.
+        /// Session that the edge has attached.
         session: SessionId,
-        /// The highest number settled.
+        /// The highest number of the stream that is settled.
         mark: u64,
-        /// What they may do.
+        /// The fan's role in general.
         role: Role,
-        /// At the moment.
+        /// The fan's standing now: free, timed out or banned.
         standing: Standing,
         /// Their vote in the open poll.
         vote: Option<Vote>,
     },
-    /// An attached fan's stream is forgotten: they begin another.
+    /// The root has forgotten an attached fan's stream: the client begins another.
     Forgotten {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
     },
-    /// The room has no place for an attached fan.
+    /// The room is full and does not attach this fan.
     Refused {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
     },
-    /// A message was not taken.
+    /// The root has not taken a message.
     Rejected {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// Which.
+        /// The message's number in the fan's stream.
         number: u64,
-        /// Why.
+        /// The reason, which the page explains to the fan.
         reason: Reason,
     },
-    /// A message waits for a moderator.
+    /// A message is held until a moderator decides.
     Held {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// Which.
+        /// The message's number in the fan's stream.
         number: u64,
     },
-    /// A line has its place.
+    /// A chat line has its number in the room's order.
     Said {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// Which message.
+        /// The number of the message that carried the line.
         number: u64,
-        /// Which line it is.
+        /// The chat line's number in the room's one order.
         chat: ChatId,
     },
-    /// A message came before one that has not: all from there again that is not acked.
+    /// A message overtook an earlier one: the edge resends everything unacked from `from` on.
     Resend {
-        /// Where.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// The one that has not come.
+        /// The number of the missing message.
         from: u64,
     },
-    /// A delta is missing: all from there again.
+    /// A delta is missing: the edge resends all from `sequence` on.
     Expect {
-        /// Which.
+        /// The number of the first missing delta.
         sequence: u64,
     },
-    /// What edges check messages against, whenever it changes.
+    /// The settings that edges check messages against, sent whenever they change.
     Settings(#[serde(borrow)] Settings<'a>),
-    /// A fan's standing or role has changed, wherever they are.
+    /// A fan's standing or role has changed; sent to every edge that the fan is connected to.
     Standing {
-        /// Who.
+        /// The fan's identity.
         fan: FanId,
-        /// What they may do at the moment.
+        /// The fan's standing now: free, timed out or banned.
         standing: Standing,
-        /// And in general.
+        /// The fan's role in general.
         role: Role,
     },
-    /// To all moderators here.
+    /// A review for every moderator at this edge.
     Moderators(Review<'a>),
-    /// To one.
+    /// A review for one moderator.
     Moderator {
-        /// Where.
+        /// The moderator's session.
         session: SessionId,
-        /// What.
+        /// The review, of a held line.
         review: Review<'a>,
     },
 }
 
-/// What edges check messages against.
+/// Settings that edges check messages against.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings<'a> {
-    /// How the room is run.
+    /// The room's modes: slow, followers only, emoji only, held, links.
     pub modes: Modes,
-    /// Blocked words and patterns.
+    /// The blocked words and patterns.
     #[serde(borrow)]
     pub patterns: List<Pattern<'a>>,
 }

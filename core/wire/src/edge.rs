@@ -1,105 +1,105 @@
-//! Edge → one fan.
+//! Edge → one fan: the welcome, answers to acts, and reviews.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ChatId, FanId, Micros, PollId, Reason, Role, Standing};
 
-/// What an edge says to one fan.
+/// One message from an edge to one fan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EdgeMessage<'a> {
-    /// The answer to a hello.
+    /// The answer to a hello, first on each connection.
     Welcome {
-        /// Who the fan is.
+        /// The fan's identity.
         fan: FanId,
-        /// What they may do.
+        /// The fan's role in general.
         role: Role,
-        /// The highest number of the stream that is settled: a new message has a higher one. What
-        /// the client has no answer to is sent again all the same, to get it.
+        /// The highest number of the stream that is settled: a new message gets a higher one. The client
+        /// still resends messages that it has no answer to, so that it gets one.
         mark: u64,
         /// Their vote in the open poll.
         vote: Option<Vote>,
-        /// Timed out, banned, or neither.
+        /// The fan's standing: timed out, banned, or neither.
         standing: Standing,
     },
-    /// The node's signed token for an anonymous fan, to be shown on the next connection.
+    /// The node's signed token for an anonymous fan, to present on the next connection.
     Token {
-        /// The token.
+        /// The signed token, as text.
         token: &'a str,
     },
-    /// All messages up to this one are settled: counted, but for those that were said
-    /// to be rejected or held.
+    /// All messages up to `through` are settled, and counted unless they were rejected or held.
     Acked {
-        /// The last of them.
+        /// The highest number that is settled.
         through: u64,
     },
-    /// A message is settled, and was not taken. Comes before the ack that includes it.
+    /// A message is settled and was not taken. Sent before the ack that includes it.
     Rejected {
-        /// Which.
+        /// The message's number in the fan's stream.
         number: u64,
-        /// Why.
+        /// The reason, which the page explains to the fan.
         reason: Reason,
     },
-    /// A message is settled, and waits for a moderator. Comes before the ack that includes it.
+    /// A message is settled and waits for a moderator. Sent before the ack that includes it.
     Held {
-        /// Which.
+        /// The message's number in the fan's stream.
         number: u64,
     },
-    /// A line has its place: it is, or will be, the one of this number on the chat track. Comes before the ack, at
-    /// best once.
+    /// A chat line has its number: the chat track has published, or will publish, it under that number. Sent
+    /// before the ack, at most once.
     Said {
-        /// Which message.
+        /// The number of the message that carried the line.
         number: u64,
-        /// Which line.
+        /// The chat line's number in the room's one order.
         chat: ChatId,
     },
-    /// Messages from this one on were not taken in: send them again.
+    /// The edge did not take messages from this one on: the client sends them again.
     Resend {
-        /// The first.
+        /// The first number to send again.
         from: u64,
-        /// After so long.
+        /// Milliseconds to wait before sending.
         after_ms: u32,
     },
-    /// The room has forgotten this stream: report what is not acked as unknown, and begin another.
+    /// The room has forgotten this stream: the client reports unacked messages as unknown and begins another.
     Restart,
     /// The fan's standing or role has changed.
     Standing {
-        /// What they may do at the moment.
+        /// The fan's standing now: free, timed out or banned.
         standing: Standing,
-        /// And in general.
+        /// The fan's role in general.
         role: Role,
     },
-    /// For moderators.
+    /// A review; only moderators receive it.
     Review(#[serde(borrow)] Review<'a>),
 }
 
-/// A fan's vote.
+/// A fan's vote in one poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
-    /// In which poll.
+    /// The poll's number in the room.
     pub poll: PollId,
-    /// For which option.
+    /// The option's index, counted from 0.
     pub option: u8,
 }
 
-/// What moderators see of lines that wait for them.
+/// Moderators' view of the chat lines that wait for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Review<'a> {
-    /// A line waits.
+    /// A chat line waits for approval.
     Held {
-        /// What moderators call it. Once it is published it is another line, of that moment.
+        /// The number that moderators refer to. The published line gets another, at the moment of its
+        /// approval.
         chat: ChatId,
-        /// When it was written.
+        /// Time of writing.
         at: Micros,
-        /// Whose it is.
+        /// The author's identity.
         fan: FanId,
-        /// Their name.
+        /// The author's display name.
         name: &'a str,
-        /// What it says.
+        /// The line's text.
         text: &'a str,
     },
-    /// It waits no more.
+    /// A chat line waits no more: it was approved, refused or taken back.
     Done {
-        /// Which.
+        /// The number that the held line had.
         chat: ChatId,
     },
 }

@@ -1,30 +1,29 @@
-//! Fan → edge.
+//! Fan → edge: hello, beats and numbered acts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ChatId, FanId, GiftId, List, Moderation, PollId, QuestionId, StreamId};
 
-/// What a fan's client says.
+/// One message from a fan's client to its edge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FanMessage<'a> {
     /// The first message of each connection.
     Hello(Hello),
-    /// Every few seconds: what the fan did since the last one. Not numbered: a lost one is a
-    /// moment not measured.
+    /// A beat, every few seconds: the fan's activity since the last beat. Unnumbered: a lost beat leaves a
+    /// moment unmeasured.
     Beat(Beat),
     /// A numbered message: answered, and counted once however often it is sent.
     Act {
-        /// 1 for the stream's first, and one more for each.
+        /// 1 for the stream's first message, and one more for each.
         number: u64,
-        /// What it does.
+        /// The act itself.
         #[serde(borrow)]
         act: Act<'a>,
     },
 }
 
 impl FanMessage<'_> {
-    /// The number in a frame that is otherwise unknown here, so that a newer client's
-    /// message can be answered.
+    /// Returns the number of a frame of an unknown kind, so that an edge can answer a newer client's message.
     pub fn number_of_unknown(frame: &[u8]) -> Option<u64> {
         match postcard::take_from_bytes::<(u32, u64)>(frame) {
             Ok(((2, number), _)) => Some(number),
@@ -33,128 +32,129 @@ impl FanMessage<'_> {
     }
 }
 
-/// Which run of numbers this connection goes on with.
+/// Identifies the run of message numbers that this connection continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The run.
+    /// The run's random number.
     pub stream: StreamId,
-    /// The lowest number that the client may still send: 1, or one more than was last
-    /// acked or given up. What was before and never arrived, never will.
+    /// The lowest number that the client may still send: 1, or one more than was last acked or given up.
+    /// Earlier messages that have not arrived never will.
     pub next: u64,
 }
 
-/// What a fan did in the last few seconds.
+/// A fan's activity in the last few seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// For how long the page was visible and the fan moved, typed or touched within the half minute before.
+    /// Milliseconds in which the page was visible and the fan had moved, typed or touched within the half
+    /// minute before.
     pub active_ms: u32,
-    /// Whether the stage plays.
+    /// The playback state of the stage.
     pub playing: Playing,
-    /// From the sending of a message to its ack, of the slowest one since the last beat.
+    /// Milliseconds from sending to ack, of the slowest message since the last beat.
     pub latency_ms: Option<u32>,
 }
 
-/// Whether the stage plays in the fan's page.
+/// Playback state of the stage in the fan's page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Playing {
-    /// It does.
+    /// The stage plays.
     #[default]
     Playing,
-    /// It does not.
+    /// The stage does not play.
     Paused,
 }
 
-/// What a numbered message does.
+/// The act that a numbered message carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act<'a> {
-    /// A chat line.
+    /// A chat line, sent by the fan.
     #[serde(borrow)]
     Say(Say<'a>),
     /// Likes or emoji, as many as the fan gave in a tick.
     Cheer {
-        /// Which, below [`limits::CHEER_KINDS`](crate::limits::CHEER_KINDS).
+        /// The kind's index, below [`limits::CHEER_KINDS`](crate::limits::CHEER_KINDS).
         kind: u8,
-        /// How many, 1 to [`limits::CHEERS`](crate::limits::CHEERS).
+        /// Number of cheers, 1 to [`limits::CHEERS`](crate::limits::CHEERS).
         count: u16,
     },
-    /// A gift of the creator's catalogue.
+    /// A gift from the creator's catalogue.
     Gift {
-        /// Which.
+        /// The gift's number in the creator's catalogue.
         gift: GiftId,
-        /// How many, 1 to [`limits::GIFTS`](crate::limits::GIFTS).
+        /// Number of gifts, 1 to [`limits::GIFTS`](crate::limits::GIFTS).
         count: u16,
-        /// The fan's own random number for it, so that a gift given again (by a page that
-        /// does not know if it was taken) is not another one.
+        /// The fan's own random number for the gift, so that the room counts it once even if a page that
+        /// missed the answer gives it again.
         key: u64,
     },
     /// A vote in a poll.
     Vote {
-        /// Which poll.
+        /// The poll's number in the room.
         poll: PollId,
-        /// Which option.
+        /// The option's index, counted from 0.
         option: u8,
     },
     /// A question to the creator.
     Ask {
-        /// The question.
+        /// The question's text.
         text: &'a str,
     },
-    /// A fan has the same question.
+    /// An upvote: the fan has the same question.
     Upvote {
-        /// Which.
+        /// The question's number in the room.
         question: QuestionId,
     },
-    /// What moderators and the creator do.
+    /// An act of moderators and the creator.
     Moderate(Moderation<'a>),
-    /// The name a fan without one of their own takes.
+    /// The name that a fan without an account takes.
     Rename {
-        /// The name.
+        /// The new name.
         name: &'a str,
     },
 }
 
-/// A chat line, as its fan sends it.
+/// A chat line, before the root gives it a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Say<'a> {
-    /// What is said.
+    /// The line's text.
     pub text: &'a str,
-    /// The line it answers.
+    /// The chat line that this one answers.
     pub reply: Option<ChatId>,
-    /// The fans it mentions.
+    /// The fans that the line mentions.
     pub mentions: List<FanId>,
-    /// Over the picture, too.
+    /// Shown over the picture as well, if present.
     pub danmaku: Option<Danmaku>,
 }
 
-/// A say that crosses the picture.
+/// Style of a chat line that crosses the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Danmaku {
-    /// Where.
+    /// The lane that it crosses in.
     pub lane: Lane,
-    /// Below [`limits::COLOURS`](crate::limits::COLOURS).
+    /// The palette index, below [`limits::COLOURS`](crate::limits::COLOURS).
     pub colour: u8,
-    /// How large.
+    /// The text's size.
     pub size: DanmakuSize,
 }
 
-/// Where a danmaku crosses the picture.
+/// Lane in which a danmaku crosses the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lane {
-    /// Where there is room.
+    /// The root chooses the lane that is free first.
     #[default]
     Any,
-    /// Here, counted from the top, below [`limits::LANES`](crate::limits::LANES).
+    /// This lane, counted from the top, below [`limits::LANES`](crate::limits::LANES).
     At(u8),
 }
 
-/// How large a danmaku is.
+/// Size of a danmaku's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DanmakuSize {
-    /// Smaller.
+    /// Smaller than usual.
     Small,
-    /// As usual.
+    /// The usual size.
     #[default]
     Normal,
-    /// Larger.
+    /// Larger than usual.
     Large,
 }

@@ -1,4 +1,4 @@
-//! Packets and frames.
+//! Packets and frames: the version byte, the lengths, and the reader.
 
 use std::marker::PhantomData;
 
@@ -10,29 +10,29 @@ use crate::limits;
 /// The version of everything in this crate: the first byte of each packet.
 pub const VERSION: u8 = 1;
 
-/// Not a packet that can be read.
+/// The ways in which bytes fail to be a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is not even a version byte.
-    #[error("a packet without a byte")]
+    /// The packet is empty: even the version byte is missing.
+    #[error("an empty packet")]
     Empty,
-    /// Of another version than ours.
-    #[error("a packet of version {0}: this end speaks version {VERSION}")]
+    /// The packet has another version than ours.
+    #[error("a packet of version {0}: this end has version {VERSION}")]
     Version(u8),
-    /// A frame's length is no number, or beyond [`limits::FRAME`].
-    #[error("a frame whose length cannot be")]
+    /// The frame's length is not a number, or exceeds [`limits::FRAME`].
+    #[error("a frame length that is no number, or above the limit")]
     Length,
-    /// A frame that goes on after the packet's end.
+    /// The frame extends past the packet's end.
     #[error("a frame of {frame} bytes where {left} are left")]
     Truncated {
-        /// What the frame says.
+        /// Bytes that the frame claims.
         frame: usize,
-        /// What there is.
+        /// Bytes that the packet still has.
         left: usize,
     },
-    /// A frame of a known kind whose bytes make no message.
-    #[error("a message that cannot be read")]
+    /// The frame's kind is known, but its bytes make no message.
+    #[error("a message of a known kind that does not decode")]
     Malformed,
 }
 
@@ -41,7 +41,7 @@ pub fn start(out: &mut Vec<u8>) {
     out.push(VERSION);
 }
 
-/// A packet of one message.
+/// Returns a packet of one message.
 pub fn packet<T: Serialize>(message: &T) -> Vec<u8> {
     let mut out = Vec::new();
     start(&mut out);
@@ -52,7 +52,8 @@ pub fn packet<T: Serialize>(message: &T) -> Vec<u8> {
 /// Appends a message to the packet that `out` ends with.
 pub fn put<T: Serialize>(out: &mut Vec<u8>, message: &T) {
     let at = out.len();
-    // Nearly all messages are short: a byte for the length, and room is made if that was wrong.
+    // Nearly all messages are short: reserve one byte for the length, and make room if that proves too
+    // little.
     out.push(0);
     let written = postcard::serialize_with_flavor(message, Tail(out));
     debug_assert!(written.is_ok(), "a type of this crate cannot be written: {written:?}");
@@ -68,7 +69,7 @@ pub fn put<T: Serialize>(out: &mut Vec<u8>, message: &T) {
     out[at + more] = len as u8;
 }
 
-/// Postcard's output, appended to a vector in runs.
+/// Appends postcard's output to a vector in runs.
 struct Tail<'a>(&'a mut Vec<u8>);
 
 impl Flavor for Tail<'_> {
@@ -89,17 +90,16 @@ impl Flavor for Tail<'_> {
     }
 }
 
-/// One frame, read.
+/// One frame after decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a, T> {
-    /// A message.
+    /// A message of a known kind.
     Known(T),
-    /// A message of a newer peer: of a kind, or with a value or a length, that is not known
-    /// here. The frame's bytes.
+    /// The bytes of a newer peer's message: its kind, a value or a length is not known here.
     Unknown(&'a [u8]),
 }
 
-/// The messages of a packet, one by one; after an error, none.
+/// Iterates over a packet's messages; ends after an error.
 #[derive(Clone, Debug)]
 pub struct Frames<'a, T> {
     left: &'a [u8],
@@ -107,7 +107,7 @@ pub struct Frames<'a, T> {
 }
 
 impl<'a, T: Deserialize<'a>> Frames<'a, T> {
-    /// Reads the version.
+    /// Reads the version byte and refuses another version.
     pub fn new(packet: &'a [u8]) -> Result<Self, Error> {
         match packet.split_first() {
             Some((&VERSION, left)) => Ok(Self { left, kind: PhantomData }),
@@ -120,9 +120,9 @@ impl<'a, T: Deserialize<'a>> Frames<'a, T> {
         let (frame, left) = split(self.left)?;
         self.left = left;
         match postcard::take_from_bytes(frame) {
-            // What is left over are fields that a newer peer has added.
+            // The remaining bytes are fields that a newer peer has added.
             Ok((message, _)) => Ok(Frame::Known(message)),
-            // Serde's complaint about a variant it does not have, or ours about a list's length.
+            // Serde reports a variant it does not have; our list reports a length it does not accept.
             Err(postcard::Error::SerdeDeCustom) => Ok(Frame::Unknown(frame)),
             Err(_) => Err(Error::Malformed),
         }
@@ -145,7 +145,7 @@ impl<'a, T: Deserialize<'a>> Iterator for Frames<'a, T> {
     }
 }
 
-/// The first frame's bytes, and what follows it.
+/// Splits off the first frame's bytes.
 #[inline]
 fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let (len, rest) = match bytes {

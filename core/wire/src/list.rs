@@ -1,4 +1,4 @@
-//! A list whose length a peer cannot make up.
+//! A list whose claimed length cannot make the reader allocate.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,11 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits;
 
-/// Room made for items before they are seen, whatever length is claimed.
+/// Items that the reader reserves memory for ahead of decoding, whatever length is claimed.
 const AHEAD: usize = 16;
 
-/// At most [`limits::LIST`] items. Memory is taken for items that are there, not for a
-/// claimed length.
+/// A list of at most [`limits::LIST`] items. Memory grows with decoded items, not with a claimed length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct List<T>(pub Vec<T>);

@@ -1,125 +1,125 @@
-//! What moderators and the creator do, and the state it leaves.
+//! Acts of moderators and the creator, and the state that they change.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ChatId, FanId, GiftId, List, Micros, PollId, QuestionId};
 
-/// What somebody may do, in ascending order.
+/// Roles of fans, in ascending order of rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
-    /// Takes part.
+    /// An ordinary fan, who takes part.
     #[default]
     Fan,
-    /// Keeps order.
+    /// A moderator, who keeps order.
     Moderator,
-    /// Whose room it is.
+    /// The creator, who owns the room.
     Creator,
 }
 
-/// Whom a moderator's act is about: a fan, by name or by something they wrote.
+/// Subject of a moderator's act: a fan, by identity or by a chat line they wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
-    /// The fan.
+    /// The fan with this identity.
     Fan(FanId),
-    /// Who wrote this line.
+    /// The author of this chat line.
     Author(ChatId),
 }
 
-/// What moderators may do; where it says so, only the creator.
+/// Acts of moderators; those marked "creator" are the creator's alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moderation<'a> {
-    /// Take a line back. A fan may do that to a recent one of their own.
+    /// Take a chat line back. Fans may do so with their own recent lines.
     Delete(ChatId),
-    /// Keep a line in everyone's sight.
+    /// Pin a chat line, so that everyone keeps it in sight.
     Pin(ChatId),
-    /// Or no line.
+    /// Unpin the pinned chat line.
     Unpin,
-    /// Silence somebody for a while, and take their lines back.
+    /// Silence a fan for a while, and take their lines back.
     Timeout {
-        /// Whom.
+        /// The fan to silence.
         subject: Subject,
-        /// For how long.
+        /// Seconds until the timeout ends.
         seconds: u32,
     },
-    /// Silence somebody for good, and take their lines back.
+    /// Silence a fan for good, and take their lines back.
     Ban(Subject),
-    /// Let somebody write without anybody seeing it.
+    /// Let a fan write without anybody else seeing it.
     ShadowMute(Subject),
-    /// End a timeout, ban or shadow mute.
+    /// End a fan's timeout, ban or shadow mute.
     Pardon(Subject),
-    /// Publish a line that was held.
+    /// Publish a held chat line.
     Approve(ChatId),
-    /// Drop a line that was held.
+    /// Drop a held chat line.
     Refuse(ChatId),
-    /// Ask everybody. There is one open poll at a time.
+    /// Open a poll for everybody. A room has one open poll at a time.
     OpenPoll {
-        /// What.
+        /// The question that the poll asks.
         question: &'a str,
-        /// Two to [`limits::POLL_OPTIONS`](crate::limits::POLL_OPTIONS).
+        /// The options, two to [`limits::POLL_OPTIONS`](crate::limits::POLL_OPTIONS).
         #[serde(borrow)]
         options: List<&'a str>,
-        /// For how long.
+        /// Seconds until the poll closes.
         seconds: u32,
-        /// Whether a vote can be changed.
+        /// The rule for a second vote of one fan.
         choice: Choice,
     },
     /// Close the poll before its time.
     ClosePoll(PollId),
-    /// A question is answered.
+    /// Mark a question as answered.
     Answer(QuestionId),
-    /// A question is taken from the list.
+    /// Remove a question from the list without an answer.
     Dismiss(QuestionId),
-    /// How the room is run.
+    /// Set the room's modes.
     SetModes(Modes),
-    /// Blocked words and patterns, in place of those before.
+    /// Set the blocked words and patterns; replaces the earlier ones.
     SetPatterns(List<Pattern<'a>>),
-    /// The stage's title (creator).
+    /// Set the stage's title (creator).
     SetTitle(&'a str),
-    /// The catalogue of gifts, in place of the one before (creator).
+    /// Set the catalogue of gifts; replaces the earlier one (creator).
     SetGifts(List<Gift<'a>>),
-    /// Make somebody a moderator, or a fan again (creator).
+    /// Make a fan a moderator, or an ordinary fan again (creator).
     SetRole {
-        /// Whom.
+        /// The fan whose role changes.
         subject: Subject,
-        /// Not that of the creator.
+        /// The new role; never the creator's.
         role: Role,
     },
 }
 
-/// Whether a vote can be changed.
+/// Rule of a poll for a fan's second vote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Choice {
-    /// The first one stands.
+    /// The first vote stands.
     #[default]
     Final,
-    /// The last one before the close counts.
+    /// The last vote before the close counts.
     Changeable,
 }
 
-/// How the room is run.
+/// Modes of a room: the rules for writing in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modes {
-    /// Seconds between two lines of a fan; 0 for no slow mode.
+    /// Seconds between two chat lines of one fan; 0 turns slow mode off.
     pub slow_seconds: u16,
-    /// Only those may write whose token says that they follow.
+    /// Only fans whose token marks them as followers may write.
     pub followers_only: bool,
     /// Only emoji may be written.
     pub emoji_only: bool,
-    /// Every line of a fan waits for a moderator.
+    /// Every chat line of an ordinary fan waits for a moderator.
     pub hold_all: bool,
-    /// Links.
+    /// The rule for chat lines with a link.
     pub links: Links,
 }
 
-/// What becomes of a line with a link.
+/// Rule for a chat line with a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Links {
-    /// As any other.
+    /// Publish it as any other line.
     Allow,
-    /// It waits for a moderator.
+    /// Hold it for a moderator.
     #[default]
     Hold,
-    /// It is rejected.
+    /// Reject it with [`Reason::Links`](crate::Reason::Links).
     Reject,
 }
 
@@ -130,46 +130,46 @@ pub enum Links {
 /// `f*k` words that begin and end so. A space is any run of what is not a letter or digit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern<'a> {
-    /// The word or pattern.
+    /// The word or pattern, as written.
     pub text: &'a str,
-    /// What becomes of a line that has it.
+    /// The rule for a chat line that matches.
     pub action: OnMatch,
 }
 
-/// What becomes of a line with a blocked word.
+/// Rule for a chat line with a blocked word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum OnMatch {
-    /// It waits for a moderator.
+    /// Hold the line for a moderator.
     Hold,
-    /// It is rejected.
+    /// Reject the line with [`Reason::Blocked`](crate::Reason::Blocked).
     #[default]
     Reject,
 }
 
-/// A gift that fans can give.
+/// A gift that fans can give, in the creator's catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gift<'a> {
-    /// Which.
+    /// The gift's number in the catalogue.
     pub id: GiftId,
-    /// What it is called.
+    /// The gift's name, shown to fans.
     pub name: &'a str,
-    /// Its symbol.
+    /// The gift's symbol, an emoji.
     pub icon: &'a str,
-    /// What it is worth, in the creator's smallest unit.
+    /// The gift's value, in the creator's smallest unit.
     pub value: u32,
 }
 
-/// What a fan may do at the moment.
+/// A fan's standing now: the rights that moderators have left them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
-    /// Take part.
+    /// The fan may take part.
     #[default]
     Clear,
-    /// Nothing until then.
+    /// The fan may do nothing until `until`.
     TimedOut {
-        /// When it ends.
+        /// End of the timeout.
         until: Micros,
     },
-    /// Nothing.
+    /// The fan may do nothing.
     Banned,
 }

@@ -1,24 +1,24 @@
-//! What the tracks of a room are called that are the house's own: all in namespaces whose first field
-//! begins with a dot, followed by the fields of the room's.
+//! Names of the tracks that Fanfare reserves for itself: each lies in a namespace whose first field begins
+//! with a dot, followed by the fields of the room's namespace.
 
-/// What a namespace begins with that no creator may publish.
+/// First byte of the namespaces that no creator may publish.
 pub const RESERVED: u8 = b'.';
 
-/// Tracks to and from one fan: [`ACTS`] and [`ANSWERS`].
+/// Namespace of the tracks to and from one fan: [`ACTS`] and [`ANSWERS`].
 pub const FAN: &str = ".fan";
-/// Tracks to all fans: those of [`Track`](crate::Track).
+/// Namespace of the tracks to all fans: those of [`Track`](crate::Track).
 pub const ROOM: &str = ".room";
-/// Tracks to and from an edge: [`DELTAS`] and [`DOWNS`]. Two more fields follow, before the room's: the edge
-/// and its incarnation, in hexadecimal.
+/// Namespace of the tracks to and from an edge: [`DELTAS`] and [`DOWNS`]. Two more fields follow, before the
+/// room's: the edge and its incarnation, in hexadecimal.
 pub const EDGE: &str = ".edge";
 
-/// Of [`FAN`], by the fan: packets of [`FanMessage`](crate::FanMessage)s.
+/// Track in [`FAN`], published by the fan: packets of [`FanMessage`](crate::FanMessage)s.
 pub const ACTS: &str = "acts";
-/// Of [`FAN`], to the fan: packets of [`EdgeMessage`](crate::EdgeMessage)s.
+/// Track in [`FAN`], published to the fan: packets of [`EdgeMessage`](crate::EdgeMessage)s.
 pub const ANSWERS: &str = "answers";
-/// Of [`EDGE`], by the edge: packets of [`Up`](crate::Up)s.
+/// Track in [`EDGE`], published by the edge: packets of [`Up`](crate::Up)s.
 pub const DELTAS: &str = "deltas";
-/// Of [`EDGE`], to the edge: packets of [`Down`](crate::Down)s.
+/// Track in [`EDGE`], published to the edge: packets of [`Down`](crate::Down)s.
 pub const DOWNS: &str = "downs";
 
 /// The namespace by which a node finds out that it follows itself: `.node/ID`, where ID is a number that it draws when

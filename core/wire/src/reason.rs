@@ -1,83 +1,84 @@
-//! Why a message was not taken.
+//! Reasons for which a message is not taken.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a message was rejected: what the page explains to the fan. A rejected message is settled, and never counted.
+/// Reason for a rejection, which the page explains to the fan. A rejected message is settled, and never
+/// counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Reason {
     /// The room does not know this kind of message.
-    #[error("this room does not know such a message")]
+    #[error("this room does not support this kind of message")]
     Unsupported,
-    /// No text, or none that can be seen.
-    #[error("there is no text")]
+    /// The text is empty, or has nothing visible.
+    #[error("the text is empty")]
     Empty,
-    /// More characters than are allowed.
+    /// The text has more characters than are allowed.
     #[error("at most {max} characters are allowed")]
     TooLong {
-        /// Characters, as users perceive them.
+        /// Characters allowed, as users perceive them.
         max: u16,
     },
-    /// Control characters, or more marks on one letter than any language has.
+    /// The text has control characters, or more marks on one letter than any language has.
     #[error("the text has characters that are not allowed")]
     Characters,
-    /// A count, an option or another number out of its range.
+    /// A count, an option or another number is out of its range.
     #[error("a number is out of its range")]
     OutOfRange,
-    /// More messages than the rate limit allows.
+    /// The fan sends more messages than the rate limit allows.
     #[error("too fast: wait {retry_ms} ms")]
     TooFast {
-        /// When it will be allowed.
+        /// Milliseconds until the message would be allowed.
         retry_ms: u32,
     },
-    /// Slow mode.
+    /// Slow mode is on and the fan wrote a moment ago.
     #[error("slow mode: wait {retry_ms} ms")]
     SlowMode {
-        /// When it will be allowed.
+        /// Milliseconds until the message would be allowed.
         retry_ms: u32,
     },
-    /// Only followers may write.
+    /// Only followers of the creator may write now.
     #[error("only followers may write")]
     FollowersOnly,
-    /// Only emoji may be written.
+    /// Only emoji may be written now.
     #[error("only emoji are allowed")]
     EmojiOnly,
-    /// The same text as a moment ago.
-    #[error("you have just written that")]
+    /// The text repeats the fan's line of a moment ago.
+    #[error("you wrote the same text a moment ago")]
     Repeated,
-    /// A blocked word or pattern.
+    /// The text has a blocked word or pattern.
     #[error("the text has words that are blocked here")]
     Blocked,
-    /// A link, where links are not allowed.
+    /// The text has a link, and links are not allowed.
     #[error("links are not allowed")]
     Links,
     /// A moderator has timed the fan out.
     #[error("you are timed out for {retry_ms} ms")]
     TimedOut {
-        /// When it ends.
+        /// Milliseconds until the timeout ends.
         retry_ms: u32,
     },
     /// A moderator has banned the fan.
     #[error("you are banned from this room")]
     Banned,
-    /// The fan's role, or that of whom it is done to, does not allow it.
+    /// The fan's role, or that of the act's subject, does not allow it.
     #[error("your role does not allow that")]
     NotAllowed,
-    /// What the message is about is not there (any more).
-    #[error("that is not there (any more)")]
+    /// The act's subject is not there, or no longer.
+    #[error("the subject of the message does not exist, or no longer")]
     NotFound,
-    /// The poll is closed.
+    /// The poll is closed: its votes are final.
     #[error("the poll is closed")]
     PollClosed,
     /// The fan has voted, and this poll takes one vote for good.
-    #[error("you have voted")]
+    #[error("you have voted already")]
     AlreadyVoted,
-    /// It was done before, by another message: that gift, that upvote.
-    #[error("that was counted before")]
+    /// The room has counted it before, by another message: that gift, that upvote.
+    #[error("the room has counted it before")]
     AlreadyCounted,
-    /// More than the room takes at once.
+    /// The room receives more than it takes at once.
     #[error("the room is busy: wait {retry_ms} ms")]
     Busy {
-        /// When to try again.
+        /// Milliseconds until the client should try again.
         retry_ms: u32,
     },
 }

@@ -4,19 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ChatId, Choice, Danmaku, FanId, Gift, GiftId, List, Micros, Modes, PollId, QuestionId, Role};
 
-/// A room's tracks beside the media.
+/// Tracks of a room beside the media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Track {
-    /// Lines in their one order. A group opens with an object of recent ones.
+    /// Chat lines in their one order. A group opens with an object of recent lines.
     Chat,
-    /// The numbers, a few times a second. Each object is whole, and a group.
+    /// The room's numbers, a few times a second. Each object is complete, and a group of its own.
     Pulse,
-    /// What is on, when it changes. Each object is whole, and a group.
+    /// The programme (title, poll, questions, gifts, modes), when it changes. Each object is complete, and a
+    /// group of its own.
     Stage,
 }
 
 impl Track {
-    /// Its name on the wire.
+    /// Returns the track's name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
@@ -26,188 +27,189 @@ impl Track {
     }
 }
 
-/// What is in objects of the tracks.
+/// One item in an object of these tracks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrackItem<'a> {
-    /// On `chat`: a line. Those of a group's first object may have been seen: lines are told apart by [`Line::id`].
+    /// On `chat`: a line. A reader may have seen the lines of a group's first object: [`Line::id`] tells
+    /// lines apart.
     #[serde(borrow)]
     Said(Line<'a>),
     /// On `chat`: a gift was given.
     Gifted {
-        /// Its place among the lines.
+        /// The number in the room's one order of chat lines and gifts.
         id: ChatId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// By whom.
+        /// The giver's identity.
         fan: FanId,
-        /// Their name.
+        /// The giver's display name.
         name: &'a str,
-        /// Which.
+        /// The gift's number in the creator's catalogue.
         gift: GiftId,
-        /// How many.
+        /// Number of gifts, 1 to [`limits::GIFTS`](crate::limits::GIFTS).
         count: u16,
     },
-    /// On `chat`: a line was taken back.
+    /// On `chat`: a chat line was taken back.
     Deleted(ChatId),
-    /// On `chat`: all lines of a fan were.
+    /// On `chat`: all chat lines of a fan were taken back.
     Purged(FanId),
-    /// On `pulse`.
+    /// On `pulse`: the room's numbers.
     Pulse(Pulse<'a>),
-    /// On `stage`.
+    /// On `stage`: the room's programme.
     Stage(Stage<'a>),
 }
 
 /// A chat line as everyone gets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line<'a> {
-    /// Its place in the room's one order: a later line has a higher one.
+    /// The number in the room's one order: a later line has a higher one.
     pub id: ChatId,
-    /// When the origin took it.
+    /// Time at which the origin took the line.
     pub at: Micros,
-    /// Whose.
+    /// The author's identity.
     pub fan: FanId,
-    /// Their name at the time.
+    /// The author's name at the time.
     pub name: &'a str,
-    /// Their role at the time.
+    /// The author's role at the time.
     pub role: Role,
-    /// What they say. Text, never markup.
+    /// The line's text; plain text, never markup.
     pub text: &'a str,
-    /// The line it answers.
+    /// The chat line that this one answers.
     pub reply: Option<ChatId>,
-    /// The fans it mentions.
+    /// The fans that the line mentions.
     pub mentions: List<FanId>,
-    /// Over the picture, too; with its lane.
+    /// Style of the line over the picture, with its lane, if it is a danmaku.
     pub danmaku: Option<Danmaku>,
 }
 
-/// The numbers of a room.
+/// The numbers of a room, as one pulse publishes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pulse<'a> {
-    /// When it was made.
+    /// Time of the count, by the origin's clock.
     pub at: Micros,
-    /// Fans here now.
+    /// Fans connected now.
     pub viewers: u32,
     /// Different fans ever here, within 1 %.
     pub uniques: u64,
-    /// Lines.
+    /// Chat lines taken since the room opened.
     pub says: u64,
     /// Cheers by kind, without trailing zeros.
     pub cheers: List<u64>,
-    /// Gifts.
+    /// Gifts given, by catalogue number.
     pub gifts: List<(GiftId, u64)>,
-    /// What happened in the last ten seconds.
+    /// Activity in the last ten seconds.
     pub rates: Rates,
-    /// The open poll's votes, or those of the last.
+    /// The votes of the open poll, or of the last one.
     pub poll: Option<PollResult>,
-    /// Votes of the questions that are asked most.
+    /// The votes of the questions with the most.
     pub questions: List<QuestionVotes>,
-    /// Who cheered most.
+    /// The fans with the most cheers.
     #[serde(borrow)]
     pub top_cheerers: List<Top<'a>>,
-    /// Who gave most, by value.
+    /// The fans who gave most, by value.
     pub top_gifters: List<Top<'a>>,
     /// Time that fans spent here, in seconds.
     pub total_seconds: u64,
-    /// Of which the stage played.
+    /// Time in which the stage played, in seconds, of that total.
     pub watched_seconds: u64,
     /// Activity: active time by total time, in thousandths.
     pub activity_permille: u16,
     /// Interaction frequency: interactions per thousand minutes of total time.
     pub interactions_per_1000_minutes: u64,
-    /// Half of the messages were acked within that.
+    /// Median latency of a message from sending to ack, in milliseconds.
     pub latency_p50_ms: u32,
-    /// And all but a hundredth within that.
+    /// 99th percentile of the same latency, in milliseconds.
     pub latency_p99_ms: u32,
 }
 
-/// What happened in the last ten seconds.
+/// Activity in the last ten seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Lines.
+    /// Chat lines in ten seconds.
     pub says: u32,
-    /// Cheers.
+    /// Cheers in ten seconds.
     pub cheers: u32,
-    /// Gifts.
+    /// Gifts in ten seconds.
     pub gifts: u32,
-    /// Votes, questions and upvotes.
+    /// Votes, questions and upvotes in ten seconds.
     pub votes: u32,
 }
 
-/// The votes of a poll.
+/// The votes of one poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollResult {
-    /// Which.
+    /// The poll's number in the room.
     pub poll: PollId,
-    /// By option.
+    /// Votes per option, by its index.
     pub votes: List<u32>,
-    /// Whether it still takes votes.
+    /// True while the poll takes votes.
     pub open: bool,
 }
 
-/// The votes of a question.
+/// The votes of one question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuestionVotes {
-    /// Which.
+    /// The question's number in the room.
     pub question: QuestionId,
-    /// How many have it, its asker among them.
+    /// Number of fans who have the question, its author included.
     pub votes: u32,
 }
 
-/// Somebody in a list of those who did most.
+/// One entry in a list of the most active fans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Top<'a> {
-    /// Who.
+    /// The fan's identity.
     pub fan: FanId,
-    /// Their name.
+    /// The fan's display name.
     pub name: &'a str,
-    /// How much.
+    /// The amount: cheers, or gifts by value.
     pub amount: u64,
 }
 
-/// What is on.
+/// The room's programme: everything on the stage track.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage<'a> {
-    /// The title.
+    /// The title of the show.
     pub title: &'a str,
-    /// The line that is kept in sight.
+    /// The pinned chat line, kept in sight.
     #[serde(borrow)]
     pub pinned: Option<Line<'a>>,
     /// The poll: the open one, or the last.
     pub poll: Option<PollView<'a>>,
-    /// How the room is run.
+    /// The room's modes.
     pub modes: Modes,
-    /// What can be given.
+    /// The catalogue of gifts that fans can give.
     pub gifts: List<Gift<'a>>,
-    /// Questions that are not answered, most votes first.
+    /// Unanswered questions, most votes first.
     pub questions: List<QuestionView<'a>>,
 }
 
 /// A poll as everyone sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollView<'a> {
-    /// Which.
+    /// The poll's number in the room.
     pub poll: PollId,
-    /// What is asked.
+    /// The question that the poll asks.
     pub question: &'a str,
-    /// What can be chosen.
+    /// The texts of the options.
     pub options: List<&'a str>,
-    /// When it closes, or closed.
+    /// Closing time, planned or past.
     pub closes: Micros,
-    /// Whether a vote can be changed.
+    /// The rule for a second vote of one fan.
     pub choice: Choice,
-    /// Whether it still takes votes.
+    /// True while the poll takes votes.
     pub open: bool,
 }
 
 /// A question as everyone sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuestionView<'a> {
-    /// Which.
+    /// The question's number in the room.
     pub question: QuestionId,
-    /// Who asked.
+    /// The author's identity.
     pub fan: FanId,
-    /// Their name.
+    /// The author's display name.
     pub name: &'a str,
-    /// What.
+    /// The question's text.
     pub text: &'a str,
 }

@@ -1,12 +1,12 @@
-//! Small values that are more than integers.
+//! Newtypes for identities, indices and times.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Who a fan is, whichever device, tab or edge they come through. The node takes it from a
-/// token that it has checked; what makes it from a name must be keyed, so
-/// that nobody can look for two names with one identity.
+/// Identity of a fan, the same on every device, tab and edge. The node takes it from a token that it has
+/// checked; a function that derives it from a name must be keyed, so that nobody can search for two names
+/// with one identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FanId(pub u64);
 
@@ -16,7 +16,7 @@ impl fmt::Display for FanId {
     }
 }
 
-/// Text that names no fan.
+/// Error for a text that names no fan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a fan's number: give its 16 hexadecimal digits")]
 pub struct NotAFan(String);
@@ -27,13 +27,13 @@ impl FromStr for FanId {
     fn from_str(text: &str) -> Result<Self, NotAFan> {
         let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let number = is_hex.then(|| u64::from_str_radix(text, 16).ok()).flatten();
-        // The refusal repeats no more of the text than a number has.
+        // The error repeats no more of the text than a number has.
         number.map(Self).ok_or_else(|| NotAFan(text.chars().take(20).collect()))
     }
 }
 
-/// One run of message numbers, 1, 2, 3…, of one fan's client: a random number that each loaded
-/// page rolls anew, so that two tabs of a fan do not take each other's numbers.
+/// Identity of one run of message numbers (1, 2, 3…) of one fan's client: a random number that each loaded
+/// page draws anew, so that two tabs of a fan do not take each other's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StreamId(pub u64);
 
@@ -41,23 +41,23 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u32);
 
-/// An edge node.
+/// Identity of an edge node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EdgeId(pub u64);
 
-/// A chat line, by its place in the room's one order of lines.
+/// Number of a chat line in the room's one order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChatId(pub u64);
 
-/// A poll of a room.
+/// Number of a poll in its room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PollId(pub u32);
 
-/// A question of a fan.
+/// Number of a fan's question in its room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QuestionId(pub u32);
 
-/// A gift in the creator's catalogue.
+/// Number of a gift in the creator's catalogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GiftId(pub u16);
 

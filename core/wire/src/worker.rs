@@ -1,4 +1,4 @@
-//! Node ↔ worker: the batches that `handle` takes and gives. The contract is `wit/`.
+//! Node ↔ worker: the batches that `handle` takes and returns. The contract is `wit/`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,37 +6,37 @@ use crate::{
     ChatId, EdgeId, FanId, GiftId, Micros, Moderation, PollId, QuestionId, Role, SessionId, Track, Visit,
 };
 
-/// What a node hands its worker.
+/// One input that a node passes to its worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input<'a> {
-    /// Both seats, every 50 ms or less: what was collected goes out.
+    /// Both seats, every 50 ms or less: the worker sends what it has collected.
     Tick,
-    /// Leaf: a fan has connected. The node has checked who they are.
+    /// Leaf: a fan has connected, and the node has checked their identity.
     FanJoined {
-        /// The lowest index that is free.
+        /// The lowest free session index.
         session: SessionId,
-        /// Who.
+        /// The fan, from the checked token.
         #[serde(borrow)]
         fan: Identity<'a>,
     },
-    /// Leaf: a packet of [`FanMessage`](crate::FanMessage)s, as it came.
+    /// Leaf: a packet of [`FanMessage`](crate::FanMessage)s, unchanged from the wire.
     FanPacket {
-        /// Whose.
+        /// The sender's session.
         session: SessionId,
-        /// The packet.
+        /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
-    /// Leaf: a fan is gone. Their index is free once this was handled.
+    /// Leaf: a fan is gone. The session index is free once the worker has handled this.
     FanLeft {
-        /// Who.
+        /// The fan's session at the edge.
         session: SessionId,
     },
-    /// Leaf: the origin can be reached (again).
+    /// Leaf: the origin is connected (again).
     RootConnected,
     /// Leaf: a packet of [`Down`](crate::Down)s, in order.
     FromRoot {
-        /// The packet.
+        /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
@@ -45,335 +45,335 @@ pub enum Input<'a> {
     Opened,
     /// Root: an edge has connected.
     EdgeJoined {
-        /// Which.
+        /// The edge's identity.
         edge: EdgeId,
-        /// Its life.
+        /// The edge's incarnation: higher each time the edge starts with no state.
         incarnation: u64,
     },
     /// Root: a delta, a packet of [`Up`](crate::Up)s.
     Delta {
-        /// Which edge's connection it came by.
+        /// The edge whose connection delivered it.
         edge: EdgeId,
-        /// The packet.
+        /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
-    /// Root: an edge's connection is lost, and its fans with it unless it comes back.
+    /// Root: an edge's connection is lost, and its fans are gone unless it comes back.
     EdgeLeft {
-        /// Which.
+        /// The identity of the edge.
         edge: EdgeId,
     },
-    /// Root: the room's owner does something, by the node's own API.
+    /// Root: the room's owner acts, through the node's own API.
     Owner {
-        /// What.
+        /// The act, with the creator's rights.
         #[serde(borrow)]
         act: Moderation<'a>,
     },
-    /// Root: erase what is kept of a person.
+    /// Root: erase everything kept of a person.
     Forget {
-        /// Who.
+        /// The fan's identity.
         fan: FanId,
     },
 }
 
-/// Who a fan is, as the node has checked it.
+/// A fan as the node has verified them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity<'a> {
-    /// Who.
+    /// The fan's identity.
     pub id: FanId,
-    /// What they are called; may be empty.
+    /// The fan's display name; may be empty.
     pub name: &'a str,
-    /// What they may do.
+    /// The role that the token grants.
     pub role: Role,
-    /// The token is one that the node gave to a stranger.
+    /// True if the node itself issued the token, to an anonymous fan.
     pub anonymous: bool,
-    /// The token says that they follow the creator.
+    /// True if the token marks the fan as a follower of the creator.
     pub follower: bool,
 }
 
-/// What a worker has its node do, in order.
+/// One effect that a worker asks of its node, in order.
 ///
-/// At the root nothing may be done before the batch of inputs that it came from is kept: what is
-/// acked must outlive the node.
+/// At the root the node performs no effect before it has stored the batch of inputs that caused it: an acked
+/// message must survive a crash of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect<'a> {
     /// Leaf: a packet of [`EdgeMessage`](crate::EdgeMessage)s for one fan.
     ToFan {
-        /// Whom.
+        /// The receiver's session.
         session: SessionId,
-        /// The packet.
+        /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
     /// Leaf: end a fan's connection. [`Input::FanLeft`] follows, as for any other end.
     CloseFan {
-        /// Whose.
+        /// The fan's session at the edge.
         session: SessionId,
-        /// Why.
+        /// The reason, sent as a close code.
         why: Close,
     },
-    /// Leaf: a delta for the origin. To be dropped without a connection: it comes again.
+    /// Leaf: a delta for the origin. The node drops it if no connection is open: the worker sends it again.
     ToRoot {
-        /// The packet, of [`Up`](crate::Up)s.
+        /// The packet of [`Up`](crate::Up)s.
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
-    /// Root: a packet of [`Down`](crate::Down)s for an edge. To be dropped without a connection.
+    /// Root: a packet of [`Down`](crate::Down)s for an edge. The node drops it if no connection is open.
     ToEdge {
-        /// Which.
+        /// The identity of the edge.
         edge: EdgeId,
-        /// The packet.
+        /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
         packet: &'a [u8],
     },
-    /// Root: end an edge's connection; it speaks in no way that can be.
+    /// Root: end an edge's connection, because the edge violates the protocol.
     CloseEdge {
-        /// Which.
+        /// The identity of the edge.
         edge: EdgeId,
     },
     /// Root: an object of a track, a packet of [`TrackItem`](crate::TrackItem)s.
     Publish {
-        /// Which.
+        /// The track to publish on.
         track: Track,
-        /// Where in it.
+        /// Position of the object in its track.
         group: Group,
-        /// The object.
+        /// The object's bytes, a packet.
         #[serde(with = "crate::bytes", borrow)]
         object: &'a [u8],
     },
-    /// Root: something for the archive.
+    /// Root: a row for the archive.
     Archive(Row<'a>),
-    /// A line for the node's log.
+    /// One entry for the node's log.
     Log {
-        /// How bad it is.
+        /// The entry's severity.
         level: Level,
-        /// What.
+        /// The entry's text.
         text: &'a str,
     },
 }
 
-/// Where an object goes.
+/// Position of an object relative to the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Group {
-    /// It is the first of a new group.
+    /// The object opens a new group.
     New,
-    /// It follows the last one.
+    /// The object follows the last one in its group.
     Same,
 }
 
-/// How bad it is.
+/// Severity of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
-    /// Good to know.
+    /// Information for the operator; nothing is wrong.
     Info,
-    /// Not as it should be.
+    /// A fault that the operator should look at.
     Warn,
 }
 
-/// Why a fan's connection ends.
+/// Reason for which a fan's connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Close {
-    /// A packet that cannot be read.
+    /// The fan sent a packet that cannot be read.
     Malformed,
-    /// Messages before a hello, or a second hello.
+    /// The fan sent messages before a hello, or a second hello.
     OutOfOrder,
-    /// More at once than a client may have unacked.
+    /// The fan sent more at once than a client may have unacked.
     Flooding,
-    /// The edge is full.
+    /// The edge has no free session.
     Full,
 }
 
-/// What an archive keeps.
+/// One row for the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row<'a> {
-    /// A line.
+    /// A chat line was taken.
     Said {
         /// Its place among the lines.
         id: ChatId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// Whose.
+        /// The author's identity.
         fan: FanId,
-        /// Their name.
+        /// The author's display name.
         name: &'a str,
-        /// What it says.
+        /// The line's text.
         text: &'a str,
-        /// The line it answers.
+        /// The chat line that this one answers.
         reply: Option<ChatId>,
-        /// Who sees it.
+        /// The line's audience.
         seen: Seen,
     },
-    /// Who sees a line has changed.
+    /// A chat line's audience has changed.
     Seen {
-        /// Which.
+        /// The number in the room's one order of chat lines.
         id: ChatId,
-        /// By whom.
+        /// The new audience.
         seen: Seen,
     },
     /// All published lines of a fan are taken back.
     Purged {
-        /// Whose.
+        /// The author's identity.
         fan: FanId,
     },
-    /// Gifts.
+    /// Gifts were given, of one kind.
     Gifted {
-        /// Their place among the lines.
+        /// The number in the room's one order of chat lines and gifts.
         id: ChatId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// Whose.
+        /// The giver's identity.
         fan: FanId,
-        /// Their name.
+        /// The giver's display name.
         name: &'a str,
-        /// Which.
+        /// The gift's number in the creator's catalogue.
         gift: GiftId,
-        /// How many.
+        /// Number of gifts, 1 to [`limits::GIFTS`](crate::limits::GIFTS).
         count: u16,
-        /// What one was worth.
+        /// Value of one gift at the time, in the creator's smallest unit.
         value: u32,
-        /// The fan's number for it: with the fan, it is unique.
+        /// The fan's random number for the gift: unique together with the fan.
         key: u64,
     },
     /// A poll was opened.
     PollOpened {
-        /// Which.
+        /// The poll's number in the room.
         poll: PollId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// What is asked.
+        /// The question that the poll asks.
         question: &'a str,
     },
-    /// One of its options.
+    /// One option of a poll.
     PollOption {
-        /// Of which.
+        /// The poll's number in the room.
         poll: PollId,
-        /// Its index.
+        /// The option's index, counted from 0.
         option: u8,
-        /// What it says.
+        /// The option's text.
         text: &'a str,
     },
-    /// A vote, in place of the fan's last in this poll.
+    /// A vote; replaces the fan's earlier one in this poll.
     Voted {
-        /// In which.
+        /// The poll's number in the room.
         poll: PollId,
-        /// Whose.
+        /// The voter's identity.
         fan: FanId,
-        /// For what.
+        /// Index of the chosen option.
         option: u8,
     },
     /// A poll was closed.
     PollClosed {
-        /// Which.
+        /// The poll's number in the room.
         poll: PollId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
     },
-    /// A question.
+    /// A question was asked.
     Asked {
-        /// Which.
+        /// The question's number in the room.
         question: QuestionId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// Whose.
+        /// The author's identity.
         fan: FanId,
-        /// Their name.
+        /// The author's display name.
         name: &'a str,
-        /// What.
+        /// The question's text.
         text: &'a str,
     },
     /// A question is answered or dismissed.
     QuestionDone {
-        /// Which.
+        /// The question's number in the room.
         question: QuestionId,
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// Answered, not dismissed.
+        /// True if answered, false if dismissed.
         answered: bool,
-        /// How many had it.
+        /// Votes that it had, its author's included.
         votes: u32,
     },
-    /// A connection has ended: what it says about a fan's activity.
+    /// A connection has ended: the fan's activity during it.
     Visited {
-        /// Whose.
+        /// The fan's identity.
         fan: FanId,
-        /// When it ended.
+        /// Time of the connection's end.
         at: Micros,
-        /// How long it was.
+        /// Duration of the connection, by kind.
         visit: Visit,
-        /// Messages that were taken.
+        /// Messages of the fan that were taken.
         interactions: u32,
     },
-    /// Somebody moderated.
+    /// A moderator or the creator acted.
     Audit {
-        /// When.
+        /// Time of the event, by the origin's clock.
         at: Micros,
-        /// Who; nobody if the owner, by the node's API.
+        /// The actor's identity; none if the owner acted through the node's API.
         by: Option<FanId>,
-        /// What, in the words of [`Moderation`].
+        /// The act's name, as in [`Moderation`].
         act: &'a str,
-        /// Whom it was done to.
+        /// The fan whom the act concerns, if any.
         fan: Option<FanId>,
-        /// Which line, poll or question it was about; or for how many seconds.
+        /// The chat line, poll or question that the act concerns; or a duration in seconds.
         number: u64,
     },
     /// All rows of a person are to be erased.
     Forgotten {
-        /// Whose.
+        /// The person's identity.
         fan: FanId,
     },
 }
 
-/// Who sees a line.
+/// Audience of a chat line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seen {
-    /// Everyone.
+    /// Everyone in the room.
     Everyone,
-    /// Moderators, for now.
+    /// Moderators, until one decides.
     Held,
-    /// Only its author.
+    /// Only the line's author.
     Author,
-    /// Nobody any more.
+    /// Nobody any more: the line was taken back.
     Nobody,
 }
 
 /// One fan's demand, at the start of a group of `video/auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
-    /// What the fan's connection was measured to carry; 0 if that is not known.
+    /// Measured throughput of the fan's connection in kbit/s; 0 if unknown.
     pub throughput_kbps: u32,
-    /// How much of the stage is waiting to be sent to them.
+    /// Media queued for the fan, in milliseconds.
     pub backlog_ms: u32,
-    /// What they ask for.
+    /// The fan's own wish.
     pub hint: Hint,
-    /// The rendition they get; [`SKIP`] if none.
+    /// The rendition that the fan receives now; [`SKIP`] if none.
     pub current: u8,
 }
 
-/// What a fan asks for.
+/// A fan's own wish for a rendition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hint {
-    /// What is best.
+    /// The best rendition that the connection carries.
     #[default]
     Auto,
     /// No more than this rendition's bit rate.
     AtMost(u8),
-    /// Nothing: the page is hidden, or only listens.
+    /// No video: the page is hidden, or only listens.
     Nothing,
 }
 
-/// In a plan: this fan gets nothing of this group.
+/// Entry of a plan for a fan who gets nothing of this group.
 pub const SKIP: u8 = 255;
 
-/// The worker's place, once and for all.
+/// Role of a worker, fixed when it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seat {
-    /// At the origin.
+    /// The root, at the origin: the room's truth.
     Root,
-    /// On an edge.
+    /// A leaf, on an edge.
     Leaf {
-        /// Which.
+        /// The edge's identity.
         edge: EdgeId,
-        /// Its life: higher each time it starts from nothing.
+        /// The edge's incarnation: higher each time the edge starts with no state.
         incarnation: u64,
     },
 }

@@ -1,7 +1,7 @@
 //! A room as a WebAssembly component: the worker that edges and origins run unless they are given
 //! another. The contract is `wit/worker.wit`; the logic is `fanfare-room`.
 
-// The bindings' exports need it; there is no other unsafe code here.
+// The exports that `wit_bindgen` generates need it; there is no other unsafe code here.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ use room::{Config, Limits, Rate, Room};
 use wire::Micros;
 use wire::worker::{self, Seat};
 
-// What is generated is documented in the WIT, and not written by our rules.
+// The generated code is documented in the WIT and does not follow our lints.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod bindings {
     wit_bindgen::generate!({ world: "worker", path: "../../wit" });
@@ -21,7 +21,7 @@ use bindings::fanfare::worker::types::{
     Config as TheirConfig, Demand, Hint, Limits as TheirLimits, Seat as TheirSeat,
 };
 
-/// The one room of this instance. A component has no threads.
+/// Room and configuration of this instance. A component has one room and no threads.
 struct State {
     config: Config,
     room: Room,
@@ -31,12 +31,12 @@ thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// The exports.
+/// Implementation of the world's exports.
 struct Worker;
 
 impl bindings::Guest for Worker {
     fn configure(config: TheirConfig) -> Result<(), String> {
-        // A panic says why before it traps.
+        // A panic logs its message before it traps.
         std::panic::set_hook(Box::new(|panic| log(Level::Warn, &panic.to_string())));
         let seat = match config.seat {
             TheirSeat::Root => Seat::Root,
@@ -66,7 +66,7 @@ impl bindings::Guest for Worker {
     }
 
     fn snapshot() -> Vec<u8> {
-        // Without a room there is no state: an empty snapshot, which none restores.
+        // Without a room there is no state: return an empty snapshot, which no room restores from.
         with(|state| Ok(state.room.snapshot())).unwrap_or_default()
     }
 

@@ -1,8 +1,8 @@
-//! What is generated from `wit/`.
+//! Bindings generated from `wit/`, and conversions to their types.
 
 use wire::worker;
 
-// It is documented in the WIT, and not written by our rules.
+// The generated code is documented in the WIT and does not follow our lints.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod generated {
     wasmtime::component::bindgen!({ world: "worker", path: "../../wit" });
@@ -14,7 +14,7 @@ pub(crate) use generated::{Worker, WorkerPre};
 
 use generated::fanfare::worker::types::{Config, Demand, Hint, Leaf, Limits, Rate, Seat};
 
-/// A room's configuration as its worker is told it.
+/// Converts a room's configuration to the worker's type.
 pub(crate) fn config(ours: &room::Config) -> Config {
     let rate = |rate: room::Rate| Rate { every_us: rate.every.0, burst: rate.burst };
     let limits = &ours.limits;
@@ -36,7 +36,7 @@ pub(crate) fn config(ours: &room::Config) -> Config {
     }
 }
 
-/// A fan's demand as the worker is told it.
+/// Converts a fan's demand to the worker's type.
 pub(crate) fn demand(ours: &worker::Demand) -> Demand {
     Demand {
         throughput_kbps: ours.throughput_kbps,

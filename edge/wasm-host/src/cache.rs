@@ -1,4 +1,4 @@
-//! Compiled workers, kept in a folder.
+//! Cache of compiled workers in a folder.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,19 +12,19 @@ use wasmtime::component::Component;
 
 use crate::Error;
 
-/// Bytes of the check at a file's end: a SHA-256.
+/// Bytes of the checksum at a file's end: a SHA-256.
 const CHECK: usize = 32;
 
-/// A folder of compiled workers: `NAME-ENGINE.compiled`, code and then its SHA-256.
+/// A folder of compiled workers. `NAME-ENGINE.compiled` holds code and then its SHA-256.
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
-    /// Of wasmtime's version, its settings and the processor: another engine has other files.
+    /// Hash of wasmtime's version, its settings and the processor: each engine has files of its own.
     engine: u64,
 }
 
 impl Cache {
-    /// Makes the folder if need be, and sees to it that it is ours.
+    /// Creates the folder if need be, and checks that nobody else may write to it.
     pub(crate) fn open(folder: PathBuf, engine: &Engine) -> Result<Self, Error> {
         match make(&folder).and_then(|()| ours(&folder)) {
             Ok(None) => {}
@@ -36,7 +36,7 @@ impl Cache {
         Ok(Self { folder, engine: hasher.finish() })
     }
 
-    /// What was compiled of the component with that name; or it is, and kept.
+    /// Returns the compiled component with that name; compiles and stores it if it is missing.
     pub(crate) fn get(
         &self,
         engine: &Engine,
@@ -47,13 +47,13 @@ impl Cache {
         match read(engine, &path) {
             Ok(Some(component)) => return Ok(component),
             Ok(None) => {}
-            Err(why) => tracing::warn!("{} is compiled anew: {why}", path.display()),
+            Err(why) => tracing::warn!("compiling {} again: {why}", path.display()),
         }
         let component = compile()?;
         let kept = component.serialize().map_err(io::Error::other).and_then(|code| self.keep(&path, code));
         if let Err(error) = kept {
-            // It runs as well, only the next start is slower.
-            tracing::warn!("{} cannot be kept: {error}", path.display());
+            // The worker runs without the file; only the next start is slower.
+            tracing::warn!("cannot store compiled worker {}: {error}", path.display());
         }
         Ok(component)
     }
@@ -69,14 +69,14 @@ impl Cache {
         let written =
             file.write_all(&code).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
         if written.is_err() {
-            // What is there of it is of no use.
+            // A partial file is of no use.
             let _ = fs::remove_file(&new);
         }
         written
     }
 }
 
-/// What a file has, unless there is none.
+/// Reads a compiled component, if there is a file for it.
 fn read(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
     let file = match fs::read(path) {
         Ok(file) => file,
@@ -92,9 +92,9 @@ fn read(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
 
 #[expect(unsafe_code, reason = "wasmtime believes compiled code: it must be what wasmtime has made")]
 fn component(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the file is as it was written, by its check; it is in a folder that nobody but this user, who can
-    // change this very program as well, may write to; and wasmtime itself refuses what another version or
-    // configuration has made.
+    // SAFETY: the checksum shows that the file is as this program wrote it; only this user, who can also
+    // change this very program, may write to the folder; and wasmtime itself refuses files of another version
+    // or configuration.
     unsafe { Component::deserialize(engine, code) }
 }
 
@@ -109,7 +109,7 @@ fn make(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// Why a folder is not ours alone.
+/// Returns the reason for which a folder is not safe from other users.
 #[cfg(unix)]
 fn ours(folder: &Path) -> io::Result<Option<String>> {
     use std::os::unix::fs::MetadataExt;
@@ -126,7 +126,7 @@ fn ours(folder: &Path) -> io::Result<Option<String>> {
     })
 }
 
-/// The profile of a user is theirs.
+/// A user's profile on Windows belongs to that user alone.
 #[cfg(not(unix))]
 fn ours(_folder: &Path) -> io::Result<Option<String>> {
     Ok(None)

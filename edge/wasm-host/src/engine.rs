@@ -1,4 +1,4 @@
-//! What all workers of a process share.
+//! The engine: state that all workers of a process share.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::ticker::Ticker;
 use crate::version::one_line;
 use crate::{Error, Version};
 
-/// Bytes of a component that is taken: the room's own has 0.7 MB. Compiling one takes time with its size.
+/// Bytes of a component, at most: the room's own has 0.7 MB. Compiling time grows with the size.
 pub const COMPONENT: usize = 16 << 20;
 
-/// The stack of an instance. A pool's thread has room for it.
+/// Bytes of an instance's stack. A thread of the pool has room for it.
 const STACK: usize = 512 << 10;
 
 /// Compiles workers and runs them, on threads of its own. Cheap to clone; the threads end with the last
@@ -32,14 +32,14 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     wasmtime: wasmtime::Engine,
     cache: Option<Cache>,
-    // Dropped in this order: no call is left without a tick.
+    // Dropped in this order: a call never runs without a ticker.
     pool: Pool,
     _ticker: Ticker,
 }
 
 impl Engine {
-    /// One that keeps what it compiles in that folder, which is made if need be. Compiled code is run as it is: the
-    /// folder must be writable by nobody else, or it is refused.
+    /// Creates an engine that stores compiled code in that folder, which it creates if need be. Compiled code
+    /// runs unchecked, so the engine refuses a folder that anybody else may write to.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, Error> {
         let unsupported = |error: wasmtime::Error| Error::Unsupported(one_line(&error));
         let wasmtime = wasmtime::Engine::new(&config()).map_err(unsupported)?;
@@ -51,7 +51,8 @@ impl Engine {
         Ok(Self(Arc::new(Shared { wasmtime, cache, pool, _ticker: ticker })))
     }
 
-    /// Reads a worker from a component's bytes. Compiling takes a second for each megabyte; with a cache, once.
+    /// Reads a worker from a component's bytes. Compiling takes a second for each megabyte; with a cache,
+    /// once.
     pub fn load(&self, component: &[u8]) -> Result<Version, Error> {
         const MAGIC: &[u8] = b"\0asm";
         const COMPONENT_LAYER: &[u8] = &[0x0d, 0, 1, 0];
@@ -108,8 +109,8 @@ fn config() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(STACK)
         .wasm_backtrace_max_frames(None)
-        // The same results everywhere: bits of a float that is no number, and instructions that processors do each in
-        // their own way.
+        // Identical results on every machine: NaN bits are canonical, and instructions whose results differ
+        // between processors (relaxed SIMD) are off.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false);
     config

@@ -1,78 +1,78 @@
-//! What can go wrong.
+//! Errors of calls, and faults of instances.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a call was not carried out.
+/// Reason for which a call was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// wasmtime does not run on this machine.
     #[error("workers cannot run here: {0}")]
     Unsupported(String),
-    /// The folder for compiled workers is of no use.
+    /// The folder for compiled workers is unusable.
     #[error("the folder for compiled workers, {}: {why}", folder.display())]
     Cache {
-        /// Which.
+        /// Path of the folder.
         folder: PathBuf,
-        /// Why, and what to do.
+        /// The reason, and the remedy.
         why: String,
     },
-    /// A file that cannot be read.
+    /// A worker's file cannot be read.
     #[error("the worker {}: {why}", path.display())]
     File {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's reason.
         why: String,
     },
-    /// Not a component of the worker's world.
+    /// The component does not fit the worker's world.
     #[error("not a worker: {0}; a worker is a component of the world in wit/worker.wit")]
     NotAWorker(String),
-    /// The worker has taken the call and says no: a batch that cannot be read (what came before the
-    /// fault in it is handled), or a snapshot that it does not understand.
+    /// The worker refused the call: a batch that does not decode (inputs before the fault are handled), or a
+    /// snapshot that it does not understand.
     #[error("the worker refuses: {0}")]
     Refused(String),
-    /// The call ended its instance each time that it was tried. The room is as it was before.
-    #[error("skipped, for the worker does not survive it: {0}")]
+    /// The call ended its instance each time it was tried. The room is as it was before.
+    #[error("the call was skipped, since the worker does not survive it: {0}")]
     Skipped(Fault),
-    /// The worker has as much to do as is kept for it. Nothing was taken: drop it, or try again later.
-    #[error("the worker is behind: {waiting} calls wait")]
+    /// The worker's queue is full. The call was not taken: drop it, or try again later.
+    #[error("the worker's queue is full: {waiting} calls wait")]
     Busy {
-        /// How many.
+        /// Number of waiting calls.
         waiting: usize,
     },
-    /// No version brings the room back. There is nothing to be done with this worker but to drop it.
+    /// No version restores the room. The worker is useless: drop it.
     #[error("the worker is lost: {0}")]
     Lost(String),
-    /// The worker was dropped before it came to this call.
-    #[error("the worker is gone")]
+    /// The worker was dropped before it reached this call.
+    #[error("the worker was dropped")]
     Gone,
 }
 
-/// How an instance ended.
+/// Way in which an instance ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It gave up, as a Rust worker does that panics.
+    /// It trapped, as a Rust worker does that panics.
     #[error("it trapped: {0}")]
     Trap(String),
-    /// It took longer than a call may.
+    /// A call took longer than allowed.
     #[error("a call took more than {0:?} of processor time")]
     Deadline(Duration),
-    /// Bringing the room back took longer than it may.
-    #[error("bringing the room back took more than {0:?}")]
+    /// Restoring the room took longer than allowed.
+    #[error("restoring the room took more than {0:?}")]
     Revival(Duration),
-    /// It could not do with the memory that it may have.
-    #[error("it wanted more than {0} bytes of memory")]
+    /// It needed more memory than allowed.
+    #[error("it needed more than {0} bytes of memory")]
     Memory(usize),
-    /// It called itself too deeply.
+    /// Its calls nested too deeply for the stack.
     #[error("its stack overflowed")]
     Stack,
-    /// What it gave is longer than allowed.
-    #[error("what it gave is longer than {0} bytes")]
+    /// Its result is longer than allowed.
+    #[error("its result is longer than {0} bytes")]
     TooLong(usize),
-    /// What it gave as effects are none.
-    #[error("its effects are no packet: {0}")]
+    /// Its effects do not decode.
+    #[error("its effects do not decode: {0}")]
     Garbage(wire::Error),
 }

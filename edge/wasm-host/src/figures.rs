@@ -1,72 +1,72 @@
-//! What happened to a worker, in numbers.
+//! Counters of a worker's life.
 
 use std::time::Duration;
 
 use crate::Fault;
 
-/// Counts since the worker was started, and a few sizes as they are now.
+/// Counts since the worker was started, and current sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Figures {
-    /// Batches that were handled.
+    /// Batches handled.
     pub batches: u64,
-    /// Plans that were made.
+    /// Plans made.
     pub plans: u64,
-    /// Calls that were skipped after they had ended their instances.
+    /// Calls skipped because they had ended their instances.
     pub skipped: u64,
-    /// Calls that were not taken, for too many waited.
+    /// Calls refused because too many waited.
     pub shed: u64,
-    /// How instances ended.
+    /// Faults that ended instances.
     pub faults: Faults,
-    /// Times that the room was brought back.
+    /// Times that the room was restored after a fault.
     pub revivals: u64,
-    /// Batches that were handled again for it.
+    /// Batches replayed for that.
     pub replayed: u64,
-    /// Times that a version was given up for the one before.
+    /// Times that a version was given up for its fallback.
     pub fallbacks: u64,
-    /// Times that another version was put in its place on request.
+    /// Times that another version took over on request.
     pub swaps: u64,
-    /// Snapshots that were made.
+    /// Snapshots made.
     pub snapshots: u64,
-    /// Time in all of these calls, as the wall has it.
+    /// Wall-clock time spent in all of these calls.
     pub busy: Duration,
-    /// Lines of the worker's that the log was spared.
-    pub lines_dropped: u64,
+    /// Log entries of the worker that were dropped.
+    pub entries_dropped: u64,
     /// Bytes of the last snapshot.
     pub snapshot_bytes: usize,
-    /// Batches since then.
-    pub log_batches: usize,
-    /// Their bytes.
-    pub log_bytes: usize,
+    /// Batches in the journal since the last snapshot.
+    pub journal_batches: usize,
+    /// Bytes of those batches.
+    pub journal_bytes: usize,
     /// Bytes of the instance's memory.
     pub memory_bytes: usize,
 }
 
-/// Faults by their kind.
+/// Faults by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Faults {
-    /// Traps.
+    /// Traps, panics among them.
     pub trap: u64,
     /// Calls that took too long.
     pub deadline: u64,
-    /// Calls that wanted too much memory.
+    /// Calls that needed too much memory.
     pub memory: u64,
-    /// Stacks that overflowed.
+    /// Calls that overflowed the stack.
     pub stack: u64,
     /// Results that were too long.
     pub too_long: u64,
-    /// Effects that could not be read.
+    /// Effects that did not decode.
     pub garbage: u64,
 }
 
 impl Faults {
-    /// All of them.
+    /// Returns the number of all faults.
     pub fn total(&self) -> u64 {
         self.by_kind().iter().map(|(_, count)| count).sum()
     }
 
-    /// Each kind's name, as a label of a metric, and count.
+    /// Returns each kind's name, as a label of a metric, and its count.
     pub fn by_kind(&self) -> [(&'static str, u64); 6] {
         [
             ("trap", self.trap),

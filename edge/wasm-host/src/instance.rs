@@ -1,4 +1,4 @@
-//! One instance of a worker: the calls, and what bounds them.
+//! One instance of a worker: its calls, and their limits.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use wire::worker::{Demand, Effect, Level};
 use wire::{Frame, Frames, Micros};
 
 use crate::bindings::{self, LogHost, TypesHost};
-use crate::clock::worked;
-use crate::lines::Lines;
+use crate::cpu_time::thread_time;
+use crate::guest_log::GuestLog;
 use crate::memory::Memory;
 use crate::{Fault, Options, Version};
 
-/// The outcome of a call: of the instance's life, and within it of what the worker says.
+/// Outcome of a call: a fault if the instance died, otherwise the worker's own result.
 pub type Outcome<T> = Result<Result<T, String>, Fault>;
 
 /// An instance of a worker, for one room in one seat.
@@ -29,12 +29,12 @@ pub struct Instance {
     _version: Version,
 }
 
-/// What a store holds for its instance.
+/// State that a store holds for its instance.
 pub(crate) struct Held {
     memory: Memory,
-    lines: Lines,
+    log: GuestLog,
     allowance: Duration,
-    /// When the present call was first looked at, in the time of its thread.
+    /// Thread time at which the current call was first checked.
     since: Option<Duration>,
 }
 
@@ -44,22 +44,22 @@ pub(crate) struct Held {
 struct Late;
 
 impl Instance {
-    /// Makes one, which writes into the log of that room.
+    /// Creates an instance, which logs under the name of that room.
     pub fn new(version: &Version, options: Options, room: &str) -> Result<Self, Fault> {
         let held = Held {
             memory: Memory::new(options.memory),
-            lines: Lines::new(room),
+            log: GuestLog::new(room),
             allowance: options.state,
             since: None,
         };
         let mut store = Store::new(version.engine().wasmtime(), held);
         store.limiter(|held| &mut held.memory);
-        // What a call gives is copied out of the instance at most up to this.
+        // wasmtime copies a call's result out of the instance only up to this length.
         store.set_hostcall_fuel(options.effects);
         store.epoch_deadline_callback(|mut store| {
             let held = store.data_mut();
-            let now = worked();
-            // A call that ends within a tick costs no look at the clock.
+            let now = thread_time();
+            // A call that ends within a tick costs no read of the clock.
             if now.saturating_sub(*held.since.get_or_insert(now)) < held.allowance {
                 return Ok(UpdateDeadline::Continue(1));
             }
@@ -73,7 +73,7 @@ impl Instance {
         Ok(Self { store, exports, options, _version: version.clone() })
     }
 
-    /// Tells the worker its place.
+    /// Configures the worker's seat and limits.
     pub fn configure(&mut self, config: &Config) -> Outcome<()> {
         let config = bindings::config(config);
         self.call(self.options.state, self.options.effects, |exports, store| {
@@ -81,7 +81,7 @@ impl Instance {
         })
     }
 
-    /// Hands it a batch; gives the effects, each of which can be read, and writes its lines into the log.
+    /// Passes it a batch; returns the effects, all of which decode, and writes its log entries.
     pub fn handle(&mut self, now: Micros, batch: &[u8]) -> Outcome<Vec<u8>> {
         let handled = self.call(self.options.call, self.options.effects, |exports, store| {
             exports.call_handle(store, now.0, batch)
@@ -92,8 +92,8 @@ impl Instance {
         Ok(handled)
     }
 
-    /// A rendition for each demand, [`SKIP`](wire::worker::SKIP) for none: as many as there are demands,
-    /// and none that there is not.
+    /// Returns one rendition per demand, [`SKIP`](wire::worker::SKIP) for none; replaces indices out of range
+    /// by it.
     pub fn plan(&mut self, demands: &[Demand], renditions: &[u32]) -> Result<Vec<u8>, Fault> {
         let theirs: Vec<_> = demands.iter().map(bindings::demand).collect();
         let mut plan = self.call(self.options.call, self.options.effects, |exports, store| {
@@ -108,40 +108,39 @@ impl Instance {
         Ok(plan)
     }
 
-    /// All of the worker's state.
+    /// Returns all of the worker's state.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, Fault> {
-        // There is no more of it than there is memory.
+        // A snapshot cannot be longer than the memory.
         self.call(self.options.state, self.options.memory, |exports, store| exports.call_snapshot(store))
     }
 
-    /// Takes over a snapshot.
+    /// Replaces the worker's state by a snapshot's.
     pub fn restore(&mut self, snapshot: &[u8]) -> Outcome<()> {
         self.call(self.options.state, self.options.effects, |exports, store| {
             exports.call_restore(store, snapshot)
         })
     }
 
-    /// Whether what it logs is written; not while it handles again what it has handled before.
-    pub(crate) fn speak(&mut self, aloud: bool) {
-        self.store.data_mut().lines.speak(aloud);
+    /// Turns logging on or off; it is off while the worker replays batches.
+    pub(crate) fn set_logging(&mut self, enabled: bool) {
+        self.store.data_mut().log.set_enabled(enabled);
     }
 
-    /// Bytes of memory that it has.
+    /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
         self.store.data().memory.used()
     }
 
-    /// Lines that were not written, since this was last asked.
-    pub(crate) fn take_dropped_lines(&mut self) -> u64 {
-        self.store.data_mut().lines.take_dropped()
+    /// Returns the number of log entries dropped since the last call.
+    pub(crate) fn take_dropped_entries(&mut self) -> u64 {
+        self.store.data_mut().log.take_dropped()
     }
 
-    /// Sees that all of the effects can be read: who carries them out need not ask again. Lines among them go
-    /// the way of all lines.
+    /// Checks that all effects decode, so that the caller need not; writes the log entries among them.
     fn read(&mut self, effects: &[u8]) -> Result<(), Fault> {
         for frame in Frames::<Effect<'_>>::new(effects).map_err(Fault::Garbage)? {
             if let Frame::Known(Effect::Log { level, text }) = frame.map_err(Fault::Garbage)? {
-                self.store.data_mut().lines.line(level, text);
+                self.store.data_mut().log.write(level, text);
             }
         }
         Ok(())
@@ -174,7 +173,7 @@ impl LogHost for Held {
             bindings::Level::Info => Level::Info,
             bindings::Level::Warn => Level::Warn,
         };
-        self.lines.line(level, &text);
+        self.log.write(level, &text);
     }
 }
 
@@ -187,12 +186,12 @@ fn fault(store: &Store<Held>, longest: usize, error: &wasmtime::Error) -> Fault 
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Fault::Stack,
-        // A worker that is refused memory gives up, one way or another.
+        // A worker that is refused memory fails in various ways: report the cause.
         _ if held.memory.refused() => Fault::Memory(held.memory.cap()),
         Some(trap) => Fault::Trap(trap.to_string().trim_start_matches("wasm trap: ").to_owned()),
         None => {
             let cause = error.root_cause().to_string();
-            // wasmtime has no type for it.
+            // wasmtime has no error type for this.
             if cause.contains("fuel allocated for hostcalls") {
                 return Fault::TooLong(longest);
             }

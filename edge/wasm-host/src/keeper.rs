@@ -1,4 +1,4 @@
-//! Who keeps a room alive: its instance, and all that it takes to make another.
+//! The keeper of a room: its instance, and all that it takes to make another.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,25 +8,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wire::worker::Demand;
 
-use crate::log::{Due, Log};
+use crate::journal::{Due, Journal};
 use crate::{Batch, Error, Fault, Figures, Instance, Setup, Version};
 
-/// A call without a version to fall back to is tried so often.
+/// Attempts of a call, if there is no version to fall back to.
 const TRIES: usize = 2;
 
-/// What worker and keeper both see.
+/// State that a worker's handle and its keeper share.
 #[derive(Debug)]
-pub(crate) struct Seen {
-    /// What runs.
+pub(crate) struct Shared {
+    /// The version that runs.
     pub(crate) version: Mutex<Version>,
     pub(crate) figures: Mutex<Figures>,
-    /// Nobody waits for anything any more.
+    /// True once the handle is dropped: no caller waits for an answer any more.
     pub(crate) gone: AtomicBool,
-    /// There were faults within the window.
+    /// True if there were faults within the window.
     pub(crate) suspect: AtomicBool,
 }
 
-impl Seen {
+impl Shared {
     pub(crate) fn new(version: Version) -> Self {
         let (gone, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { version: Mutex::new(version), figures: Mutex::default(), gone, suspect }
@@ -43,26 +43,26 @@ impl Seen {
     }
 }
 
-/// Keeps a room.
+/// Keeps a room alive over faults of its instances.
 pub(crate) struct Keeper {
     setup: Setup,
     instance: Option<Instance>,
-    /// Of before the log; none before the first.
+    /// The snapshot that the journal continues; none before the first.
     snapshot: Option<Bytes>,
-    log: Log,
-    /// When the version in place was at fault.
+    journal: Journal,
+    /// Times of the current version's faults.
     faults: VecDeque<Instant>,
-    /// An instance has ended since the one that there is was made.
-    fallen: bool,
+    /// True if an instance has ended since the current one was made.
+    had_fault: bool,
     lost: Option<String>,
-    seen: Arc<Seen>,
+    shared: Arc<Shared>,
 }
 
-/// Why a version does not bring the room back.
+/// Reason for which a version does not restore the room.
 enum Broken {
-    /// It may have better luck.
+    /// The instance died: a further attempt may succeed.
     Fault(Fault),
-    /// It says no, and will again.
+    /// The worker refused, and will refuse again.
     Refused(String),
 }
 
@@ -82,34 +82,34 @@ impl std::fmt::Display for Broken {
 }
 
 impl Keeper {
-    pub(crate) fn new(mut setup: Setup, snapshot: Option<Bytes>, seen: Arc<Seen>) -> Self {
+    pub(crate) fn new(mut setup: Setup, snapshot: Option<Bytes>, shared: Arc<Shared>) -> Self {
         let Setup { version, fallback, .. } = &mut setup;
         fallback.take_if(|fallback| fallback == version);
-        let (log, faults) = (Log::default(), VecDeque::new());
-        Self { setup, instance: None, snapshot, log, faults, fallen: false, lost: None, seen }
+        let (journal, faults) = (Journal::default(), VecDeque::new());
+        Self { setup, instance: None, snapshot, journal, faults, had_fault: false, lost: None, shared }
     }
 
-    /// Makes the first instance, and has it handle what the last one did.
+    /// Makes the first instance, and lets it handle the batches of the previous worker.
     pub(crate) fn start(&mut self, batches: Vec<Batch>) -> Result<(), Error> {
-        // A snapshot that this version and the one before it refuse is the caller's to know of.
+        // If neither this version nor its fallback accepts the snapshot, the caller receives the error.
         self.revive()?;
         for batch in batches {
-            self.hush(true);
+            self.mute_log(true);
             match self.handle(batch) {
-                // What was refused then is refused now.
+                // A batch that was refused then is refused again.
                 Ok(_) | Err(Error::Refused(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.hush(false);
+        self.mute_log(false);
         Ok(())
     }
 
     pub(crate) fn handle(&mut self, batch: Batch) -> Result<Bytes, Error> {
         let (handled, took) = self.call(|instance| instance.handle(batch.now, &batch.inputs))?;
-        self.log.push(batch, took);
+        self.journal.push(batch, took);
         self.count(|figures| figures.batches += 1);
-        self.see_to_snapshot();
+        self.snapshot_if_due();
         handled.map(Bytes::from).map_err(Error::Refused)
     }
 
@@ -121,7 +121,7 @@ impl Keeper {
 
     pub(crate) fn snapshot(&mut self) -> Result<Bytes, Error> {
         let (snapshot, took) = self.call(Instance::snapshot)?;
-        Ok(self.keep(snapshot, took))
+        Ok(self.store_snapshot(snapshot, took))
     }
 
     pub(crate) fn swap(&mut self, version: Version) -> Result<(), Error> {
@@ -148,7 +148,7 @@ impl Keeper {
         }
     }
 
-    /// What is kept is of no use any more.
+    /// Gives the worker up: the snapshot and the journal are of no use any more.
     pub(crate) fn lose(&mut self, why: String) -> Error {
         tracing::error!(room = self.setup.room, "the worker is lost: {why}");
         self.instance = None;
@@ -156,26 +156,26 @@ impl Keeper {
         Error::Lost(why)
     }
 
-    /// Whether there was a fault lately; and figures as they are now.
+    /// Updates the shared state: suspect, version and figures.
     pub(crate) fn settle(&mut self) {
-        self.forgive();
-        self.seen.suspect.store(!self.faults.is_empty(), Ordering::Relaxed);
-        if *self.seen.version() != self.setup.version {
-            *self.seen.version() = self.setup.version.clone();
+        self.prune_faults();
+        self.shared.suspect.store(!self.faults.is_empty(), Ordering::Relaxed);
+        if *self.shared.version() != self.setup.version {
+            *self.shared.version() = self.setup.version.clone();
         }
         let memory = self.instance.as_ref().map_or(0, Instance::memory);
-        let dropped = self.instance.as_mut().map_or(0, Instance::take_dropped_lines);
+        let dropped = self.instance.as_mut().map_or(0, Instance::take_dropped_entries);
         self.count(|figures| {
             figures.memory_bytes = memory;
-            figures.lines_dropped += dropped;
-            (figures.log_batches, figures.log_bytes) = (self.log.len(), self.log.bytes());
+            figures.entries_dropped += dropped;
+            (figures.journal_batches, figures.journal_bytes) = (self.journal.len(), self.journal.bytes());
         });
     }
 
-    /// A call, tried until it is done, or must be skipped, or the room is lost. Also how long it took.
+    /// Runs a call until it succeeds, must be skipped, or the room is lost. Also returns its duration.
     ///
-    /// As long as there is a version to fall back to, nothing is skipped: either the call succeeds,
-    /// or the version has had its faults and the other one takes over.
+    /// While there is a version to fall back to, no call is skipped: either it succeeds, or the version uses
+    /// up its faults and the fallback takes over.
     fn call<T>(
         &mut self,
         mut call: impl FnMut(&mut Instance) -> Result<T, Fault>,
@@ -184,16 +184,16 @@ impl Keeper {
         loop {
             let began = Instant::now();
             let fault = match call(self.revive()?) {
-                Ok(done) => return Ok((done, self.spend(began))),
+                Ok(done) => return Ok((done, self.record_busy(began))),
                 Err(fault) => fault,
             };
-            self.spend(began);
-            self.fell(&fault);
+            self.record_busy(began);
+            self.on_fault(&fault);
             tries += 1;
-            let worn = self.faults.len().max(tries) >= self.setup.options.faults;
-            if worn && self.fall_back(&fault.to_string()) {
+            let exhausted = self.faults.len().max(tries) >= self.setup.options.faults;
+            if exhausted && self.fall_back(&fault.to_string()) {
                 tries = 0;
-            } else if self.setup.fallback.is_none() && (worn || tries >= TRIES) {
+            } else if self.setup.fallback.is_none() && (exhausted || tries >= TRIES) {
                 tracing::warn!(room = self.setup.room, "a call is skipped: {fault}");
                 self.count(|figures| figures.skipped += 1);
                 return Err(Error::Skipped(fault));
@@ -201,7 +201,7 @@ impl Keeper {
         }
     }
 
-    /// The instance; made again if it is lost.
+    /// Returns the instance; makes another if it is lost.
     fn revive(&mut self) -> Result<&mut Instance, Error> {
         if let Some(why) = &self.lost {
             return Err(Error::Lost(why.clone()));
@@ -210,17 +210,17 @@ impl Keeper {
         while self.instance.is_none() {
             let broken = match self.open(&self.setup.version) {
                 Ok(instance) => {
-                    self.rise(instance);
+                    self.on_recovered(instance);
                     break;
                 }
                 Err(broken) => broken,
             };
-            if self.seen.gone.load(Ordering::Relaxed) {
+            if self.shared.gone.load(Ordering::Relaxed) {
                 return Err(Error::Gone);
             }
             tries += 1;
             if let Broken::Fault(fault) = &broken {
-                self.fell(fault);
+                self.on_fault(fault);
             }
             let hopeless = matches!(broken, Broken::Refused(_)) || tries >= self.setup.options.faults;
             if hopeless && !self.fall_back(&broken.to_string()) {
@@ -231,28 +231,28 @@ impl Keeper {
         self.instance.as_mut().ok_or(Error::Gone)
     }
 
-    /// An instance with the room in it, as it was when the last one was well.
+    /// Makes an instance and restores the room as of the last completed call.
     fn open(&self, version: &Version) -> Result<Instance, Broken> {
         let began = Instant::now();
         let Setup { config, options, room, .. } = &self.setup;
         let mut instance = Instance::new(version, *options, room)?;
         instance.configure(config)?.map_err(Broken::Refused)?;
-        instance.speak(false);
+        instance.set_logging(false);
         if let Some(snapshot) = &self.snapshot {
             instance.restore(snapshot)?.map_err(Broken::Refused)?;
         }
-        for batch in self.log.iter() {
-            // What it refused, it refuses again.
+        for batch in self.journal.iter() {
+            // A batch that was refused then is refused again.
             let _ = instance.handle(batch.now, &batch.inputs)?;
-            if began.elapsed() > options.revival || self.seen.gone.load(Ordering::Relaxed) {
+            if began.elapsed() > options.revival || self.shared.gone.load(Ordering::Relaxed) {
                 return Err(Fault::Revival(options.revival).into());
             }
         }
-        instance.speak(true);
+        instance.set_logging(true);
         Ok(instance)
     }
 
-    /// The version before takes over, if there is one and it can.
+    /// Lets the fallback take over, if there is one and it can restore the room.
     fn fall_back(&mut self, why: &str) -> bool {
         let Some(fallback) = self.setup.fallback.take() else { return false };
         match self.open(&fallback) {
@@ -263,7 +263,7 @@ impl Keeper {
                     "worker {given_up} is given up for this room, {} takes over: {why}",
                     self.setup.version
                 );
-                self.rise(instance);
+                self.on_recovered(instance);
                 self.faults.clear();
                 self.count(|figures| figures.fallbacks += 1);
                 true
@@ -279,39 +279,39 @@ impl Keeper {
         }
     }
 
-    /// The room is back.
-    fn rise(&mut self, instance: Instance) {
+    /// Installs a restored instance.
+    fn on_recovered(&mut self, instance: Instance) {
         self.instance = Some(instance);
-        if std::mem::take(&mut self.fallen) {
+        if std::mem::take(&mut self.had_fault) {
             self.count(|figures| {
                 figures.revivals += 1;
-                figures.replayed += self.log.len() as u64;
+                figures.replayed += self.journal.len() as u64;
             });
         }
     }
 
-    /// The instance has ended.
-    fn fell(&mut self, fault: &Fault) {
+    /// Drops an instance that has ended, and records the fault.
+    fn on_fault(&mut self, fault: &Fault) {
         tracing::warn!(room = self.setup.room, "an instance of worker {} ended: {fault}", self.setup.version);
-        let dropped = self.instance.as_mut().map_or(0, Instance::take_dropped_lines);
+        let dropped = self.instance.as_mut().map_or(0, Instance::take_dropped_entries);
         self.instance = None;
-        self.fallen = true;
-        self.forgive();
+        self.had_fault = true;
+        self.prune_faults();
         self.faults.push_back(Instant::now());
         self.count(|figures| {
             figures.faults.count(fault);
-            figures.lines_dropped += dropped;
+            figures.entries_dropped += dropped;
         });
     }
 
-    /// Faults of long ago do not count.
-    fn forgive(&mut self) {
+    /// Removes faults older than the window.
+    fn prune_faults(&mut self) {
         let window = self.setup.options.window;
         self.faults.retain(|fault| fault.elapsed() < window);
     }
 
-    fn see_to_snapshot(&mut self) {
-        let due = self.log.due();
+    fn snapshot_if_due(&mut self) {
+        let due = self.journal.due();
         if due == Due::No {
             return;
         }
@@ -319,17 +319,17 @@ impl Keeper {
         let began = Instant::now();
         let fault = match instance.snapshot() {
             Ok(snapshot) => {
-                let took = self.spend(began);
-                self.keep(snapshot, took);
+                let took = self.record_busy(began);
+                self.store_snapshot(snapshot, took);
                 return;
             }
             Err(fault) => fault,
         };
-        self.spend(began);
-        self.fell(&fault);
-        self.log.failed();
-        let worn = self.faults.len() >= self.setup.options.faults;
-        if due == Due::Over || worn {
+        self.record_busy(began);
+        self.on_fault(&fault);
+        self.journal.failed();
+        let exhausted = self.faults.len() >= self.setup.options.faults;
+        if due == Due::Over || exhausted {
             let taken_over = self.fall_back(&fault.to_string());
             if !taken_over && due == Due::Over {
                 self.lose(format!("version {} makes no snapshot: {fault}", self.setup.version));
@@ -337,10 +337,10 @@ impl Keeper {
         }
     }
 
-    fn keep(&mut self, snapshot: Vec<u8>, took: Duration) -> Bytes {
+    fn store_snapshot(&mut self, snapshot: Vec<u8>, took: Duration) -> Bytes {
         let snapshot = Bytes::from(snapshot);
         self.snapshot = Some(snapshot.clone());
-        self.log.clear(took);
+        self.journal.clear(took);
         self.count(|figures| {
             figures.snapshots += 1;
             figures.snapshot_bytes = snapshot.len();
@@ -348,19 +348,19 @@ impl Keeper {
         snapshot
     }
 
-    fn spend(&self, since: Instant) -> Duration {
+    fn record_busy(&self, since: Instant) -> Duration {
         let took = since.elapsed();
         self.count(|figures| figures.busy += took);
         took
     }
 
-    fn hush(&mut self, hushed: bool) {
+    fn mute_log(&mut self, muted: bool) {
         if let Some(instance) = &mut self.instance {
-            instance.speak(!hushed);
+            instance.set_logging(!muted);
         }
     }
 
     fn count(&self, change: impl FnOnce(&mut Figures)) {
-        self.seen.figures(change);
+        self.shared.figures(change);
     }
 }

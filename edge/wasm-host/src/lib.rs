@@ -1,17 +1,17 @@
 //! Workers in wasmtime: the code of a room, sandboxed, on an edge or at the origin.
 //!
-//! An [`Engine`] compiles components of the world in `wit/worker.wit` into [`Version`]s, and has the threads
-//! that they run on. A [`Worker`] is one room's: it survives what its code does, or gives its
-//! place to the version before. An [`Instance`] is what there is below: one instance, whose faults end it.
+//! An [`Engine`] compiles components of the world in `wit/worker.wit` into [`Version`]s, and owns the threads
+//! that they run on. A [`Worker`] runs one room: it survives faults of its code, or falls back to the version
+//! before. An [`Instance`] is the layer below: one instance, which a fault ends.
 //!
-//! What a worker may is bounded: processor time for each call, memory, stack, the length of what it
-//! gives, and lines in the log. Those are [`Options`], and what happened is in its [`Figures`].
+//! [`Options`] bound a worker: processor time for each call, memory, stack, the length of results, and log
+//! entries. [`Figures`] count what happened.
 
 mod bindings;
 
 mod cache;
 
-mod clock;
+mod cpu_time;
 
 mod engine;
 pub use engine::{COMPONENT, Engine};
@@ -27,10 +27,10 @@ pub use instance::{Instance, Outcome};
 
 mod keeper;
 
-mod lines;
+mod guest_log;
 
-mod log;
-pub use log::Batch;
+mod journal;
+pub use journal::Batch;
 
 mod memory;
 

@@ -1,13 +1,13 @@
-//! What an instance may have of the machine's memory.
+//! Limits of an instance's memory.
 
 use wasmtime::ResourceLimiter;
 
-/// Bytes that an element of a table costs.
+/// Bytes counted for an element of a table.
 const ELEMENT: usize = 16;
-/// Core instances of a component. Ours has three.
+/// Core instances of a component, at most. Ours has three.
 const INSTANCES: usize = 16;
 
-/// The account of one instance: all of its memories and tables.
+/// Memory account of one instance: all of its memories and tables.
 #[derive(Debug)]
 pub(crate) struct Memory {
     cap: usize,
@@ -28,7 +28,7 @@ impl Memory {
         self.used
     }
 
-    /// Whether it ever wanted more.
+    /// Returns whether the instance ever asked for more.
     pub(crate) fn refused(&self) -> bool {
         self.refused
     }

@@ -1,26 +1,26 @@
-//! How much a worker may.
+//! Limits of a worker.
 
 use std::time::Duration;
 
-/// How much one worker may, and how much is kept for it.
+/// Limits of one worker, and of its tolerated faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Processor time of a call of `handle` or `plan`. It is looked at every [`TICK`](crate::TICK). The time that a
-    /// thread waits for a processor does not count: a busy machine is not a fault of the worker's.
+    /// Processor time of a call of `handle` or `plan`. It is checked every [`TICK`](crate::TICK). The time
+    /// that a thread waits for a processor does not count: a busy machine is not the worker's fault.
     pub call: Duration,
-    /// Processor time of a call of `configure`, `snapshot` or `restore`, which go through all of the state, and of
-    /// making an instance.
+    /// Processor time of making an instance, and of a call of `configure`, `snapshot` or `restore`, which go
+    /// through all of the state.
     pub state: Duration,
-    /// How long it may take to bring a room back: restoring, and handling again what came since.
+    /// Wall-clock time of restoring a room: the snapshot, and the batches since.
     pub revival: Duration,
-    /// Bytes of memory, of all memories of an instance together.
+    /// Bytes of all memories of an instance together.
     pub memory: usize,
-    /// Bytes of what one `handle` gives.
+    /// Bytes of the effects of one `handle`.
     pub effects: usize,
-    /// After so many faults within the window, the version is given up for this room.
+    /// Faults within the window after which the version is given up for this room.
     pub faults: usize,
-    /// For how long a fault is held against the version.
+    /// Time for which a fault counts against the version.
     pub window: Duration,
 }
 

@@ -1,17 +1,17 @@
-//! The thread that lets wasmtime look at deadlines.
+//! The thread that makes wasmtime check deadlines.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often it is looked whether a call has used up its time: it may take that much longer.
+/// Time between two checks of a call's deadline: the call may take that much longer.
 pub const TICK: Duration = Duration::from_millis(5);
 
-/// Moves the epoch on; ends when it is dropped.
+/// Advances the epoch until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticker {
-    /// Dropped, it wakes the thread.
+    /// Dropping the sender wakes the thread.
     running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,7 +32,7 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         drop(self.running.take());
         if let Some(thread) = self.thread.take() {
-            // It cannot have panicked; and if it had, it has ended.
+            // The thread cannot have panicked; even if it had, it has ended.
             let _ = thread.join();
         }
     }

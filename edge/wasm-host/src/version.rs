@@ -20,11 +20,11 @@ struct Compiled {
     engine: Engine,
 }
 
-/// Characters of a name that people get to see.
+/// Characters of a name that log entries and pages show.
 const SHORT: usize = 12;
 
 impl Version {
-    /// Holds a component against the world.
+    /// Checks that a component fits the worker's world.
     pub(crate) fn new(engine: &Engine, name: String, component: &Component) -> Result<Self, Error> {
         let not = |error: wasmtime::Error| Error::NotAWorker(one_line(&error));
         let mut linker = Linker::new(engine.wasmtime());
@@ -33,7 +33,7 @@ impl Version {
         Ok(Self(Arc::new(Compiled { name, pre, engine: engine.clone() })))
     }
 
-    /// The SHA-256 of the component, in hexadecimal.
+    /// Returns the SHA-256 of the component, in hexadecimal.
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -47,7 +47,7 @@ impl Version {
     }
 }
 
-/// The beginning of the name.
+/// Writes the beginning of the name.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.name[..SHORT])
@@ -68,7 +68,7 @@ impl PartialEq for Version {
 
 impl Eq for Version {}
 
-/// An error and its causes.
+/// Returns an error and its causes, in one line.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
     causes.join(": ")

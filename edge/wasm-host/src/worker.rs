@@ -1,4 +1,4 @@
-//! A room's worker, as a node holds it.
+//! A room's worker: the handle that a node holds.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,67 +11,67 @@ use room::Config;
 use tokio::sync::oneshot;
 use wire::worker::Demand;
 
-use crate::keeper::{Keeper, Seen};
-use crate::pool::{Next, Standing, Turns};
+use crate::keeper::{Keeper, Shared};
+use crate::pool::{Next, Standing, Task};
 use crate::{Batch, Engine, Error, Figures, Options, Version};
 
-/// Calls of one worker that wait for their turn.
+/// Calls of one worker that wait for their turn, at most.
 pub const WAITING: usize = 64;
 
-/// Bytes of batches that wait for it.
+/// Bytes of waiting batches, at most.
 pub const WAITING_BYTES: usize = 8 << 20;
 
-/// What a worker is started with.
+/// Settings with which a worker is started.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Setup {
     /// The room's name, for the log.
     pub room: String,
-    /// The room's place and limits.
+    /// The room's seat and limits.
     pub config: Config,
-    /// What runs.
+    /// The version to run.
     pub version: Version,
-    /// What takes over when that turns out to be bad.
+    /// The version that takes over after too many faults.
     pub fallback: Option<Version>,
-    /// How much it may.
+    /// The worker's limits.
     pub options: Options,
 }
 
 impl Setup {
-    /// With the usual options, and nothing to fall back to.
+    /// Returns a setup with the usual options and without a fallback.
     pub fn new(room: impl Into<String>, config: Config, version: Version) -> Self {
         Self { room: room.into(), config, version, fallback: None, options: Options::default() }
     }
 }
 
-/// A room's worker. It runs on the threads of the [`Engine`], whoever holds it; dropped, it ends.
+/// A room's worker. It runs on the threads of the [`Engine`], and ends when it is dropped.
 ///
 /// # Contract
 ///
-/// * **Order.** Calls are carried out one at a time, in the order in which the methods were called: each takes its
-///   place at once, whether or not its future is polled, or dropped. At most [`WAITING`] wait; the next is
+/// * **Order.** Calls run one at a time, in the order in which the methods were called: each is
+///   queued at once, whether or not its future is polled, or dropped. At most [`WAITING`] wait; the next is
 ///   [`Error::Busy`], and was not taken.
-/// * **Faults.** When a call ends its instance, another is made, restored from the last snapshot, and handles
-///   again the batches since, whose effects are dropped; then the call is tried again. After
-///   [`Options::faults`] faults within [`Options::window`] the version is given up for this room, and the
+/// * **Faults.** When a call ends its instance, the worker makes another, restores the last snapshot, and
+///   replays the batches since, whose effects it drops; then it tries the call again. After
+///   [`Options::faults`] faults within [`Options::window`] it gives the version up for this room, and the
 ///   fallback takes over in the same way. Nothing is lost by that but time.
 /// * **Skipped.** Without a fallback, a call that faults a second time is [`Error::Skipped`]: the room is
-///   as if it had not been. A **leaf**'s node has acked nothing of such a batch, and fans send again what is not
-///   acked. But what the node itself said in it has not happened: it ends the connections of fans who joined or
-///   left in it, and says `RootConnected` if it brought something from the root. At the **root**, the batch
-///   must not be kept, for it would be handled again; who sent its deltas sends them again after its connection is ended.
-/// * **Lost.** When no version brings the room back, all calls are [`Error::Lost`]. What was acked is in the root's
-///   journal, and at a leaf there is nothing that its edge's next life does not get again from root and fans.
+///   as if it had not been made. A **leaf**'s node has acked nothing of such a batch, and fans resend what is not
+///   acked. But the node's own inputs in it have not happened: it ends the connections of fans who joined or
+///   left in it, and repeats `RootConnected` if the batch had something from the root. At the **root**, the batch
+///   must not be stored, for it would be replayed; edges resend its deltas after their connections are ended.
+/// * **Lost.** When no version restores the room, all calls are [`Error::Lost`]. Acked messages are in the root's
+///   journal, and a leaf has nothing that the edge's next incarnation does not get again from root and fans.
 #[derive(Debug)]
 pub struct Worker {
     cell: Arc<Cell>,
 }
 
-/// What the pool gives its turns to.
+/// The task that the pool gives turns to.
 struct Cell {
     queue: Mutex<Queue>,
     keeper: Mutex<Keeper>,
-    seen: Arc<Seen>,
+    shared: Arc<Shared>,
     engine: Engine,
 }
 
@@ -79,7 +79,7 @@ struct Cell {
 struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
-    /// In the pool's line, or having a turn.
+    /// True while the task is queued in the pool or has a turn.
     running: bool,
 }
 
@@ -89,13 +89,13 @@ struct Job {
 }
 
 impl Worker {
-    /// Starts one in which nothing has happened.
+    /// Starts a worker for a new room.
     pub async fn start(engine: &Engine, setup: Setup) -> Result<Self, Error> {
         Self::open(engine, setup, None, Vec::new()).await
     }
 
-    /// Starts one from a snapshot, and the batches that were handled after it was made. If those
-    /// cannot be handled again, it is an error: none is skipped.
+    /// Starts a worker from a snapshot and the batches handled since. Returns an error if those cannot be
+    /// replayed: none is skipped.
     pub async fn restore(
         engine: &Engine,
         setup: Setup,
@@ -105,22 +105,23 @@ impl Worker {
         Self::open(engine, setup, Some(snapshot), batches).await
     }
 
-    /// Starts one that has no snapshot, or has, and handles batches again.
+    /// Starts a worker from a snapshot, if there is one, and batches to replay.
     async fn open(
         engine: &Engine,
         setup: Setup,
         snapshot: Option<Bytes>,
         batches: Vec<Batch>,
     ) -> Result<Self, Error> {
-        let seen = Arc::new(Seen::new(setup.version.clone()));
-        let keeper = Mutex::new(Keeper::new(setup, snapshot, Arc::clone(&seen)));
-        let cell = Cell { queue: Mutex::default(), keeper, seen, engine: engine.clone() };
+        let shared = Arc::new(Shared::new(setup.version.clone()));
+        let keeper = Mutex::new(Keeper::new(setup, snapshot, Arc::clone(&shared)));
+        let cell = Cell { queue: Mutex::default(), keeper, shared, engine: engine.clone() };
         let worker = Self { cell: Arc::new(cell) };
         worker.ask(0, |keeper| keeper.start(batches)).await?;
         Ok(worker)
     }
 
-    /// Hands it a batch; gives the packet of effects, each of which can be read. What it logs is logged already.
+    /// Passes it a batch; returns the packet of effects, all of which decode. Its log entries are written
+    /// already.
     pub fn handle(&self, batch: Batch) -> impl Future<Output = Result<Bytes, Error>> + Send + use<> {
         self.ask(batch.inputs.len(), |keeper| keeper.handle(batch))
     }
@@ -136,25 +137,25 @@ impl Worker {
         self.ask(bytes, move |keeper| keeper.plan(&demands, &renditions))
     }
 
-    /// All of the room's state, after what was called before.
+    /// Returns all of the room's state, after the calls queued before.
     pub fn snapshot(&self) -> impl Future<Output = Result<Bytes, Error>> + Send + use<> {
         self.ask(0, Keeper::snapshot)
     }
 
-    /// Another version takes over, and the present one is what there is to fall back to. On an error the
-    /// present one goes on.
+    /// Lets another version take over; the present one becomes the fallback. On an error the present one
+    /// continues.
     pub fn swap(&self, version: Version) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.ask(0, |keeper| keeper.swap(version))
     }
 
-    /// What runs: another version than at first after a swap, or a fallback.
+    /// Returns the running version: not the first one after a swap or a fallback.
     pub fn version(&self) -> Version {
-        self.cell.seen.version().clone()
+        self.cell.shared.version().clone()
     }
 
-    /// What happened to it.
+    /// Returns the worker's counters.
     pub fn figures(&self) -> Figures {
-        self.cell.seen.figures(|_| {})
+        self.cell.shared.figures(|_| {})
     }
 
     fn ask<T, F>(&self, bytes: usize, call: F) -> impl Future<Output = Result<T, Error>> + Send + use<T, F>
@@ -165,9 +166,9 @@ impl Worker {
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move |keeper: &mut Keeper| {
             let done = call(keeper);
-            // Whoever has the answer finds its figures.
+            // Update the figures first, so that they are current when the caller has its answer.
             keeper.settle();
-            // Whoever asked may have lost interest; it was done all the same.
+            // The caller may have dropped its future; the call was made all the same.
             let _ = answer.send(done);
         });
         let taken = self.cell.push(Job { bytes, run });
@@ -180,7 +181,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.cell.seen.gone.store(true, Ordering::Relaxed);
+        self.cell.shared.gone.store(true, Ordering::Relaxed);
         let mut queue = self.cell.lock();
         queue.bytes = 0;
         let left = std::mem::take(&mut queue.jobs);
@@ -197,22 +198,22 @@ impl Cell {
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Error> {
         let mut queue = self.lock();
         let waiting = queue.jobs.len();
-        // One that waits for nobody is taken, however large.
+        // A batch with an empty queue is taken, however large.
         if waiting >= WAITING || (waiting > 0 && queue.bytes + job.bytes > WAITING_BYTES) {
-            self.seen.figures(|figures| figures.shed += 1);
+            self.shared.figures(|figures| figures.shed += 1);
             return Err(Error::Busy { waiting });
         }
         queue.bytes += job.bytes;
         queue.jobs.push_back(job);
         if !std::mem::replace(&mut queue.running, true) {
             drop(queue);
-            self.engine.pool().run(Arc::clone(self) as Arc<dyn Turns>);
+            self.engine.pool().run(Arc::clone(self) as Arc<dyn Task>);
         }
         Ok(())
     }
 }
 
-impl Turns for Cell {
+impl Task for Cell {
     fn turn(&self) -> Next {
         let job = {
             let mut queue = self.lock();
@@ -222,7 +223,7 @@ impl Turns for Cell {
         };
         if let Some(job) = job {
             let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-            // A fault of this program's own ends one room, not the thread of all the others.
+            // A panic in the host's own code ends one room, not the thread of all the others.
             if catch_unwind(AssertUnwindSafe(|| (job.run)(&mut keeper))).is_err() {
                 keeper.lose("its host panicked".to_owned());
             }
@@ -236,7 +237,7 @@ impl Turns for Cell {
     }
 
     fn standing(&self) -> Standing {
-        if self.seen.suspect.load(Ordering::Relaxed) { Standing::Suspect } else { Standing::Good }
+        if self.shared.suspect.load(Ordering::Relaxed) { Standing::Suspect } else { Standing::Good }
     }
 }
 

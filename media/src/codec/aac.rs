@@ -9,7 +9,7 @@ const SAMPLE_RATES: [u32; 13] =
 /// Samples in an AAC frame.
 pub(crate) const FRAME: u32 = 1024;
 
-/// A track from its `AudioSpecificConfig` (ISO/IEC 14496-3 1.6.2.1).
+/// Returns a track from its `AudioSpecificConfig` (ISO/IEC 14496-3 1.6.2.1).
 pub(crate) fn track(config: &[u8], timescale: u32) -> Parsed<TrackInfo> {
     let bits =
         config.iter().chain([0; 8].iter()).take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
@@ -37,14 +37,14 @@ pub(crate) fn track(config: &[u8], timescale: u32) -> Parsed<TrackInfo> {
         .described(config.to_vec()))
 }
 
-/// One ADTS frame: its raw access unit and what its header says.
+/// One ADTS frame: its raw access unit and its header's values.
 pub(crate) struct Adts<'a> {
     pub(crate) config: [u8; 2],
     pub(crate) sample_rate: u32,
     pub(crate) unit: &'a [u8],
 }
 
-/// Takes one ADTS frame off the front of `data`. `Ok(None)` if it is not all there yet.
+/// Takes one ADTS frame off the front of `data`. Returns `Ok(None)` if it is incomplete.
 pub(crate) fn adts<'a>(data: &mut &'a [u8]) -> Parsed<Option<Adts<'a>>> {
     // ISO/IEC 14496-3 1.A.2.2: 56 bits, then maybe a CRC.
     let Some(header) = data.first_chunk::<7>() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! AV1: its name from av1C, and key frames made whole.
+//! AV1: the codec name from av1C, and self-contained key frames.
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,7 +7,7 @@ use crate::codec::Parsed;
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
 
-/// What av1C says (AV1-ISOBMFF 2.3.3).
+/// Values of av1C (AV1-ISOBMFF 2.3.3).
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) codec_string: String,
@@ -15,7 +15,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// From the bytes of av1C, which Matroska keeps as `CodecPrivate`.
+    /// Parses the bytes of av1C, which Matroska stores as `CodecPrivate`.
     pub(crate) fn parse(av1c: &[u8]) -> Parsed<Self> {
         let [0x81, profile_level, flags, _, header @ ..] = av1c else {
             return Err("av1C of an unknown version".into());
@@ -33,7 +33,7 @@ impl Config {
         })
     }
 
-    /// A temporal unit as WebCodecs wants it: a key frame brings its sequence header along.
+    /// Returns a temporal unit for WebCodecs: a key frame includes its sequence header.
     pub(crate) fn sample(&self, data: Bytes, keyframe: bool) -> Bytes {
         if !keyframe || self.header.is_empty() || starts_with_sequence_header(&data) {
             return data;
@@ -45,7 +45,7 @@ impl Config {
     }
 }
 
-/// Looks past a temporal delimiter, which has an empty payload.
+/// Skips a temporal delimiter, which has an empty payload.
 fn starts_with_sequence_header(data: &[u8]) -> bool {
     let kind = |header: u8| header >> 3 & 0xf;
     match data {

@@ -1,4 +1,4 @@
-//! H.264: avcC and the samples that go with it.
+//! H.264: avcC, and samples in its format.
 
 use bytes::Bytes;
 use h264_reader::nal::sps::SeqParameterSet;
@@ -23,13 +23,13 @@ pub(crate) fn codec_string(profile: u8, constraints: u8, level: u8) -> String {
     format!("avc1.{profile:02x}{constraints:02x}{level:02x}")
 }
 
-/// What an SPS says of the pictures.
+/// Parses an SPS, which describes the pictures.
 fn sps(unit: &[u8]) -> Parsed<SeqParameterSet> {
     let bits = BitReader::new(ByteReader::skipping_h264_header(unit));
     SeqParameterSet::from_bits(bits).map_err(|error| format!("{error:?}"))
 }
 
-/// A track from its avcC. `size` is the container's word, the SPS's is better.
+/// Returns a track from its avcC. `size` is the container's; the SPS's takes precedence.
 pub(crate) fn track(avcc: &Avcc, size: (u32, u32), timescale: u32) -> Parsed<TrackInfo> {
     let mut description = Vec::new();
     avcc.encode_body(&mut description).map_err(|error| error.to_string())?;
@@ -44,7 +44,7 @@ pub(crate) fn track(avcc: &Avcc, size: (u32, u32), timescale: u32) -> Parsed<Tra
     Ok(info)
 }
 
-/// Turns access units in Annex B into samples for avcC.
+/// Converts access units in Annex B to samples for avcC.
 #[derive(Debug, Default)]
 pub(crate) struct AnnexB {
     described: nal::ParameterSets,
@@ -52,13 +52,14 @@ pub(crate) struct AnnexB {
 }
 
 impl AnnexB {
-    /// The track, once a key frame has brought its parameter sets.
+    /// Returns the track, once a key frame has brought its parameter sets.
     pub(crate) fn track(&self) -> Option<&TrackInfo> {
         self.track.as_ref()
     }
 
-    /// One access unit: the sample, and whether it is a key frame. Parameter sets that are in the description are left
-    /// out; newer ones stay in the sample, so that a key frame can always be decoded by itself.
+    /// Converts one access unit; returns the sample, and whether it is a key frame. Parameter sets that are
+    /// in the description are left out; newer ones stay in the sample, so that a key frame can always be
+    /// decoded by itself.
     pub(crate) fn sample(&mut self, data: &[u8], timescale: u32) -> Parsed<Option<(Bytes, bool)>> {
         let keyframe = nal::annex_b(data).any(|unit| kind(unit) == IDR);
         if self.track.is_none() {
@@ -85,7 +86,7 @@ impl AnnexB {
         let mut avcc = Avcc::new(first, pps).map_err(|error| error.to_string())?;
         avcc.sequence_parameter_sets = self.described.of(SPS).cloned().collect();
         avcc.picture_parameter_sets = self.described.of(PPS).cloned().collect();
-        // ISO/IEC 14496-15 5.3.3.1.2: only the high profiles carry these.
+        // ISO/IEC 14496-15 5.3.3.1.2: only the high profiles have these fields.
         if !matches!(avcc.avc_profile_indication, 66 | 77 | 88) {
             avcc.ext = Some(AvccExt {
                 chroma_format: parsed.chroma_info.chroma_format.to_u32() as u8,
@@ -98,7 +99,7 @@ impl AnnexB {
     }
 }
 
-/// An SPS keeps its id after profile and level, a PPS right at its start.
+/// Returns the id of a parameter set: an SPS has it after profile and level, a PPS at its start.
 fn parameter_set_id(unit: &[u8]) -> u8 {
     nal::first_golomb(unit, if kind(unit) == SPS { 4 } else { 1 })
 }

@@ -1,4 +1,4 @@
-//! H.265: hvcC and the samples that go with it.
+//! H.265: hvcC, and samples in its format.
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -20,12 +20,12 @@ fn kind(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |header| header >> 1 & 0x3f)
 }
 
-/// IRAP pictures (H.265 table 7-1).
+/// Returns whether a NAL unit type is an IRAP picture (H.265 table 7-1).
 fn is_key(kind: u8) -> bool {
     (16..=23).contains(&kind)
 }
 
-/// What an SPS says, as far as hvcC wants it (H.265 7.3.2.2).
+/// Values of an SPS that hvcC needs (H.265 7.3.2.2).
 struct Sps {
     profile_tier_level: [u8; 12],
     sub_layers: u8,
@@ -86,7 +86,7 @@ impl Sps {
     }
 }
 
-/// `hvc1.1.6.L93.B0` (ISO/IEC 14496-15 annex E.3).
+/// Returns `hvc1.1.6.L93.B0` or the like (ISO/IEC 14496-15 annex E.3).
 pub(crate) fn codec_string(hvcc: &Hvcc) -> String {
     let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
     let compatibility = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
@@ -103,7 +103,7 @@ pub(crate) fn codec_string(hvcc: &Hvcc) -> String {
     name
 }
 
-/// A track from its hvcC. `size` is the container's word, the SPS's is better.
+/// Returns a track from its hvcC. `size` is the container's; the SPS's takes precedence.
 pub(crate) fn track(hvcc: &Hvcc, size: (u32, u32), timescale: u32) -> Parsed<TrackInfo> {
     let mut description = Vec::new();
     hvcc.encode_body(&mut description).map_err(|error| error.to_string())?;
@@ -113,7 +113,7 @@ pub(crate) fn track(hvcc: &Hvcc, size: (u32, u32), timescale: u32) -> Parsed<Tra
     Ok(TrackInfo::video(VideoCodec::H265, codec_string(hvcc), size, timescale).described(description))
 }
 
-/// Turns access units in Annex B into samples for hvcC.
+/// Converts access units in Annex B to samples for hvcC.
 #[derive(Debug, Default)]
 pub(crate) struct AnnexB {
     described: nal::ParameterSets,
@@ -121,12 +121,12 @@ pub(crate) struct AnnexB {
 }
 
 impl AnnexB {
-    /// The track, once a key frame has brought its parameter sets.
+    /// Returns the track, once a key frame has brought its parameter sets.
     pub(crate) fn track(&self) -> Option<&TrackInfo> {
         self.track.as_ref()
     }
 
-    /// As [`super::h264::AnnexB::sample`].
+    /// Converts one access unit, as [`super::h264::AnnexB::sample`] does.
     pub(crate) fn sample(&mut self, data: &[u8], timescale: u32) -> Parsed<Option<(Bytes, bool)>> {
         let keyframe = nal::annex_b(data).any(|unit| is_key(kind(unit)));
         if self.track.is_none() {
@@ -173,7 +173,8 @@ impl AnnexB {
     }
 }
 
-/// A VPS keeps its id in the first four bits, a PPS at its start; streams with more than one SPS do not occur live.
+/// Returns the id of a parameter set: a VPS has it in the first four bits, a PPS at its start. Live streams
+/// have one SPS only.
 fn parameter_set_id(unit: &[u8]) -> u8 {
     match kind(unit) {
         VPS => unit.get(2).map_or(0, |byte| byte >> 4),

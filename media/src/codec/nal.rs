@@ -48,23 +48,23 @@ pub(crate) struct ParameterSets {
 }
 
 impl ParameterSets {
-    /// More sets than any encoder uses; what comes on top is ignored.
+    /// Sets kept, at most: more than any encoder uses. Further ones are ignored.
     const LIMIT: usize = 64;
 
-    /// Takes in one set. `id` tells apart sets of the same type.
+    /// Stores one set. `id` distinguishes sets of the same type.
     pub(crate) fn insert(&mut self, kind: u8, id: u8, unit: &[u8]) {
         if self.sets.len() < Self::LIMIT || self.sets.contains_key(&(kind, id)) {
             self.sets.insert((kind, id), unit.to_vec());
         }
     }
 
-    /// The sets of a type, in the order of their ids.
+    /// Returns the sets of a type, in the order of their ids.
     pub(crate) fn of(&self, kind: u8) -> impl Iterator<Item = &Vec<u8>> {
         self.sets.range((kind, 0)..=(kind, u8::MAX)).map(|(_, unit)| unit)
     }
 }
 
-/// The first unsigned Exp-Golomb number after `skip` bytes: where a parameter set keeps its id.
+/// Returns the first unsigned Exp-Golomb number after `skip` bytes: the id of a parameter set.
 pub(crate) fn first_golomb(unit: &[u8], skip: usize) -> u8 {
     let bits = unit
         .get(skip..)

@@ -1,4 +1,4 @@
-//! Opus: how long a packet is, and the header a decoder of more than two channels needs.
+//! Opus: the duration of a packet, and the header that a decoder of more than two channels needs.
 
 use mp4_atom::Dops;
 
@@ -8,13 +8,13 @@ use crate::track::{AudioCodec, TrackInfo};
 /// Opus always counts in 48 kHz.
 pub(crate) const SAMPLE_RATE: u32 = 48_000;
 
-/// A track. WebCodecs wants an `OpusHead` (RFC 7845 5.1) only where channels are mapped.
+/// Returns a track. WebCodecs needs an `OpusHead` (RFC 7845 5.1) only if channels are mapped.
 pub(crate) fn track(head: &[u8], channels: u32, timescale: u32) -> TrackInfo {
     let info = TrackInfo::audio(AudioCodec::Opus, "opus".into(), (SAMPLE_RATE, channels), timescale);
     if channels > 2 && head.starts_with(b"OpusHead") { info.described(head.to_vec()) } else { info }
 }
 
-/// The `OpusHead` that says what MP4's `dOps` says.
+/// Converts MP4's `dOps` to an `OpusHead`.
 pub(crate) fn head(dops: &Dops) -> Vec<u8> {
     let mut head = b"OpusHead\x01".to_vec();
     head.push(dops.output_channel_count);
@@ -31,7 +31,7 @@ pub(crate) fn head(dops: &Dops) -> Vec<u8> {
     head
 }
 
-/// How long a packet sounds (RFC 6716 3.1).
+/// Returns the duration of a packet (RFC 6716 3.1).
 pub(crate) fn duration(packet: &[u8]) -> Option<Micros> {
     let toc = *packet.first()?;
     let frame = match toc >> 3 {

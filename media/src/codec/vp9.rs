@@ -1,11 +1,12 @@
-//! VP9: its name.
+//! VP9: the codec name.
 
-/// `vp09.PP.LL.DD` (VP Codec ISO Media File Format Binding, "Codecs Parameter String").
+/// Returns `vp09.PP.LL.DD` (VP Codec ISO Media File Format Binding, "Codecs Parameter String").
 pub(crate) fn codec_string(profile: u8, level: u8, depth: u8) -> String {
     format!("vp09.{profile:02}.{level:02}.{depth:02}")
 }
 
-/// The name from Matroska's optional `CodecPrivate`, a list of (id, length, value); what it leaves open follows from the size.
+/// Returns the name from Matroska's optional `CodecPrivate`, a list of (id, length, value); missing values
+/// follow from the size.
 pub(crate) fn from_codec_private(mut features: &[u8], size: (u32, u32)) -> String {
     let [mut profile, mut level, mut depth] = [0, level_for(size), 8];
     while let [id, 1, value, rest @ ..] = features {
@@ -20,7 +21,7 @@ pub(crate) fn from_codec_private(mut features: &[u8], size: (u32, u32)) -> Strin
     codec_string(profile, level, depth)
 }
 
-/// The lowest level whose luma picture size is enough.
+/// Returns the lowest level whose luma picture size is enough.
 fn level_for((width, height): (u32, u32)) -> u8 {
     const LEVELS: [(u64, u8); 7] = [
         (36_864, 10),

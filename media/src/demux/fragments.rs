@@ -1,3 +1,5 @@
+//! Fragmented MP4: moof and mdat boxes, as CMAF and live encoders write them.
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -9,24 +11,24 @@ use super::{Format, MAX_SAMPLE, Packaging, Progress};
 use crate::{Error, Micros, Result, Sample, TrackInfo, cmaf};
 
 const MAX_MOOF: u64 = 16 << 20;
-/// An hour of sound in one fragment is less.
+/// Samples of a fragment, at most: an hour of sound has fewer.
 const MAX_FRAGMENT_SAMPLES: usize = 200_000;
 /// ISO/IEC 14496-12 8.8.3.1: `sample_is_non_sync_sample`.
 const NON_SYNC: u32 = 0x1_0000;
 
-/// Fragmented MP4: moof, mdat, and so on.
+/// Reader of fragmented MP4: moof, mdat, and so on.
 pub(super) struct Fragments {
     source: Source,
     infos: Vec<TrackInfo>,
     tracks: Vec<Track>,
-    /// For each track, where its next sample is decoded if no tfdt says so.
+    /// Decode time of each track's next sample, used without a tfdt.
     next_decode: Vec<u64>,
-    /// How many fragments of our own making went out.
+    /// Number of fragments written by this crate.
     sequence: u32,
     packaging: Packaging,
 }
 
-/// The media data of a fragment, maybe cut short by the end of the input.
+/// Media data of a fragment, possibly cut short by the end of the input.
 struct Mdat {
     at: u64,
     size: u64,
@@ -34,7 +36,7 @@ struct Mdat {
 }
 
 impl Mdat {
-    /// The bytes at an offset of the input. `Ok(None)` if the input ended before.
+    /// Returns the bytes at an offset of the input; `Ok(None)` if the input ended before.
     fn slice(&self, at: u64, len: u32) -> Result<Option<Bytes>, &'static str> {
         let start = at.checked_sub(self.at).ok_or("a sample lies before mdat")?;
         let end = start + u64::from(len);
@@ -45,7 +47,7 @@ impl Mdat {
     }
 }
 
-/// A sample of a fragment and its bytes.
+/// A sample of a fragment, with its bytes.
 struct Part {
     times: Times,
     keyframe: bool,
@@ -98,7 +100,7 @@ impl Fragments {
                 Packaging::Cmaf => {}
             }
         }
-        // Tracks follow each other within a fragment; to be sent in time they must be interleaved.
+        // Tracks follow each other within a fragment; they must be interleaved to be sent in time.
         samples.sort_by_key(|sample| sample.dts);
         out.extend(samples);
         if (mdat.data.len() as u64) < size || !whole {
@@ -107,7 +109,7 @@ impl Fragments {
         Ok(())
     }
 
-    /// The samples of one track in a fragment, as far as the input goes.
+    /// Returns the samples of one track in a fragment, up to the end of the input.
     fn parts(
         &mut self,
         header: &Header,
@@ -171,8 +173,9 @@ impl Fragments {
         }
     }
 
-    /// The fragments that a track's part of a fragment becomes: one, `verbatim` where the track is alone in it; but one
-    /// for each key frame of video, because a group can only start with a fragment.
+    /// Divides a track's part of a fragment into fragments. The result is one fragment, `verbatim` if the
+    /// track is alone in it; but one for each key frame of video, because a group can only start with a
+    /// fragment.
     fn chunks(
         &mut self,
         track: usize,

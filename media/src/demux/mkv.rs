@@ -1,3 +1,5 @@
+//! Matroska and WebM.
+
 use std::collections::VecDeque;
 
 use mp4_atom::{Atom as _, Avcc, Hvcc};
@@ -16,32 +18,32 @@ mod block;
 
 use block::Block;
 
-/// More tracks than any one show has.
+/// Tracks of an input, at most: more than any show has.
 const MAX_TRACKS: usize = 64;
 
 pub(super) fn sniff(start: &[u8]) -> bool {
     start.starts_with(&[0x1a, 0x45, 0xdf, 0xa3])
 }
 
-/// Matroska and WebM, live with clusters of unknown size too.
+/// Reader of Matroska and WebM, including live streams with clusters of unknown size.
 pub(super) struct Mkv {
     tags: WebmIterator<Source>,
     infos: Vec<TrackInfo>,
     tracks: Vec<Track>,
-    /// Why tracks were left out.
+    /// Reasons for which tracks were left out.
     refused: Vec<String>,
-    /// Nanoseconds in a tick.
+    /// Nanoseconds per tick.
     scale: u64,
-    /// The ticks of the present cluster.
+    /// Ticks at the start of the current cluster.
     cluster: u64,
 }
 
 struct Track {
     number: u64,
     av1: Option<av1::Config>,
-    /// How long a frame lasts, if they all last the same.
+    /// Duration of each frame, if the container declares one for all.
     duration: Option<Micros>,
-    /// What comes out of the decoder starts this much before the timestamp.
+    /// Codec delay: the decoder's output starts this much before the timestamp.
     delay: Micros,
     spacing: Spacing,
 }
@@ -51,7 +53,7 @@ impl Mkv {
         use MatroskaSpec::{BlockGroup, TrackEntry};
         let whole = [TrackEntry(Master::Start), BlockGroup(Master::Start)];
         let mut tags = WebmIterator::new(source, &whole);
-        // Newer elements than the iterator knows are no errors; they are passed over.
+        // Elements that are newer than the iterator are no errors; it skips them.
         tags.allow_errors(&[AllowableErrors::InvalidTagIds]);
         tags.set_max_allowable_tag_size(Some(MAX_SAMPLE as usize));
         let (infos, tracks, refused) = (Vec::new(), Vec::new(), Vec::new());
@@ -108,11 +110,11 @@ impl Mkv {
         Ok(())
     }
 
-    /// Hands out the frames of a block. `duration` is in ticks.
+    /// Appends the frames of a block. `duration` is in ticks.
     fn block(&mut self, block: Block, duration: Option<u64>, out: &mut VecDeque<Sample>) {
         let Some(index) = self.tracks.iter().position(|track| track.number == block.track) else { return };
         let ticks = self.cluster.saturating_add_signed(block.ticks.into());
-        // All tracks move on together so that no delay takes one before zero.
+        // All tracks move by the same amount, so that no delay takes one before zero.
         let most = self.tracks.iter().map(|track| track.delay).max().unwrap_or_default();
         let known = duration.map(|ticks| self.micros(ticks));
         let mut pts = self.micros(ticks) + (most - self.tracks[index].delay);
@@ -170,7 +172,7 @@ impl Format for Mkv {
     }
 }
 
-/// What a `TrackEntry` says.
+/// Values of a `TrackEntry`.
 #[derive(Default)]
 struct Entry<'a> {
     number: u64,
@@ -214,7 +216,8 @@ impl<'a> Entry<'a> {
     }
 
     fn info(&self) -> Parsed<Option<(TrackInfo, Option<av1::Config>)>> {
-        /// Blocks count in milliseconds by default; samples are in microseconds anyway.
+        /// Ticks a second by default, for tracks that declare no other scale; samples are in microseconds
+        /// anyway.
         const TIMESCALE: u32 = 1000;
         if self.encoded {
             return Err("compressed or encrypted by the container".into());

@@ -1,4 +1,4 @@
-//! What fragmented and progressive MP4 have in common: boxes, and the tracks in moov.
+//! Parts that fragmented and progressive MP4 share: boxes, and the tracks in moov.
 
 use bytes::Bytes;
 use mp4_atom::{Atom as _, Codec, Moov, Trak, Trex};
@@ -11,7 +11,7 @@ use crate::codec::{Parsed, aac, av1, h264, h265, opus, vp9};
 use crate::track::VideoCodec;
 use crate::{Error, Micros, Result, TrackInfo, cmaf};
 
-/// A moov with the table of a day-long file fits.
+/// Bytes of moov, at most: the table of a day-long file fits.
 const MAX_MOOV: u64 = 64 << 20;
 const MAX_FTYP: u64 = 4096;
 
@@ -21,15 +21,15 @@ pub(super) fn sniff(start: &[u8]) -> bool {
     start.get(4..8).is_some_and(|kind| FIRST.contains(&kind))
 }
 
-/// The start of a box.
+/// The header of a box.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
     pub(super) kind: [u8; 4],
-    /// Where the box starts.
+    /// Offset of the box in the input.
     pub(super) at: u64,
-    /// The header as it came.
+    /// The header's bytes, unchanged.
     pub(super) raw: Vec<u8>,
-    /// The bytes after the header; `None` if the box goes on to the end of the input.
+    /// Bytes after the header; `None` if the box extends to the end of the input.
     pub(super) body: Option<u64>,
 }
 
@@ -68,7 +68,7 @@ impl Header {
         Error::Malformed { what: self.name(), at: self.at, why: why.to_string() }
     }
 
-    /// The size of the body, if it is known and not over the limit.
+    /// Returns the size of the body, if it is known and not over the limit.
     pub(super) fn bounded(&self, limit: u64) -> Result<u64> {
         match self.body {
             None => Err(self.malformed("its size is not known")),
@@ -79,13 +79,13 @@ impl Header {
         }
     }
 
-    /// Where the next box starts.
+    /// Returns the offset of the next box.
     pub(super) fn end(&self) -> Option<u64> {
         Some(self.at.saturating_add(self.raw.len() as u64).saturating_add(self.body?))
     }
 }
 
-/// Reads up to moov, and what goes with it.
+/// Reads up to moov, and chooses the reader that fits.
 pub(super) fn open(mut source: Source, packaging: Packaging) -> Result<(Container, Box<dyn Format>)> {
     let mut ftyp = b"\0\0\0\x18ftypiso6\0\0\0\0iso6cmfc".to_vec();
     loop {
@@ -148,12 +148,12 @@ pub(super) struct Track {
     pub(super) info: TrackInfo,
     pub(super) trak: Trak,
     pub(super) trex: Trex,
-    /// From the track's media timeline to the one all tracks share.
+    /// Offset from the track's media timeline to the one that all tracks share.
     shift: Micros,
     av1: Option<av1::Config>,
 }
 
-/// A sample's times, in ticks of its track.
+/// Times of a sample, in ticks of its track.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticks {
     pub(super) decode: u64,
@@ -161,7 +161,7 @@ pub(super) struct Ticks {
     pub(super) duration: u32,
 }
 
-/// A sample's times on the shared timeline.
+/// Times of a sample on the shared timeline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) pts: Micros,
@@ -204,7 +204,8 @@ fn tracks(moov: &Moov) -> Parsed<Vec<Track>> {
             av1,
         });
     }
-    // Edit lists may put the start of a track before zero; all move on together until none does.
+    // Edit lists may put the start of a track before zero; all tracks move by the same amount until none
+    // does.
     let earliest = shifts.iter().copied().min().unwrap_or(0).min(0);
     for (track, shift) in tracks.iter_mut().zip(shifts) {
         track.shift = Micros(shift.saturating_sub(earliest).unsigned_abs());
@@ -212,7 +213,8 @@ fn tracks(moov: &Moov) -> Parsed<Vec<Track>> {
     Ok(tracks)
 }
 
-/// How far the edit list moves a track, in microseconds: a pause before it, less what it skips at its start.
+/// Returns the microseconds by which the edit list moves a track: a pause before it, less the part that it
+/// skips at its start.
 fn edits(trak: &Trak, movie_timescale: u32) -> i64 {
     let mut shift = 0i64;
     let signed = |micros: Micros| i64::try_from(micros.0).unwrap_or(i64::MAX);

@@ -1,3 +1,5 @@
+//! Progressive MP4: one table for all samples.
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -8,21 +10,21 @@ use super::source::Source;
 use super::{Format, MAX_SAMPLE, Progress};
 use crate::{Error, Result, Sample, TrackInfo};
 
-/// Seven hours at 30 frames a second with sound.
+/// Samples of a file, at most: seven hours at 30 frames a second with sound.
 const MAX_SAMPLES: usize = 2_000_000;
-/// What may be held back while tracks that lie apart in the file are interleaved.
+/// Bytes held back, at most, while tracks that lie apart in the file are interleaved.
 const MAX_HELD: usize = 128 << 20;
 
-/// MP4 with one table for all its samples.
+/// Reader of MP4 with one table for all its samples.
 pub(super) struct Progressive {
     source: Source,
     infos: Vec<TrackInfo>,
     tracks: Vec<Track>,
     /// All samples, in decoding order.
     entries: Vec<Entry>,
-    /// Indices of `entries`, in the order they lie in the file.
+    /// Indices of `entries`, by offset in the file.
     by_offset: Vec<u32>,
-    /// The next of `by_offset` to read, and of `entries` to put out.
+    /// The next of `by_offset` to read, and of `entries` to return.
     read: usize,
     put: usize,
     held: usize,
@@ -54,7 +56,7 @@ impl Progressive {
         Ok(this)
     }
 
-    /// Reads the sample that lies next in the file.
+    /// Reads the sample with the next offset in the file.
     fn read(&mut self) -> Result<()> {
         let Some(index) = self.by_offset.get(self.read) else { return Ok(()) };
         let entry = &mut self.entries[*index as usize];
@@ -87,7 +89,7 @@ impl Format for Progressive {
         } else {
             Ok(())
         };
-        // After an error all that is whole goes out, in order, even with gaps.
+        // After an error the reader still returns all whole samples, in order, even with gaps.
         let upto = if read.is_ok() { self.put + 1 } else { self.entries.len() };
         while self.put < upto.min(self.entries.len()) {
             let entry = &mut self.entries[self.put];
@@ -109,7 +111,7 @@ impl Format for Progressive {
     }
 }
 
-/// Spreads the run-length tables of a track out into entries.
+/// Expands the run-length tables of a track into entries.
 fn table(track: &Track, index: u32, entries: &mut Vec<Entry>) -> Result<(), String> {
     let stbl = &track.trak.mdia.minf.stbl;
     let mut durations = runs(stbl.stts.entries.iter().map(|run| (run.sample_count, run.sample_delta)));
@@ -117,7 +119,7 @@ fn table(track: &Track, index: u32, entries: &mut Vec<Entry>) -> Result<(), Stri
         stbl.ctts.iter().flat_map(|ctts| &ctts.entries).map(|run| (run.sample_count, run.sample_offset)),
     );
     let mut sync = stbl.stss.as_ref().map(|stss| stss.entries.iter().peekable());
-    let mut places = places(stbl);
+    let mut places = chunk_offsets(stbl);
     let (mut sizes, count): (Box<dyn Iterator<Item = u32>>, usize) = match &stbl.stsz.samples {
         StszSamples::Identical { count, size } => (Box::new(std::iter::repeat(*size)), *count as usize),
         StszSamples::Different { sizes } => (Box::new(sizes.iter().copied()), sizes.len()),
@@ -149,8 +151,8 @@ fn runs<T: Copy>(runs: impl Iterator<Item = (u32, T)>) -> impl Iterator<Item = T
     runs.flat_map(|(count, value)| std::iter::repeat_n(value, count as usize))
 }
 
-/// For each sample the offset of its chunk, if it opens one.
-fn places(stbl: &Stbl) -> impl Iterator<Item = Option<u64>> {
+/// Returns for each sample the offset of its chunk, if it opens one.
+fn chunk_offsets(stbl: &Stbl) -> impl Iterator<Item = Option<u64>> {
     let short = stbl.stco.iter().flat_map(|stco| &stco.entries).map(|offset| u64::from(*offset));
     let chunks = short.chain(stbl.co64.iter().flat_map(|co64| &co64.entries).copied());
     let mut rules = stbl.stsc.entries.iter().peekable();

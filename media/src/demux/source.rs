@@ -1,3 +1,5 @@
+//! The input of a demuxer: a file or a pipe.
+
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use crate::{Error, Result};
@@ -26,7 +28,7 @@ impl Inner {
     }
 }
 
-/// The input: counts the bytes taken out of it, and can look ahead a little.
+/// Input with a byte count and a short look-ahead.
 pub(crate) struct Source {
     inner: Inner,
     ahead: Vec<u8>,
@@ -34,7 +36,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Memory grows by this much at a time, however much an input claims to hold.
+    /// Bytes by which memory grows at a time, whatever size an input claims.
     const STEP: usize = 1 << 20;
     const BUFFER: usize = 1 << 16;
 
@@ -54,7 +56,7 @@ impl Source {
         }
     }
 
-    /// How many bytes have been taken out: where the next one lies.
+    /// Returns the number of bytes taken: the offset of the next one.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
@@ -63,7 +65,7 @@ impl Source {
         matches!(self.inner, Inner::File(_))
     }
 
-    /// Goes on at an offset, if this is a file.
+    /// Continues at an offset, if the input is a file.
     pub(crate) fn seek(&mut self, to: u64) -> Result<()> {
         if let Inner::File(file) = &mut self.inner {
             file.seek(SeekFrom::Start(to)).map_err(|source| Error::Io { at: to, source })?;
@@ -73,7 +75,7 @@ impl Source {
         Ok(())
     }
 
-    /// The next bytes, `len` of them or as many as there are, without taking them out.
+    /// Returns the next `len` bytes, or fewer at the end, without taking them.
     pub(crate) fn peek(&mut self, len: usize) -> Result<&[u8]> {
         while self.ahead.len() < len {
             let have = self.ahead.len();
@@ -87,7 +89,7 @@ impl Source {
         Ok(&self.ahead[..len.min(self.ahead.len())])
     }
 
-    /// Takes out `len` bytes, or fewer at the end of the input.
+    /// Takes `len` bytes, or fewer at the end of the input.
     pub(crate) fn take(&mut self, len: u64) -> Result<Vec<u8>> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
@@ -104,7 +106,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// Takes out exactly `len` bytes, which belong to `what`.
+    /// Takes exactly `len` bytes, which belong to `what`.
     pub(crate) fn take_all(&mut self, len: u64, what: &str) -> Result<Vec<u8>> {
         let bytes = self.take(len)?;
         if (bytes.len() as u64) < len {
@@ -114,7 +116,7 @@ impl Source {
         }
     }
 
-    /// Passes over `len` bytes of `what`.
+    /// Skips `len` bytes of `what`.
     pub(crate) fn skip(&mut self, len: u64, what: &str) -> Result<()> {
         let mut left = len;
         while left > 0 {

@@ -1,3 +1,5 @@
+//! MPEG-2 transport streams.
+
 use std::collections::VecDeque;
 
 use mpeg2ts_reader::StreamType;
@@ -18,24 +20,26 @@ mod stream;
 
 use stream::{Coding, Stream};
 
-/// How much [`sniff`] wants to see.
+/// Bytes that [`sniff`] looks at.
 pub(super) const SNIFF: usize = Packet::SIZE * 2 + 1;
-/// More elementary streams than any one show has.
+/// Elementary streams of an input, at most: more than any show has.
 const MAX_STREAMS: usize = 32;
-/// If a stream that the tables announce has not begun by then, the others start without it.
+/// Bytes of samples held back, at most: after that, the reader starts without announced streams that have not
+/// begun.
 const MAX_HELD: usize = 16 << 20;
 
 pub(super) fn sniff(start: &[u8]) -> bool {
     !start.is_empty() && start.iter().step_by(Packet::SIZE).all(|byte| *byte == 0x47)
 }
 
-/// An MPEG-2 transport stream, each PES packet one video frame or some audio frames, as encoders write it.
+/// Reader of an MPEG-2 transport stream, in which each PES packet holds one video frame or some audio frames,
+/// as encoders write it.
 pub(super) struct Ts {
     source: Source,
     demultiplex: Demultiplex<Context>,
     context: Context,
     infos: Vec<TrackInfo>,
-    /// Samples put out before all tracks are known, still numbered by stream.
+    /// Samples completed before all tracks are known, still numbered by stream.
     held: Vec<Sample>,
     state: State,
 }
@@ -64,7 +68,7 @@ impl Ts {
         self.state = State::Playing;
     }
 
-    /// Hands out what has been completed, once the tracks are fixed.
+    /// Appends the completed samples, once the tracks are fixed.
     fn put(&mut self, out: &mut VecDeque<Sample>) {
         self.held.append(&mut self.context.samples);
         let streams = &self.context.streams;
@@ -82,7 +86,7 @@ impl Ts {
         }
     }
 
-    /// Nothing more comes: what is unfinished is as whole as it gets.
+    /// Completes unfinished frames at the end of the input.
     fn finish(&mut self, out: &mut VecDeque<Sample>) {
         for stream in 0..self.context.streams.len() {
             self.context.end(stream);
@@ -126,13 +130,13 @@ impl Format for Ts {
     }
 }
 
-/// What the filters of a transport stream share.
+/// State that the filters of a transport stream share.
 #[derive(Default)]
 struct Context {
     changes: FilterChangeset<Filter>,
     streams: Vec<Stream>,
     samples: Vec<Sample>,
-    /// The newest timestamp, counted on past 33 bits.
+    /// The newest timestamp, extended beyond 33 bits.
     clock: Option<i64>,
     failed: Option<String>,
 }
@@ -147,7 +151,7 @@ impl Context {
         }
     }
 
-    /// Counts a timestamp on past the 33 bits after which it wraps.
+    /// Extends a timestamp beyond the 33 bits after which it wraps.
     fn unwrap(&mut self, timestamp: Timestamp) -> u64 {
         const WRAP: i64 = 1 << 33;
         let value = timestamp.value() as i64;
@@ -200,7 +204,7 @@ impl DemuxContext for Context {
     }
 }
 
-/// What happens to the packets of one PID.
+/// Treatment of the packets of one PID.
 enum Filter {
     Pat(PatPacketFilter<Context>),
     Pmt(PmtPacketFilter<Context>),
@@ -221,8 +225,8 @@ impl PacketFilter for Filter {
     }
 }
 
-/// Collects the PES packets of a stream. The crate's own filter ends a packet only when the next one starts; this one
-/// also when a packet that says how long it is has come to its end, so that sound need not wait.
+/// Collects the PES packets of a stream. The crate's own filter ends a packet only when the next one starts;
+/// this one also at the length that a packet declares, so that sound need not wait.
 struct Pes {
     stream: usize,
     counter: Option<ContinuityCounter>,
@@ -230,9 +234,9 @@ struct Pes {
 }
 
 enum PesState {
-    /// Nothing is wanted until a packet starts.
+    /// Waits for the start of a packet, and drops anything else.
     Waiting,
-    /// So many bytes are missing, if the packet says.
+    /// Reads a packet: this many bytes are missing, if it declares its length.
     Reading(Option<usize>),
 }
 
@@ -256,7 +260,7 @@ impl Pes {
             stream.begin(pts, dts);
         }
         let body = parsed.payload();
-        // The length counts from behind itself (ISO/IEC 13818-1 2.4.3.7).
+        // The length counts from the field's own end (ISO/IEC 13818-1 2.4.3.7).
         let missing = match header.pes_packet_length() {
             PesLength::Bounded(len) => {
                 Some((6 + usize::from(len.get())).saturating_sub(payload.len() - body.len()))
@@ -284,7 +288,7 @@ impl Pes {
         }
     }
 
-    /// How the packet follows the last one of its PID (ISO/IEC 13818-1 2.4.3.3).
+    /// Returns the packet's order after the last one of its PID (ISO/IEC 13818-1 2.4.3.3).
     fn order(&self, packet: &Packet<'_>) -> Order {
         let this = packet.continuity_counter();
         match self.counter {
@@ -298,7 +302,7 @@ impl Pes {
 
 enum Order {
     Next,
-    /// Sent twice, or without payload, which does not count.
+    /// Sent twice, or without payload and therefore not counted.
     Repeated,
     Gap,
 }
@@ -328,14 +332,14 @@ impl PacketFilter for Pes {
     }
 }
 
-/// A descriptor as it comes.
+/// A descriptor, undecoded.
 struct Raw<'a> {
     tag: u8,
     body: &'a [u8],
 }
 
 impl Raw<'_> {
-    /// Whether this is a registration descriptor for a format (ISO/IEC 13818-1 2.6.8).
+    /// Returns whether this is a registration descriptor for a format (ISO/IEC 13818-1 2.6.8).
     fn registers(&self, format: [u8; 4]) -> bool {
         self.tag == 5 && self.body.starts_with(&format)
     }

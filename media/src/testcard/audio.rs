@@ -10,7 +10,7 @@ use crate::{Error, Micros, Result, Sample, TrackInfo};
 
 /// Samples a second.
 pub const SAMPLE_RATE: u32 = 48_000;
-/// How long a beep sounds.
+/// Duration of a beep.
 pub const BEEP: Micros = Micros::from_millis(50);
 /// The pitch of a beep, in hertz.
 pub const BEEP_PITCH: f32 = 1000.0;
@@ -18,31 +18,33 @@ pub const BEEP_PITCH: f32 = 1000.0;
 const CHANNELS: u32 = 2;
 const PACKET: Micros = Micros::from_millis(20);
 const PACKET_SAMPLES: u32 = SAMPLE_RATE / 50;
-/// What a decoder puts out starts this much before what went into the packet: 120 samples in low-delay mode.
+/// Delay of the encoder: a decoder's output starts this much before the packet's input, 120 samples in
+/// low-delay mode.
 const LOOKAHEAD: Micros = Micros(2_500);
-/// A packet never needs more (RFC 6716 3.2.1, for one frame).
+/// Bytes of a packet, at most (RFC 6716 3.2.1, for one frame).
 const MAX_PACKET_BYTES: usize = 1275;
-/// The ends of a beep fade over this, so that they do not click.
+/// Seconds over which the ends of a beep fade, so that they do not click.
 const FADE: f32 = 0.002;
 
-/// When beeps begin, from `from` up to but not at `to`: at every full second since the UNIX epoch.
+/// Returns the times at which beeps begin, from `from` up to but not at `to`: at every full second since the
+/// UNIX epoch.
 pub fn beep_times(from: Micros, to: Micros) -> impl Iterator<Item = Micros> {
     let first = from.0.div_ceil(1_000_000);
     let last = to.0.div_ceil(1_000_000);
     (first..last).map(|second| Micros(second * 1_000_000))
 }
 
-/// Whether a beep sounds at a time.
+/// Returns whether a beep sounds at a time.
 pub fn beeps(at: Micros) -> bool {
     at.0 % 1_000_000 < BEEP.0
 }
 
-/// The first packet that starts at or after `now`.
+/// Returns the first packet that starts at or after `now`.
 pub(super) fn packet_at(now: Micros) -> u64 {
     now.0.div_ceil(PACKET.0)
 }
 
-/// When the last sample of a packet has been heard.
+/// Returns the time at which the last sample of a packet has been heard.
 pub(super) fn available(packet: u64) -> Micros {
     Micros(packet.saturating_add(1).saturating_mul(PACKET.0))
 }

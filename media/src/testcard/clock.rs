@@ -13,7 +13,7 @@ const COLUMNS: usize = 32;
 const ROWS: usize = 18;
 /// The first row of the clock.
 const FIRST_ROW: usize = 15;
-/// Both colours in both neighbourhoods, and not a pattern that a plain area could show.
+/// Sync pattern: both colours in both neighbourhoods, and no pattern that a plain area could show.
 const SYNC: u8 = 0b1010_0110;
 /// The least difference of luma between white and black that counts as a signal.
 const CONTRAST: u32 = 48;
@@ -24,14 +24,14 @@ fn word(millis: u64) -> u64 {
     u64::from(SYNC) << 56 | time << 8 | u64::from(crc(time))
 }
 
-/// CRC-8 with polynomial 0x07 over the 48 bits.
+/// Returns the CRC-8 with polynomial 0x07 over the 48 bits.
 fn crc(time: u64) -> u8 {
     time.to_be_bytes()[2..].iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x07 })
     })
 }
 
-/// The pixels of a cell along one side of `len` pixels that has `cells` of them.
+/// Returns the pixels of a cell along one side of `len` pixels that has `cells` of them.
 fn span(cell: usize, cells: usize, len: usize) -> (usize, usize) {
     (cell * len / cells, (cell + 1) * len / cells)
 }
@@ -66,7 +66,7 @@ pub fn read(luma: &[u8], width: usize, height: usize) -> Option<u64> {
     (word(millis) == found).then_some(millis)
 }
 
-/// The mean of the middle half of a cell: its borders suffer most from scaling and compression.
+/// Returns the mean of the middle half of a cell: its borders suffer most from scaling and compression.
 fn cell(luma: &[u8], width: usize, height: usize, bit: usize) -> u32 {
     let middle = |(from, to): (usize, usize)| {
         let margin = (to - from) / 4;

@@ -1,7 +1,9 @@
+//! A stroke font for the test card.
+
 use super::picture::{Colour, Picture};
 
-/// The strokes of a character, each a row of points. The points are the letters of a grid three wide and five high:
-/// `abc` on top, then `def`, `ghi`, `jkl`, `mno`.
+/// Returns the strokes of a character, each a row of points. The points are the letters of a grid three wide
+/// and five high: `abc` on top, then `def`, `ghi`, `jkl`, `mno`.
 fn strokes(character: char) -> &'static str {
     match character {
         '0' | 'O' => "acoma",
@@ -45,7 +47,8 @@ fn strokes(character: char) -> &'static str {
     }
 }
 
-/// Text whose capitals are `height` pixels high, starting at `(x, y)` in the top left. Small letters are shown as capitals.
+/// Draws text whose capitals are `height` pixels high, starting at `(x, y)` in the top left. Small letters
+/// are shown as capitals.
 pub(super) fn draw(picture: &mut Picture, text: &str, (x, y): (f32, f32), height: f32, colour: Colour) {
     for (index, character) in text.chars().enumerate() {
         let left = x + index as f32 * advance(height);
@@ -63,7 +66,7 @@ pub(super) fn draw(picture: &mut Picture, text: &str, (x, y): (f32, f32), height
     }
 }
 
-/// From one character to the next.
+/// Returns the distance from one character to the next.
 pub(super) fn advance(height: f32) -> f32 {
     height * 0.78
 }

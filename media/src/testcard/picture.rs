@@ -1,4 +1,6 @@
-/// A colour as BT.601 video has it.
+//! Pictures in planar 4:2:0, and drawing in them.
+
+/// A colour in BT.601 video levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Colour {
     pub(super) y: u8,
@@ -14,7 +16,7 @@ impl Colour {
         Self { y, u: 128, v: 128 }
     }
 
-    /// From eight-bit RGB.
+    /// Converts a colour from eight-bit RGB.
     pub(super) const fn rgb(r: i32, g: i32, b: i32) -> Self {
         Self {
             y: (((66 * r + 129 * g + 25 * b + 128) >> 8) + 16) as u8,
@@ -44,28 +46,28 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A black one, of even sides.
+    /// Creates a black picture with even sides.
     pub(super) fn new(width: usize, height: usize) -> Self {
         let chroma = (width / 2) * (height / 2);
         Self { width, height, y: vec![16; width * height], u: vec![128; chroma], v: vec![128; chroma] }
     }
 
-    /// Pixels across.
+    /// Returns the pixels across.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Pixels down.
+    /// Returns the pixels down.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// The luma plane, rows from the top without gaps.
+    /// Returns the luma plane, rows from the top without gaps.
     pub fn luma(&self) -> &[u8] {
         &self.y
     }
 
-    /// The two chroma planes, of half the sides.
+    /// Returns the two chroma planes, with half the sides.
     pub fn chroma(&self) -> (&[u8], &[u8]) {
         (&self.u, &self.v)
     }
@@ -83,7 +85,7 @@ impl Picture {
         }
     }
 
-    /// A line with round ends, or a disc where both ends are the same, with smooth edges.
+    /// Draws a line with round ends and smooth edges; a disc if both ends are the same.
     pub(super) fn stroke(&mut self, (ax, ay): (f32, f32), (bx, by): (f32, f32), radius: f32, colour: Colour) {
         let reach = radius + 1.0;
         let columns = (ax.min(bx) - reach).max(0.0) as usize

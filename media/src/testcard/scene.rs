@@ -1,17 +1,19 @@
+//! The scene of the test card: its fixed background and moving parts.
+
 use std::f32::consts::TAU;
 
 use super::picture::{Colour, Picture, Rect};
 use super::{audio, clock, font};
 use crate::Micros;
 
-/// A row of a picture is an eighteenth of its height: the unit of the layout, as of the [`clock`].
+/// Rows of a picture: an eighteenth of the height is the unit of the layout, as of the [`clock`].
 const ROWS: f32 = 18.0;
 const PANEL: Colour = Colour::rgb(24, 28, 40);
 const INK: Colour = Colour::rgb(230, 235, 245);
 const ACCENT: Colour = Colour::rgb(255, 176, 32);
 const DIM: Colour = Colour::rgb(58, 66, 88);
 
-/// What the camera of the test card sees.
+/// The scene that the test card shows.
 #[derive(Debug, Clone)]
 pub struct Scene {
     picture: Picture,
@@ -19,7 +21,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// The parts that do not move.
+    /// Draws the parts that do not move.
     pub fn new(width: u32, height: u32, title: &str) -> Self {
         let mut scene = Self { picture: Picture::new(width as usize, height as usize), shown: String::new() };
         scene.rows(0.0, ROWS, (0.0, 1.0), PANEL);
@@ -34,7 +36,7 @@ impl Scene {
         scene
     }
 
-    /// The picture at a time since the UNIX epoch.
+    /// Draws the picture at a time since the UNIX epoch.
     pub fn at(&mut self, at: Micros) -> &Picture {
         self.time(at);
         self.dial(at);
@@ -48,7 +50,7 @@ impl Scene {
         self.picture.height() as f32 / ROWS
     }
 
-    /// Fills rows, and of those the columns between two fractions of the width.
+    /// Fills rows between two fractions of the width.
     fn rows(&mut self, top: f32, bottom: f32, (left, right): (f32, f32), colour: Colour) {
         let (unit, width) = (self.unit(), self.picture.width() as f32);
         let rect = Rect {
@@ -81,7 +83,7 @@ impl Scene {
         }
     }
 
-    /// UTC for people. Only characters that changed are drawn anew.
+    /// Draws UTC for human readers. Redraws only characters that changed.
     fn time(&mut self, at: Micros) {
         let second = at.0 / 1_000_000;
         let text = format!(
@@ -111,7 +113,7 @@ impl Scene {
         self.shown = text;
     }
 
-    /// A hand that turns once a second.
+    /// Draws a hand that turns once a second.
     fn dial(&mut self, at: Micros) {
         let unit = self.unit();
         let (x, y, radius) = (self.picture.width() as f32 * 0.115, 12.0 * unit, 2.6 * unit);
@@ -123,7 +125,7 @@ impl Scene {
         self.picture.stroke((x, y), (x, y), unit * 0.3, INK);
     }
 
-    /// Lights while the beep sounds.
+    /// Draws a light that is on while the beep sounds.
     fn flash(&mut self, at: Micros) {
         let on = audio::beeps(at);
         let colour = if on { INK } else { DIM };
@@ -132,7 +134,7 @@ impl Scene {
         self.picture.stroke(centre, centre, unit * 1.15, colour);
     }
 
-    /// A ball that crosses the picture and back in four seconds.
+    /// Draws a ball that crosses the picture and back in four seconds.
     fn runner(&mut self, at: Micros) {
         let (unit, width) = (self.unit(), self.picture.width() as f32);
         self.rows(17.0, ROWS, (0.0, 1.0), PANEL);

@@ -1,3 +1,5 @@
+//! Video encoding of the test card.
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use super::{Config, Picture, Rendition, Scene};
 use crate::codec::h264::AnnexB;
 use crate::{Error, Micros, Result, TrackInfo};
 
-/// One rendition: its scene, its encoder.
+/// One rendition: its scene and its encoder.
 pub(super) struct Encoder {
     scene: Scene,
     h264: openh264::encoder::Encoder,
@@ -45,7 +47,7 @@ impl Encoder {
             .map_err(failed)?;
         let mut scene = Scene::new(rendition.width, rendition.height, &config.title);
         let mut annex_b = AnnexB::default();
-        // The parameter sets, which the track must know before the first frame, come with a frame nobody sees.
+        // The track needs the parameter sets before the first frame; they come with a frame that is not sent.
         let unseen = h264.encode(&Source(scene.at(Micros::ZERO))).map_err(failed)?.to_vec();
         annex_b.sample(&unseen, config.framerate).map_err(confused)?;
         let track = annex_b.track().cloned().ok_or_else(|| confused("no key frame came first".into()))?;

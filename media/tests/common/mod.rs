@@ -1,11 +1,11 @@
-//! The fixtures, and ways to read them.
+//! The fixtures, and functions to read them.
 #![allow(dead_code)]
 
 use std::io::{Cursor, Read};
 
 use media::{Demuxer, Error, Packaging, Sample, TrackInfo};
 
-/// A committed file.
+/// A committed media file.
 pub(crate) struct Fixture {
     pub(crate) name: &'static str,
     pub(crate) bytes: &'static [u8],
@@ -13,7 +13,7 @@ pub(crate) struct Fixture {
 
 macro_rules! fixtures {
     ($($name:literal),* $(,)?) => {
-        /// All fixtures.
+        /// All committed media files.
         pub(crate) const FIXTURES: &[Fixture] =
             &[$(Fixture { name: $name, bytes: include_bytes!(concat!("../fixtures/", $name)) }),*];
     };
@@ -29,7 +29,7 @@ pub(crate) fn fixture(name: &str) -> &'static [u8] {
     FIXTURES.iter().find(|fixture| fixture.name == name).expect("a fixture of that name").bytes
 }
 
-/// All that comes out of an input, and the error that ended it.
+/// All samples of an input, and the error that ended it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) tracks: Vec<TrackInfo>,
@@ -65,7 +65,7 @@ pub(crate) fn demux(bytes: &[u8], packaging: Packaging) -> Output {
     drain(Demuxer::open_file(Cursor::new(bytes.to_vec()), packaging))
 }
 
-/// Demuxes what comes through a pipe, a few bytes at a time.
+/// Demuxes bytes from a pipe, a few at a time.
 pub(crate) fn demux_pipe(bytes: &[u8], packaging: Packaging) -> Output {
     struct Trickle(Cursor<Vec<u8>>);
     impl Read for Trickle {

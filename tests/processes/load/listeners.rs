@@ -14,7 +14,7 @@ use moqt::{
 };
 use moqt::{App, Cx, packet_track::Outflow};
 use quic::{Clock, Connection, Endpoint, Trust, drive};
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use token::Role;
 use tokio::{
     sync::{Semaphore, watch},
@@ -149,7 +149,7 @@ async fn load() -> Result<()> {
     let _show = begin_show(&parts)?;
     let mut speakers = Crowd::new()?;
     for _ in 0..SPEAKERS {
-        speakers.enter(&parts.place()?, Some(Role::Moderator), &mut Roll(1))?;
+        speakers.enter(&parts.place()?, Some(Role::Moderator), &mut SplitMix64(1))?;
     }
     speakers.until(|crowd| crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0)).await?;
     let measured = Rc::new(RefCell::new(Measured::default()));

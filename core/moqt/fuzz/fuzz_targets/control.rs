@@ -1,5 +1,5 @@
-//! A control stream says the same in whatever pieces it arrives, and what was
-//! read is written in one form, which is read as the same.
+//! A control stream decodes alike in whatever pieces it arrives, and decoded messages encode in one form,
+//! which decodes to the same.
 #![no_main]
 
 mod splits;

@@ -1,5 +1,5 @@
-//! A data stream says the same in whatever pieces it arrives, and what was read
-//! is read again when it is written anew.
+//! A data stream decodes alike in whatever pieces it arrives, and decoded items survive encoding and decoding
+//! again.
 #![no_main]
 
 mod splits;
@@ -66,8 +66,8 @@ fn read(stream: &[u8], splits: Splits<'_>) -> Read {
     Read { items, violation: None, finish: reader.finish().err() }
 }
 
-/// The stream with these items, if a writer can say them: a reader takes fetched
-/// objects in an order that no publisher should send.
+/// Encodes these items as a stream, if a writer can express them: a reader accepts fetched objects in an
+/// order that no publisher should send.
 fn write(items: &[Item]) -> Option<Bytes> {
     let mut out = BytesMut::new();
     let mut subgroup = None;

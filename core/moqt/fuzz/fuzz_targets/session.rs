@@ -59,7 +59,7 @@ fn step(shell: &mut Shell, words: &mut Words<'_>) {
     }
 }
 
-/// What a transport reports.
+/// Reports an event of the transport.
 fn transport(shell: &mut Shell, words: &mut Words<'_>, kind: u8) {
     match kind % 16 {
         0..=2 => shell.opened(Dir::Uni),
@@ -85,7 +85,7 @@ fn transport(shell: &mut Shell, words: &mut Words<'_>, kind: u8) {
     }
 }
 
-/// What an application asks for.
+/// Makes a request or an answer as an application does.
 fn call(shell: &mut Shell, words: &mut Words<'_>, kind: u8) {
     let request = shell.request(words.byte());
     let now = shell.now();
@@ -169,7 +169,7 @@ fn call(shell: &mut Shell, words: &mut Words<'_>, kind: u8) {
     shell.made(made);
 }
 
-/// What an application does with a stream.
+/// Writes to a stream as an application does.
 fn send(shell: &mut Shell, words: &mut Words<'_>, kind: u8) {
     let stream = shell.stream(words.byte());
     let now = shell.now();

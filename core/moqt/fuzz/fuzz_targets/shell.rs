@@ -27,19 +27,19 @@ pub struct Shell {
     streams: BTreeMap<StreamId, Ends>,
     order: Vec<StreamId>,
     requests: Vec<RequestId>,
-    /// How many of them are ours.
+    /// Number of streams that we opened.
     made: usize,
-    /// Those of which the application has been told that they are over.
+    /// Requests whose end the session has reported to the application.
     over: BTreeSet<RequestId>,
     closed: bool,
     lent: Arc<AtomicUsize>,
 }
 
-/// What is left of a stream's two directions.
+/// Open directions of a stream.
 #[derive(Clone, Copy, Debug)]
 struct Ends {
     send: Send,
-    /// Whether the peer may still say something.
+    /// True while the peer may still send.
     recv: bool,
     stop_asked: bool,
     stopped: bool,
@@ -74,7 +74,7 @@ impl Drop for Lent {
 }
 
 impl Shell {
-    /// A session that has been connected; `greeted` is one whose peer's SETUP is there.
+    /// Creates a connected session; with `greeted`, the peer's SETUP has arrived.
     pub fn new(config: Config, greeted: bool) -> Self {
         let (side, limit) = (config.side, config.limits.requests);
         let session = Session::new(Micros(0), config).expect("a session");
@@ -225,7 +225,7 @@ impl Shell {
         self.requests.extend(request);
     }
 
-    /// What came of a call: one that is refused does nothing.
+    /// Records the outcome of a call: a refused one must change nothing.
     pub fn called(&mut self, outcome: Result<(), Misuse>) {
         if self.closed {
             assert!(self.session.poll().is_none());

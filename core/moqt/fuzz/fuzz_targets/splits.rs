@@ -1,9 +1,9 @@
-//! Feeding a stream in pieces whose lengths are the fuzzer's to choose.
+//! Feeds a stream in pieces whose lengths the fuzzer chooses.
 
 use bytes::Bytes;
 
-/// The first byte says how many of the next are lengths of pieces, used in turn;
-/// the stream is the rest. No lengths: all of it at once.
+/// Parses the input: the first byte counts the following lengths of pieces, used in turn; the stream is the
+/// rest. No lengths: all of it at once.
 pub fn parse(input: &[u8]) -> Option<(Splits<'_>, &[u8])> {
     let (&count, rest) = input.split_first()?;
     let (lengths, stream) = rest.split_at(usize::from(count).min(rest.len()));

@@ -1,4 +1,4 @@
-//! Turns a fuzzer's bytes into choices, and into what a peer may say.
+//! Turns a fuzzer's bytes into choices, and into messages of a peer.
 
 use bytes::{BufMut as _, BytesMut};
 use moqt::{
@@ -16,7 +16,7 @@ use moqt::{
     session::Side,
 };
 
-/// What is left of a fuzzer's input. Once it is used up, all choices are 0.
+/// The rest of a fuzzer's input. Once it is used up, all choices are 0.
 pub struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {

@@ -1,7 +1,7 @@
-//! All of MoQ Transport behind a few exports: `cargo xtask bench moqt-size` prints what it weighs.
+//! All of MoQ Transport behind a few exports: `cargo xtask bench moqt-size` prints its size.
 //!
-//! An export takes what a compiler cannot guess and returns what it cannot drop, so
-//! that all of the codec and the session stays in.
+//! An export takes values that a compiler cannot guess and returns values that it cannot drop, so that all of
+//! the codec and the session stays in.
 #![allow(unsafe_code, reason = "an export's name is the linker's business")]
 
 use std::cell::RefCell;
@@ -18,8 +18,7 @@ thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
 }
 
-/// Does whatever `what` says with the numbers given, and folds all that comes of it
-/// into one.
+/// Runs the operation that `what` selects on the given numbers, and folds all results into one.
 #[unsafe(no_mangle)]
 pub extern "C" fn step(what: u32, a: u64, b: u64, c: u64) -> u64 {
     let now = Micros(a);

@@ -1,3 +1,5 @@
+//! Objects in datagrams (Section 11.3).
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{PADDING_DATAGRAM, Status};
@@ -12,26 +14,26 @@ const STATUS: u64 = 0x20;
 /// An object in a datagram (Section 11.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// What the subscription calls the track.
+    /// The subscription's alias for the track.
     pub track_alias: u64,
-    /// The group.
+    /// ID of the object in its group.
     pub group: u64,
     /// The object in it.
     pub object: u64,
     /// Its priority; that of the track if absent.
     pub priority: Option<u8>,
-    /// Its properties.
+    /// Properties of the object.
     pub properties: Properties,
-    /// Whether it is the last of its group.
+    /// True if the object is the last of its group.
     pub end_of_group: bool,
-    /// What it carries.
+    /// Payload or status of the object.
     pub body: DatagramBody,
 }
 
-/// What a datagram carries.
+/// Content of a datagram: a payload or a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatagramBody {
-    /// A payload.
+    /// The object's payload, possibly empty.
     Payload(Bytes),
     /// A word on what exists.
     Status(Status),

@@ -1,3 +1,5 @@
+//! Objects on the stream of a fetch (Section 11.4.4).
+
 use bytes::{BufMut, BytesMut};
 
 use super::FETCH_STREAM;
@@ -18,7 +20,7 @@ const UNKNOWN: u64 = 0x10C;
 /// The head of a stream that answers a FETCH (Section 11.4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchHeader {
-    /// The FETCH.
+    /// Request ID of the FETCH.
     pub request_id: u64,
 }
 
@@ -30,28 +32,27 @@ impl FetchHeader {
     }
 }
 
-/// What comes before the payload of an object on a fetch stream.
+/// Header of an object on a fetch stream, before its payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchObject {
-    /// Where it is in the track.
+    /// Position of the object in the track.
     pub location: Location,
     /// Its subgroup; none if it was published as a datagram.
     pub subgroup: Option<u64>,
-    /// Its priority.
+    /// The publisher's priority for it.
     pub priority: u8,
-    /// Its properties.
+    /// Properties of the object.
     pub properties: Properties,
-    /// How long its payload is.
+    /// Bytes of its payload.
     pub payload_len: u64,
 }
 
-/// What is known of the objects between the last one and a location, inclusive
-/// (Section 11.4.4.2).
+/// The publisher knows that they do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeEnd {
     /// They do not exist.
     NonExistent(Location),
-    /// Nothing is known.
+    /// The publisher does not know whether they exist.
     Unknown(Location),
 }
 
@@ -65,7 +66,7 @@ impl RangeEnd {
     }
 }
 
-/// Whether these flags are of an object or of the end of a range.
+/// Returns whether these flags belong to an object or to the end of a range.
 pub(super) fn flags_are_known(flags: u64) -> bool {
     flags < 0x80 || is_range_end(flags)
 }
@@ -74,7 +75,7 @@ pub(super) fn is_range_end(flags: u64) -> bool {
     flags == NON_EXISTENT || flags == UNKNOWN
 }
 
-/// What the next object on a fetch stream is told against.
+/// State that the next object on a fetch stream is encoded against.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Prior {
     location: Option<Location>,
@@ -139,7 +140,7 @@ impl Prior {
 
     pub(super) fn object(&mut self, object: &FetchObject) {
         self.location = Some(object.location);
-        // One published as a datagram has no subgroup for the next to be told against.
+        // An object published as a datagram has no subgroup for the next to refer to.
         self.subgroup = object.subgroup;
         self.priority = Some(object.priority);
     }

@@ -24,15 +24,15 @@ pub(crate) const PADDING_DATAGRAM: u64 = 0x132B_3E29;
 /// Bytes in the properties of one object that [`StreamReader`] takes.
 pub const MAX_PROPERTIES_LEN: usize = 64 * 1024;
 
-/// What an object says about what exists (Section 11.2.1.1).
+/// Status of an object: its statement about what exists (Section 11.2.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
     /// An object as any other.
     #[default]
     Normal,
-    /// From this object on, there are none in its group.
+    /// No object with this or a higher ID exists in the group.
     EndOfGroup,
-    /// From this object on, there are none in its track.
+    /// No object at this or a later location exists in the track.
     EndOfTrack,
 }
 

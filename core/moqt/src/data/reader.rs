@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{GroupOrder, Properties, Violation, varint};
 
-/// What a unidirectional stream holds, in the order it arrives.
+/// One item of a unidirectional stream, in order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// This is a control stream: what follows is for a
@@ -24,7 +24,7 @@ pub enum Item {
     Object(ObjectHeader),
     /// An object of a fetch; its payload follows.
     FetchObject(FetchObject),
-    /// What is known of objects that a fetch leaves out.
+    /// Existence of objects that a fetch leaves out.
     RangeEnd(RangeEnd),
     /// A piece of the payload of the last object, as it lay in the chunk.
     Payload(Bytes),
@@ -43,7 +43,7 @@ pub struct StreamReader {
     integer: Integer,
     /// The part of an object's properties that has arrived.
     partial: BytesMut,
-    /// Those of the object whose header is arriving, once they are all there.
+    /// Properties of the object whose header is arriving, once they are complete.
     properties: Properties,
     previous: Option<u64>,
     prior: fetch::Prior,
@@ -87,7 +87,7 @@ enum State {
     Over,
 }
 
-/// Which kind of object follows a payload.
+/// Kind of object that follows a payload.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     Object { properties: bool },
@@ -137,8 +137,8 @@ impl StreamReader {
         }
     }
 
-    /// Says in which order the groups of a fetch come, once [`Item::Fetch`] has
-    /// told which request the stream answers.
+    /// Sets the order of a fetch's groups, once [`Item::Fetch`] has named the request that the stream
+    /// answers.
     pub fn set_group_order(&mut self, order: GroupOrder) {
         self.order = order;
     }
@@ -147,7 +147,7 @@ impl StreamReader {
     /// `None` once it needs more than `chunk` held.
     pub fn read(&mut self, chunk: &mut Bytes) -> Result<Option<Item>, Violation> {
         loop {
-            // What is over is dropped; what waits for bytes stays as it is.
+            // Parsed bytes are dropped; an incomplete item stays as it is.
             match self.step(chunk)? {
                 Step::Item(item) => return Ok(Some(item)),
                 Step::Next => {}

@@ -1,3 +1,5 @@
+//! Objects on the stream of a subgroup (Section 11.4.2).
+
 use bytes::{BufMut, BytesMut};
 
 use super::Status;
@@ -12,39 +14,39 @@ const FORM: u8 = 0x10;
 const DEFAULT_PRIORITY: u8 = 0x20;
 const FIRST_OBJECT: u8 = 0x40;
 
-/// How a stream is told which subgroup it carries.
+/// Way in which a stream's header gives the ID of its subgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SubgroupId {
-    /// Subgroup 0.
+    /// The ID is 0, and the header omits it.
     #[default]
     Zero,
     /// The subgroup has the ID of its first object.
     FirstObject,
-    /// This one.
+    /// The header holds this ID.
     Id(u64),
 }
 
 /// The head of a stream of one subgroup (Section 11.4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SubgroupHeader {
-    /// What the subscription calls the track.
+    /// The subscription's alias for the track.
     pub track_alias: u64,
-    /// The group.
+    /// Number of the group.
     pub group: u64,
-    /// The subgroup.
+    /// ID of the subgroup.
     pub subgroup: SubgroupId,
     /// Its priority; that of the track if absent.
     pub priority: Option<u8>,
-    /// Whether its objects can have properties.
+    /// True if its objects can have properties.
     pub properties: bool,
-    /// Whether it holds the last object of the group.
+    /// True if it holds the last object of the group.
     pub end_of_group: bool,
-    /// Whether it starts with the first object ever published in the subgroup.
+    /// True if it starts with the first object ever published in the subgroup.
     pub first_object: bool,
 }
 
 impl SubgroupHeader {
-    /// The header with these flags and no fields yet, if `kind` is such a type.
+    /// Returns the header with these flags and no fields yet, if `kind` is such a type.
     pub(super) fn from_type(kind: u64) -> Option<Self> {
         let kind = u8::try_from(kind).ok()?;
         if kind & 0x90 != FORM || kind & ID_MODE == ID_MODE {
@@ -92,17 +94,16 @@ impl SubgroupHeader {
     }
 }
 
-/// What comes before the payload of an object on a subgroup's stream.
+/// Header of an object on a subgroup's stream, before its payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectHeader {
     /// Its ID in the group.
     pub id: u64,
-    /// Its properties.
+    /// Properties of the object.
     pub properties: Properties,
-    /// How long its payload is.
+    /// Bytes of its payload.
     pub payload_len: u64,
-    /// What it says about what exists; with anything but `Normal`, its payload
-    /// is empty.
+    /// Status of the object; with anything but `Normal`, its payload is empty.
     pub status: Status,
 }
 

@@ -1,3 +1,5 @@
+//! FETCH and FETCH_OK.
+
 use bytes::{BufMut, BytesMut};
 
 use super::request::decode_track_properties;
@@ -8,32 +10,32 @@ use crate::{
     wire::Reader,
 };
 
-/// FETCH (Section 10.12).
+/// FETCH (Section 10.12): asks for past objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// Of this request.
+    /// ID that the sender gives the request.
     pub request_id: u64,
-    /// Of what.
+    /// The objects that are asked for.
     pub kind: FetchKind,
-    /// In which order, how urgently.
+    /// Order, priority and tokens.
     pub params: Params,
 }
 
-/// What is fetched.
+/// Objects that a FETCH asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchKind {
     /// A range of a track.
     Standalone {
-        /// The track.
+        /// Full name of the track.
         track: TrackName,
-        /// The first object.
+        /// Location of the first object.
         start: Location,
         /// The last object plus one; with object 0, all of the group.
         end: Location,
     },
-    /// What is before a subscription.
+    /// Objects before a subscription.
     Joining {
-        /// The subscription.
+        /// Group that the fetch begins in.
         request_id: u64,
         /// From which group on.
         start: JoiningStart,
@@ -43,9 +45,9 @@ pub enum FetchKind {
 /// The first group of a joining fetch (Section 10.12.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoiningStart {
-    /// That many groups before the one that the subscription starts in.
+    /// Starts this many groups before the one that the subscription starts in.
     Relative(u64),
-    /// That group.
+    /// Starts at the group with this number.
     Absolute(u64),
 }
 
@@ -94,16 +96,16 @@ impl Fetch {
     }
 }
 
-/// FETCH_OK (Section 10.13).
+/// FETCH_OK (Section 10.13): accepts a FETCH.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchOk {
-    /// Whether `end` is the end of the track.
+    /// True if `end` is the end of the track.
     pub end_of_track: bool,
-    /// Where the answer ends, in the encoding of [`FetchKind::Standalone`].
+    /// End of the answer, in the encoding of [`FetchKind::Standalone`].
     pub end: Location,
     /// None that the draft defines.
     pub params: Params,
-    /// Of the track.
+    /// Properties of the track.
     pub properties: Properties,
 }
 

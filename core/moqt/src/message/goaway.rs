@@ -1,14 +1,16 @@
+//! GOAWAY.
+
 use bytes::{Bytes, BytesMut};
 
 use super::{MAX_URI_LEN, encode_prefixed};
 use crate::{Violation, varint, wire::Reader};
 
-/// GOAWAY (Section 10.4).
+/// GOAWAY (Section 10.4): asks the peer to move to another server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GoAway {
-    /// Where to go; empty for the same URI.
+    /// URI to move to; empty for the same one.
     pub uri: Bytes,
-    /// How many milliseconds the sender waits; 0 if it does not say.
+    /// Milliseconds that the sender waits; 0 if it does not declare any.
     pub timeout: u64,
     /// On the control stream: the first request that may not have been processed.
     pub request_id: Option<u64>,

@@ -29,7 +29,7 @@ pub const MAX_URI_LEN: usize = 8192;
 
 macro_rules! messages {
     ($($(#[$doc:meta])* $name:ident($body:ty) = $id:literal,)*) => {
-        /// A message.
+        /// A message of a control or request stream.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Message {
             $($(#[$doc])* $name($body),)*
@@ -43,12 +43,12 @@ macro_rules! messages {
                 }
             }
 
-            /// Whether a message of this type exists.
+            /// Returns whether a message of this type exists.
             pub(crate) const fn is_known(id: u64) -> bool {
                 matches!(id, $($id)|*)
             }
 
-            /// Reads the message of type `id` whose payload this is.
+            /// Decodes the payload of a message of type `id`.
             pub fn decode(_version: Version, id: u64, payload: Bytes) -> Result<Self, Violation> {
                 let mut reader = Reader::new(payload);
                 let message = match id {
@@ -87,13 +87,13 @@ macro_rules! messages {
 }
 
 messages! {
-    /// Changes a request.
+    /// Changes parameters of a request.
     RequestUpdate(RequestUpdate) = 0x02,
     /// Asks for a track.
     Subscribe(Subscribe) = 0x03,
-    /// Accepts a SUBSCRIBE.
+    /// Accepts a SUBSCRIBE, with the track's alias.
     SubscribeOk(SubscribeOk) = 0x04,
-    /// Refuses a request.
+    /// Refuses a request, with a code.
     RequestError(RequestError) = 0x05,
     /// Says that tracks are to be had in a namespace.
     PublishNamespace(PublishNamespace) = 0x06,
@@ -103,7 +103,7 @@ messages! {
     Namespace(Namespace) = 0x08,
     /// Not of this draft: see [`Unsubscribe`].
     Unsubscribe(Unsubscribe) = 0x0A,
-    /// Ends a subscription.
+    /// Ends a subscription, from the publisher's side.
     PublishDone(PublishDone) = 0x0B,
     /// Asks what SUBSCRIBE would answer.
     TrackStatus(TrackStatus) = 0x0D,
@@ -115,9 +115,9 @@ messages! {
     GoAway(GoAway) = 0x10,
     /// Asks for objects of the past.
     Fetch(Fetch) = 0x16,
-    /// Accepts a FETCH.
+    /// Accepts a FETCH, with its end.
     FetchOk(FetchOk) = 0x18,
-    /// Offers a track.
+    /// Offers a track to the peer.
     Publish(Publish) = 0x1D,
     /// Asks which namespaces are under a prefix.
     SubscribeNamespace(SubscribeNamespace) = 0x50,

@@ -1,3 +1,5 @@
+//! PUBLISH_NAMESPACE, SUBSCRIBE_NAMESPACE and SUBSCRIBE_TRACKS.
+
 use bytes::BytesMut;
 
 use crate::{Namespace, Params, Violation, parameter::Scope, varint, wire::Reader};
@@ -7,7 +9,7 @@ macro_rules! namespace_request {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct $name {
-            /// Of this request.
+            /// ID that the sender gives the request.
             pub request_id: u64,
             $(#[$doc])*
             pub $field: Namespace,
@@ -34,25 +36,25 @@ macro_rules! namespace_request {
 }
 
 namespace_request! {
-    /// PUBLISH_NAMESPACE (Section 10.15).
+    /// PUBLISH_NAMESPACE (Section 10.15): offers the tracks of a namespace.
     PublishNamespace {
-        /// Where tracks are to be had.
+        /// Namespace whose tracks the sender can supply.
         namespace
     } in PUBLISH_NAMESPACE
 }
 
 namespace_request! {
-    /// SUBSCRIBE_NAMESPACE (Section 10.18).
+    /// SUBSCRIBE_NAMESPACE (Section 10.18): asks for namespaces with a prefix.
     SubscribeNamespace {
-        /// What the namespaces start with.
+        /// Prefix of the namespaces asked for.
         prefix
     } in SUBSCRIBE_NAMESPACE
 }
 
 namespace_request! {
-    /// SUBSCRIBE_TRACKS (Section 10.19).
+    /// SUBSCRIBE_TRACKS (Section 10.19): asks for offers of tracks.
     SubscribeTracks {
-        /// What the tracks' namespaces start with.
+        /// Prefix of the tracks' namespaces.
         prefix
     } in SUBSCRIBE_TRACKS
 }

@@ -1,20 +1,22 @@
+//! PUBLISH, PUBLISH_DONE and PUBLISH_BLOCKED.
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{decode_reason, encode_prefixed, request::decode_track_properties};
 use crate::{DoneCode, Params, Properties, TrackName, Violation, parameter::Scope, varint, wire::Reader};
 
-/// PUBLISH (Section 10.10).
+/// PUBLISH (Section 10.10): offers a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
-    /// Of this request.
+    /// ID that the sender gives the request.
     pub request_id: u64,
-    /// The track.
+    /// Full name of the track.
     pub track: TrackName,
-    /// What subgroups and datagrams call the track.
+    /// Alias for the track in subgroups and datagrams.
     pub track_alias: u64,
     /// The newest object, and whether objects follow at once.
     pub params: Params,
-    /// Of the track.
+    /// Properties of the track.
     pub properties: Properties,
 }
 
@@ -38,14 +40,14 @@ impl Publish {
     }
 }
 
-/// PUBLISH_DONE (Section 10.11).
+/// PUBLISH_DONE (Section 10.11): ends a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishDone {
-    /// Why.
+    /// Reason for the end.
     pub code: DoneCode,
-    /// How many data streams there were, or [`PublishDone::UNCOUNTED`].
+    /// Number of data streams opened, or [`PublishDone::UNCOUNTED`].
     pub stream_count: u64,
-    /// For people.
+    /// Reason phrase, for human readers.
     pub reason: Bytes,
 }
 
@@ -68,7 +70,7 @@ impl PublishDone {
     }
 }
 
-/// PUBLISH_BLOCKED (Section 10.20).
+/// PUBLISH_BLOCKED (Section 10.20): reports a track that cannot be offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishBlocked {
     /// The track, with what follows the prefix asked for as its namespace.

@@ -1,3 +1,5 @@
+//! REQUEST_OK, REQUEST_ERROR and REQUEST_UPDATE.
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{MAX_URI_LEN, decode_reason, encode_prefixed};
@@ -6,12 +8,12 @@ use crate::{
     wire::Reader,
 };
 
-/// REQUEST_OK (Section 10.5).
+/// REQUEST_OK (Section 10.5): accepts a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestOk {
-    /// Which of them there may be depends on what is answered.
+    /// Parameters; the permitted ones depend on the accepted request.
     pub params: Params,
-    /// Of the track, in answer to TRACK_STATUS; otherwise none.
+    /// Properties of the track, in answer to TRACK_STATUS; otherwise none.
     pub properties: Properties,
 }
 
@@ -36,20 +38,20 @@ pub(super) fn decode_track_properties(reader: &mut Reader) -> Result<Properties,
     Ok(properties)
 }
 
-/// REQUEST_ERROR (Section 10.6).
+/// REQUEST_ERROR (Section 10.6): refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestError {
-    /// Why.
+    /// Reason for the refusal.
     pub code: RequestCode,
-    /// In how many milliseconds to try again, plus one; 0 for never.
+    /// Milliseconds until a retry, plus one; 0 for never.
     pub retry_interval: u64,
-    /// For people.
+    /// Reason phrase, for human readers.
     pub reason: Bytes,
-    /// Where to ask instead; if and only if the code is `REDIRECT`.
+    /// Server to ask instead; present if and only if the code is `REDIRECT`.
     pub redirect: Option<Box<Redirect>>,
 }
 
-/// Where to ask instead (Section 10.6.1).
+/// Server, and possibly track, to ask for instead (Section 10.6.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redirect {
     /// The server; empty for this one.
@@ -101,12 +103,12 @@ impl RequestError {
     }
 }
 
-/// REQUEST_UPDATE (Section 10.9).
+/// REQUEST_UPDATE (Section 10.9): changes a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestUpdate {
-    /// Of the update itself.
+    /// ID of the update itself.
     pub request_id: u64,
-    /// What changes; what is absent stays.
+    /// Parameters that change; absent ones stay.
     pub params: Params,
 }
 

@@ -1,3 +1,5 @@
+//! SETUP.
+
 use bytes::{Bytes, BytesMut};
 
 use super::encode_prefixed;
@@ -20,7 +22,7 @@ const MOQT_IMPLEMENTATION: u64 = 0x07;
 pub struct Setup {
     /// The path and query of the URI; from a client on raw QUIC only.
     pub path: Option<Bytes>,
-    /// What the sender may do.
+    /// Tokens that authorise the sender.
     pub tokens: Vec<Token>,
     /// Bytes of registered tokens that the sender is willing to keep.
     pub max_auth_token_cache_size: Option<u64>,

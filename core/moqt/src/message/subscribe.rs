@@ -1,16 +1,18 @@
+//! SUBSCRIBE, SUBSCRIBE_OK and TRACK_STATUS.
+
 use bytes::{BufMut, BytesMut};
 
 use super::request::decode_track_properties;
 use crate::{Params, Properties, TrackName, Violation, parameter::Scope, varint, wire::Reader};
 
-/// SUBSCRIBE (Section 10.7).
+/// SUBSCRIBE (Section 10.7): asks for a track's objects as they are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
-    /// Of this request.
+    /// ID that the sender gives the request.
     pub request_id: u64,
-    /// The track.
+    /// Full name of the track.
     pub track: TrackName,
-    /// How, and from where.
+    /// Filter, order, priority and tokens.
     pub params: Params,
 }
 
@@ -30,14 +32,14 @@ impl Subscribe {
     }
 }
 
-/// SUBSCRIBE_OK (Section 10.8).
+/// SUBSCRIBE_OK (Section 10.8): accepts a SUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeOk {
-    /// What subgroups and datagrams call the track.
+    /// Alias for the track in subgroups and datagrams.
     pub track_alias: u64,
     /// The newest object, and when the subscription expires.
     pub params: Params,
-    /// Of the track.
+    /// Properties of the track.
     pub properties: Properties,
 }
 
@@ -75,14 +77,14 @@ impl Unsubscribe {
     pub(crate) fn encode(self, _: &mut BytesMut) {}
 }
 
-/// TRACK_STATUS (Section 10.14).
+/// TRACK_STATUS (Section 10.14): asks for a track's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackStatus {
-    /// Of this request.
+    /// ID that the sender gives the request.
     pub request_id: u64,
-    /// The track.
+    /// Full name of the track.
     pub track: TrackName,
-    /// Tokens.
+    /// Tokens that authorise the request.
     pub params: Params,
 }
 

@@ -22,7 +22,7 @@ struct Section {
 struct Rendition {
     codec: String,
     label: Option<String>,
-    /// In hexadecimal digits.
+    /// Decoder configuration in hexadecimal digits.
     description: Option<String>,
     coded_width: Option<Whole>,
     coded_height: Option<Whole>,
@@ -40,7 +40,7 @@ struct Container {
     init: Option<String>,
 }
 
-/// Whether it is one of these: it has sections and no list of tracks.
+/// Returns whether the catalog is of this format: it has sections and no list of tracks.
 pub(super) fn is(root: &Value) -> bool {
     root.get("tracks").is_none() && (root["video"].is_object() || root["audio"].is_object())
 }

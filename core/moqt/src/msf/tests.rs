@@ -1,3 +1,5 @@
+//! Tests of catalogs: the wire form, and the other formats that are read.
+
 use super::*;
 
 fn catalog() -> Catalog {
@@ -37,7 +39,7 @@ fn catalog() -> Catalog {
     Catalog { generated_at: Some(1_790_000_000_333), is_complete: false, tracks }
 }
 
-/// What [`catalog`] is on the wire; what readers elsewhere rely on.
+/// The bytes of [`catalog`], which readers elsewhere rely on.
 const GOLDEN: &str = concat!(
     r#"{"version":"draft-01","generatedAt":1790000000333,"tracks":["#,
     r#"{"name":"video/720p","packaging":"loc","isLive":true,"targetLatency":120,"role":"video","#,

@@ -15,7 +15,7 @@ struct Root {
     generated_at: Option<Whole>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_complete: bool,
-    /// What all tracks share, in the common catalog format.
+    /// Fields that all tracks share, in the common catalog format.
     #[serde(default, skip_serializing)]
     common_track_fields: Entry,
     tracks: Vec<Entry>,
@@ -80,7 +80,7 @@ struct Entry {
     channel_config: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lang: Option<String>,
-    /// Where the common catalog format has what a track is chosen by.
+    /// Selection parameters of a track, in the common catalog format.
     #[serde(skip_serializing)]
     selection_params: Option<Box<Entry>>,
 }
@@ -172,7 +172,7 @@ pub(super) fn parse(value: Value) -> Result<Catalog, Error> {
 }
 
 impl Entry {
-    /// What is missing here, from there.
+    /// Fills missing fields from the other value.
     fn or(mut self, other: &Self) -> Self {
         macro_rules! fill {
             ($($field:ident),*) => { $(if self.$field.is_none() { self.$field.clone_from(&other.$field); })* };

@@ -128,7 +128,7 @@ impl Session {
         Ok(())
     }
 
-    /// Why a request is refused without asking the application, if it is.
+    /// Returns the reason to refuse a request without asking the application, if there is one.
     fn refusal(&self, message: &Message) -> Option<(RequestCode, &'static str)> {
         const DUPLICATE: (RequestCode, &str) =
             (RequestCode::DUPLICATE_SUBSCRIPTION, "there is a subscription to this track in this role");
@@ -176,8 +176,7 @@ impl Session {
         }
     }
 
-    /// Whether a prefix lies within another of the same kind that the peer asked
-    /// for, or around it.
+    /// Returns whether a prefix overlaps another of the same kind that the peer asked for.
     fn overlaps(&self, except: Option<RequestId>, prefix: &Namespace, of: PrefixOf) -> bool {
         self.requests.iter().any(|(id, request)| match (&request.kind, of) {
             (Kind::SubscribeNamespace { prefix: other, .. }, PrefixOf::Namespaces)
@@ -567,7 +566,7 @@ impl Session {
 
 const OVERLAP: (RequestCode, &str) = (RequestCode::PREFIX_OVERLAP, "the prefix overlaps another");
 
-/// Which kind of prefix: the two have spaces of their own (Section 10.19).
+/// Kind of prefix: each has an overlap check of its own (Section 10.19).
 #[derive(Clone, Copy)]
 enum PrefixOf {
     Namespaces,

@@ -395,9 +395,8 @@ impl Session {
         }
     }
 
-    /// Keeps a subscription of the peer's waiting for a publisher, for as long as
-    /// its RENDEZVOUS_TIMEOUT says and we allow; then it is refused. One that does
-    /// not want to wait is refused at once.
+    /// Holds a subscription of the peer until a publisher appears, for its RENDEZVOUS_TIMEOUT or our limit;
+    /// then it is refused. A subscription without that timeout is refused at once.
     pub fn hold(&mut self, now: Micros, request: RequestId) -> Result<Hold, Misuse> {
         self.ready_for_calls()?;
         let entry = self.requests.get(&request).ok_or(Misuse::UnknownRequest(request))?;
@@ -418,10 +417,10 @@ impl Session {
     }
 }
 
-/// What became of a subscription that was put on hold.
+/// Outcome of holding a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// It waits.
+    /// The subscription waits for a publisher.
     Waiting,
     /// It did not want to wait, and has been refused.
     Refused,
@@ -438,7 +437,7 @@ fn not_understood() -> RequestError {
     )
 }
 
-/// Whether a message can carry these parameters.
+/// Checks that a message can carry these parameters.
 pub(super) fn check_params(params: &Params, scope: Scope) -> Result<(), Misuse> {
     if !params.within(scope) {
         return Err(WRONG_PARAMS);
@@ -451,14 +450,14 @@ pub(super) fn check_params(params: &Params, scope: Scope) -> Result<(), Misuse> 
     }
 }
 
-/// Whether an end in FETCH's encoding (one more than the last object, or 0 for
-/// all of the group) is not before a start.
+/// Returns whether an end in FETCH's encoding (one more than the last object, or 0 for all of the group) is
+/// not before a start.
 pub(super) fn is_range(start: Location, end: Location) -> bool {
     end.group > start.group || (end.group == start.group && (end.object == 0 || end.object > start.object))
 }
 
 impl Request {
-    /// What an update of it may carry.
+    /// Returns the parameters that an update of it may carry.
     pub(super) fn update_scope(&self) -> Scope {
         match &self.kind {
             Kind::Subscription(_) => Scope::UPDATE,

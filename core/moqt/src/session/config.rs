@@ -1,6 +1,8 @@
+//! Configuration of a session.
+
 use crate::{Micros, Version, message::Setup};
 
-/// Which end of the transport a session is.
+/// The end that opened the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// The one that connected.
@@ -9,7 +11,7 @@ pub enum Side {
     Server,
 }
 
-/// What a session runs on.
+/// Transport that a session runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// A QUIC connection of its own.
@@ -18,19 +20,19 @@ pub enum Transport {
     WebTransport,
 }
 
-/// How a session is to be.
+/// Settings of a session.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which end.
+    /// End of the transport that this session is.
     pub side: Side,
-    /// On what.
+    /// Transport that the session runs on.
     pub transport: Transport,
     /// The version that was negotiated.
     pub version: Version,
-    /// What to say of ourselves. The size of the token cache is taken from
-    /// [`Limits`], and the implementation's name is filled in if absent.
+    /// Contents of our SETUP. The size of the token cache is taken from [`Limits`], and the implementation's
+    /// name is filled in if absent.
     pub setup: Setup,
-    /// What the peer may cost.
+    /// Resources that the peer may use.
     pub limits: Limits,
 }
 
@@ -41,7 +43,7 @@ impl Config {
     }
 }
 
-/// What a peer may cost.
+/// Resources that a peer may use.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -52,17 +54,17 @@ pub struct Limits {
     pub held_bytes: usize,
     /// Its datagrams kept until it is known what they belong to.
     pub held_datagrams: usize,
-    /// How long they are kept.
+    /// Time for which they are kept.
     pub held_for: Micros,
     /// Bytes of tokens that it may register.
     pub token_cache: u64,
-    /// How long it may have us wait for a publisher.
+    /// Time for which its subscription may wait for a publisher.
     pub rendezvous: Micros,
-    /// How long its SETUP may take.
+    /// Time within which its SETUP must arrive.
     pub setup: Micros,
-    /// How long after PUBLISH_DONE its streams may still come.
+    /// Time after PUBLISH_DONE in which its streams may still arrive.
     pub done_linger: Micros,
-    /// How long what is under way may still come once a control stream is gone.
+    /// Time in which data already on its way may still arrive after a control stream is gone.
     pub control_linger: Micros,
     /// Namespaces it may announce in answer to one request.
     pub namespaces: usize,

@@ -1,4 +1,4 @@
-//! What the peer sent before we could know what it belongs to.
+//! Data of the peer that is held until its request is known.
 
 use std::collections::VecDeque;
 
@@ -13,14 +13,14 @@ pub(super) enum Piece {
     Finished,
 }
 
-/// How much waits.
+/// Amount of held data.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     bytes: usize,
     pub(super) datagrams: VecDeque<Datagram>,
 }
 
-/// What a piece costs besides its bytes, so that empty ones are not free.
+/// Bytes counted for a piece besides its content, so that empty pieces are not free.
 const PIECE_OVERHEAD: usize = 64;
 
 impl Held {

@@ -1,4 +1,4 @@
-//! What goes into a session and what comes out.
+//! Inputs, outputs and events of a session.
 
 use bytes::Bytes;
 
@@ -17,320 +17,321 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// Which ways a stream goes.
+/// Directions of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dir {
-    /// Both.
+    /// Both directions.
     Bi,
-    /// From who opened it to the other.
+    /// From the opener to the other side.
     Uni,
 }
 
-/// What the transport tells the session.
+/// Input of a session: an event of the transport, or of time.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Bytes arrived on a stream, after those before.
     Data {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Any number of bytes.
+        /// Bytes in order, any number of them.
         data: Bytes,
     },
     /// The peer's side of a stream ended.
     Finished {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
     },
     /// The peer broke off its side of a stream.
     Reset {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Why.
+        /// Code of the reset or stop.
         code: ResetCode,
     },
     /// The peer wants no more of our side of a stream.
     Stopped {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Why.
+        /// Code of the reset or stop.
         code: ResetCode,
     },
     /// All of our side of a stream, its end included, has arrived.
     Delivered {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
     },
-    /// A datagram arrived.
+    /// A datagram has arrived, with this content.
     Datagram(Bytes),
     /// The moment that [`Session::timeout`](super::Session::timeout) gave is here.
     Timeout,
-    /// The transport is gone.
+    /// The transport's connection has ended.
     Closed {
         /// The peer's code, or that of what went wrong.
         code: SessionCode,
-        /// For people.
+        /// Reason phrase, for human readers.
         reason: Bytes,
     },
 }
 
-/// What the session wants done or known. In this order, and all of it.
+/// Output of a session: an action for the transport, or an event for the application. The shell carries out
+/// all of them, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Open a stream.
+    /// Open a stream to the peer.
     Open {
-        /// What the session calls it from now on.
+        /// Name that the session uses for it from now on.
         stream: StreamId,
-        /// Which ways.
+        /// Directions of the stream.
         dir: Dir,
-        /// How urgent.
+        /// Urgency of the stream.
         order: SendOrder,
     },
     /// The stream is now that urgent.
     SetOrder {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// How urgent.
+        /// Urgency of the stream from now on.
         order: SendOrder,
     },
     /// Send bytes on a stream.
     Write {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// The bytes.
+        /// The bytes to send, in order.
         data: Bytes,
     },
     /// End our side of a stream.
     Finish {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
     },
     /// Break off our side of a stream.
     Reset {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Why.
+        /// Code of the reset or stop.
         code: ResetCode,
     },
     /// Ask the peer to stop sending on a stream.
     Stop {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Why.
+        /// Code of the reset or stop.
         code: ResetCode,
     },
-    /// Send a datagram.
+    /// Send a datagram with this content.
     Datagram(Bytes),
     /// Close the transport. Nothing follows but [`Event::Closed`].
     Close {
         /// The code to close with.
         code: SessionCode,
-        /// For people.
+        /// Reason phrase, for human readers.
         reason: Bytes,
     },
     /// Something the application should know.
     Event(Event),
 }
 
-/// What the application should know.
+/// Event for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The peer's SETUP is here.
     Ready(Box<Setup>),
-    /// The session is over.
+    /// The session has ended, by either side.
     Closed {
-        /// Why.
+        /// Code with which it ended.
         code: SessionCode,
-        /// For people.
+        /// Reason phrase, for human readers.
         reason: Bytes,
-        /// Who closed it.
+        /// Side that closed it.
         by: Closer,
     },
     /// The peer asks for a session elsewhere (Section 3.6).
     GoAway {
-        /// Where; empty for the same place.
+        /// URI to move to; empty for the same server.
         uri: Bytes,
-        /// How long the peer waits, if it says.
+        /// Time for which the peer waits, if it declares one.
         timeout: Option<Micros>,
         /// The first of our requests that it may not have processed.
         unprocessed: RequestId,
     },
     /// The peer asks for one request to be made elsewhere.
     RequestGoAway {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// Where; empty for the same place.
+        /// URI to move to; empty for the same server.
         uri: Bytes,
-        /// How long the peer waits, if it says.
+        /// Time for which the peer waits, if it declares one.
         timeout: Option<Micros>,
     },
 
     /// The peer subscribes. Answer with `accept_subscribe`, `reject` or `hold`.
     Subscribe {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// The track.
+        /// Full name of the track.
         track: TrackName,
-        /// How.
+        /// Parameters of the SUBSCRIBE.
         params: Box<Params>,
     },
     /// The peer offers a track. Answer with `accept` or `reject`; objects may
     /// come before.
     Publish {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// The track.
+        /// Full name of the track.
         track: TrackName,
-        /// How.
+        /// Parameters of the PUBLISH.
         params: Box<Params>,
-        /// Of the track.
+        /// Properties of the track.
         properties: Properties,
     },
     /// The peer has tracks in a namespace. Answer with `accept` or `reject`.
     PublishNamespace {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// The namespace.
+        /// Namespace whose tracks the peer can supply.
         namespace: Namespace,
-        /// Tokens.
+        /// Tokens that authorise the request.
         params: Box<Params>,
     },
     /// The peer asks for namespaces. Answer with `accept` or `reject`, then
     /// `namespace` and `namespace_done`.
     SubscribeNamespace {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// What they start with.
+        /// Prefix of the namespaces asked for.
         prefix: Namespace,
-        /// Tokens.
+        /// Tokens that authorise the request.
         params: Box<Params>,
     },
     /// The peer asks for tracks. Answer with `accept` or `reject`, then `publish`
     /// or `publish_blocked`.
     SubscribeTracks {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// What their namespaces start with.
+        /// Prefix of the tracks' namespaces.
         prefix: Namespace,
-        /// Whether they are to be forwarded.
+        /// Parameters; they include whether tracks are to be forwarded.
         params: Box<Params>,
     },
     /// The peer asks about a track. Answer with `accept` or `reject`.
     TrackStatus {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// The track.
+        /// Full name of the track.
         track: TrackName,
-        /// Tokens.
+        /// Tokens that authorise the request.
         params: Box<Params>,
     },
     /// The peer asks for objects of the past. Answer with `accept_fetch` and
     /// `open_fetch`, or `reject`.
     Fetch {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// The track.
+        /// Full name of the track.
         track: TrackName,
-        /// The first object.
+        /// Location of the first object.
         start: Location,
         /// The last object plus one; with object 0, all of the group.
         end: Location,
-        /// How.
+        /// Order, priority and tokens of the FETCH.
         params: Box<Params>,
     },
     /// The peer changes a request. Answer with `accept_update` or `reject_update`.
     Update {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// What changes.
+        /// Parameters that change.
         params: Box<Params>,
     },
     /// The peer took back a request, or ended the one it was answering.
     Cancelled {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// Why.
+        /// Code of the STOP_SENDING or RESET_STREAM.
         code: ResetCode,
     },
     /// No publisher came in time for a subscription on hold; it has been refused.
     RendezvousTimeout {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
     },
 
-    /// A `subscribe` was accepted.
+    /// The peer accepted a `subscribe`.
     SubscribeOk {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
         /// The newest object, and when it expires.
         params: Box<Params>,
-        /// Of the track.
+        /// Properties of the track.
         properties: Properties,
     },
-    /// A `fetch` was accepted.
+    /// The peer accepted a `fetch`.
     FetchOk {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// With what.
+        /// Contents of the FETCH_OK.
         ok: Box<FetchOk>,
     },
     /// Any other request was accepted.
     RequestOk {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// How.
+        /// Parameters of the answer.
         params: Box<Params>,
-        /// Of the track, for `track_status`.
+        /// Properties of the track, for `track_status`.
         properties: Properties,
     },
     /// A request was refused. It is over.
     RequestError {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// Why.
+        /// Contents of the REQUEST_ERROR.
         error: RequestError,
     },
-    /// An `update` was accepted.
+    /// The peer accepted an `update`.
     UpdateOk {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// What the peer adds.
+        /// Parameters that the peer adds.
         params: Box<Params>,
     },
     /// An `update` was refused. The request it was for ends too.
     UpdateError {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// Why.
+        /// Contents of the REQUEST_ERROR.
         error: RequestError,
     },
     /// A namespace under the prefix asked for.
     Namespace {
-        /// The `subscribe_namespace`.
+        /// Request that the `subscribe_namespace` made.
         request: RequestId,
-        /// What follows the prefix.
+        /// Fields after the prefix.
         suffix: Namespace,
     },
     /// A namespace under the prefix asked for is no more.
     NamespaceDone {
-        /// The `subscribe_namespace`.
+        /// Request that the `subscribe_namespace` made.
         request: RequestId,
-        /// What follows the prefix.
+        /// Fields after the prefix.
         suffix: Namespace,
     },
     /// A track under the prefix asked for that cannot be published: subscribe to it.
     PublishBlocked {
-        /// The `subscribe_tracks`.
+        /// Request that the `subscribe_tracks` made.
         request: RequestId,
         /// The track, with what follows the prefix as its namespace.
         track: TrackName,
     },
     /// A subscription ended, and all of its streams that came have been given.
     Done {
-        /// The request.
+        /// The session's name for the request.
         request: RequestId,
-        /// Why.
+        /// Reason for the end.
         code: DoneCode,
-        /// For people.
+        /// Reason phrase, for human readers.
         reason: Bytes,
     },
 
@@ -338,76 +339,76 @@ pub enum Event {
     Subgroup {
         /// The stream it is on.
         stream: StreamId,
-        /// The subscription.
+        /// Request of the subscription.
         request: RequestId,
-        /// Which.
+        /// Header of the subgroup.
         header: SubgroupHeader,
     },
     /// The stream that answers a fetch begins; its objects follow.
     FetchStream {
         /// The stream it is on.
         stream: StreamId,
-        /// The fetch.
+        /// Request of the fetch.
         request: RequestId,
     },
     /// An object of a subgroup begins.
     Object {
         /// The stream it is on.
         stream: StreamId,
-        /// Which.
+        /// Header of the object.
         header: ObjectHeader,
     },
     /// An object of a fetch begins.
     FetchObject {
         /// The stream it is on.
         stream: StreamId,
-        /// Which.
+        /// Header of the object.
         object: FetchObject,
     },
-    /// What is known of the objects that a fetch leaves out.
+    /// Existence of objects that the fetch leaves out.
     RangeEnd {
         /// The stream it is on.
         stream: StreamId,
-        /// What.
+        /// The range, and whether its objects exist.
         end: RangeEnd,
     },
     /// The next piece of the payload of the last object on a stream.
     Payload {
         /// The stream it is on.
         stream: StreamId,
-        /// The piece.
+        /// The next bytes of the payload.
         data: Bytes,
     },
     /// A data stream ended: there are no further objects in its subgroup.
     StreamEnded {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
     },
     /// A data stream was broken off: there may be further objects.
     StreamReset {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Why.
+        /// Code of the reset or stop.
         code: ResetCode,
     },
     /// A data stream of ours is over before its end: the peer wants no more of
     /// it, or its time is up.
     StreamStopped {
-        /// The stream.
+        /// The session's name for the stream.
         stream: StreamId,
-        /// Why.
+        /// Code of the reset or stop.
         code: ResetCode,
     },
     /// An object came in a datagram.
     Datagram {
-        /// The subscription.
+        /// Request of the subscription.
         request: RequestId,
-        /// The object.
+        /// The object, with its payload or status.
         datagram: Datagram,
     },
 }
 
-/// Who closed a session.
+/// Side that closed a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closer {
     /// The application, or the session for a reason that is not the peer's fault.

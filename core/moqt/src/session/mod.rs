@@ -37,7 +37,7 @@ use timers::{Timer, Timers};
 /// Aliases of ended subscriptions that are remembered, so that their late
 /// objects are discarded rather than held (Section 11.1).
 const RETIRED_ALIASES: usize = 256;
-/// How much is taken at once for what the session writes itself.
+/// Bytes reserved at once for the messages that the session writes itself.
 const SCRATCH: usize = 4096;
 /// The most that the head of a stream or object takes, besides properties. No more
 /// is asked for, so that memory is taken anew only once a piece is used up: what
@@ -50,19 +50,19 @@ const HEAD: usize = 64;
 /// # Contract
 ///
 /// * **Inputs.** The shell calls [`opened`](Self::opened) for each stream the
-///   peer opens and hands the rest of what the transport does to
+///   peer opens and passes all other events of the transport to
 ///   [`handle`](Self::handle). The application calls the other methods: requests
 ///   (`subscribe`, `publish`, …), answers (`accept_subscribe`, `reject`, …) and
 ///   objects (`open_subgroup`, `object`, `payload`, …). [`Input::Delivered`] is
 ///   owed for each data stream that the session finishes.
-/// * **Outputs.** After any input, call [`poll`](Self::poll) until it gives
-///   `None` and do what it says in that order; then call
+/// * **Outputs.** After any input, call [`poll`](Self::poll) until it returns
+///   `None` and carry out the outputs in that order; then call
 ///   [`timeout`](Self::timeout) and come back with [`Input::Timeout`] at that
 ///   moment, if there is one.
 /// * **Errors.** A [`Misuse`] is the caller's, and changes nothing. A peer's
 ///   violation closes the session: [`Output::Close`], then [`Event::Closed`].
 ///
-/// The one invariant: what comes out is a function of what went in.
+/// The one invariant: the outputs are a function of the inputs.
 #[derive(Debug)]
 pub struct Session {
     config: Config,
@@ -80,13 +80,13 @@ pub struct Session {
     /// Our subscriptions by track, one for each role (Section 5.1).
     published: BTreeMap<TrackName, RequestId>,
     subscribed: BTreeMap<TrackName, RequestId>,
-    /// The peer's aliases.
+    /// Requests by the peer's track alias.
     aliases: BTreeMap<u64, RequestId>,
     retired: VecDeque<u64>,
     held: Held,
     control: StreamId,
     peer_control: Option<StreamId>,
-    /// How a control stream ended, if one did.
+    /// Reason for which a control stream ended, if one did.
     control_lost: Option<&'static str>,
     goaway_sent: bool,
     goaway_received: bool,
@@ -100,19 +100,19 @@ enum State {
     Closed,
 }
 
-/// What a stream is for.
+/// Purpose of a stream.
 #[derive(Debug)]
 enum Stream {
     /// Ours, with our control messages.
     Control,
-    /// The peer's.
+    /// The peer's control stream.
     PeerControl(ControlReader),
     Request(RequestStream),
     Incoming(Box<Incoming>),
     Outgoing(Outgoing),
     /// Ours, all written and of no request any more, but not all arrived.
     Finished,
-    /// Of no more interest: what comes is dropped.
+    /// No longer needed: its data is dropped.
     Over,
 }
 
@@ -121,7 +121,7 @@ struct RequestStream {
     /// None until the first message of a stream of the peer's.
     request: Option<RequestId>,
     reader: ControlReader,
-    /// What came before the peer's SETUP.
+    /// Data that arrived before the peer's SETUP.
     early: Vec<Piece>,
     recv: Half,
     send: Half,
@@ -140,14 +140,14 @@ struct Incoming {
     state: Claim,
 }
 
-/// Whom a stream of the peer's belongs to.
+/// Owner of one of the peer's streams.
 #[derive(Debug)]
 enum Claim {
     /// Its header is not here.
     Unknown,
     /// The request that its alias stands for is not here.
     Waiting { header: crate::data::SubgroupHeader, pieces: Vec<Piece> },
-    /// This request.
+    /// The stream belongs to this request.
     Of(RequestId),
 }
 
@@ -200,7 +200,7 @@ impl Session {
         stream
     }
 
-    /// Takes what the transport has to say.
+    /// Handles an event of the transport.
     pub fn handle(&mut self, now: Micros, input: Input) {
         if self.state == State::Closed {
             return;
@@ -240,19 +240,19 @@ impl Session {
         self.outputs.pop_front()
     }
 
-    /// When the session wants [`Input::Timeout`], if at all.
+    /// Returns the time at which the session needs [`Input::Timeout`], if any.
     pub fn timeout(&self) -> Option<Micros> {
         self.timers.next()
     }
 
-    /// Ends the session.
+    /// Ends the session with a code.
     pub fn close(&mut self, code: SessionCode, reason: &str) {
         if self.state != State::Closed {
             self.shut(code, message::reason(reason), Closer::Us);
         }
     }
 
-    /// Whether the session is over.
+    /// Returns whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
     }
@@ -268,7 +268,7 @@ impl Session {
         self.streams.values().filter(undelivered).count()
     }
 
-    /// The version it speaks.
+    /// Returns the version of the protocol.
     pub fn version(&self) -> crate::Version {
         self.config.version
     }
@@ -403,9 +403,8 @@ impl Session {
         }
     }
 
-    /// A control stream is gone, and with it the session, but not at once: a peer
-    /// that drops all it has at the end says its last words on other streams, and
-    /// these may be on their way.
+    /// Schedules the end of the session after a control stream is gone: a peer that drops its whole
+    /// connection may have sent its last messages on other streams, and these may still arrive.
     fn control_lost(&mut self, now: Micros, why: &'static str) {
         if self.control_lost.is_none() {
             self.control_lost = Some(why);
@@ -424,8 +423,8 @@ impl Session {
                 };
                 stream.send = Half::Closed;
                 self.outputs.push_back(Output::Reset { stream: id, code: ResetCode::CANCELLED });
-                // A publisher that stops us from updating has not ended what it sends, and who has
-                // refused a request may want no more of it before we have read why.
+                // A publisher that stops our updates may still send objects, and a peer that has refused a
+                // request may stop the stream before we have read the refusal.
                 let goes_on = self.requests.get(&request).is_some_and(|request| match &request.kind {
                     _ if request.maker == Maker::Us && request.phase == Phase::Pending => true,
                     Kind::Subscription(subscription) => subscription.role == Role::Subscriber,
@@ -507,8 +506,8 @@ impl Session {
         }
     }
 
-    /// Forgets a request and its indices, and closes its data streams. What
-    /// becomes of its request stream is the caller's to say.
+    /// Forgets a request and its indices, and closes its data streams. The caller decides on its request
+    /// stream.
     fn forget(&mut self, id: RequestId, code: ResetCode) -> Option<Request> {
         let request = self.requests.remove(&id)?;
         match &request.kind {
@@ -585,12 +584,12 @@ impl Session {
         }
     }
 
-    /// The peer will say no more on a request's stream.
+    /// Handles the end of the peer's side of a request's stream.
     fn on_request_finished(&mut self, id: RequestId) {
         let Some(request) = self.requests.get(&id) else { return };
         let goes_on = match (&request.kind, request.maker) {
             (_, _) if request.is_draining() => true,
-            // A subscriber or fetcher may say all it has to say at once.
+            // A subscriber or fetcher may finish its side right after the request.
             (Kind::Subscription(subscription), Maker::Peer) => subscription.role == Role::Publisher,
             (Kind::Fetch(_) | Kind::TrackStatus, Maker::Peer) => true,
             (Kind::Fetch(_), Maker::Us) => request.phase == Phase::Established,

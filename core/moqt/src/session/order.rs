@@ -1,10 +1,11 @@
+//! Order in which streams are sent.
+
 use crate::GroupOrder;
 
-/// How urgent a stream is: the transport sends the highest first (Section 7.2).
+/// Urgency of a stream: the transport sends the highest first (Section 7.2).
 ///
-/// From the highest bits down: control before requests before objects; then the
-/// subscriber's priority, the publisher's, the group in the order asked for, and
-/// the lower subgroup.
+/// From the highest bits down: control before requests before objects; then the subscriber's priority, the
+/// publisher's, the group in the order asked for, and the lower subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SendOrder(i64);
 
@@ -12,9 +13,9 @@ pub struct SendOrder(i64);
 pub(super) const GROUP_SPAN: i64 = 1 << 13;
 
 impl SendOrder {
-    /// Before all else.
+    /// Rank above all others, of control streams.
     pub const CONTROL: Self = Self((1 << 47) - 1);
-    /// Before all objects.
+    /// Rank above all objects, of request streams.
     pub const REQUEST: Self = Self(1 << 46);
 
     pub(super) fn object(subscriber: u8, publisher: u8, group_rank: i64, subgroup: u64) -> Self {
@@ -23,13 +24,13 @@ impl SendOrder {
         Self(i64::from(255 - subscriber) << 38 | i64::from(255 - publisher) << 30 | rank << 16 | subgroup)
     }
 
-    /// For transports with 64 bits, such as WebTransport's `sendOrder`.
+    /// Returns the rank for transports with 64 bits, such as WebTransport's `sendOrder`.
     pub const fn to_i64(self) -> i64 {
         self.0
     }
 
-    /// For transports with 32 bits, such as quinn's stream priority: without the
-    /// subgroup, which then shares a rank with the others of its group.
+    /// Returns the rank for transports with 32 bits, such as quinn's stream priority: without the subgroup,
+    /// which then shares a rank with the others of its group.
     pub const fn to_i32(self) -> i32 {
         (self.0 >> 16) as i32
     }

@@ -9,7 +9,7 @@ use crate::{SessionCode, Violation};
 /// only reordering of streams makes gaps.
 const MAX_AHEAD: usize = 16 * 1024;
 
-/// Which IDs the peer has used. They come in any order, as streams do.
+/// IDs that the peer has used. They come in any order, as streams do.
 #[derive(Debug)]
 pub(super) struct PeerIds {
     /// All of the right parity below this have been used.

@@ -209,7 +209,7 @@ impl Session {
         }
     }
 
-    /// PUBLISH_DONE came.
+    /// Handles a PUBLISH_DONE: awaits the remaining streams.
     pub(super) fn on_done(&mut self, now: Micros, id: RequestId, done: PublishDone) -> Result<(), Violation> {
         let linger = self.config.limits.done_linger;
         let Some(subscription) = self.requests.get_mut(&id).and_then(|request| request.subscription_mut())
@@ -274,7 +274,7 @@ impl Session {
         self.event(Event::Done { request: id, code, reason });
     }
 
-    /// Ends a request with nothing left to say on either side.
+    /// Ends a request whose two sides are both finished.
     pub(super) fn end_in_order(&mut self, id: RequestId) {
         if let Some(request) = self.forget(id, ResetCode::CANCELLED) {
             self.finish_stream(request.stream);
@@ -289,7 +289,7 @@ impl Session {
         }
     }
 
-    /// Nobody wants a stream.
+    /// Stops a stream that belongs to no request.
     fn unclaimed(&mut self, id: StreamId, code: ResetCode) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
         let before = std::mem::replace(entry, Stream::Over);

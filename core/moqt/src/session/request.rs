@@ -1,3 +1,5 @@
+//! State of one request.
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::{RequestId, StreamId};
@@ -14,7 +16,7 @@ const DEFAULT_PRIORITY: u8 = 128;
 pub(super) struct Request {
     /// The stream it is on.
     pub(super) stream: StreamId,
-    /// Who made it.
+    /// Side that made the request.
     pub(super) maker: Maker,
     pub(super) phase: Phase,
     pub(super) kind: Kind,
@@ -33,9 +35,9 @@ pub(super) enum Maker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Not answered.
+    /// The request has no answer yet.
     Pending,
-    /// Accepted.
+    /// The request was accepted.
     Established,
 }
 
@@ -49,16 +51,16 @@ pub(super) enum Kind {
     TrackStatus,
 }
 
-/// Which way the objects of a subscription or fetch go.
+/// Our side of a subscription or fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// From us.
+    /// We send the objects.
     Publisher,
-    /// To us.
+    /// We receive the objects.
     Subscriber,
 }
 
-/// How a subscription began.
+/// Way in which a subscription began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Via {
     Subscribe,
@@ -73,7 +75,7 @@ pub(super) struct Subscription {
     /// Known from SUBSCRIBE_OK or PUBLISH on.
     pub(super) alias: Option<u64>,
     pub(super) forward: bool,
-    /// Where live objects begin, for joining fetches (Section 5.1).
+    /// Location of the first live object, for joining fetches (Section 5.1).
     pub(super) joining: Option<Location>,
     pub(super) priority: u8,
     pub(super) order: Option<GroupOrder>,
@@ -84,11 +86,11 @@ pub(super) struct Subscription {
     pub(super) properties: TrackProperties,
     /// Data streams so far, ours or the peer's.
     pub(super) streams: u64,
-    /// Those of them that are open.
+    /// Data streams that are open.
     pub(super) open: BTreeSet<StreamId>,
-    /// The group that ranks are told against.
+    /// The group that ranks are relative to.
     pub(super) base: Option<u64>,
-    /// The peer's joining fetches that wait for us to accept.
+    /// The PUBLISH_DONE, once it has arrived.
     pub(super) joins: Vec<RequestId>,
     /// PUBLISH_DONE, once it came.
     pub(super) done: Option<PublishDone>,
@@ -153,7 +155,7 @@ impl Subscription {
         explicit.or(self.properties.priority).unwrap_or(DEFAULT_PRIORITY)
     }
 
-    /// What a joining fetch asks for, once it can be told.
+    /// Returns the range of a joining fetch, once it is known.
     pub(super) fn join(&self, start: JoiningStart) -> Option<(Location, Location)> {
         let joining = self.joining.filter(|_| self.forward)?;
         let group = match start {
@@ -238,7 +240,7 @@ impl Request {
 }
 
 impl Request {
-    /// Whether PUBLISH_DONE has come and its streams are awaited.
+    /// Returns whether PUBLISH_DONE has arrived and its streams are awaited.
     pub(super) fn is_draining(&self) -> bool {
         self.subscription().is_some_and(|subscription| subscription.done.is_some())
     }

@@ -16,7 +16,7 @@ use crate::{
     message::PublishDone,
 };
 
-/// What became of an object.
+/// Outcome of sending an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an expired object has ended its stream"]
 pub enum Delivery {
@@ -31,7 +31,7 @@ pub enum Delivery {
 pub(super) struct Outgoing {
     request: RequestId,
     writer: Writer,
-    /// What is left of the last object's payload.
+    /// Bytes left of the last object's payload.
     left: u64,
     progress: Progress,
 }
@@ -259,7 +259,7 @@ impl Session {
         let streams = subscription.open.clone();
         let data = self.encoded(&crate::Message::PublishDone(done))?;
         for stream in streams {
-            // What is all written is left to arrive.
+            // All is written: wait for its delivery.
             if matches!(self.streams.get(&stream), Some(Stream::Outgoing(outgoing)) if outgoing.is_finished())
             {
                 self.streams.insert(stream, Stream::Finished);

@@ -1,9 +1,11 @@
+//! Timers of a session.
+
 use std::collections::BTreeSet;
 
 use super::{RequestId, StreamId};
 use crate::Micros;
 
-/// What is to happen at some moment.
+/// Event that is due at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// The peer's SETUP is late.
@@ -16,9 +18,9 @@ pub(super) enum Timer {
     RequestGoAway(RequestId),
     /// No publisher came for a subscription on hold.
     Rendezvous(RequestId),
-    /// The streams that PUBLISH_DONE counted did not all come.
+    /// No request claimed a held stream in time.
     DoneLinger(RequestId),
-    /// Nobody claimed a stream.
+    /// No request claimed the held datagrams in time.
     Held(StreamId),
     /// Nobody claimed the datagrams.
     HeldDatagrams,

@@ -83,7 +83,7 @@ proptest! {
         prop_assert_eq!(read(&moq_transport_forms::setup_bytes(pairs)), Some(message));
     }
 
-    /// What one refuses the other refuses.
+    /// Both codecs refuse the same bytes.
     #[test]
     fn moqtap_refuses_what_we_refuse(message in generate::message(), mutation in mutation()) {
         let bytes = mutation.apply(&written(&message));
@@ -121,9 +121,9 @@ fn setup_pairs(setup: &Setup) -> Vec<KeyValuePair> {
 /// A way to spoil bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Mutation {
-    /// Its payload is cut, and its length says so.
+    /// Its payload is cut, and its length matches.
     Cut(prop::sample::Index),
-    /// Bytes follow the last field, and the length says so.
+    /// Bytes follow the last field, and the length matches.
     Trail(Vec<u8>),
     /// One bit is another, after the type and length.
     Flip(prop::sample::Index, u8),
@@ -131,7 +131,7 @@ pub(crate) enum Mutation {
     Set(prop::sample::Index, u8),
     /// The length is another.
     Length(u16),
-    /// It is said to be of another type.
+    /// Its type is replaced by another.
     Type(u8),
 }
 

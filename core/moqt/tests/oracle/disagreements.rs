@@ -1,5 +1,5 @@
-//! Where the three codecs do not agree, and what the draft says. Each entry is
-//! tried; should one of the others change its mind, the entry fails.
+//! Disagreements of the three codecs, with the draft's rule. Each entry is tried; if one of the others
+//! changes its behaviour, the entry fails.
 
 use bytes::Bytes;
 use moq_transport::coding::Decode as _;
@@ -9,7 +9,7 @@ use moqtap_codec::{
     error::CodecError,
 };
 
-/// What becomes of some bytes.
+/// Outcome of decoding some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Taken,
@@ -27,7 +27,7 @@ impl Verdict {
 /// integers. The draft's IDs are all of 64 bits (Section 1.4.1).
 pub(crate) const MOQTAP_MAX_OBJECT: u64 = 1 << 62;
 
-/// What the bytes of an entry are.
+/// Kind of the bytes of an entry.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     /// A message that starts or goes on with a request.
@@ -38,7 +38,7 @@ enum Form {
 }
 
 struct Disagreement {
-    /// What it is about, what the draft says, and where.
+    /// Subject of the entry, the draft's rule, and its section.
     about: &'static str,
     form: Form,
     bytes: &'static [u8],
@@ -256,7 +256,7 @@ const ALL: &[Disagreement] = &[
     },
 ];
 
-/// Whether the immutable ones of an object's properties are what moqtap refuses.
+/// Returns whether moqtap refuses an object because of its immutable properties.
 pub(crate) fn has_odd_immutable(properties: &Properties) -> bool {
     properties.iter().any(|property| match property.value {
         PropertyValue::Bytes(inner) if property.key == 0x0B => {
@@ -283,7 +283,7 @@ fn moqtap_message(mut bytes: &[u8]) -> Result<ControlMessage, CodecError> {
     if bytes.is_empty() { Ok(message) } else { Err(CodecError::UnexpectedEnd) }
 }
 
-/// The entry that says why moqtap and we do not agree on a message, if one does.
+/// Returns the entry that explains a disagreement between moqtap and us on a message, if one does.
 pub(crate) fn between_us_and_moqtap(bytes: &[u8]) -> Option<&'static str> {
     match (ours(bytes), moqtap_message(bytes)) {
         (Ok(Message::Unsubscribe(_)), Err(_)) => Some("UNSUBSCRIBE"),
@@ -294,7 +294,7 @@ pub(crate) fn between_us_and_moqtap(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The entry that says why `moq-transport` refuses a request that we take, if one does.
+/// Returns the entry that explains why `moq-transport` refuses a request that we accept, if one does.
 pub(crate) fn between_us_and_moq_transport(bytes: &[u8]) -> Option<&'static str> {
     match ours(bytes).ok()? {
         Message::RequestUpdate(update) if update.params.namespace_prefix.is_some() => {

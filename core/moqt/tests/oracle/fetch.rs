@@ -18,7 +18,7 @@ enum Record {
     RangeEnd(RangeEnd),
 }
 
-/// How far an object is from the one before: in groups, in objects, in a jump.
+/// Distance of an object from the one before: in groups, in objects, in a jump.
 type Step = (u64, u64, u8);
 /// Its subgroup, priority, properties and payload.
 type Shape = (Option<u64>, u8, Option<Properties>, Bytes);
@@ -159,7 +159,7 @@ fn moqtap_read(order: GroupOrder, bytes: &[u8]) -> Option<Vec<Record>> {
     Some(records)
 }
 
-/// What is left of a stream, with the length that moqtap wants if a range ends here.
+/// Returns the rest of a stream, with the length that moqtap wants if a range ends here.
 fn with_range_len(rest: &[u8]) -> Option<Vec<u8>> {
     let (flags, mut at) = moqt::varint::get(rest)?;
     if flags != 0x8C && flags != 0x10C {
@@ -209,10 +209,9 @@ fn moqtap_written(order: GroupOrder, records: &[Record]) -> Vec<u8> {
     out
 }
 
-/// moqtap tells an object's subgroup against the last object that had one, the
-/// others against the last object: after one that was published as a datagram they
-/// do not agree. "The prior Object's Subgroup ID" (Section 11.4.4.1) of an object
-/// that has none is nothing to refer to.
+/// moqtap encodes an object's subgroup against the last object that had one, the others against the last
+/// object: after one that was published as a datagram they do not agree. "The prior Object's Subgroup ID"
+/// (Section 11.4.4.1) of an object that has none is nothing to refer to.
 fn refers_past_a_datagram(records: &[Record]) -> bool {
     let mut objects = records.iter().filter_map(|record| match record {
         Record::Object(object, _) => Some(object),

@@ -1,4 +1,4 @@
-//! Generated values.
+//! Generators of messages, names, parameters and objects.
 
 use bytes::Bytes;
 use moqt::{
@@ -72,7 +72,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     ]
 }
 
-/// What a message may carry besides its fields.
+/// Fields that a message may carry besides its own.
 #[derive(Clone, Copy)]
 enum Carries {
     Subscribe,
@@ -259,7 +259,7 @@ pub(crate) fn setup() -> impl Strategy<Value = Message> {
     )
 }
 
-/// Any message.
+/// Generates any message.
 pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![8 => request(), 4 => answer(), 1 => goaway(), 1 => setup()]
 }

@@ -194,7 +194,7 @@ fn fetch(m: &moqt::message::Fetch) -> theirs::Fetch {
     theirs::Fetch { id: m.request_id, fetch_type, standalone_fetch, joining_fetch, params: params(&m.params) }
 }
 
-/// What its SETUP holds, by key.
+/// Returns the options of its SETUP, by key.
 pub(crate) fn setup_pairs(bytes: &[u8]) -> Option<Vec<KeyValuePair>> {
     let mut rest = bytes;
     let setup = setup::Setup::decode(&mut rest).ok()?;
@@ -221,8 +221,7 @@ pub(crate) fn written(message: &theirs::Message) -> Vec<u8> {
     out
 }
 
-/// Whether two messages are the same: its messages can be compared, but not in
-/// the enum they come in.
+/// Returns whether two messages are equal: its messages can be compared, but not in the enum they come in.
 pub(crate) fn same(a: &theirs::Message, b: &theirs::Message) -> bool {
     macro_rules! same {
         ($($kind:ident),*) => {

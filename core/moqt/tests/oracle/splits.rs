@@ -1,4 +1,4 @@
-//! Streams arrive in any pieces, and say the same.
+//! Streams decode alike in whatever pieces they arrive.
 
 use bytes::{Bytes, BytesMut};
 use moqt::{

@@ -46,7 +46,7 @@ pub(crate) fn status() -> impl Strategy<Value = Status> {
     prop_oneof![Just(Status::Normal), Just(Status::EndOfGroup), Just(Status::EndOfTrack)]
 }
 
-/// Objects with ascending IDs. They stay below 2^62, the most that moqtap can say.
+/// Generates objects with ascending IDs, below 2^62, which is the most that moqtap supports.
 pub(crate) fn objects(properties: bool) -> impl Strategy<Value = Vec<Object>> {
     let gap = prop_oneof![4 => 0u64..3, 1 => any::<u64>().prop_map(|gap| gap >> 8)];
     let object = (gap, generate::properties(), generate::bytes(40), status());
@@ -79,7 +79,7 @@ pub(crate) fn written(header: &SubgroupHeader, objects: &[Object]) -> Bytes {
     out.freeze()
 }
 
-/// What we read of a stream that is there in full; nothing if it is refused.
+/// Reads a complete stream with our codec; returns none if it is refused.
 fn read(bytes: &[u8]) -> Option<(SubgroupHeader, Vec<Object>)> {
     let mut reader = StreamReader::new();
     let mut rest = Bytes::copy_from_slice(bytes);
@@ -136,7 +136,7 @@ fn moqtap_written(header: &SubgroupHeader, kind: u8, objects: &[Object]) -> Vec<
     out
 }
 
-/// What moqtap reads of a stream, written anew; nothing if it is refused.
+/// Reads a stream with moqtap and encodes it anew; returns none if it is refused.
 fn moqtap_read(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let header = moqtap::SubgroupHeader::decode(&mut bytes).ok()?;
     let mut out = Vec::new();
@@ -214,7 +214,7 @@ fn mt_written(header: &SubgroupHeader, objects: &[Object]) -> Vec<u8> {
     out
 }
 
-/// What `moq-transport` reads of a stream, written anew; nothing if it is refused.
+/// Reads a stream with `moq-transport` and encodes it anew; returns none if it is refused.
 fn mt_read(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let header = StreamHeader::decode(&mut bytes).ok()?.subgroup_header?;
     let mut out = Vec::new();
@@ -330,9 +330,8 @@ fn the_types_are_those_of_the_draft() {
     }
 }
 
-/// Why streams are read by our own codec: moqtap's reader counts an object before
-/// it knows that all of it is there, and offers no way back. Read again once the
-/// rest has come, the object has another ID.
+/// Our own codec reads streams because moqtap's reader counts an object before it knows that all of it is
+/// there, and offers no way back. Read again once the rest has come, the object has another ID.
 #[test]
 fn moqtap_miscounts_an_object_that_arrives_in_two_pieces() {
     let header = SubgroupHeader { priority: Some(0), ..SubgroupHeader::default() };

@@ -18,7 +18,7 @@ pub(crate) fn track() -> TrackName {
     TrackName::new(Namespace::from_path("fanfare/room").unwrap(), "video").unwrap()
 }
 
-/// How a publisher makes itself known.
+/// Way in which a publisher makes itself known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Announce {
     /// It waits to be asked.
@@ -27,7 +27,7 @@ pub(crate) enum Announce {
     Track,
 }
 
-/// Publishes one track, an object every `pace`, to whoever subscribes.
+/// Publishes one track, an object every `pace`, to all subscribers.
 pub(crate) struct Publisher {
     pub(crate) shape: Shape,
     pub(crate) announce: Announce,
@@ -261,7 +261,7 @@ impl App for Publisher {
     }
 }
 
-/// What a subscriber asks for.
+/// Request that a subscriber makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Subscribe,
@@ -275,7 +275,7 @@ pub(crate) enum Ask {
         after: Micros,
         filter: Filter,
     },
-    /// SUBSCRIBE_TRACKS.
+    /// A SUBSCRIBE_TRACKS for the namespace.
     Tracks,
     /// SUBSCRIBE, and leave after so many objects.
     Leave {
@@ -286,7 +286,7 @@ pub(crate) enum Ask {
         after: Micros,
         order: GroupOrder,
     },
-    /// TRACK_STATUS.
+    /// A TRACK_STATUS for the track.
     Status,
 }
 
@@ -398,7 +398,7 @@ impl App for Subscriber {
             Event::Ready(_) | Event::FetchOk { .. } | Event::Cancelled { .. } | Event::GoAway { .. } => {}
             event => {
                 if let Some(left) = self.left {
-                    // What the session had said by then.
+                    // Events that the session had emitted by then may still arrive.
                     assert_eq!(cx.now, left, "{event:?} of a subscription that was taken back");
                     return;
                 }

@@ -1,3 +1,5 @@
+//! Fetches of past objects.
+
 use moqt::{GroupOrder, Location, Micros};
 
 use testnet::{Rng, Weather, World};

@@ -1,3 +1,5 @@
+//! GOAWAY: sessions move to another server without loss.
+
 use moqt::{Event, Micros, Misuse, Params, RequestCode, SessionCode};
 
 use testnet::{App, Cx, Rng, Weather, World};
@@ -7,14 +9,14 @@ use crate::{LONG, apps::track, seeds};
 /// A server that leaves, and what it and its client see.
 #[derive(Default)]
 struct Leaver {
-    /// Leave by the clock, rather than when somebody is there.
+    /// True if it leaves by the clock, rather than when a peer is there.
     by_the_clock: bool,
     leaving: bool,
     closed: Option<SessionCode>,
 }
 
 struct Guest {
-    /// Whether it leaves when it is asked to.
+    /// True if it leaves when it is asked to.
     obliging: bool,
     request: Option<moqt::session::RequestId>,
     uri: Option<String>,

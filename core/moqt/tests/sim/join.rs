@@ -1,3 +1,5 @@
+//! Joining fetches: the past and the live objects of a track.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moqt::{DoneCode, Location, Micros, RequestCode};

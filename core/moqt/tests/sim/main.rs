@@ -19,7 +19,7 @@ use moqt::Micros;
 /// Virtual time within which every scenario is long over.
 const LONG: Micros = Micros(600_000_000);
 
-/// Runs a scenario with each seed, and says which one failed.
+/// Runs a scenario with each seed, and prints the one that failed.
 fn seeds(count: u64, scenario: impl Fn(u64) + Sync) {
     testnet::Seeds::new(count).run(scenario);
 }

@@ -1,3 +1,5 @@
+//! Priorities: urgent objects overtake others.
+
 use bytes::Bytes;
 use moqt::{
     Event, GroupOrder, Location, Micros, Namespace, Params, Properties, TrackName,

@@ -1,3 +1,5 @@
+//! Offers of tracks, by PUBLISH and by SUBSCRIBE_TRACKS.
+
 use moqt::{DoneCode, Location};
 
 use testnet::{Rng, Weather, World};

@@ -1,3 +1,5 @@
+//! Resets of single streams.
+
 use moqt::{DoneCode, Location};
 
 use testnet::{Rng, Weather, World};

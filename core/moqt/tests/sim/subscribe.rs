@@ -1,3 +1,5 @@
+//! Subscriptions: delivery, ends and refusals.
+
 use moqt::{DoneCode, Filter, Location, Micros, RequestCode};
 
 use testnet::{Rng, Weather, World};

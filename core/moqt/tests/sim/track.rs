@@ -1,5 +1,4 @@
-//! A track whose every object is told by its location, so that whoever has one
-//! can check it.
+//! A track whose every object follows from its location, so that any receiver can check it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use moqt::{
 
 use testnet::Rng;
 
-/// How a track is made.
+/// Shape of a track: its groups, subgroups and objects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) seed: u64,
@@ -68,7 +67,7 @@ impl Shape {
 pub(crate) struct Collector {
     shape: Shape,
     streams: BTreeMap<StreamId, Open>,
-    /// How often each came, from a subscription or from a fetch.
+    /// Arrivals of each object, from a subscription or from a fetch.
     pub(crate) got: BTreeMap<Location, u32>,
     /// The order in which they were complete.
     pub(crate) order: Vec<Location>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use moqt::Micros;
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use room::{Config, Room};
 use outbox::{Failure, Outcome, Output, Ticket, Voice};
 use wire::worker::{Effect, Identity, Input, Row, Seat, Seen};
@@ -90,7 +90,7 @@ enum Event {
 type Mishap = fn(&mut Net) -> Event;
 
 pub(crate) struct Net {
-    roll: Roll,
+    roll: SplitMix64,
     faults: Faults,
     pub(crate) now: u64,
     order: u64,
@@ -138,7 +138,7 @@ impl Net {
             outcomes: BTreeMap::new(),
         };
         let mut net = Self {
-            roll: Roll(seed),
+            roll: SplitMix64(seed),
             faults,
             now: 0,
             order: 0,

@@ -1,7 +1,6 @@
-//! Whatever fans, edges and roots send, a room goes on; and it is always one that its snapshot is
-//! of.
+//! Rooms survive any input from fans, edges and roots, and always restore from their own snapshots.
 //!
-//! The input is pieces: a byte for whom it is for, one for its length, and the piece.
+//! The input is a series of pieces: a byte for the receiver, one for the length, and the piece.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -88,7 +87,7 @@ impl House {
         self.root(&Input::Tick);
     }
 
-    /// Hands an input to the leaf, and its deltas to the root.
+    /// Passes an input to the leaf, and its deltas to the root.
     fn leaf(&mut self, input: &Input<'_>) {
         let mut effects = Vec::new();
         self.leaf.handle(Micros(self.now), &wire::packet(input), &mut effects).expect("a batch of ours");
@@ -99,7 +98,7 @@ impl House {
         }
     }
 
-    /// Hands an input to the root, and its answers to the leaf; but not what the leaf makes of them.
+    /// Passes an input to the root, and its answers to the leaf; drops the leaf's reaction to them.
     fn root(&mut self, input: &Input<'_>) {
         let mut effects = Vec::new();
         self.root.handle(Micros(self.now), &wire::packet(input), &mut effects).expect("a batch of ours");

@@ -1,4 +1,4 @@
-//! Blocked words and patterns, all of them in one pass over a line.
+//! Blocked words and patterns, matched in one pass over a chat line.
 
 use aho_corasick::{
     Input, Match,
@@ -9,10 +9,10 @@ use wire::{OnMatch, Pattern, Reason, limits};
 
 /// Blocked words and patterns, compiled.
 ///
-/// A line is folded into words of small letters with one space before and after each.
-/// A word that must stand alone is then just one with spaces around it, and all are looked for by one
-/// automaton, in time that grows with the line and not with the patterns. What follows a `*` inside
-/// a word is looked for in the rest of that word.
+/// The filter folds a line into lower-case words with one space before and after each. A word that must stand
+/// alone then simply has spaces around it, and one automaton searches for all patterns, in time that grows
+/// with the line and not with the patterns. The filter searches for the part after a `*` inside a word in the
+/// rest of that word.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     automaton: Option<NFA>,
@@ -22,12 +22,12 @@ pub(crate) struct Filter {
 #[derive(Debug)]
 struct Rule {
     action: OnMatch,
-    /// What must follow in the same word, in order.
+    /// Pieces that must follow in the same word, in order.
     rest: Vec<Vec<u8>>,
 }
 
 impl Filter {
-    /// Compiles patterns; the reason is the first one's that is none.
+    /// Compiles the patterns; fails with the reason for the first invalid one.
     pub(crate) fn new<'a>(patterns: impl IntoIterator<Item = Pattern<'a>>) -> Result<Self, Reason> {
         let (mut firsts, mut rules) = (Vec::new(), Vec::new());
         for pattern in patterns {
@@ -38,12 +38,12 @@ impl Filter {
         if rules.len() > limits::PATTERNS {
             return Err(Reason::OutOfRange);
         }
-        // It fails on more states than any list within the limits has.
+        // `NFA::new` fails on more states than any list within the limits has.
         let automaton = if firsts.is_empty() { None } else { NFA::new(firsts).ok() };
         Ok(Self { automaton, rules })
     }
 
-    /// What is to become of a line. `folded` is memory to work in.
+    /// Returns the action for a line, if a pattern matches. `folded` is memory to work in.
     pub(crate) fn check(&self, text: &str, folded: &mut Vec<u8>) -> Option<OnMatch> {
         let automaton = self.automaton.as_ref()?;
         fold(text, folded);
@@ -51,7 +51,7 @@ impl Filter {
         let mut state = OverlappingState::start();
         let mut found = None;
         let mut tried = Tried::default();
-        // It fails on what was not built for this kind of search.
+        // The search fails only on an automaton that was not built for it.
         while automaton.try_find_overlapping(&line, &mut state).is_ok()
             && let Some(hit) = state.get_match()
         {
@@ -73,8 +73,8 @@ impl Filter {
     }
 }
 
-/// In which word each rule was tried last. A rule that did not match at its first place in a word
-/// does not at a later one, and trying anyway would take time with the square of the word.
+/// The word in which each rule was tried last. A rule that does not match at its first position in a word
+/// does not match at a later one, and trying again would take time quadratic in the word.
 #[derive(Default)]
 struct Tried(Vec<usize>);
 
@@ -86,8 +86,8 @@ impl Tried {
     }
 }
 
-/// Whether the pieces are in the rest of a word, one after the other. The last one, if it has a
-/// space, is at its end by that.
+/// Returns whether the pieces occur in the rest of a word, one after the other. A last piece that ends with a
+/// space can match only at the word's end.
 fn follows(mut rest: &[u8], pieces: &[Vec<u8>]) -> bool {
     for piece in pieces {
         let word = rest.iter().position(|byte| *byte == b' ').map_or(rest.len(), |end| end + 1);
@@ -98,7 +98,7 @@ fn follows(mut rest: &[u8], pieces: &[Vec<u8>]) -> bool {
     true
 }
 
-/// The parts of a pattern that are literal, in the form of a folded line.
+/// Splits a pattern into its literal parts, in the form of a folded line.
 fn pieces(pattern: &str) -> Result<Vec<Vec<u8>>, Reason> {
     let pattern = pattern.trim();
     if pattern.len() > limits::PATTERN {
@@ -110,7 +110,7 @@ fn pieces(pattern: &str) -> Result<Vec<Vec<u8>>, Reason> {
         let mut folded = Vec::new();
         fold(part, &mut folded);
         let mut piece = &folded[..];
-        // At a star, and beside letters of a script that does not part its words, there is no edge of a word.
+        // A star, and a letter of a script without spaces, mark no edge of a word.
         let edge = |c: Option<char>| c.is_some_and(|c| !unspaced(c));
         if index > 0 && !part.starts_with(' ') || !edge(part.chars().next()) {
             piece = piece.strip_prefix(b" ").unwrap_or(piece);
@@ -125,13 +125,13 @@ fn pieces(pattern: &str) -> Result<Vec<Vec<u8>>, Reason> {
     if pieces.is_empty() { Err(Reason::Empty) } else { Ok(pieces) }
 }
 
-/// Scripts that write words without spaces.
+/// Returns whether the character's script writes words without spaces.
 fn unspaced(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
         | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Small letters and digits; one space at each end, and in place of anything else.
+/// Folds to lower-case letters and digits; one space at each end, and in place of anything else.
 fn fold(text: &str, out: &mut Vec<u8>) {
     out.clear();
     out.push(b' ');
@@ -139,10 +139,10 @@ fn fold(text: &str, out: &mut Vec<u8>) {
         return fold_ascii(text.as_bytes(), out);
     }
     for c in text.chars() {
-        // Wide forms of ASCII are ASCII that wants to slip through.
+        // Full-width forms of ASCII would slip through: fold them to ASCII.
         let c = match c {
             '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
-            // Joiners join: they part no word.
+            // Joiners do not separate words.
             '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => continue,
             c => c,
         };
@@ -161,7 +161,7 @@ fn fold(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// What an ASCII character folds to.
+/// Folded form of each ASCII character.
 const FOLDED: [u8; 128] = {
     let mut folded = [b' '; 128];
     let mut at = 0u8;
@@ -174,7 +174,7 @@ const FOLDED: [u8; 128] = {
     folded
 };
 
-/// The same for most lines, without a branch for each character.
+/// Folds pure ASCII, as most lines are, without a branch for each character.
 fn fold_ascii(text: &[u8], out: &mut Vec<u8>) {
     out.resize(text.len() + 2, b' ');
     let (mut end, mut last) = (1, b' ');
@@ -211,7 +211,7 @@ mod tests {
         };
         for text in ["", " ", "a", "A b", " a  b ", "!a!", "a!", "--", "a.b:C", "x1  "] {
             let same = folded(text);
-            // A letter of another kind has the same line go the long way.
+            // A letter outside ASCII makes the same line take the slow path.
             let long = folded(&format!("{text} ß"));
             assert_eq!(long, format!("{} ß ", same.trim_end()), "{text:?}");
             assert!(same.starts_with(' ') && same.ends_with(' ') && !same.contains("  "), "{same:?}");
@@ -277,7 +277,7 @@ mod tests {
         assert!(Filter::new([]).expect("no patterns").check("x", &mut Vec::new()).is_none());
     }
 
-    /// What makes a backtracking matcher take for ever takes as long as anything else.
+    /// Patterns that make a backtracking matcher run for ever take as long as any other.
     #[test]
     fn hostile_patterns_are_linear() {
         let patterns: Vec<String> = (1..=30).map(|n| "a*".repeat(n)).collect();

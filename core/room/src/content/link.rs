@@ -1,17 +1,17 @@
-//! Links in a line.
+//! Detection of links in a chat line.
 
-/// Ends of host names that make a word with a dot a link. `end.Next` is none, though there are such
-/// names: a missing space is more frequent in chat.
+/// Last labels of host names that make a word with a dot a link. `end.Next` is not one, though such names
+/// exist: a missing space is more frequent in chat.
 const ENDS: [&[u8]; 28] = [
     b"app", b"be", b"biz", b"cn", b"co", b"com", b"de", b"dev", b"edu", b"gg", b"gl", b"info", b"io", b"jp",
     b"link", b"live", b"ly", b"me", b"net", b"online", b"org", b"ru", b"shop", b"site", b"top", b"tv", b"uk",
     b"xyz",
 ];
 
-/// Whether there is something that a page or a person would take for a link.
+/// Returns whether the text has something that a page or a person would take for a link.
 pub(crate) fn has_link(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Most lines have neither.
+    // Most lines have neither a dot nor a colon.
     if !bytes.iter().fold(false, |found, byte| found | matches!(byte, b'.' | b':')) {
         return false;
     }
@@ -22,7 +22,7 @@ pub(crate) fn has_link(text: &str) -> bool {
     })
 }
 
-/// Whether a dot is one of a host name, by what is before and after it.
+/// Returns whether a dot belongs to a host name, from the text before and after it.
 fn is_link_dot(before: &[u8], after: &[u8]) -> bool {
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte >= 0x80;
     if !before.last().is_some_and(letter) {

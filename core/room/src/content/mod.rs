@@ -1,4 +1,4 @@
-//! What texts may be.
+//! Checks of texts: allowed characters, blocked words, links.
 
 mod filter;
 mod link;

@@ -1,26 +1,26 @@
-//! Characters: which are allowed, and how many.
+//! Allowed characters of a text, and their number as users perceive them.
 
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use wire::{Reason, limits};
 
-/// Marks that may be on one letter. More is no language, but a smear over its neighbours.
+/// Combining marks on one letter, at most. No language uses more: they would smear over the neighbours.
 const MARKS: usize = 4;
 
-/// What becomes of a character.
+/// Treatment of a character.
 #[derive(PartialEq, Eq)]
 enum Fate {
     Keep,
-    /// It cannot be seen, or turns what follows around: taken out.
+    /// Removed: it is invisible, or reverses the text that follows.
     Drop,
-    /// Begins a part with a direction of its own.
+    /// Begins an isolate, a part with a direction of its own.
     Isolate,
-    /// Ends one.
+    /// Ends an isolate.
     Pop,
-    /// A mark on the letter before.
+    /// Combines with the letter before.
     Mark,
-    /// It has no place in a line of text.
+    /// Makes the text invalid: it cannot be part of one line.
     Refuse,
 }
 
@@ -28,13 +28,13 @@ fn fate(c: char) -> Fate {
     match c {
         ' '..='\u{7e}' => Fate::Keep,
         c if c.is_control() => Fate::Refuse,
-        // Separators of lines and paragraphs, and what is no character.
+        // Separators of lines and paragraphs, and code points that are no characters.
         '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => Fate::Refuse,
         '\u{2066}'..='\u{2068}' => Fate::Isolate,
         '\u{2069}' => Fate::Pop,
-        // Embeddings and overrides: nothing but a part of an isolate may change the direction,
-        // so that no name or line reaches beyond itself (Unicode TR 9, section 2.4). Widths of nothing, and
-        // letters that are blank; not the joiners, which languages and emoji need.
+        // Embeddings and overrides are removed: only an isolate may change the direction, so that no name or
+        // line affects text outside itself (Unicode TR 9, section 2.4). So are characters of zero width and
+        // blank letters; not joiners, which languages and emoji need.
         '\u{202a}'..='\u{202e}'
         | '\u{ad}'
         | '\u{34f}'
@@ -57,8 +57,8 @@ fn fate(c: char) -> Fate {
     }
 }
 
-/// The text without what is not seen, its isolates balanced; or why it is not allowed. `max` is in
-/// characters as users perceive them.
+/// Returns the text without invisible characters and with balanced isolates, or the reason for refusing it.
+/// `max` counts characters as users perceive them.
 pub(crate) fn clean(text: &str, max: usize) -> Result<Cow<'_, str>, Reason> {
     let text = text.trim();
     if text.is_empty() {
@@ -68,7 +68,7 @@ pub(crate) fn clean(text: &str, max: usize) -> Result<Cow<'_, str>, Reason> {
     if text.len() > limits::TEXT {
         return Err(too_long);
     }
-    // All bytes are looked at, without a branch: that is many at once, where processors can.
+    // The loop reads all bytes without a branch, so that the compiler can vectorise it.
     if text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
         return if text.len() <= max { Ok(Cow::Borrowed(text)) } else { Err(too_long) };
     }
@@ -122,7 +122,7 @@ fn visible(text: &str) -> Result<Cow<'_, str>, Reason> {
     Ok(Cow::Owned(out))
 }
 
-/// Whether all of a text is emoji and spaces.
+/// Returns whether a text consists of emoji and spaces only.
 pub(crate) fn is_emoji(text: &str) -> bool {
     text.graphemes(true).filter(|grapheme| !grapheme.trim().is_empty()).all(|grapheme| {
         let keycap = grapheme.ends_with('\u{20e3}');
@@ -130,7 +130,7 @@ pub(crate) fn is_emoji(text: &str) -> bool {
     })
 }
 
-/// The blocks that have the characters which Unicode calls Extended_Pictographic, and flags.
+/// Returns whether the character is in a block with Extended_Pictographic characters (Unicode), or a flag.
 fn pictographic(c: char) -> bool {
     matches!(c,
         '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}'
@@ -139,8 +139,7 @@ fn pictographic(c: char) -> bool {
         | '\u{1f000}'..='\u{1faff}')
 }
 
-/// A number that two different texts hardly share: enough to say that somebody repeats
-/// themselves.
+/// Returns a hash that two different texts hardly ever have in common: enough to detect repetition.
 pub(crate) fn fingerprint(text: &str) -> u64 {
     let mut hash = text.len() as u64 ^ 0x9e37_79b9_7f4a_7c15;
     let mut mix = |word: u64| {

@@ -1,35 +1,35 @@
-//! What the root says, and what fans hear of it.
+//! Packets from the root, and the messages to fans that follow from them.
 
 use wire::worker::Close;
 use wire::{Down, EdgeMessage, Frame, Frames, Micros, Review, Role, SessionId, Settings, Standing};
 
 use super::session::{NONE, Phase};
-use super::{Leaf, tell};
+use super::{Leaf, send};
 use crate::effects::Effects;
 
 impl Leaf {
     pub(super) fn root_packet(&mut self, packet: &[u8], fx: &mut Effects<'_>) {
         let Ok(mut messages) = Frames::<Down<'_>>::new(packet) else {
-            return fx.warn("a packet from the root that cannot be read");
+            return fx.warn("a packet from the root does not decode");
         };
         match messages.next() {
             Some(Ok(Frame::Known(Down::Head { incarnation }))) if incarnation == self.incarnation => {}
             Some(Ok(Frame::Known(Down::Head { .. }))) => return,
-            _ => return fx.warn("a packet from the root without a head"),
+            _ => return fx.warn("a packet from the root has no head"),
         }
         let mut answered = None;
         for message in messages {
             match message {
                 Ok(Frame::Known(Down::Answer { sequence })) => {
-                    // One that was lost comes again with the deltas before it.
+                    // An answer that was lost arrives again with the deltas before it.
                     if !self.outbox.awaits(sequence) {
                         return;
                     }
                     answered = Some(sequence);
                 }
-                Ok(Frame::Known(message)) => self.word(message, answered, fx),
+                Ok(Frame::Known(message)) => self.message(message, answered, fx),
                 Ok(Frame::Unknown(_)) => {}
-                Err(_) => return fx.warn("a message from the root that cannot be read"),
+                Err(_) => return fx.warn("a message from the root does not decode"),
             }
         }
         if let Some(sequence) = answered {
@@ -37,8 +37,8 @@ impl Leaf {
         }
     }
 
-    /// One message; of an answer, if that delta's is at hand.
-    fn word(&mut self, message: Down<'_>, answered: Option<u64>, fx: &mut Effects<'_>) {
+    /// Handles one message; `answered` is the delta that the packet answers, if the edge awaits that answer.
+    fn message(&mut self, message: Down<'_>, answered: Option<u64>, fx: &mut Effects<'_>) {
         match message {
             Down::Attached { session, mark, role, standing, vote } => {
                 self.attached(session, answered, (mark, role, standing, vote), fx);
@@ -48,7 +48,7 @@ impl Leaf {
                     && let Some(forgotten) = self.session(session)
                 {
                     forgotten.phase = Phase::Forgotten;
-                    tell(session, EdgeMessage::Restart, fx);
+                    send(session, EdgeMessage::Restart, fx);
                 }
             }
             Down::Refused { session } => {
@@ -73,9 +73,9 @@ impl Leaf {
                     fan.gap = fan.gap.min(from);
                     if from < fan.next {
                         fan.next = from;
-                        fan.asked = false;
+                        fan.resend_requested = false;
                     }
-                    fan.ask_again(session, 0, fx);
+                    fan.request_resend(session, 0, fx);
                 }
             }
             Down::Expect { sequence } => self.outbox.expected(sequence, self.now, fx),
@@ -90,14 +90,14 @@ impl Leaf {
             Down::Moderators(review) => self.review(review, fx),
             Down::Moderator { session, review } => {
                 if self.moderators.contains(&session) {
-                    tell(session, EdgeMessage::Review(review), fx);
+                    send(session, EdgeMessage::Review(review), fx);
                 }
             }
             Down::Head { .. } | Down::Answer { .. } => {}
         }
     }
 
-    /// Whether what an answer says of a session is about the fan who has that index now.
+    /// Returns whether an answer's session index still belongs to the fan whom the answer is about.
     fn is_meant(&mut self, id: SessionId, answered: Option<u64>) -> bool {
         self.session(id).is_some_and(|session| {
             session.is_attached() && answered.is_some_and(|sequence| session.since <= sequence)
@@ -112,7 +112,7 @@ impl Leaf {
         fx: &mut Effects<'_>,
     ) {
         if self.is_meant(id, answered) {
-            tell(id, message, fx);
+            send(id, message, fx);
         }
     }
 
@@ -137,7 +137,7 @@ impl Leaf {
         if role >= Role::Moderator {
             self.moderators.insert(id);
         }
-        tell(id, EdgeMessage::Welcome { fan, role, mark, vote, standing }, fx);
+        send(id, EdgeMessage::Welcome { fan, role, mark, vote, standing }, fx);
     }
 
     fn set_standing(&mut self, id: SessionId, role: Role, standing: Standing, fx: &mut Effects<'_>) {
@@ -151,7 +151,7 @@ impl Leaf {
         } else {
             self.moderators.remove(&id);
         }
-        tell(id, EdgeMessage::Standing { standing, role }, fx);
+        send(id, EdgeMessage::Standing { standing, role }, fx);
     }
 
     fn settings(&mut self, settings: &Settings<'_>) {
@@ -166,11 +166,11 @@ impl Leaf {
 
     fn review(&mut self, review: Review<'_>, fx: &mut Effects<'_>) {
         for id in &self.moderators {
-            tell(*id, EdgeMessage::Review(review), fx);
+            send(*id, EdgeMessage::Review(review), fx);
         }
     }
 
-    /// All that a delta had is settled, up to what is asked for again: its fans are told.
+    /// Settles a delta up to the first number that must be sent again, and acks to its fans.
     fn ack(&mut self, sequence: u64, fx: &mut Effects<'_>) {
         let now: Micros = self.now;
         let Some(sent) = self.outbox.answered(sequence, now) else { return };
@@ -182,9 +182,9 @@ impl Leaf {
             let through = touched.through.min(session.gap - 1);
             session.gap = NONE;
             session.acked = session.acked.max(through);
-            if through > session.told {
-                session.told = through;
-                tell(touched.session, EdgeMessage::Acked { through }, fx);
+            if through > session.reported {
+                session.reported = through;
+                send(touched.session, EdgeMessage::Acked { through }, fx);
             }
         }
     }

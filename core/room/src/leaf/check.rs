@@ -1,4 +1,4 @@
-//! What an edge can decide by itself about a message.
+//! Checks that an edge makes by itself on a fan's message.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::{Checked, Rules, session::Session};
 use crate::Limits;
 use crate::content::{clean, fingerprint, has_link, is_emoji};
 
-/// The rules, at a moment.
+/// The rules for messages at one moment.
 pub(super) struct Check<'a> {
     pub(super) now: Micros,
     pub(super) limits: &'a Limits,
@@ -19,7 +19,7 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Whether a message may pass. One that is here again was within the rates when it came first.
+    /// Checks whether a message may pass. A message that arrives again passed the rates the first time.
     pub(super) fn act<'t>(
         &mut self,
         fan: &mut Session,
@@ -50,7 +50,7 @@ impl Check<'_> {
             Act::Ask { text } => {
                 let text = self.text(fan, text, usize::from(self.limits.text_graphemes))?;
                 let screen = self.screen(fan, &text)?;
-                // A question that waits for a moderator is one that others do not see: there is no list of such.
+                // No list shows held questions to moderators, so a question that would be held is rejected.
                 if screen == Screen::Hold { Err(Reason::Blocked) } else { Ok(changed(Screen::Pass, text)) }
             }
             Act::Rename { name } => {
@@ -68,7 +68,7 @@ impl Check<'_> {
     fn rate(&self, fan: &mut Session, act: &Act<'_>) -> Result<(), Reason> {
         let taken = match act {
             Act::Cheer { count, .. } => fan.cheers.take(self.now, (*count).into(), self.limits.cheers),
-            // Keeping order takes more than a fan's pace.
+            // Moderators need a faster pace than fans to keep order.
             _ if fan.role >= Role::Moderator => Ok(()),
             Act::Say(_) => fan.says.take(self.now, 1, self.limits.says),
             _ => fan.others.take(self.now, 1, self.limits.others),
@@ -84,14 +84,14 @@ impl Check<'_> {
                 Lane::At(lane) => lane < limits::LANES,
             };
             in_range(lane && danmaku.colour < limits::COLOURS)?;
-            // What covers the most of the picture is for those who run it.
+            // Only moderators and the creator may use the size that covers most of the picture.
             if danmaku.size == DanmakuSize::Large && fan.role == Role::Fan {
                 return Err(Reason::NotAllowed);
             }
         }
         let text = self.text(fan, say.text, usize::from(self.limits.text_graphemes))?;
         let print = fingerprint(&text);
-        // A line that is here again, by a resend, is no repetition.
+        // A line that arrives again, by a resend, is no repetition.
         if fan.role == Role::Fan && number > fan.said {
             self.pace(fan, print)?;
         }
@@ -112,7 +112,7 @@ impl Check<'_> {
         Ok(text)
     }
 
-    /// Slow mode and repetition.
+    /// Checks slow mode and repetition.
     fn pace(&self, fan: &Session, print: u64) -> Result<(), Reason> {
         let since = self.now - fan.said_at;
         let slow = Micros::from_secs(self.rules.modes.slow_seconds.into());
@@ -125,7 +125,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Blocked words and links. Those who keep order may say what they keep others from saying.
+    /// Checks blocked words and links. Moderators and the creator are exempt: they may quote what they
+    /// forbid.
     fn screen(&mut self, fan: &Session, text: &str) -> Result<Screen, Reason> {
         if fan.role >= Role::Moderator {
             return Ok(Screen::Pass);
@@ -151,7 +152,7 @@ fn in_range(it_is: bool) -> Result<(), Reason> {
     if it_is { Ok(()) } else { Err(Reason::OutOfRange) }
 }
 
-/// A text goes on only if it is not what it was.
+/// Returns the text only if it differs from the original.
 fn changed(screen: Screen, text: Cow<'_, str>) -> Checked<'_> {
     (screen, Some(text))
 }

@@ -1,4 +1,4 @@
-//! The seat on an edge: checks what fans send, collects it, and answers them once the root has.
+//! The leaf, on an edge: checks fans' messages, collects them in deltas, and answers fans once the root has.
 
 mod answer;
 mod check;
@@ -21,18 +21,18 @@ use crate::{Error, Limits};
 use outbox::Outbox;
 use session::{Phase, Session};
 
-/// Fans of one edge in one room.
+/// Fans of one edge in one room, at most.
 pub(crate) const MAX_SESSIONS: usize = 65_536;
-/// How often an edge says what it has measured.
+/// Time between two reports of the edge's totals.
 const REPORT_EVERY: Micros = Micros::from_secs(1);
-/// How often it says so of each fan.
+/// Time between two reports of one fan's stay.
 const STAYED_EVERY: Micros = Micros::from_secs(60);
-/// The part of the fans that is looked at in one tick.
+/// Fans whose stay is examined in one tick.
 const STAYED_PART: usize = 256;
-/// When to come again with what an edge cannot take in.
+/// Milliseconds until a fan should send again while the edge cannot take messages.
 const BUSY_MS: u32 = 1000;
 
-/// A room's seat on an edge.
+/// State of a leaf.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Leaf {
     edge: EdgeId,
@@ -40,21 +40,21 @@ pub(crate) struct Leaf {
     #[serde(skip)]
     limits: Limits,
     now: Micros,
-    /// By their index.
+    /// Sessions by index.
     sessions: Vec<Option<Session>>,
-    /// By index, the delta that has the last word of who had it before.
+    /// The last delta about the previous fan of each session index.
     vacated: Vec<u64>,
     present: u32,
     moderators: BTreeSet<SessionId>,
     rules: Rules,
     outbox: Outbox,
     measured: Measured,
-    /// Memory to fold lines in.
+    /// Scratch memory for folding lines.
     #[serde(skip)]
     folded: Vec<u8>,
 }
 
-/// What lines are checked against, as the root last said.
+/// Rules that lines are checked against, from the root's last settings.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Rules {
     modes: Modes,
@@ -63,20 +63,20 @@ struct Rules {
     filter: Filter,
 }
 
-/// What the edge has measured since it started.
+/// Totals that the edge has measured since it started.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Measured {
-    /// In microseconds, so that many short spans add up to a long one.
+    /// Total time in microseconds, so that many short spans add up to a long one.
     total: Micros,
     watched: Micros,
     active: Micros,
-    /// Up to when `total` is added up.
+    /// Time up to which `total` is complete.
     until: Micros,
     latency: Sketch,
     latency_changed: bool,
     reported: Report,
     reported_at: Micros,
-    /// The next fan whose stay may be told.
+    /// The next fan whose stay may be reported.
     next_stay: usize,
 }
 
@@ -98,7 +98,7 @@ impl Leaf {
         }
     }
 
-    /// Completes what a snapshot does not have.
+    /// Completes a decoded snapshot with the fields that it lacks, and checks that it fits.
     pub(crate) fn restored(mut self, edge: EdgeId, incarnation: u64, limits: Limits) -> Result<Self, Error> {
         if (self.edge, self.incarnation) != (edge, incarnation) {
             return Err(Error::Seat);
@@ -125,7 +125,7 @@ impl Leaf {
             | Input::Delta { .. }
             | Input::EdgeLeft { .. }
             | Input::Owner { .. }
-            | Input::Forget { .. } => fx.warn("an input for the root has come to a leaf"),
+            | Input::Forget { .. } => fx.warn("the leaf has received an input for the root"),
         }
     }
 
@@ -134,7 +134,7 @@ impl Leaf {
     }
 
     fn joined(&mut self, id: SessionId, fan: &Identity<'_>, fx: &mut Effects<'_>) {
-        // A host that gives out an index twice has missed an end.
+        // A host that assigns an index twice has missed the end of the earlier session.
         self.left(id);
         let at = id.0 as usize;
         if at >= MAX_SESSIONS {
@@ -144,13 +144,13 @@ impl Leaf {
             self.sessions.resize_with(at + 1, || None);
             self.vacated.resize(at + 1, 0);
         }
-        self.add_up();
+        self.accumulate_time();
         self.sessions[at] = Some(Session::new(fan, self.now));
         self.present += 1;
     }
 
     fn left(&mut self, id: SessionId) {
-        self.add_up();
+        self.accumulate_time();
         let Some(mut session) = self.sessions.get_mut(id.0 as usize).and_then(Option::take) else { return };
         self.present -= 1;
         self.moderators.remove(&id);
@@ -159,14 +159,14 @@ impl Leaf {
         }
     }
 
-    /// The last word of a fan who was here.
+    /// Reports a fan's departure: the rest of the stay, and the detach.
     fn vacate(&mut self, id: SessionId, visit: Visit) {
         self.outbox.put(&Up::Stayed { session: id, visit });
         self.outbox.put(&Up::Detach { session: id });
         self.vacated[id.0 as usize] = self.outbox.sequence();
     }
 
-    /// Ends a session; what else comes from it is not looked at.
+    /// Ends a session; further messages from it are ignored.
     fn close(&mut self, id: SessionId, why: Close, fx: &mut Effects<'_>) {
         let now = self.now;
         if let Some(session) = self.session(id)
@@ -218,7 +218,8 @@ impl Leaf {
         {
             return self.close(id, Close::OutOfOrder, fx);
         }
-        // A delta is about one fan and one stream per index, or its answer could be taken for another's.
+        // A delta is about one fan and one stream per index: otherwise a fan could receive an answer meant
+        // for another.
         if vacated == Some(sequence) || session.touched.0 == sequence {
             self.outbox.seal(self.edge, self.incarnation, self.now, fx);
         }
@@ -233,7 +234,7 @@ impl Leaf {
     fn beat(&mut self, id: SessionId, beat: &Beat) {
         let now = self.now;
         let Some(session) = self.session(id) else { return };
-        // Nobody can have been active for longer than it is since they last said so.
+        // Active time cannot exceed the time since the last beat.
         let since = now - session.last_beat;
         let active = Micros::from_millis(beat.active_ms.into()).min(since);
         let watched = if beat.playing == Playing::Playing { since } else { Micros(0) };
@@ -248,7 +249,7 @@ impl Leaf {
         }
     }
 
-    /// A numbered message, of a known kind or not.
+    /// Handles a numbered message, of a known kind or not.
     fn act(&mut self, id: SessionId, number: u64, act: Option<Act<'_>>, fx: &mut Effects<'_>) {
         let full = self.outbox.is_full();
         let Some(session) = self.sessions.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
@@ -260,16 +261,16 @@ impl Leaf {
         if number > session.acked.saturating_add(limits::UNACKED) {
             return self.close(id, Close::Flooding, fx);
         }
-        // What came on this connection already is on its way.
+        // Earlier numbers of this connection are on their way to the root already.
         if number < session.next {
             return;
         }
-        // The client may go on after the mark it was told.
+        // The client may continue after the mark that its welcome gave.
         if full || (number > session.next && number != session.acked + 1) {
-            return session.ask_again(id, if full { BUSY_MS } else { 0 }, fx);
+            return session.request_resend(id, if full { BUSY_MS } else { 0 }, fx);
         }
         session.next = number + 1;
-        session.asked = false;
+        session.resend_requested = false;
         if !session.known {
             session.known = true;
             self.outbox.put(&session.known(id));
@@ -294,16 +295,16 @@ impl Leaf {
     }
 
     fn tick(&mut self, fx: &mut Effects<'_>) {
-        self.add_up();
+        self.accumulate_time();
         if !self.outbox.is_full() {
-            self.stays();
+            self.report_stays();
             self.report();
         }
         self.outbox.tick(self.edge, self.incarnation, self.now, fx);
     }
 
-    /// Adds up the time that the fans who are here have been.
-    fn add_up(&mut self) {
+    /// Adds the time since the last call, for every present fan, to the total.
+    fn accumulate_time(&mut self) {
         let passed = self.now - self.measured.until;
         self.measured.until = self.now;
         self.measured.total = self.measured.total + Micros(passed.0.saturating_mul(self.present.into()));
@@ -328,8 +329,8 @@ impl Leaf {
         }
     }
 
-    /// Says of some of the fans how long they have been here.
-    fn stays(&mut self) {
+    /// Reports the stays of some of the fans.
+    fn report_stays(&mut self) {
         for _ in 0..STAYED_PART.min(self.sessions.len()) {
             let at = self.measured.next_stay % self.sessions.len();
             self.measured.next_stay = at + 1;
@@ -343,7 +344,7 @@ impl Leaf {
         }
     }
 
-    /// The root can be reached again. It may be another one than before: it is told who is here.
+    /// Resends to a root that can be reached again, and attaches every fan, since it may be another root.
     fn connected(&mut self, fx: &mut Effects<'_>) {
         self.outbox.resend(fx);
         for at in 0..self.sessions.len() {
@@ -357,7 +358,7 @@ impl Leaf {
                 self.outbox.seal_if_long(self.edge, self.incarnation, self.now, fx);
             }
         }
-        // A fan who begins another stream does so in another delta.
+        // A fan who begins another stream must do so in another delta.
         self.outbox.seal(self.edge, self.incarnation, self.now, fx);
     }
 }
@@ -365,15 +366,15 @@ impl Leaf {
 impl Rules {
     fn compile(&mut self) {
         let patterns = self.patterns.iter().map(|(text, action)| Pattern { text, action: *action });
-        // The root has taken no pattern that is none.
+        // The root accepts only patterns that compile.
         self.filter = Filter::new(patterns).unwrap_or_default();
     }
 }
 
-/// What an act is after its check: to be held or not, and its text if that was changed.
+/// Result of a check: whether to hold the act, and its text if the check changed it.
 type Checked<'a> = (Screen, Option<std::borrow::Cow<'a, str>>);
 
-/// A word to one fan.
-fn tell(session: SessionId, message: EdgeMessage<'_>, fx: &mut Effects<'_>) {
+/// Sends one message to one fan.
+fn send(session: SessionId, message: EdgeMessage<'_>, fx: &mut Effects<'_>) {
     fx.fan(session, message);
 }

@@ -1,4 +1,4 @@
-//! What goes up: the delta that is being collected, and those that are not answered.
+//! Deltas to the root: the one being collected, and those without an answer.
 
 use std::collections::VecDeque;
 
@@ -9,36 +9,36 @@ use wire::{Act, EdgeId, Micros, Screen, SessionId, Up, limits};
 use super::session::Session;
 use crate::effects::Effects;
 
-/// Deltas that are not answered. At 20 a second this is how long a root may be away before fans are
-/// told to come again later: 12 seconds.
+/// Deltas without an answer, at most. At 20 a second, the root may be away for 12 seconds before fans are
+/// asked to retry later.
 const MAX_SENT: usize = 256;
-/// Their bytes.
+/// Bytes of the deltas without an answer, at most.
 const MAX_SENT_BYTES: usize = 8 * 1024 * 1024;
-/// A delta is closed when it has so much, so that the longest message still fits.
+/// Length at which a delta is closed, so that the longest message still fits.
 const LONG: usize = limits::DELTA - limits::FAN_PACKET - 1024;
-/// A root that misses a delta says so of each that comes after it. It is sent them again this often.
+/// Time between two resends of a missing delta: the root reports the gap for each delta that follows it.
 const EXPECTED_EVERY: Micros = Micros::from_millis(500);
-/// When an answer is this late, it or its delta was lost.
+/// Age of the oldest delta without an answer at which it, or its answer, counts as lost.
 const RESEND_AFTER: Micros = Micros::from_secs(5);
 
-/// Deltas on their way.
+/// Deltas on their way to the root.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outbox {
-    /// The frames of the next delta.
+    /// Frames of the next delta.
     pending: Vec<u8>,
-    /// The sessions with messages in it.
+    /// Sessions with messages in the next delta.
     touched: Vec<Touched>,
-    /// The number that it will have.
+    /// The next delta's number.
     sequence: u64,
     sent: VecDeque<Sent>,
     sent_bytes: usize,
-    /// When the oldest of them was last sent.
+    /// Time at which the oldest delta without an answer was last sent.
     sent_at: Micros,
-    /// The delta that the root has asked for last, and when.
+    /// The delta that the root last reported as missing, and the time of the resend.
     expected: (u64, Micros),
 }
 
-/// A delta that is not answered.
+/// A delta without an answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sent {
     pub(super) sequence: u64,
@@ -46,11 +46,11 @@ pub(super) struct Sent {
     pub(super) touched: Vec<Touched>,
 }
 
-/// A session's messages in a delta.
+/// Messages of one session in a delta.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Touched {
     pub(super) session: SessionId,
-    /// The last of them.
+    /// The highest number among them.
     pub(super) through: u64,
 }
 
@@ -69,12 +69,12 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// The number of the delta that is being collected.
+    /// Returns the number of the delta that is being collected.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Whether so much is not answered that fans must wait.
+    /// Returns whether so much awaits an answer that fans must wait.
     pub(super) fn is_full(&self) -> bool {
         self.sent.len() >= MAX_SENT || self.sent_bytes >= MAX_SENT_BYTES
     }
@@ -83,7 +83,7 @@ impl Outbox {
         wire::put(&mut self.pending, entry);
     }
 
-    /// An act, with its text as it was checked.
+    /// Appends an act, with its text as checked.
     pub(super) fn put_act(
         &mut self,
         session: SessionId,
@@ -104,7 +104,7 @@ impl Outbox {
         self.put(&Up::Act { session, number, screen, act });
     }
 
-    /// The delta has a message of this session.
+    /// Records that the delta has a message of this session.
     #[inline]
     pub(super) fn touch(&mut self, id: SessionId, session: &mut Session, number: u64) {
         if session.touched.0 == self.sequence
@@ -133,7 +133,7 @@ impl Outbox {
         }
     }
 
-    /// Numbers what was collected, if anything was, and sends it.
+    /// Numbers the collected frames, if there are any, and sends them.
     pub(super) fn seal(&mut self, edge: EdgeId, incarnation: u64, at: Micros, fx: &mut Effects<'_>) {
         if self.pending.is_empty() {
             return;
@@ -154,12 +154,12 @@ impl Outbox {
         self.sequence += 1;
     }
 
-    /// Sends all that is not answered.
+    /// Sends all deltas without an answer again.
     pub(super) fn resend(&mut self, fx: &mut Effects<'_>) {
         self.resend_from(0, fx);
     }
 
-    /// The root misses a delta.
+    /// Handles the root's report of a missing delta.
     pub(super) fn expected(&mut self, sequence: u64, now: Micros, fx: &mut Effects<'_>) {
         let (last, at) = self.expected;
         if last != sequence || now - at >= EXPECTED_EVERY {
@@ -168,14 +168,14 @@ impl Outbox {
         }
     }
 
-    /// Sends what is not answered from that delta on.
+    /// Sends the deltas without an answer again, from that number on.
     fn resend_from(&mut self, sequence: u64, fx: &mut Effects<'_>) {
         for sent in self.sent.iter().filter(|sent| sent.sequence >= sequence) {
             fx.put(&Effect::ToRoot { packet: &sent.packet });
         }
     }
 
-    /// The delta that an answer is for, if it is the oldest.
+    /// Removes and returns the delta that an answer is for, if it is the oldest.
     pub(super) fn answered(&mut self, sequence: u64, now: Micros) -> Option<Sent> {
         if self.sent.front()?.sequence != sequence {
             return None;
@@ -186,7 +186,7 @@ impl Outbox {
         Some(sent)
     }
 
-    /// Whether an answer to that delta is one that is waited for.
+    /// Returns whether the delta awaits an answer.
     pub(super) fn awaits(&self, sequence: u64) -> bool {
         self.sent.front().is_some_and(|sent| sent.sequence == sequence)
     }

@@ -1,76 +1,76 @@
-//! One fan's connection.
+//! State of one fan's connection.
 
 use serde::{Deserialize, Serialize};
 use wire::worker::Identity;
 use wire::{EdgeMessage, FanId, Hello, Micros, Role, SessionId, Standing, StreamId, Up, Visit};
 
-use super::tell;
+use super::send;
 use crate::bucket::Bucket;
 use crate::effects::Effects;
 
-/// No gap.
+/// Value of `gap` if there is none.
 pub(super) const NONE: u64 = u64::MAX;
 
-/// A fan who is here.
+/// A connected fan.
 #[expect(clippy::struct_excessive_bools, reason = "what is true of a fan is one by one")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) fan: FanId,
     pub(super) name: String,
-    /// As their token has it.
+    /// Role that the fan's token grants.
     token_role: Role,
-    /// As the root has it.
+    /// Role that the root has assigned.
     pub(super) role: Role,
     anonymous: bool,
     pub(super) follower: bool,
     pub(super) standing: Standing,
     pub(super) phase: Phase,
     stream: StreamId,
-    /// The number that the next message must have.
+    /// Number that the next message must have.
     pub(super) next: u64,
     /// The highest number that is settled.
     pub(super) acked: u64,
-    /// The highest number that the fan was told is settled.
-    pub(super) told: u64,
-    /// The highest number that was checked against rates: it is not checked against them again.
+    /// The highest number that was acked to the fan.
+    pub(super) reported: u64,
+    /// The highest number that has passed the rate limits: a resend of it is not checked again.
     pub(super) passed: u64,
-    /// The fan was asked to send again from `next` on, and has not.
-    pub(super) asked: bool,
-    /// The first message that the answer at hand does not settle, or [`NONE`].
+    /// True after a resend from `next` on was requested, until it arrives.
+    pub(super) resend_requested: bool,
+    /// The first message that the current answer does not settle, or [`NONE`].
     pub(super) gap: u64,
-    /// The delta that has this session's attach: answers to earlier ones are not for it.
+    /// The delta that has this session's attach: answers to earlier deltas are not for this session.
     pub(super) since: u64,
-    /// The root was told who this is.
+    /// True once the root has received the fan's name.
     pub(super) known: bool,
-    /// The delta in which the session was last touched, and its place there.
+    /// The delta in which the session was last touched, and its index there.
     pub(super) touched: (u64, u32),
     pub(super) says: Bucket,
     pub(super) cheers: Bucket,
     pub(super) others: Bucket,
-    /// The last line: its number, when, and its fingerprint.
+    /// Number of the last chat line; its time and fingerprint follow.
     pub(super) said: u64,
     pub(super) said_at: Micros,
     pub(super) said_print: u64,
     pub(super) last_beat: Micros,
-    /// Up to when the root was told how long they have been here.
+    /// Time up to which the fan's stay was reported to the root.
     pub(super) stayed: Micros,
-    /// Since then.
+    /// Watched time since then.
     pub(super) watched: Micros,
     pub(super) active: Micros,
 }
 
-/// How far a connection has come.
+/// Progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
-    /// No hello yet.
+    /// The hello has not arrived yet.
     Silent,
-    /// Hello said, and the root asked.
+    /// The hello has arrived, and the root is asked for the fan's mark.
     Greeted,
-    /// The fan was welcomed.
+    /// The fan has received a welcome.
     Welcomed,
-    /// The fan was told to begin another stream; what is on its way of this one is dropped.
+    /// The fan was sent a restart; messages of the old stream are dropped.
     Forgotten,
-    /// Its end is on its way.
+    /// The connection is being closed.
     Closing,
 }
 
@@ -88,9 +88,9 @@ impl Session {
             stream: StreamId(0),
             next: 1,
             acked: 0,
-            told: 0,
+            reported: 0,
             passed: 0,
-            asked: false,
+            resend_requested: false,
             gap: NONE,
             since: 0,
             known: false,
@@ -113,8 +113,8 @@ impl Session {
         self.stream = hello.stream;
         self.next = hello.next;
         self.acked = hello.next - 1;
-        self.told = self.acked;
-        (self.passed, self.said, self.asked, self.known) = (self.acked, self.acked, false, false);
+        self.reported = self.acked;
+        (self.passed, self.said, self.resend_requested, self.known) = (self.acked, self.acked, false, false);
         self.since = sequence;
     }
 
@@ -131,15 +131,15 @@ impl Session {
         Up::Known { session, name: &self.name, anonymous: self.anonymous }
     }
 
-    /// Has the fan send again what was not taken in, once.
-    pub(super) fn ask_again(&mut self, session: SessionId, after_ms: u32, fx: &mut Effects<'_>) {
-        if !self.asked {
-            self.asked = true;
-            tell(session, EdgeMessage::Resend { from: self.next, after_ms }, fx);
+    /// Requests messages that were not taken in, once per gap.
+    pub(super) fn request_resend(&mut self, session: SessionId, after_ms: u32, fx: &mut Effects<'_>) {
+        if !self.resend_requested {
+            self.resend_requested = true;
+            send(session, EdgeMessage::Resend { from: self.next, after_ms }, fx);
         }
     }
 
-    /// How long they have been here since the last time that this was asked.
+    /// Returns the fan's time in the room since the last call.
     pub(super) fn take_visit(&mut self, now: Micros) -> Visit {
         Visit {
             total_ms: (now - std::mem::replace(&mut self.stayed, now)).as_millis(),

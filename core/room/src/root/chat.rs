@@ -1,4 +1,4 @@
-//! Lines: their order, those that wait, and the track.
+//! Chat lines: their order, those held for moderators, and the chat track.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,18 +13,18 @@ use crate::Rate;
 use crate::bucket::Bucket;
 use crate::effects::Effects;
 
-/// Recent lines that are kept: to open groups with, and to know whose they are.
+/// Recent chat lines kept, to open groups with and to look up authors.
 const RECENT: usize = 500;
-/// Lines that wait for a moderator.
+/// Chat lines held for moderators, at most.
 const MAX_HELD: usize = 200;
-/// A group of the chat track ends after so many objects…
+/// Objects after which a group of the chat track ends.
 const GROUP_OBJECTS: u32 = 200;
-/// …or after so long, so that who joins has little to read.
+/// Age at which a group of the chat track ends, so that a new reader has little to catch up on.
 const GROUP_TIME: Micros = Micros::from_secs(15);
-/// An object is closed when it has so much, so that the longest line still fits.
+/// Length at which an object is closed, so that the longest line still fits.
 const LONG: usize = limits::OBJECT - 4 * 1024;
 
-/// The lines of a room.
+/// Chat lines of a room.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Chat {
     /// The number of the next line.
@@ -33,16 +33,16 @@ pub(super) struct Chat {
     held: BTreeMap<ChatId, Kept>,
     /// Items of the next object.
     pending: Vec<u8>,
-    /// The track has no group yet.
+    /// True while the track has no group.
     is_closed: bool,
     group_objects: u32,
     group_opened: Micros,
-    /// Until when a danmaku has each lane to itself.
+    /// Time until which a danmaku has each lane to itself.
     lanes: [Micros; limits::LANES as usize],
     rate: Bucket,
 }
 
-/// A line, as the packet that has it.
+/// A chat line as an encoded packet.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     id: ChatId,
@@ -50,7 +50,7 @@ struct Kept {
     packet: Vec<u8>,
 }
 
-/// Who says a line.
+/// Author of a chat line.
 pub(super) struct Author<'a> {
     pub(super) fan: FanId,
     pub(super) name: &'a str,
@@ -92,7 +92,7 @@ impl Kept {
 }
 
 impl Chat {
-    /// The tracks have no group: the next object opens one.
+    /// Marks the track as without a group: the next object opens one.
     pub(super) fn reopen(&mut self) {
         self.is_closed = true;
     }
@@ -106,7 +106,7 @@ impl Chat {
         ChatId(self.next - 1)
     }
 
-    /// A danmaku with its lane, if there is one free.
+    /// Assigns the danmaku a free lane, if there is one.
     pub(super) fn take_lane(&mut self, danmaku: Danmaku, now: Micros, time: Micros) -> Option<Danmaku> {
         let lane = match danmaku.lane {
             Lane::At(lane) => lane,
@@ -120,7 +120,7 @@ impl Chat {
         Some(Danmaku { lane: Lane::At(lane), ..danmaku })
     }
 
-    /// What a fan says, as a line with a place.
+    /// Gives a fan's message its number in the room's order, as a chat line.
     pub(super) fn line<'a>(
         &mut self,
         author: Author<'a>,
@@ -136,7 +136,7 @@ impl Chat {
 
     pub(super) fn publish(&mut self, line: &Line<'_>, fx: &mut Effects<'_>) {
         let kept = if self.recent.len() >= RECENT { self.recent.pop_front() } else { None };
-        // The oldest line's memory is the newest's.
+        // The newest line reuses the memory of the oldest.
         let mut packet = kept.map(|kept| kept.packet).unwrap_or_default();
         packet.clear();
         wire::start(&mut packet);
@@ -154,7 +154,7 @@ impl Chat {
     fn flush_if_long(&mut self, fx: &mut Effects<'_>) {
         if self.pending.len() >= LONG {
             self.flush(fx);
-            // Without a group there is nobody to read it: who comes gets the recent lines.
+            // Without a group the track has no readers: new ones receive the recent lines.
             self.pending.clear();
         }
     }
@@ -171,7 +171,7 @@ impl Chat {
         id
     }
 
-    /// Has a line wait for a moderator.
+    /// Holds a line for a moderator.
     pub(super) fn hold<'a>(&mut self, line: &Line<'a>) -> Result<Review<'a>, Reason> {
         if self.held.len() >= MAX_HELD {
             return Err(Reason::Busy { retry_ms: 60_000 });
@@ -186,7 +186,7 @@ impl Chat {
         }
     }
 
-    /// A line that waited is published, under a number of now. Gives that to `then`, before.
+    /// Publishes a held line under a new number. Passes that line to `then` first.
     pub(super) fn approve(
         &mut self,
         id: ChatId,
@@ -206,18 +206,18 @@ impl Chat {
         self.held.remove(&id).map(drop).ok_or(Reason::NotFound)
     }
 
-    /// Who wrote a line, of those that are kept.
+    /// Returns the author of a line that is still kept.
     pub(super) fn author(&self, id: ChatId) -> Option<FanId> {
         let recent = self.recent.binary_search_by_key(&id, |kept| kept.id).ok().map(|at| self.recent[at].fan);
         recent.or_else(|| self.held.get(&id).map(|kept| kept.fan))
     }
 
-    /// Whether there was such a line.
-    pub(super) fn was(&self, id: ChatId) -> bool {
+    /// Returns whether a line had this number.
+    pub(super) fn existed(&self, id: ChatId) -> bool {
         (1..self.next).contains(&id.0)
     }
 
-    /// The line's packet, of those that are kept.
+    /// Returns the packet of a line that is still kept.
     pub(super) fn packet(&self, id: ChatId) -> Option<&[u8]> {
         let at = self.recent.binary_search_by_key(&id, |kept| kept.id).ok()?;
         Some(&self.recent[at].packet)
@@ -230,7 +230,7 @@ impl Chat {
         self.item(&TrackItem::Deleted(id), fx);
     }
 
-    /// Takes back all that a fan has said; gives those of their lines that waited.
+    /// Takes back all lines of a fan; returns the numbers of those that were held.
     pub(super) fn purge(&mut self, fan: FanId, fx: &mut Effects<'_>) -> Vec<ChatId> {
         self.recent.retain(|kept| kept.fan != fan);
         let held: Vec<ChatId> =
@@ -254,7 +254,7 @@ impl Chat {
         }
     }
 
-    /// What is pending goes out, if there is a group to put it in.
+    /// Publishes the pending items, if there is a group.
     fn flush(&mut self, fx: &mut Effects<'_>) {
         if self.pending.is_empty() || self.is_closed {
             return;

@@ -1,4 +1,4 @@
-//! Deltas: each applied once, in order, and answered.
+//! Deltas: applies each once, in order, and answers it.
 
 use wire::worker::Effect;
 use wire::{
@@ -7,17 +7,24 @@ use wire::{
 };
 
 use super::Root;
-use super::edge::{Edge, NONE, Slot};
+use super::edge_state::{EdgeState, NONE, Slot};
 use super::people::Outcome;
 use crate::effects::Effects;
 use crate::leaf::MAX_SESSIONS;
 use crate::tally::Sketch;
 
-/// A delta's head.
+/// First frame of a delta.
 struct Head {
     sequence: u64,
     oldest: u64,
     at: Micros,
+}
+
+/// The edge that a delta came from, the answer to the delta, and the batch's effects.
+struct Reply<'r, 'fx> {
+    edge: &'r mut EdgeState,
+    answer: &'r mut Vec<u8>,
+    fx: &'r mut Effects<'fx>,
 }
 
 impl Root {
@@ -27,8 +34,9 @@ impl Root {
             return fx.put(&Effect::CloseEdge { edge: id });
         };
         if packet.len() > limits::DELTA || self.read_delta(id, &mut edge, packet, fx).is_err() {
-            // Its deltas after this one are not applied either: they would be acked with a hole.
-            fx.warn("a delta that cannot be read");
+            // The edge is closed, since its later deltas must not be applied either: they would be acked with
+            // a hole.
+            fx.warn("a delta does not decode: its edge's link is closed");
             fx.put(&Effect::CloseEdge { edge: id });
         }
         self.edges.insert(id, edge);
@@ -37,7 +45,7 @@ impl Root {
     fn read_delta(
         &mut self,
         id: EdgeId,
-        edge: &mut Edge,
+        edge: &mut EdgeState,
         packet: &[u8],
         fx: &mut Effects<'_>,
     ) -> Result<(), Error> {
@@ -47,7 +55,7 @@ impl Root {
                 if from == id && sequence <= limits::NUMBER && (1..=sequence).contains(&oldest) =>
             {
                 if incarnation != edge.incarnation() {
-                    // What a connection of before still had on its way.
+                    // The packet was still on its way from an earlier incarnation.
                     return Ok(());
                 }
                 Head { sequence, oldest, at: at.min(self.now) }
@@ -65,18 +73,18 @@ impl Root {
             }
             return Ok(());
         }
-        // Before anything is applied, all of it must be there to apply.
+        // Decode all of the delta before anything is applied: a delta is applied whole or not at all.
         if let Some(error) = entries.clone().find_map(Result::err) {
             return Err(error);
         }
         let mut answer = packet_to(edge, &Down::Answer { sequence: head.sequence });
+        let reply = &mut Reply { edge, answer: &mut answer, fx };
         for entry in entries {
             match entry? {
-                Frame::Known(entry) => self.entry(id, edge, &head, entry, &mut answer, fx),
+                Frame::Known(entry) => self.entry(id, &head, entry, reply),
                 Frame::Unknown(frame) => {
                     if let Some((session, number)) = Up::number_of_unknown(frame) {
-                        let unknown = Err(Reason::Unsupported);
-                        self.number(edge, session, number, unknown, head.at, &mut answer, fx);
+                        self.number(session, number, Err(Reason::Unsupported), head.at, reply);
                     }
                 }
             }
@@ -87,54 +95,46 @@ impl Root {
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        id: EdgeId,
-        edge: &mut Edge,
-        head: &Head,
-        entry: Up<'_>,
-        answer: &mut Vec<u8>,
-        fx: &mut Effects<'_>,
-    ) {
+    fn entry(&mut self, id: EdgeId, head: &Head, entry: Up<'_>, reply: &mut Reply<'_, '_>) {
         match entry {
             Up::Act { session, number, screen, act } => {
-                self.number(edge, session, number, Ok((screen, &act)), head.at, answer, fx);
+                self.number(session, number, Ok((screen, &act)), head.at, reply);
             }
             Up::Settle { session, number, reason } => {
-                self.number(edge, session, number, Err(reason), head.at, answer, fx);
+                self.number(session, number, Err(reason), head.at, reply);
             }
             Up::Attach { session, fan, stream, next, role } => {
-                self.attach(edge, session, (fan, role), (stream, next), answer, fx);
+                self.attach(session, (fan, role), (stream, next), reply);
             }
             Up::Known { session, name, anonymous } => {
-                if !self.known(edge, session, name, anonymous) {
-                    wire::put(answer, &Down::Refused { session });
+                if !self.known(reply.edge, session, name, anonymous) {
+                    wire::put(reply.answer, &Down::Refused { session });
                 }
             }
             Up::Stayed { session, visit } => {
-                if let Some(slot) = edge.slot(session) {
+                if let Some(slot) = reply.edge.slot(session) {
                     slot.stayed(visit);
                 }
             }
             Up::Detach { session } => {
-                if let Some(slot) = edge.take_slot(session) {
-                    self.release(slot, fx);
+                if let Some(slot) = reply.edge.take_slot(session) {
+                    self.release(slot, reply.fx);
                 }
             }
-            Up::Report(report) => self.tally.report(id, edge.incarnation(), head.sequence, &report),
-            Up::Latency(buckets) => self.tally.latency(id, edge.incarnation(), Sketch::from_wire(&buckets)),
+            Up::Report(report) => self.tally.report(id, reply.edge.incarnation(), head.sequence, &report),
+            Up::Latency(buckets) => {
+                self.tally.latency(id, reply.edge.incarnation(), Sketch::from_wire(&buckets))
+            }
             Up::Head { .. } => {}
         }
     }
 
     fn attach(
         &mut self,
-        edge: &mut Edge,
         session: SessionId,
         (fan, role): (FanId, Role),
         (stream_id, next): (StreamId, u64),
-        answer: &mut Vec<u8>,
-        fx: &mut Effects<'_>,
+        reply: &mut Reply<'_, '_>,
     ) {
         if session.0 as usize >= MAX_SESSIONS || !(1..=limits::NUMBER).contains(&next) {
             return;
@@ -142,20 +142,22 @@ impl Root {
         self.tally.uniques.insert(fan);
         let record = self.people.find(fan);
         let found = record.and_then(|record| self.people.find_stream(record, stream_id));
-        let stays = edge.slot(session).is_some_and(|slot| {
+        let stays = reply.edge.slot(session).is_some_and(|slot| {
             slot.fan == fan && slot.stream_id == stream_id && slot.stream == found.unwrap_or(NONE)
         });
         if !stays {
-            if let Some(slot) = edge.take_slot(session) {
-                self.release(slot, fx);
+            if let Some(slot) = reply.edge.take_slot(session) {
+                self.release(slot, reply.fx);
             }
-            // A stream that has no mark and goes on is one whose mark was forgotten.
+            // A stream that continues without a mark is one whose mark was forgotten.
             let forgotten = found.is_none() && next > 1;
             let stream = found.unwrap_or(NONE);
             let (visit, interactions) = Default::default();
-            edge.set_slot(session, Slot { fan, role, stream_id, stream, forgotten, visit, interactions });
+            reply
+                .edge
+                .set_slot(session, Slot { fan, role, stream_id, stream, forgotten, visit, interactions });
             if forgotten {
-                return wire::put(answer, &Down::Forgotten { session });
+                return wire::put(reply.answer, &Down::Forgotten { session });
             }
             if let Some(stream) = found {
                 self.people.streams[stream].attached += 1;
@@ -163,11 +165,11 @@ impl Root {
         }
         let mark = found.map_or(0, |stream| {
             let stream = &mut self.people.streams[stream];
-            // What the client has given up is settled: it cannot be applied any more.
+            // Numbers that the client has given up are settled: they cannot be applied any more.
             stream.mark = stream.mark.max(next - 1);
             stream.mark
         });
-        self.welcome(session, (fan, role), record, mark, answer);
+        self.welcome(session, (fan, role), record, mark, reply.answer);
     }
 
     fn welcome(
@@ -197,8 +199,8 @@ impl Root {
         }
     }
 
-    /// A fan is about to do something: from here on they have a record. False if there is no room.
-    fn known(&mut self, edge: &mut Edge, session: SessionId, name: &str, anonymous: bool) -> bool {
+    /// Creates the record of a fan who is about to act. Returns false if the room is full.
+    fn known(&mut self, edge: &mut EdgeState, session: SessionId, name: &str, anonymous: bool) -> bool {
         let Some(slot) = edge.slot(session) else { return true };
         if slot.forgotten {
             return true;
@@ -220,36 +222,33 @@ impl Root {
         true
     }
 
-    /// A numbered message: applied if it is the next one, answered in any case.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one entry, on the hottest path")]
+    /// Handles a numbered message: applies it if it is the next one, and answers it in any case.
     fn number(
         &mut self,
-        edge: &mut Edge,
         session: SessionId,
         number: u64,
         act: Result<(Screen, &Act<'_>), Reason>,
         at: Micros,
-        answer: &mut Vec<u8>,
-        fx: &mut Effects<'_>,
+        reply: &mut Reply<'_, '_>,
     ) {
-        let slot = match edge.slot(session) {
+        let slot = match reply.edge.slot(session) {
             Some(slot) if slot.stream != NONE => slot,
-            Some(_) => return wire::put(answer, &Down::Forgotten { session }),
-            // Of an edge that was away for so long that its fans were let go. After what it has kept it says who they
-            // are; then all that is not acked can be taken.
-            None => return wire::put(answer, &Down::Resend { session, from: 1 }),
+            Some(_) => return wire::put(reply.answer, &Down::Forgotten { session }),
+            // The edge was away for so long that its fans were released. After its backlog it attaches them
+            // again; then the root can take all that is not acked.
+            None => return wire::put(reply.answer, &Down::Resend { session, from: 1 }),
         };
         let stream = &self.people.streams[slot.stream];
         let outcome = if number <= stream.mark {
             stream.outcome(number)
         } else if number > stream.mark + 1 {
-            return wire::put(answer, &Down::Resend { session, from: stream.mark + 1 });
+            return wire::put(reply.answer, &Down::Resend { session, from: stream.mark + 1 });
         } else {
             let outcome = match act {
-                Ok((screen, act)) => self.act(stream.fan, at, screen, act, fx),
+                Ok((screen, act)) => self.act(stream.fan, at, screen, act, reply.fx),
                 Err(reason) => Outcome::Rejected(reason),
             };
-            // A fan who is forgotten by their own act does not exist: only the owner forgets.
+            // The fan's own act cannot have removed the stream: only the owner forgets fans.
             self.people.streams[slot.stream].settle(outcome);
             if !matches!(outcome, Outcome::Rejected(_)) {
                 slot.interactions = slot.interactions.saturating_add(1);
@@ -259,15 +258,15 @@ impl Root {
         };
         match outcome {
             Outcome::Taken => {}
-            Outcome::Said(chat) => wire::put(answer, &Down::Said { session, number, chat }),
-            Outcome::Held => wire::put(answer, &Down::Held { session, number }),
-            Outcome::Rejected(reason) => wire::put(answer, &Down::Rejected { session, number, reason }),
+            Outcome::Said(chat) => wire::put(reply.answer, &Down::Said { session, number, chat }),
+            Outcome::Held => wire::put(reply.answer, &Down::Held { session, number }),
+            Outcome::Rejected(reason) => wire::put(reply.answer, &Down::Rejected { session, number, reason }),
         }
     }
 }
 
-/// A packet for an edge, begun with that message.
-fn packet_to(edge: &Edge, message: &Down<'_>) -> Vec<u8> {
+/// Begins a packet for an edge with that message.
+fn packet_to(edge: &EdgeState, message: &Down<'_>) -> Vec<u8> {
     let mut packet = wire::packet(&Down::Head { incarnation: edge.incarnation() });
     wire::put(&mut packet, message);
     packet

@@ -1,4 +1,4 @@
-//! Gifts: the catalogue, and each gift once.
+//! Gifts: the catalogue, and the keys that make each gift count once.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,18 +11,18 @@ use crate::content::clean;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
-/// For how long a gift is known by its key: longer than a page that has one in doubt stays open.
+/// Time for which a gift's key is remembered: longer than a page with a doubtful gift stays open.
 const KEEP_KEY: Micros = Micros::from_secs(24 * 60 * 60);
-/// Gifts that are known by their keys. When there are more in a day, gifts wait.
+/// Keys remembered, at most. If fans give more gifts in a day, gifts wait.
 const MAX_KEYS: usize = 200_000;
 
-/// What can be given, and what was.
+/// The catalogue, and the gifts given.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Gifts {
     catalogue: Vec<Kept>,
     counts: BTreeMap<GiftId, u64>,
     keys: BTreeMap<(FanId, u64), Micros>,
-    /// The keys, oldest first.
+    /// Keys of gifts, oldest first.
     order: VecDeque<(Micros, FanId, u64)>,
 }
 
@@ -67,7 +67,7 @@ impl Gifts {
         self.catalogue.iter().find(|kept| kept.id == gift).map(|kept| kept.value)
     }
 
-    /// Keys that are old are let go.
+    /// Drops old keys.
     pub(super) fn sweep(&mut self, now: Micros) {
         while let Some((at, fan, key)) = self.order.front().copied()
             && now - at >= KEEP_KEY

@@ -1,9 +1,9 @@
-//! The seat at the origin: the room's one truth.
+//! The root, at the origin: the room's one truth.
 
-mod act;
+mod apply;
 mod chat;
 mod delta;
-mod edge;
+mod edge_state;
 mod forget;
 mod gift;
 mod moderate;
@@ -24,7 +24,7 @@ use crate::effects::Effects;
 use crate::tally::{Rates, Tally, Top};
 use crate::{Error, Limits};
 use chat::Chat;
-use edge::Edge;
+use edge_state::EdgeState;
 use gift::Gifts;
 use people::People;
 use poll::Polls;
@@ -32,18 +32,18 @@ use pulse::Pulses;
 use question::Questions;
 use stage::Stage;
 
-/// Edges of one room.
+/// Edges of one room, at most.
 const MAX_EDGES: usize = 256;
-/// For how long an edge that is lost may come back to its fans: as long as they say again what is not acked.
+/// Time for which a lost edge may come back to its fans: as long as they resend unacked messages.
 const EDGE_LINGER: Micros = Micros::from_secs(limits::RESEND_SECONDS);
 
-/// A room's seat at the origin.
+/// State of a root.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Root {
     #[serde(skip)]
     limits: Limits,
     now: Micros,
-    edges: BTreeMap<EdgeId, Edge>,
+    edges: BTreeMap<EdgeId, EdgeState>,
     people: People,
     chat: Chat,
     stage: Stage,
@@ -56,16 +56,16 @@ pub(crate) struct Root {
     top_cheerers: Top,
     top_gifters: Top,
     pulses: Pulses,
-    /// Messages for all edges, to be sent after the input at hand.
+    /// Messages for all edges, sent after the current input.
     announced: Vec<u8>,
 }
 
-/// What was taken, ever.
+/// Totals since the room opened.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Counts {
     says: u64,
     cheers: [u64; limits::CHEER_KINDS],
-    /// All messages of fans that were taken.
+    /// All fans' messages that were taken.
     interactions: u64,
 }
 
@@ -91,11 +91,11 @@ impl Root {
         }
     }
 
-    /// Completes what a snapshot does not have.
+    /// Completes a decoded snapshot with the fields that it lacks, and checks that it is consistent.
     pub(crate) fn restored(mut self, limits: Limits) -> Result<Self, Error> {
         self.limits = limits;
         let streams = &self.people.streams;
-        let slots_are = self.edges.values_mut().flat_map(Edge::slots).all(|slot| slot.is_sound(streams));
+        let slots_are = self.edges.values_mut().flat_map(EdgeState::slots).all(|slot| slot.is_sound(streams));
         let sound = slots_are && self.tally.uniques.is_sound() && self.people.is_sound();
         if sound { Ok(self) } else { Err(Error::Snapshot) }
     }
@@ -109,7 +109,7 @@ impl Root {
                 self.chat.reopen();
                 self.pulses.reopen();
                 self.stage.changed();
-                // Those that were linked before a restart are not; one that is gone for good never says so.
+                // A restart ends every link; an edge that is gone for good never reports it.
                 for edge in self.edges.values_mut() {
                     edge.leave(now);
                 }
@@ -123,7 +123,7 @@ impl Root {
             }
             Input::Owner { act } => {
                 if let Err(reason) = self.moderate(None, &act, fx) {
-                    fx.warn(&format!("what the owner did was not taken: {reason}"));
+                    fx.warn(&format!("the owner's act was not taken: {reason}"));
                 }
             }
             Input::Forget { fan } => self.forget(fan, fx),
@@ -131,9 +131,9 @@ impl Root {
             | Input::FanPacket { .. }
             | Input::FanLeft { .. }
             | Input::RootConnected
-            | Input::FromRoot { .. } => fx.warn("an input for a leaf has come to the root"),
+            | Input::FromRoot { .. } => fx.warn("the root has received an input for a leaf"),
         }
-        self.tell_edges(fx);
+        self.send_announced(fx);
     }
 
     fn tick(&mut self, fx: &mut Effects<'_>) {
@@ -146,12 +146,12 @@ impl Root {
         self.show_stage(fx);
     }
 
-    /// A message for all edges.
+    /// Queues a message for all edges.
     fn announce(&mut self, message: &Down<'_>) {
         wire::put(&mut self.announced, message);
     }
 
-    fn tell_edges(&mut self, fx: &mut Effects<'_>) {
+    fn send_announced(&mut self, fx: &mut Effects<'_>) {
         if self.announced.is_empty() {
             return;
         }
@@ -168,17 +168,17 @@ impl Root {
 
     fn edge_joined(&mut self, id: EdgeId, incarnation: u64, fx: &mut Effects<'_>) {
         if !self.edges.contains_key(&id) && self.edges.len() >= MAX_EDGES && !self.drop_an_edge(fx) {
-            fx.warn("more edges than a room can have");
+            fx.warn("the room has no space for another edge: its link is closed");
             return fx.put(&Effect::CloseEdge { edge: id });
         }
-        let mut edge = self.edges.remove(&id).unwrap_or_else(|| Edge::new(incarnation));
+        let mut edge = self.edges.remove(&id).unwrap_or_else(|| EdgeState::new(incarnation));
         if incarnation < edge.incarnation() {
-            fx.warn("an edge has come back from an earlier life: its clock has gone back");
+            fx.warn("an edge has joined with an earlier incarnation: its clock has gone back");
             fx.put(&Effect::CloseEdge { edge: id });
         } else {
             if incarnation > edge.incarnation() {
                 self.release_all(&mut edge, fx);
-                edge = Edge::new(incarnation);
+                edge = EdgeState::new(incarnation);
             }
             edge.join();
             let mut packet = Vec::new();
@@ -190,7 +190,7 @@ impl Root {
         self.edges.insert(id, edge);
     }
 
-    /// Makes room for an edge, if there is one that has gone.
+    /// Drops the edge that left first, to make room for another. Returns false if all are connected.
     fn drop_an_edge(&mut self, fx: &mut Effects<'_>) -> bool {
         let gone = self.edges.iter().filter_map(|(id, edge)| edge.left_at().map(|at| (at, *id))).min();
         let Some((_, id)) = gone else { return false };
@@ -200,10 +200,11 @@ impl Root {
         true
     }
 
-    /// The fans of edges that have not come back are gone, too.
+    /// Releases the fans of edges that have not come back in time.
     fn drop_lost_edges(&mut self, fx: &mut Effects<'_>) {
-        let late =
-            |edge: &Edge| edge.left_at().is_some_and(|at| self.now - at >= EDGE_LINGER) && edge.has_slots();
+        let late = |edge: &EdgeState| {
+            edge.left_at().is_some_and(|at| self.now - at >= EDGE_LINGER) && edge.has_slots()
+        };
         let lost: Vec<EdgeId> = self.edges.iter().filter(|(_, edge)| late(edge)).map(|(id, _)| *id).collect();
         for id in lost {
             if let Some(mut edge) = self.edges.remove(&id) {

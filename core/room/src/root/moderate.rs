@@ -1,17 +1,17 @@
-//! What moderators and the creator do. Each act that is taken is in the audit.
+//! Acts of moderators and the creator. The audit records each act that is taken.
 
 use wire::worker::{Row, Seen};
 use wire::{ChatId, Down, FanId, Micros, Moderation, Reason, Review, Role, Standing, Subject};
 
-use super::act::row;
+use super::apply::row;
 use super::poll::Asking;
 use super::{Root, people::Fan};
 use crate::effects::Effects;
 
-/// The longest timeout. For longer there is the ban.
+/// Seconds of the longest timeout. A ban serves for longer.
 const LONGEST_TIMEOUT: u32 = 14 * 24 * 60 * 60;
 
-/// Whom or what an act was about, for the audit.
+/// Subject of an act, for the audit.
 struct About {
     fan: Option<FanId>,
     number: u64,
@@ -23,10 +23,10 @@ fn line(id: ChatId) -> About {
     About { fan: None, number: id.0 }
 }
 
-/// What an act is called in the audit, and who may do it.
+/// Returns an act's name in the audit, and the role that it requires.
 fn name_and_role(act: &Moderation<'_>) -> (&'static str, Role) {
     match act {
-        // A fan may delete what is their own; who may delete others' is looked at there.
+        // Fans may delete their own lines; the role for others' lines is checked later.
         Moderation::Delete(_) => ("delete", Role::Fan),
         Moderation::Pin(_) => ("pin", Role::Moderator),
         Moderation::Unpin => ("unpin", Role::Moderator),
@@ -49,7 +49,7 @@ fn name_and_role(act: &Moderation<'_>) -> (&'static str, Role) {
 }
 
 impl Root {
-    /// Moderates for a fan, or for the room's owner.
+    /// Applies an act of a fan, or of the room's owner.
     pub(super) fn moderate(
         &mut self,
         by: Option<u32>,
@@ -109,7 +109,7 @@ impl Root {
         if role == Role::Fan && (author.is_none() || author != by) {
             return Err(Reason::NotAllowed);
         }
-        if !self.chat.was(chat) {
+        if !self.chat.existed(chat) {
             return Err(Reason::NotFound);
         }
         self.chat.delete(chat, fx);
@@ -118,7 +118,7 @@ impl Root {
         Ok(About { fan: author, number: chat.0 })
     }
 
-    /// What is on, and how the room is run.
+    /// Sets the programme and the room's modes.
     fn set(&mut self, act: &Moderation<'_>) -> Result<About, Reason> {
         match act {
             Moderation::Pin(chat) => {
@@ -142,7 +142,7 @@ impl Root {
         Ok(NOTHING)
     }
 
-    /// What is done to somebody, who must be of a lower role than who does it.
+    /// Sanctions a fan, whose role must be lower than the actor's.
     fn judge(&mut self, role: Role, act: &Moderation<'_>, fx: &mut Effects<'_>) -> Result<About, Reason> {
         let (Moderation::Timeout { subject, .. }
         | Moderation::Ban(subject)
@@ -177,14 +177,14 @@ impl Root {
         if matches!(act, Moderation::Timeout { .. } | Moderation::Ban(_)) {
             self.purge(id, fx);
         }
-        // The fan is not to know that nobody hears them.
+        // A shadow-muted fan must not notice it.
         if !matches!(act, Moderation::ShadowMute(_)) {
             self.announce(&Down::Standing { fan: id, standing, role });
         }
         Ok(About { fan: Some(id), number })
     }
 
-    /// Takes back all that a fan has said.
+    /// Takes back all lines of a fan.
     pub(super) fn purge(&mut self, fan: FanId, fx: &mut Effects<'_>) {
         for held in self.chat.purge(fan, fx) {
             self.reviewed(held, fx);
@@ -200,7 +200,7 @@ impl Root {
         Ok(line(chat))
     }
 
-    /// A line waits no more.
+    /// Reports to moderators that a held line is decided.
     fn reviewed(&mut self, chat: ChatId, fx: &mut Effects<'_>) {
         self.announce(&Down::Moderators(Review::Done { chat }));
         fx.archive(Row::Seen { id: chat, seen: Seen::Nobody });

@@ -1,4 +1,4 @@
-//! Fans who have done something, and the numbers that they have used.
+//! Records of fans who have acted, and their streams of message numbers.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,21 @@ use wire::{ChatId, FanId, Micros, Reason, Role, Standing, StreamId, limits};
 
 use super::slab::Slab;
 
-/// Fans that a room keeps: those who have done something of late, and those with a standing of
-/// their own.
+/// Fans that a room keeps, at most: the recently active, and those with a standing or a granted role.
 const MAX_FANS: usize = 100_000;
-/// Of so many fans, those who do nothing are kept only as long as their streams.
+/// Number of fans above which inactive ones are kept only as long as their streams.
 const MANY_FANS: usize = MAX_FANS * 3 / 4;
-/// Streams that a room keeps, and of one fan: a fan has one for each page loaded of late.
+/// Streams that a room keeps, and per fan, at most: a fan has one for each recently loaded page.
 const MAX_STREAMS: usize = 2 * MAX_FANS;
 const MAX_STREAMS_OF_A_FAN: usize = 128;
-/// For how long a stream is kept that nobody uses: longer than any client sends again.
+/// Time for which an unused stream is kept: longer than any client resends.
 const KEEP_STREAM: Micros = Micros::from_secs(3 * limits::RESEND_SECONDS);
-/// For how long a fan is kept who does nothing.
+/// Time for which an inactive fan is kept.
 const KEEP_FAN: Micros = Micros::from_secs(24 * 60 * 60);
-/// Streams and fans looked at in one tick.
+/// Streams and fans examined in one tick.
 const SWEEP: u32 = 256;
 
-/// Fans and streams, by index and by name.
+/// Fans and streams, by index and by identity.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct People {
     pub(super) fans: Slab<Fan>,
@@ -32,48 +31,48 @@ pub(super) struct People {
     swept_stream: u32,
 }
 
-/// A fan who has done something.
+/// A fan who has acted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Fan {
     pub(super) id: FanId,
     pub(super) name: String,
-    /// The name is one that the fan has taken here.
+    /// True if the fan has chosen the name in this room.
     pub(super) named_here: bool,
     pub(super) anonymous: bool,
-    /// As their token has it.
+    /// Role that the fan's token grants.
     pub(super) token_role: Role,
-    /// As the creator has it.
+    /// Role that the creator has granted.
     pub(super) granted: Option<Role>,
     pub(super) standing: Standing,
     pub(super) shadow: bool,
     pub(super) cheers: u64,
-    /// In value.
+    /// Value of all gifts given.
     pub(super) gifts: u64,
     pub(super) said_at: Micros,
-    /// When they last did something.
+    /// Time of the last act.
     pub(super) last: Micros,
     streams: Vec<u32>,
 }
 
-/// A run of numbers.
+/// One run of message numbers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stream {
     id: StreamId,
     pub(super) fan: u32,
-    /// All up to this one are settled.
+    /// The highest number up to which all are settled.
     pub(super) mark: u64,
-    /// Which of those that a client may still ask for were not simply taken.
+    /// Outcomes, other than plainly taken, of numbers that a client may still ask for.
     outcomes: Vec<(u64, Outcome)>,
-    /// Sessions that use it.
+    /// Number of sessions that use the stream.
     pub(super) attached: u32,
     pub(super) last: Micros,
 }
 
-/// What became of a message.
+/// Outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Taken,
-    /// As this line. Told once, and then the same as taken.
+    /// Taken as this chat line. Reported once; after that the same as taken.
     Said(ChatId),
     Held,
     Rejected(Reason),
@@ -81,7 +80,7 @@ pub(super) enum Outcome {
 
 impl Fan {
     pub(super) fn role(&self) -> Role {
-        // A room stays its creator's.
+        // The creator of a room keeps that role, whatever was granted.
         if self.token_role == Role::Creator { Role::Creator } else { self.granted.unwrap_or(self.token_role) }
     }
 
@@ -93,7 +92,7 @@ impl Fan {
         }
     }
 
-    /// Whether there is nothing about the fan that must not be forgotten.
+    /// Returns whether the record holds nothing that must be remembered.
     fn is_plain(&self, now: Micros) -> bool {
         self.standing(now) == Standing::Clear && !self.shadow && self.granted.is_none()
     }
@@ -115,7 +114,7 @@ impl Stream {
         }
     }
 
-    /// What became of a number up to the mark.
+    /// Returns the outcome of a number up to the mark.
     pub(super) fn outcome(&self, number: u64) -> Outcome {
         let found = self.outcomes.iter().find(|(other, _)| *other == number);
         found.map_or(Outcome::Taken, |(_, outcome)| *outcome)
@@ -131,7 +130,7 @@ impl People {
         self.fans[fan].streams.iter().copied().find(|stream| self.streams[*stream].id == id)
     }
 
-    /// The fan's record; a new one if there is room.
+    /// Returns the fan's record; creates one if there is room.
     pub(super) fn enter(&mut self, id: FanId, now: Micros) -> Option<u32> {
         if let Some(fan) = self.find(id) {
             return Some(fan);
@@ -144,7 +143,7 @@ impl People {
         Some(fan)
     }
 
-    /// The fan's stream; a new one if there is room.
+    /// Returns the fan's stream; creates one if there is room.
     pub(super) fn enter_stream(&mut self, fan: u32, id: StreamId, now: Micros) -> Option<u32> {
         if let Some(stream) = self.find_stream(fan, id) {
             return Some(stream);
@@ -162,7 +161,7 @@ impl People {
         Some(stream)
     }
 
-    /// Lets those of a fan's streams go that nobody uses and that are such.
+    /// Drops a fan's unused streams that satisfy `are`.
     fn drop_streams(&mut self, fan: u32, are: impl Fn(&Stream) -> bool) {
         let (streams, kept) = (&mut self.streams, &mut self.fans[fan].streams);
         kept.retain(|stream| {
@@ -174,7 +173,7 @@ impl People {
         });
     }
 
-    /// Lets a part of those go whom nobody will ask for again.
+    /// Examines some of the records, and drops those that nobody can refer to any more.
     pub(super) fn sweep(&mut self, now: Micros, is_listed: impl Fn(FanId) -> bool) {
         for _ in 0..SWEEP.min(self.streams.end()) {
             let at = self.swept_stream % self.streams.end();
@@ -199,7 +198,7 @@ impl People {
         }
     }
 
-    /// Erases a fan; what keeps them out, if anything does, stays. Returns the streams that are no more.
+    /// Erases a fan, except for a ban or timeout. Returns the streams that were removed.
     pub(super) fn erase(&mut self, id: FanId, now: Micros) -> Vec<u32> {
         let Some(at) = self.find(id) else { return Vec::new() };
         let streams = std::mem::take(&mut self.fans[at].streams);
@@ -218,7 +217,7 @@ impl People {
         streams
     }
 
-    /// Whether what was read from a snapshot can be: every index is one in use.
+    /// Returns whether a decoded snapshot is consistent: every index is in use.
     pub(super) fn is_sound(&self) -> bool {
         if !self.fans.is_sound() || !self.streams.is_sound() {
             return false;

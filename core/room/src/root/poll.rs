@@ -1,4 +1,4 @@
-//! Polls: one vote per fan, whatever they come with.
+//! Polls: one vote per fan identity, whatever the device or edge.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::content::clean;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
-/// The longest that a poll is open.
+/// Seconds that a poll is open, at most.
 const LONGEST: u32 = 24 * 60 * 60;
-/// Characters of an option.
+/// Characters of an option, at most.
 const OPTION_GRAPHEMES: usize = 80;
 
-/// The poll that is open, or the last.
+/// The open poll, or the last.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Polls {
     last: u32,
@@ -34,7 +34,7 @@ struct Poll {
     voters: BTreeMap<FanId, u8>,
 }
 
-/// What is to be asked.
+/// The poll that a moderator asks to open.
 pub(super) struct Asking<'a> {
     pub(super) question: &'a str,
     pub(super) options: &'a [&'a str],
@@ -64,7 +64,7 @@ impl Polls {
         Some(PollResult { poll: poll.id, votes: poll.votes.iter().copied().collect(), open: poll.open })
     }
 
-    /// What a fan has voted stays counted, without them.
+    /// Removes a fan's identity from their vote; the count stays.
     pub(super) fn forget(&mut self, fan: FanId) {
         if let Some(poll) = &mut self.poll {
             poll.voters.remove(&fan);
@@ -117,12 +117,12 @@ impl Root {
         Ok(())
     }
 
-    /// A poll closes when it was said to, whenever that is noticed.
+    /// Closes the poll at its closing time, however late the tick is.
     pub(super) fn close_poll_in_time(&mut self, fx: &mut Effects<'_>) {
         let due =
             self.polls.poll.as_ref().filter(|poll| poll.open && poll.closes <= self.now).map(|poll| poll.id);
         if let Some(id) = due {
-            // It is there, and open.
+            // `close_poll` cannot fail: the poll exists and is open.
             let _ = self.close_poll(id, fx);
         }
     }

@@ -1,4 +1,4 @@
-//! The numbers, a few times a second.
+//! The pulse: publishes the room's numbers a few times a second.
 
 use serde::{Deserialize, Serialize};
 use wire::worker::Group;
@@ -10,26 +10,26 @@ use crate::bucket::Bucket;
 use crate::effects::Effects;
 use crate::tally;
 
-/// Pulses of a room in which fans cheer, give and vote: they see it at once.
+/// Rate of pulses while fans cheer, give and vote, so that they see the effect at once.
 const COUNTS: Rate = Rate { every: Micros::from_millis(250), burst: 3 };
-/// Between two pulses of a room in which only the other numbers change.
+/// Time between two pulses while only the other numbers change.
 const SLOW: Micros = Micros::from_secs(1);
-/// And of one in which none does.
+/// Time between two pulses while no number changes.
 const IDLE: Micros = Micros::from_secs(5);
 
-/// When the last pulse was, and what it said.
+/// Time and content of the last pulse.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pulses {
     at: Option<Micros>,
-    /// Without its time.
+    /// The last pulse, without its time.
     last: Vec<u8>,
-    /// Only what fans have counted, and themselves.
+    /// The counts that fans cause, with viewers and uniques, and without any other number.
     counts: Vec<u8>,
     bucket: Bucket,
 }
 
 impl Pulses {
-    /// The track has no group: the next tick opens one.
+    /// Marks the track as without a group: the next tick opens one.
     pub(super) fn reopen(&mut self) {
         self.at = None;
     }

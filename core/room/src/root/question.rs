@@ -1,4 +1,4 @@
-//! Questions to the creator, and how many have each.
+//! Questions to the creator, and their votes.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use super::Root;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
-/// Questions that are not answered.
+/// Unanswered questions of a room, at most.
 const MAX_QUESTIONS: usize = 100;
-/// Of one fan.
+/// Unanswered questions of one fan, at most.
 const MAX_OF_A_FAN: usize = 3;
-/// Upvotes of all of them.
+/// Upvotes of all questions together, at most.
 const MAX_UPVOTES: usize = 200_000;
-/// Questions that are shown, those with most votes.
+/// Questions shown, those with most votes.
 const SHOWN: usize = 20;
 
-/// Questions that are not answered.
+/// Unanswered questions of a room.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Questions {
     last: u32,
@@ -32,13 +32,14 @@ struct Question {
     fan: FanId,
     name: String,
     text: String,
-    /// The asker is one of them. A fan who is forgotten is not, but their vote stays.
+    /// Fans who have the question, its author included. A forgotten fan is removed, but their vote stays
+    /// counted.
     voters: BTreeSet<FanId>,
     votes: u32,
 }
 
 impl Questions {
-    /// Most votes first, and of as many the oldest.
+    /// Returns the questions, most votes first, and the oldest first among equals.
     fn ranked(&self) -> Vec<&Question> {
         let mut all: Vec<&Question> = self.open.iter().collect();
         all.sort_by_key(|question| (std::cmp::Reverse(question.votes), question.id));
@@ -63,12 +64,12 @@ impl Questions {
         self.ranked().into_iter().map(votes).collect()
     }
 
-    /// The shown ones in their order: the stage changes when it does.
+    /// Returns the shown questions in order: the stage changes when this does.
     fn order(&self) -> Vec<QuestionId> {
         self.ranked().iter().map(|question| question.id).collect()
     }
 
-    /// Takes a fan's questions from the list, and their name from the others' votes.
+    /// Removes a fan's questions, and their name from the votes for others.
     pub(super) fn forget(&mut self, fan: FanId) {
         self.open.retain(|question| question.fan != fan);
         for question in &mut self.open {
@@ -88,7 +89,7 @@ impl Root {
         if self.questions.open.len() >= MAX_QUESTIONS || own >= MAX_OF_A_FAN {
             return Err(Reason::Busy { retry_ms: 60_000 });
         }
-        // Nobody sees what a muted fan asks, themselves aside.
+        // A shadow-muted fan's question is shown to no one else.
         if fan.shadow {
             return Ok(());
         }
@@ -131,7 +132,7 @@ impl Root {
         Ok(())
     }
 
-    /// A question is answered, or dismissed.
+    /// Ends a question as answered or dismissed.
     pub(super) fn end_question(
         &mut self,
         id: QuestionId,

@@ -1,10 +1,10 @@
-//! Things by small indices that are used again.
+//! A vector with reusable indices.
 
 use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// Things by index.
+/// Values by small, reusable indices.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Slab<T> {
     items: Vec<Option<T>>,
@@ -41,12 +41,12 @@ impl<T> Slab<T> {
         self.items.len() - self.free.len()
     }
 
-    /// Indices that were ever given out are below this.
+    /// Returns the end of the indices ever assigned.
     pub(super) fn end(&self) -> u32 {
         self.items.len() as u32
     }
 
-    /// Whether what was read from a snapshot can be.
+    /// Returns whether a decoded slab is consistent.
     pub(super) fn is_sound(&self) -> bool {
         let empty = self.items.iter().filter(|item| item.is_none()).count();
         let is_empty = |index: &u32| self.items.get(*index as usize).is_some_and(Option::is_none);
@@ -57,7 +57,7 @@ impl<T> Slab<T> {
     }
 }
 
-/// By an index that [`Slab::insert`] has given and nobody has given back.
+/// Access by an index that [`Slab::insert`] has returned and that is not free again.
 impl<T> Index<u32> for Slab<T> {
     type Output = T;
     fn index(&self, index: u32) -> &T {

@@ -1,4 +1,4 @@
-//! What is on: the title, the pinned line, the modes.
+//! The stage track's content: title, pinned line, modes.
 
 use serde::{Deserialize, Serialize};
 use wire::worker::Group;
@@ -10,16 +10,16 @@ use super::Root;
 use crate::content::{Filter, clean};
 use crate::effects::Effects;
 
-/// Not shown more often than this.
+/// Least time between two objects of the stage track.
 const EVERY: Micros = Micros::from_millis(250);
-/// Characters of a title.
+/// Characters of a title, at most.
 pub(super) const TITLE_GRAPHEMES: usize = 120;
 
-/// What is on.
+/// The programme of the room.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Stage {
     title: String,
-    /// The pinned line, and the packet that has it.
+    /// The pinned line's number and its packet.
     pinned: Option<(ChatId, Vec<u8>)>,
     modes: Modes,
     patterns: Vec<(String, OnMatch)>,
@@ -66,7 +66,7 @@ impl Stage {
         self.changed();
     }
 
-    /// The pinned line is taken back, if it is one of those.
+    /// Unpins the pinned line if `which` matches it.
     pub(super) fn unpin_if(&mut self, which: impl Fn(&wire::Line<'_>) -> bool) {
         if self.pinned_line().is_some_and(|line| which(&line)) {
             self.unpin();
@@ -81,7 +81,7 @@ impl Stage {
         }
     }
 
-    /// What edges check messages against.
+    /// Returns the settings that edges check messages against.
     pub(super) fn settings(&self) -> Settings<'_> {
         let patterns: List<Pattern<'_>> =
             self.patterns.iter().map(|(text, action)| Pattern { text, action: *action }).collect();
@@ -90,7 +90,7 @@ impl Stage {
 }
 
 impl Root {
-    /// Shows what is on, if it is not what was shown last.
+    /// Publishes the programme if it has changed.
     pub(super) fn show_stage(&mut self, fx: &mut Effects<'_>) {
         if !self.stage.is_changed || self.now - self.stage.shown_at < EVERY {
             return;

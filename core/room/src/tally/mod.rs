@@ -1,7 +1,7 @@
-//! Counting, in ways that can be put together.
+//! Measurements that merge.
 //!
-//! [`Tally::merge`] is commutative, associative and idempotent: however often and in whatever order
-//! what edges have measured comes together, the result is the same.
+//! [`Tally::merge`] is commutative, associative and idempotent: the result is the same however often and in
+//! whatever order the edges' measurements are merged.
 
 mod rates;
 mod sketch;
@@ -18,36 +18,36 @@ pub use sketch::Sketch;
 pub(crate) use top::Top;
 pub use uniques::Uniques;
 
-/// What the edges of a room have measured, and the different fans that were there.
+/// Measurements of a room's edges, and the distinct fans seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     edges: BTreeMap<EdgeId, Measured>,
-    /// The different fans.
+    /// Distinct fans seen.
     pub uniques: Uniques,
 }
 
-/// What one edge has measured. Within a life of an edge all of it only grows.
+/// Measurements of one edge. Within an incarnation all of them only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Measured {
     incarnation: u64,
     viewers: Seats,
     time: Visit,
     latency: Sketch,
-    /// The sums of the lives before this one.
+    /// Sums over the earlier incarnations.
     past_time: Visit,
     past_latency: Sketch,
 }
 
-/// Fans at an edge, as of a report.
+/// Fans at an edge, as of one report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Seats {
-    /// The delta that said so: a later one replaces it.
+    /// The delta that reported it: a later one replaces it.
     sequence: u64,
     viewers: u32,
 }
 
 impl Tally {
-    /// Takes in an edge's report, as of that delta.
+    /// Adds an edge's report, as of that delta.
     pub fn report(&mut self, edge: EdgeId, incarnation: u64, sequence: u64, report: &Report) {
         let viewers = Seats { sequence, viewers: report.viewers };
         self.measured(
@@ -57,7 +57,7 @@ impl Tally {
         );
     }
 
-    /// Takes in an edge's latencies.
+    /// Adds an edge's latencies.
     pub fn latency(&mut self, edge: EdgeId, incarnation: u64, latency: Sketch) {
         self.measured(edge, incarnation, &Measured { incarnation, latency, ..Measured::default() });
     }
@@ -70,7 +70,7 @@ impl Tally {
         kept.merge(new);
     }
 
-    /// Puts another tally's measurements into this one.
+    /// Merges another tally's measurements into this one.
     pub fn merge(&mut self, other: &Self) {
         for (edge, measured) in &other.edges {
             self.edges.entry(*edge).or_default().merge(measured);
@@ -78,19 +78,19 @@ impl Tally {
         self.uniques.merge(&other.uniques);
     }
 
-    /// The fans of an edge by its last report.
+    /// Returns the fans of an edge by its last report.
     pub fn viewers(&self, edge: EdgeId) -> u32 {
         self.edges.get(&edge).map_or(0, |measured| measured.viewers.viewers)
     }
 
-    /// All time spent.
+    /// Returns the time of all fans together.
     pub fn time(&self) -> Visit {
         self.edges
             .values()
             .fold(Visit::default(), |sum, measured| add(add(sum, measured.time), measured.past_time))
     }
 
-    /// All latencies.
+    /// Returns the latencies of all edges.
     pub fn latencies(&self) -> Sketch {
         let mut sum = Sketch::default();
         for measured in self.edges.values() {
@@ -102,7 +102,7 @@ impl Tally {
 }
 
 impl Measured {
-    /// The edge has begun another life.
+    /// Begins a later incarnation of the edge.
     fn begin(&mut self, incarnation: u64) {
         self.incarnation = incarnation;
         self.past_time = add(self.past_time, std::mem::take(&mut self.time));
@@ -110,7 +110,7 @@ impl Measured {
         self.viewers = Seats::default();
     }
 
-    /// The later life, or of one life the larger numbers.
+    /// Keeps the later incarnation, or within one incarnation the larger numbers.
     fn merge(&mut self, other: &Self) {
         if other.incarnation > self.incarnation {
             self.clone_from(other);

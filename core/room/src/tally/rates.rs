@@ -1,13 +1,13 @@
-//! What happened in the last seconds.
+//! Rates of acts over the last seconds.
 
 use serde::{Deserialize, Serialize};
 use wire::Micros;
 
-/// Seconds that rates are over.
+/// Seconds that the rates cover.
 const SECONDS: usize = 10;
 const KINDS: usize = 4;
 
-/// What is counted.
+/// Kinds of act that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     Says,
@@ -16,7 +16,7 @@ pub(crate) enum Counted {
     Votes,
 }
 
-/// Counts by second, of the last ten.
+/// Counts per second, for the last ten seconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rates {
     second: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Time has come so far: what is too old is let go.
+    /// Advances to `now`, and drops counts that are too old.
     pub(crate) fn advance(&mut self, now: Micros) {
         let second = now.0 / 1_000_000;
         let passed = second.saturating_sub(self.second).min(SECONDS as u64);
@@ -34,7 +34,7 @@ impl Rates {
         self.second = self.second.max(second);
     }
 
-    /// Counts, at the moment of the last [`advance`](Self::advance).
+    /// Counts acts at the moment of the last [`advance`](Self::advance).
     #[inline]
     pub(crate) fn count(&mut self, what: Counted, n: u32) {
         let slot = &mut self.counts[self.second as usize % SECONDS][what as usize];

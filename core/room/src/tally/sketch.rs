@@ -1,19 +1,19 @@
-//! How latencies are spread.
+//! Distribution of latencies.
 
 use serde::{Deserialize, Serialize};
 use wire::{LatencyBucket, List};
 
-/// Values below this have buckets of their own, and each doubling above as many.
+/// Values below this have buckets of their own, and each doubling above has as many.
 const STEPS: u32 = 16;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
-/// The longest latency that is told apart, in milliseconds.
+/// The longest latency that is distinguished, in milliseconds.
 const LONGEST: u32 = 0xffff;
 const BUCKETS: usize = bucket(LONGEST) + 1;
 
 /// Counts of latencies in buckets that grow with them: a quantile is right within 1/16.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
-    /// Without trailing zeros, so that equal sketches are the same bytes.
+    /// Counts by bucket, without trailing zeros, so that equal sketches have equal bytes.
     counts: Vec<u32>,
 }
 
@@ -25,7 +25,7 @@ const fn bucket(ms: u32) -> usize {
     ((shift + 1) * STEPS + (ms >> shift) - STEPS) as usize
 }
 
-/// The middle of a bucket.
+/// Returns the middle of a bucket.
 fn value(bucket: usize) -> u32 {
     let bucket = bucket as u32;
     if bucket < STEPS {
@@ -36,13 +36,13 @@ fn value(bucket: usize) -> u32 {
 }
 
 impl Sketch {
-    /// Counts a latency.
+    /// Counts one latency.
     pub fn insert(&mut self, ms: u32) {
         let count = self.at(bucket(ms.min(LONGEST)));
         *count = count.saturating_add(1);
     }
 
-    /// Takes over the counts of the same latencies at another time, or of others: the larger ones.
+    /// Merges another sketch of the same source: takes the larger count of each bucket.
     pub fn merge(&mut self, other: &Self) {
         for (bucket, count) in other.counts.iter().enumerate() {
             let kept = self.at(bucket);
@@ -50,7 +50,7 @@ impl Sketch {
         }
     }
 
-    /// Adds counts of other latencies.
+    /// Adds the counts of other latencies.
     pub fn add(&mut self, other: &Self) {
         for (bucket, count) in other.counts.iter().enumerate() {
             let kept = self.at(bucket);
@@ -58,7 +58,7 @@ impl Sketch {
         }
     }
 
-    /// The latency that so many thousandths of all are not above; 0 of none.
+    /// Returns the latency that `permille` thousandths of all do not exceed; 0 if there are none.
     pub fn quantile(&self, permille: u64) -> u32 {
         let total: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();
         let rank = (total * permille).div_ceil(1000).max(1);
@@ -70,13 +70,13 @@ impl Sketch {
         self.counts.iter().position(reached).map_or(0, value)
     }
 
-    /// As it is told to the origin.
+    /// Encodes the sketch for the origin.
     pub(crate) fn to_wire(&self) -> List<LatencyBucket> {
         let used = (0..).zip(&self.counts).filter(|(_, count)| **count > 0);
         used.map(|(bucket, count)| LatencyBucket { bucket, count: *count }).collect()
     }
 
-    /// What an edge tells; buckets that are none are left out.
+    /// Decodes an edge's buckets; skips invalid ones.
     pub(crate) fn from_wire(buckets: &[LatencyBucket]) -> Self {
         let mut sketch = Self::default();
         for LatencyBucket { bucket, count } in buckets {

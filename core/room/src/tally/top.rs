@@ -1,4 +1,4 @@
-//! Who did most.
+//! List of the most active fans.
 
 use serde::{Deserialize, Serialize};
 use wire::FanId;
@@ -6,13 +6,13 @@ use wire::FanId;
 /// Fans in the list.
 const LENGTH: usize = 10;
 
-/// The fans with the largest amounts, largest first. Exact, since amounts only grow and each
-/// growth is told.
+/// The fans with the largest amounts, largest first. Exact, since amounts only grow and each growth is
+/// recorded.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Top(Vec<(u64, FanId)>);
 
 impl Top {
-    /// A fan's amount is now this.
+    /// Records a fan's new amount.
     #[inline]
     pub(crate) fn record(&mut self, fan: FanId, amount: u64) {
         if self.0.len() == LENGTH && self.0[LENGTH - 1].0 >= amount {

@@ -1,29 +1,29 @@
-//! How many different fans.
+//! Estimate of the number of distinct fans.
 
 use serde::{Deserialize, Serialize};
 use wire::FanId;
 
-use crate::roll::Roll;
+use crate::splitmix::SplitMix64;
 
 /// Bits of a hash that choose a register: 2^14 registers give a standard error of 0.81 %.
 const PRECISION: u32 = 14;
 const REGISTERS: usize = 1 << PRECISION;
 /// The highest value of a register: one more than the bits that are left.
 const HIGHEST: usize = 64 - PRECISION as usize + 1;
-/// Registers in use that are kept one by one; beyond, all of them are.
+/// Used registers up to which only those are stored; with more, all are.
 const SPARSE: usize = 2048;
 
-/// A HyperLogLog: counts different fans in 16 KiB, within 1 %, however many they are.
+/// A HyperLogLog: counts distinct fans in 16 KiB, within 1 %, however many they are.
 ///
 /// Flajolet, Fusy, Gandouet and Meunier 2007; the estimator is that of Ertl 2017 (arXiv 1702.01284, section
 /// 4), which has no bias to correct by tables, and uses no operation that IEEE 754 leaves open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uniques(Registers);
 
-/// Which form is used depends on nothing but how many registers are.
+/// The form depends only on the number of used registers, so that equal sets have equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Registers {
-    /// In ascending order.
+    /// Used registers in ascending order, with their values.
     Sparse(Vec<(u16, u8)>),
     Dense(Vec<u8>),
 }
@@ -44,7 +44,7 @@ impl Uniques {
         self.raise(register, rank);
     }
 
-    /// Puts another count's fans into this one.
+    /// Merges another count's fans into this one.
     pub fn merge(&mut self, other: &Self) {
         match &other.0 {
             Registers::Sparse(used) => {
@@ -83,7 +83,7 @@ impl Uniques {
         }
     }
 
-    /// How many there are, about.
+    /// Returns the estimated number of distinct fans.
     pub fn estimate(&self) -> u64 {
         let mut counts = [0u32; HIGHEST + 1];
         match &self.0 {
@@ -108,7 +108,7 @@ impl Uniques {
         (std::f64::consts::LOG2_E * 0.5 * m * m / z).round() as u64
     }
 
-    /// Whether what was read from a snapshot can be.
+    /// Returns whether a decoded sketch is consistent.
     pub(crate) fn is_sound(&self) -> bool {
         match &self.0 {
             Registers::Sparse(used) => {
@@ -125,7 +125,7 @@ impl Uniques {
     }
 }
 
-/// x + Σ x^(2^k) · 2^(k-1): what registers that are not used contribute.
+/// x + Σ x^(2^k) · 2^(k-1): the contribution of unused registers.
 fn sigma(mut x: f64) -> f64 {
     if x >= 1.0 {
         return f64::INFINITY;
@@ -142,7 +142,7 @@ fn sigma(mut x: f64) -> f64 {
     }
 }
 
-/// (1 - x - Σ (1 - x^(2^-k))² · 2^-k) / 3: what full registers contribute.
+/// (1 - x - Σ (1 - x^(2^-k))² · 2^-k) / 3: the contribution of full registers.
 fn tau(mut x: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return 0.0;
@@ -161,5 +161,5 @@ fn tau(mut x: f64) -> f64 {
 
 /// Spreads a number over all bits (the finalizer of SplitMix64): identities need not be random.
 fn mix(x: u64) -> u64 {
-    Roll(x).number()
+    SplitMix64(x).number()
 }

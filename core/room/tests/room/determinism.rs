@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use room::rehearsal::{Batch, Roll, Script, leaf_config, perform, root_config};
+use room::rehearsal::{Batch, Script, SplitMix64, leaf_config, perform, root_config};
 use room::{Config, Room};
 use wire::worker::{Effect, Row};
 use wire::{EdgeMessage, Micros, TrackItem};
 
-use crate::house::known;
+use crate::harness::known;
 use crate::net::{Faults, Net};
-use crate::roll::seeds;
+use crate::seeds::seeds;
 
 const TICKS: u32 = 400;
 
@@ -36,15 +36,15 @@ fn determinism_of_a_log() {
     });
 }
 
-/// A room that is exchanged for its snapshot again and again goes on as one that is not.
+/// A room that is repeatedly replaced by its restored snapshot continues as one that is not.
 #[test]
 fn determinism_through_snapshots() {
     seeds(0..20, |seed| {
         let script = Script::new(seed, TICKS);
         for (config, log) in [(leaf_config(), &script.leaf), (root_config(), &script.root)] {
-            let mut roll = Roll(seed);
+            let mut rng = SplitMix64(seed);
             let exchanged = |room: &mut Room, now: Micros, inputs: &[u8]| {
-                if roll.percent(10) {
+                if rng.percent(10) {
                     *room = Room::restore(config, &room.snapshot()).expect("our own snapshot");
                 }
                 handle(room, now, inputs)
@@ -68,7 +68,7 @@ fn determinism_of_a_whole_net() {
     seeds(0..50, |seed| assert_eq!(Net::run(seed, faults).trace, Net::run(seed, faults).trace));
 }
 
-/// A log in which little happens would prove little.
+/// The log covers enough: one in which little happens would prove little.
 #[test]
 fn determinism_is_of_everything() {
     let mut seen = BTreeSet::new();
@@ -109,7 +109,7 @@ fn determinism_is_of_everything() {
     assert!(missing.is_empty(), "never seen: {missing:?}");
 }
 
-/// The archive's last word on a line is what is shown.
+/// The numbers of archived lines only increase.
 #[test]
 fn determinism_of_the_archive() {
     let script = Script::new(3, TICKS);

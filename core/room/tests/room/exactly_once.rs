@@ -1,13 +1,13 @@
-//! Acked means counted, once: through loss, doubling, crashes and moves.
+//! Acked means counted, once: through loss, duplication, crashes and moves.
 
 use std::collections::BTreeMap;
 
 use wire::worker::{Effect, Input, Row};
 use wire::{Act, Down, EdgeId, EdgeMessage, FanId, FanMessage, Hello, Role, Screen, SessionId, StreamId, Up};
 
-use crate::house::{House, Taken, identity, known};
-use crate::net::{Deed, Fate, Faults, Net, packed};
-use crate::roll::seeds;
+use crate::harness::{Harness, Taken, identity, known};
+use crate::net::{Action, Fate, Faults, Net, packed};
+use crate::seeds::seeds;
 
 fn check(net: &Net) {
     let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
@@ -17,29 +17,29 @@ fn check(net: &Net) {
     let (mut cheers, mut gifts, mut votes) = (0, 0, 0);
     for fan in &net.fans {
         let mut own_votes = 0;
-        for (deed, fate) in &fan.results {
+        for (action, fate) in &fan.results {
             let taken = *fate == Fate::Taken;
-            match deed {
-                Deed::Say(text) => {
+            match action {
+                Action::Say(text) => {
                     let count = lines.get(text.as_str()).copied().unwrap_or(0);
                     assert_eq!(count, usize::from(taken), "{text:?} was {fate:?}");
                 }
-                Deed::Cheer(count) if taken => cheers += u64::from(*count),
-                Deed::Gift { count, .. } if taken => gifts += u64::from(*count),
-                Deed::Vote(_) if taken => own_votes += 1,
+                Action::Cheer(count) if taken => cheers += u64::from(*count),
+                Action::Gift { count, .. } if taken => gifts += u64::from(*count),
+                Action::Vote(_) if taken => own_votes += 1,
                 _ => {}
             }
         }
         assert!(own_votes <= 1, "{own_votes} votes of one fan");
         votes += own_votes;
-        // A fan's lines are in the order in which they were said.
+        // A fan's lines are in the order in which the fan sent them.
         let said: Vec<&str> =
             net.said.values().filter(|(id, _)| *id == fan.id).map(|(_, text)| text.as_str()).collect();
         let meant: Vec<&str> = fan
             .results
             .iter()
-            .filter_map(|(deed, fate)| match deed {
-                Deed::Say(text) if *fate == Fate::Taken => Some(text.as_str()),
+            .filter_map(|(action, fate)| match action {
+                Action::Say(text) if *fate == Fate::Taken => Some(text.as_str()),
                 _ => None,
             })
             .collect();
@@ -128,85 +128,85 @@ fn hello(next: u64) -> FanMessage<'static> {
     FanMessage::Hello(Hello { stream: StreamId(7), next })
 }
 
-/// What a client has given up and reported as unknown is not counted after that.
+/// A message that the client has given up and reported as unknown is not counted afterwards.
 #[test]
 fn exactly_once_or_given_up() {
-    let mut house = House::new();
-    let here = house.connect(0, identity(1));
-    house.send(here, &hello(1));
-    (1..=3).for_each(|number| house.send(here, &cheer(number)));
-    house.tick();
-    house.send(here, &cheer(4));
-    // It is still at this edge when the fan, at another one, goes on without it.
-    let there = house.connect(1, identity(1));
-    house.send(there, &hello(5));
-    house.leaf(1, &[Input::Tick]);
-    house.send(there, &cheer(5));
-    house.tick();
-    assert_eq!(house.outcome(there, 5), Taken);
-    assert_eq!(house.pulse().cheers.0, [4], "1, 2, 3 and 5");
+    let mut harness = Harness::new();
+    let here = harness.connect(0, identity(1));
+    harness.send(here, &hello(1));
+    (1..=3).for_each(|number| harness.send(here, &cheer(number)));
+    harness.tick();
+    harness.send(here, &cheer(4));
+    // The message is still at this edge when the fan, at another one, continues without it.
+    let there = harness.connect(1, identity(1));
+    harness.send(there, &hello(5));
+    harness.leaf(1, &[Input::Tick]);
+    harness.send(there, &cheer(5));
+    harness.tick();
+    assert_eq!(harness.outcome(there, 5), Taken);
+    assert_eq!(harness.pulse().cheers.0, [4], "1, 2, 3 and 5");
 }
 
-/// What was said at an edge while it could not reach the root is taken once it can, however late.
+/// Messages taken by an edge that could not reach the root are counted once it can, however late.
 #[test]
 fn exactly_once_after_an_edge_was_away() {
     let away = wire::limits::RESEND_SECONDS;
     for (seconds, is_asked) in [(away - 10, false), (away + 10, true)] {
-        let mut house = House::new();
-        let fan = house.connect(0, identity(1));
-        house.send(fan, &hello(1));
-        house.send(fan, &cheer(1));
-        house.tick();
-        assert_eq!(house.outcome(fan, 1), Taken);
-        house.cut(0);
+        let mut harness = Harness::new();
+        let fan = harness.connect(0, identity(1));
+        harness.send(fan, &hello(1));
+        harness.send(fan, &cheer(1));
+        harness.tick();
+        assert_eq!(harness.outcome(fan, 1), Taken);
+        harness.cut(0);
         (2..=4).for_each(|number| {
-            house.send(fan, &cheer(number));
-            house.tick();
+            harness.send(fan, &cheer(number));
+            harness.tick();
         });
-        house.now += seconds * 1000;
-        house.tick();
-        house.mend(0);
+        harness.now += seconds * 1000;
+        harness.tick();
+        harness.mend(0);
         let resend = EdgeMessage::Resend { from: 2, after_ms: 0 };
-        let asked = house.heard(fan).into_iter().filter(|word| *word == resend).count();
+        let asked = harness.received(fan).into_iter().filter(|word| *word == resend).count();
         assert_eq!(asked, usize::from(is_asked), "after {seconds} seconds, once");
         if is_asked {
-            (2..=4).for_each(|number| house.send(fan, &cheer(number)));
+            (2..=4).for_each(|number| harness.send(fan, &cheer(number)));
         }
-        house.send(fan, &cheer(5));
-        house.tick();
-        assert_eq!(house.outcome(fan, 5), Taken);
-        assert_eq!(house.pulse().cheers.0, [5], "after {seconds} seconds");
-        assert!(!house.heard(fan).contains(&EdgeMessage::Restart));
-        house.leave(fan);
+        harness.send(fan, &cheer(5));
+        harness.tick();
+        assert_eq!(harness.outcome(fan, 5), Taken);
+        assert_eq!(harness.pulse().cheers.0, [5], "after {seconds} seconds");
+        assert!(!harness.received(fan).contains(&EdgeMessage::Restart));
+        harness.leave(fan);
         let told = |row: &Row<'_>| match row {
             Row::Visited { fan: FanId(1), visit, .. } => visit.total_ms,
             _ => 0,
         };
-        let told: u64 = house.rows().iter().map(told).sum();
+        let told: u64 = harness.rows().iter().map(told).sum();
         assert!(told <= (seconds + 10) * 1000, "{told} ms of a visit of {seconds} s: no time is told twice");
     }
 }
 
-/// A stream and the one that follows it are not in one delta: the mark of the one would be taken for the other's.
+/// A stream and its successor are not in one delta: the mark of one would be taken for the other's.
 #[test]
 fn exactly_once_two_streams_are_two_deltas() {
-    let mut house = House::new();
-    let fan = house.connect(0, identity(1));
-    house.send(fan, &hello(1));
-    house.send(fan, &cheer(1));
-    house.tick();
-    house.send(fan, &cheer(2));
-    assert_eq!(unheard_delta(&mut house), (2, vec![2]));
-    // The edge comes back to a root that has forgotten the stream, and the fan begins another at once.
-    let mut deltas = unheard(&mut house, &[Input::RootConnected]);
+    let mut harness = Harness::new();
+    let fan = harness.connect(0, identity(1));
+    harness.send(fan, &hello(1));
+    harness.send(fan, &cheer(1));
+    harness.tick();
+    harness.send(fan, &cheer(2));
+    assert_eq!(undelivered_delta(&mut harness), (2, vec![2]));
+    // The edge reconnects to a root that has forgotten the stream, and the fan begins another at once.
+    let mut deltas = undelivered(&mut harness, &[Input::RootConnected]);
     let mut answer = wire::packet(&Down::Head { incarnation: 1 });
     wire::put(&mut answer, &Down::Answer { sequence: 2 });
     wire::put(&mut answer, &Down::Forgotten { session: fan.session });
-    house.leaf(0, &[Input::FromRoot { packet: &answer }]);
-    assert_eq!(house.heard(fan).last(), Some(&EdgeMessage::Restart));
+    harness.leaf(0, &[Input::FromRoot { packet: &answer }]);
+    assert_eq!(harness.received(fan).last(), Some(&EdgeMessage::Restart));
     let packet = wire::packet(&FanMessage::Hello(Hello { stream: StreamId(8), next: 1 }));
-    deltas.extend(unheard(&mut house, &[Input::FanPacket { session: fan.session, packet: &packet }]));
-    deltas.extend(unheard(&mut house, &[Input::Tick]));
+    deltas.extend(undelivered(&mut harness, &[Input::FanPacket { session: fan.session, packet: &packet }]));
+    deltas.extend(undelivered(&mut harness, &[Input::Tick]));
     let attached = |delta: &Vec<u8>| {
         let streams = known::<Up<'_>>(delta).filter_map(|entry| match entry {
             Up::Attach { stream, .. } => Some(stream),
@@ -218,28 +218,28 @@ fn exactly_once_two_streams_are_two_deltas() {
     assert_eq!(attached, [[StreamId(7)], [StreamId(8)]]);
 }
 
-/// A leaf acks no message that the root asks for again, nor one after it.
+/// A leaf acks neither a message that the root requests again, nor one after it.
 #[test]
 fn exactly_once_no_ack_over_a_gap() {
-    let mut house = House::with(|config| config.limits.cheers.burst = 3);
-    let fan = house.connect(0, identity(1));
-    house.send(fan, &hello(1));
-    (1..=3).for_each(|number| house.send(fan, &cheer(number)));
-    assert_eq!(unheard_delta(&mut house), (1, vec![1, 2, 3]));
+    let mut harness = Harness::with(|config| config.limits.cheers.burst = 3);
+    let fan = harness.connect(0, identity(1));
+    harness.send(fan, &hello(1));
+    (1..=3).for_each(|number| harness.send(fan, &cheer(number)));
+    assert_eq!(undelivered_delta(&mut harness), (1, vec![1, 2, 3]));
     let mut answer = wire::packet(&Down::Head { incarnation: 1 });
     wire::put(&mut answer, &Down::Answer { sequence: 1 });
     wire::put(&mut answer, &Down::Resend { session: fan.session, from: 2 });
-    house.leaf(0, &[Input::FromRoot { packet: &answer }]);
+    harness.leaf(0, &[Input::FromRoot { packet: &answer }]);
     let told = [EdgeMessage::Resend { from: 2, after_ms: 0 }, EdgeMessage::Acked { through: 1 }];
-    assert_eq!(house.heard(fan), told);
-    (2..=3).for_each(|number| house.send(fan, &cheer(number)));
-    assert_eq!(unheard_delta(&mut house), (2, vec![2, 3]), "they go up again, whatever the rate");
+    assert_eq!(harness.received(fan), told);
+    (2..=3).for_each(|number| harness.send(fan, &cheer(number)));
+    assert_eq!(undelivered_delta(&mut harness), (2, vec![2, 3]), "they go up again, whatever the rate");
 }
 
-/// The first leaf's next delta, which never gets to the root: its number, and those of its messages.
-fn unheard_delta(house: &mut House) -> (u64, Vec<u64>) {
+/// Returns the first leaf's next delta, which never reaches the root: its number, and its messages' numbers.
+fn undelivered_delta(harness: &mut Harness) -> (u64, Vec<u64>) {
     let (mut delta, mut numbers) = (0, Vec::new());
-    for packet in unheard(house, &[Input::Tick]) {
+    for packet in undelivered(harness, &[Input::Tick]) {
         for entry in known::<Up<'_>>(&packet) {
             match entry {
                 Up::Head { sequence, .. } => delta = sequence,
@@ -251,10 +251,10 @@ fn unheard_delta(house: &mut House) -> (u64, Vec<u64>) {
     (delta, numbers)
 }
 
-/// The deltas that these inputs have the first leaf send, which never get to the root.
-fn unheard(house: &mut House, inputs: &[Input<'_>]) -> Vec<Vec<u8>> {
-    let (now, mut effects) = (house.moment(), Vec::new());
-    house.leaves[0].handle(now, &packed(inputs), &mut effects).expect("a batch of ours");
+/// Returns the deltas that the first leaf sends on these inputs, which never reach the root.
+fn undelivered(harness: &mut Harness, inputs: &[Input<'_>]) -> Vec<Vec<u8>> {
+    let (now, mut effects) = (harness.moment(), Vec::new());
+    harness.leaves[0].handle(now, &packed(inputs), &mut effects).expect("a batch of ours");
     let deltas = known::<Effect<'_>>(&effects).filter_map(|effect| match effect {
         Effect::ToRoot { packet } => Some(packet.to_vec()),
         _ => None,
@@ -262,13 +262,13 @@ fn unheard(house: &mut House, inputs: &[Input<'_>]) -> Vec<Vec<u8>> {
     deltas.collect()
 }
 
-/// The root takes no message before those that it follows.
+/// The root takes no message before its predecessors.
 #[test]
 fn exactly_once_no_number_is_jumped_over() {
-    let mut house = House::new();
+    let mut harness = Harness::new();
     let (edge, session) = (EdgeId(0), SessionId(0));
     let mut delta =
-        wire::packet(&Up::Head { edge, incarnation: 1, sequence: 1, oldest: 1, at: house.moment() });
+        wire::packet(&Up::Head { edge, incarnation: 1, sequence: 1, oldest: 1, at: harness.moment() });
     let act =
         |number| Up::Act { session, number, screen: Screen::Pass, act: Act::Cheer { kind: 0, count: 1 } };
     for entry in [
@@ -279,9 +279,9 @@ fn exactly_once_no_number_is_jumped_over() {
     ] {
         wire::put(&mut delta, &entry);
     }
-    let (now, mut effects) = (house.moment(), Vec::new());
+    let (now, mut effects) = (harness.moment(), Vec::new());
     let batch = packed(&[Input::Delta { edge, packet: &delta }]);
-    house.root.handle(now, &batch, &mut effects).expect("a batch of ours");
+    harness.root.handle(now, &batch, &mut effects).expect("a batch of ours");
     let asked = known::<Effect<'_>>(&effects).any(|effect| match effect {
         Effect::ToEdge { packet, .. } => {
             known::<Down<'_>>(packet).any(|word| word == Down::Resend { session, from: 2 })
@@ -289,5 +289,5 @@ fn exactly_once_no_number_is_jumped_over() {
         _ => false,
     });
     assert!(asked);
-    assert_eq!(house.pulse().cheers.0, [1]);
+    assert_eq!(harness.pulse().cheers.0, [1]);
 }

@@ -1,4 +1,4 @@
-//! Fans and edges who do what they should not: they harm nobody else.
+//! Fans and edges that violate the protocol harm nobody else.
 
 use proptest::prelude::*;
 use room::{Config, Error, Room};
@@ -8,119 +8,120 @@ use wire::{
     SessionId, StreamId, Subject, Up, limits,
 };
 
-use crate::house::{House, Rejected, Taken, identity, known};
+use crate::harness::{Harness, Rejected, Taken, identity, known};
 use crate::net::packed;
 
 #[test]
 fn hostile_malformed_packets_end_the_session() {
-    let mut house = House::new();
-    let other = house.fan(1);
+    let mut harness = Harness::new();
+    let other = harness.fan(1);
     let mut long = wire::packet(&FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 1 } });
     long.resize(limits::FAN_PACKET + 1, 0);
     for packet in [&[][..], &[9, 1], &[1, 200], &[1, 0], &[1, 3, 2, 1], &long] {
-        let fan = house.fan(3);
-        house.send_bytes(fan, packet);
-        assert_eq!(house.closed.get(&fan), Some(&Close::Malformed), "{packet:?}");
-        house.send_bytes(fan, packet);
-        house.leave(fan);
+        let fan = harness.fan(3);
+        harness.send_bytes(fan, packet);
+        assert_eq!(harness.closed.get(&fan), Some(&Close::Malformed), "{packet:?}");
+        harness.send_bytes(fan, packet);
+        harness.leave(fan);
     }
-    assert_eq!(house.say(other, "still here"), Taken);
+    assert_eq!(harness.say(other, "still here"), Taken);
 }
 
 #[test]
 fn hostile_before_and_after_hello() {
-    let mut house = House::new();
+    let mut harness = Harness::new();
     let hello = |next| FanMessage::Hello(Hello { stream: StreamId(5), next });
-    let silent = house.connect(0, identity(1));
-    house.send(silent, &FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 1 } });
-    assert_eq!(house.closed[&silent], Close::OutOfOrder);
-    let twice = house.connect(0, identity(2));
-    house.send(twice, &hello(1));
-    house.send(twice, &hello(1));
-    assert_eq!(house.closed[&twice], Close::OutOfOrder);
+    let silent = harness.connect(0, identity(1));
+    harness.send(silent, &FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 1 } });
+    assert_eq!(harness.closed[&silent], Close::OutOfOrder);
+    let twice = harness.connect(0, identity(2));
+    harness.send(twice, &hello(1));
+    harness.send(twice, &hello(1));
+    assert_eq!(harness.closed[&twice], Close::OutOfOrder);
     for (id, next) in [(3, 0), (4, limits::NUMBER + 1), (5, u64::MAX)] {
-        let odd = house.connect(0, identity(id));
-        house.send(odd, &hello(next));
-        assert_eq!(house.closed[&odd], Close::OutOfOrder);
+        let odd = harness.connect(0, identity(id));
+        harness.send(odd, &hello(next));
+        assert_eq!(harness.closed[&odd], Close::OutOfOrder);
     }
 }
 
 #[test]
 fn hostile_flooding() {
-    let mut house = House::new();
-    let (fan, other) = (house.fan(1), house.fan(3));
+    let mut harness = Harness::new();
+    let (fan, other) = (harness.fan(1), harness.fan(3));
     for _ in 0..=limits::UNACKED {
-        house.begin(fan, Act::Say(Say { text: "spam", ..Say::default() }));
+        harness.begin(fan, Act::Say(Say { text: "spam", ..Say::default() }));
     }
-    assert_eq!(house.closed[&fan], Close::Flooding);
-    assert_eq!(house.say(other, "still here"), Taken);
-    assert_eq!(house.texts(), ["spam", "still here"]);
+    assert_eq!(harness.closed[&fan], Close::Flooding);
+    assert_eq!(harness.say(other, "still here"), Taken);
+    assert_eq!(harness.texts(), ["spam", "still here"]);
 }
 
 #[test]
 fn hostile_numbers() {
-    let mut house = House::new();
-    let fan = house.fan(1);
+    let mut harness = Harness::new();
+    let fan = harness.fan(1);
     let cheer = Act::Cheer { kind: 0, count: 1 };
-    let send = |house: &mut House, number| house.send(fan, &FanMessage::Act { number, act: cheer.clone() });
+    let send =
+        |harness: &mut Harness, number| harness.send(fan, &FanMessage::Act { number, act: cheer.clone() });
     for number in [5, 0, 3, 1, 1, 1, 2] {
-        send(&mut house, number);
+        send(&mut harness, number);
     }
-    house.tick();
+    harness.tick();
     for number in [1, 2] {
-        send(&mut house, number);
+        send(&mut harness, number);
     }
-    assert_eq!(house.pulse().cheers.0, [2]);
-    let asked = house
-        .heard(fan)
+    assert_eq!(harness.pulse().cheers.0, [2]);
+    let asked = harness
+        .received(fan)
         .into_iter()
         .filter(|word| matches!(word, EdgeMessage::Resend { from: 1, .. }))
         .count();
     assert_eq!(asked, 1, "once for a gap, not for each message after it");
-    send(&mut house, u64::MAX);
-    assert_eq!(house.closed[&fan], Close::Flooding);
+    send(&mut harness, u64::MAX);
+    assert_eq!(harness.closed[&fan], Close::Flooding);
 }
 
-/// A replay of what another connection of the fan has sent.
+/// Replays the messages of another connection of the same fan.
 #[test]
 fn hostile_replay_at_another_edge() {
-    let mut house = House::new();
+    let mut harness = Harness::new();
     let stream = StreamId(99);
     for edge in [0, 1, 0] {
-        let fan = house.connect(edge, identity(1));
-        house.send(fan, &FanMessage::Hello(Hello { stream, next: 1 }));
+        let fan = harness.connect(edge, identity(1));
+        harness.send(fan, &FanMessage::Hello(Hello { stream, next: 1 }));
         for number in 1..=10 {
-            house.send(fan, &FanMessage::Act { number, act: Act::Cheer { kind: 0, count: 2 } });
+            harness.send(fan, &FanMessage::Act { number, act: Act::Cheer { kind: 0, count: 2 } });
         }
-        house.tick();
-        assert_eq!(house.outcome(fan, 10), Taken);
+        harness.tick();
+        assert_eq!(harness.outcome(fan, 10), Taken);
     }
-    // Under another name it is somebody else's stream.
-    let other = house.connect(1, identity(2));
-    house.send(other, &FanMessage::Hello(Hello { stream, next: 1 }));
-    house.send(other, &FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 3 } });
-    house.tick();
-    assert_eq!(house.pulse().cheers.0, [23]);
+    // The same stream number under another identity is another stream.
+    let other = harness.connect(1, identity(2));
+    harness.send(other, &FanMessage::Hello(Hello { stream, next: 1 }));
+    harness.send(other, &FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 3 } });
+    harness.tick();
+    assert_eq!(harness.pulse().cheers.0, [23]);
 }
 
 #[test]
 fn hostile_stream_that_never_was() {
-    let mut house = House::new();
-    let fan = house.connect(0, identity(1));
-    house.send(fan, &FanMessage::Hello(Hello { stream: StreamId(1), next: 50 }));
-    house.send(fan, &FanMessage::Act { number: 50, act: Act::Cheer { kind: 0, count: 1 } });
-    house.tick();
-    assert!(house.heard(fan).contains(&EdgeMessage::Restart));
-    assert!(house.pulse().cheers.is_empty());
-    house.send(fan, &FanMessage::Hello(Hello { stream: StreamId(2), next: 1 }));
-    house.send(fan, &FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 1 } });
-    assert_eq!(house.pulse().cheers.0, [1]);
+    let mut harness = Harness::new();
+    let fan = harness.connect(0, identity(1));
+    harness.send(fan, &FanMessage::Hello(Hello { stream: StreamId(1), next: 50 }));
+    harness.send(fan, &FanMessage::Act { number: 50, act: Act::Cheer { kind: 0, count: 1 } });
+    harness.tick();
+    assert!(harness.received(fan).contains(&EdgeMessage::Restart));
+    assert!(harness.pulse().cheers.is_empty());
+    harness.send(fan, &FanMessage::Hello(Hello { stream: StreamId(2), next: 1 }));
+    harness.send(fan, &FanMessage::Act { number: 1, act: Act::Cheer { kind: 0, count: 1 } });
+    assert_eq!(harness.pulse().cheers.0, [1]);
 }
 
 #[test]
 fn hostile_forged_role() {
-    let mut house = House::new();
-    let (fan, victim) = (house.fan(1), house.fan(2));
+    let mut harness = Harness::new();
+    let (fan, victim) = (harness.fan(1), harness.fan(2));
     let bad: [Moderation<'_>; 4] = [
         Moderation::Ban(Subject::Fan(FanId(2))),
         Moderation::SetTitle("mine"),
@@ -128,9 +129,9 @@ fn hostile_forged_role() {
         Moderation::Unpin,
     ];
     for act in bad.clone() {
-        assert_eq!(house.moderate(fan, act), Rejected(Reason::NotAllowed));
+        assert_eq!(harness.moderate(fan, act), Rejected(Reason::NotAllowed));
     }
-    // A leaf that lets it pass does not make it right.
+    // The root rejects bad acts even if a leaf lets them pass.
     for (number, act) in (10..).zip(bad) {
         let entries = [
             Up::Head { edge: EdgeId(9), incarnation: 1, sequence: number - 9, oldest: 1, at: Micros(0) },
@@ -146,14 +147,14 @@ fn hostile_forged_role() {
         ];
         let (delta, mut effects) = (delta(&entries), Vec::new());
         let join = packed(&[Input::EdgeJoined { edge: EdgeId(9), incarnation: 1 }]);
-        let now = house.moment();
-        house.root.handle(now, &join, &mut Vec::new()).expect("a batch");
+        let now = harness.moment();
+        harness.root.handle(now, &join, &mut Vec::new()).expect("a batch");
         let batch = packed(&[Input::Delta { edge: EdgeId(9), packet: &delta }]);
-        house.root.handle(now, &batch, &mut effects).expect("a batch");
+        harness.root.handle(now, &batch, &mut effects).expect("a batch");
         assert!(!effects.windows(9).any(|bytes| bytes == b"moderator"));
     }
-    assert_eq!(house.say(victim, "unharmed"), Taken);
-    assert_eq!(house.stage().title, "");
+    assert_eq!(harness.say(victim, "unharmed"), Taken);
+    assert_eq!(harness.stage().title, "");
 }
 
 fn delta(entries: &[Up<'_>]) -> Vec<u8> {
@@ -165,7 +166,7 @@ fn delta(entries: &[Up<'_>]) -> Vec<u8> {
     delta
 }
 
-/// A root with one edge, which has joined.
+/// Returns a root with one edge, which has joined.
 fn root() -> Room {
     let mut root = Room::new(Config::new(Seat::Root));
     let join = packed(&[Input::Opened, Input::EdgeJoined { edge: EdgeId(1), incarnation: 1 }]);
@@ -221,18 +222,18 @@ fn hostile_delta_of_another() {
     assert_eq!(root.snapshot(), before);
 }
 
-/// What a lost delta costs is it, and those after it, once: not for each of them.
+/// A lost delta is resent once, with those after it: not once for each of them.
 #[test]
 fn hostile_loss_is_not_amplified() {
-    let mut house = House::new();
-    let fan = house.fan(1);
-    let now = house.moment();
+    let mut harness = Harness::new();
+    let fan = harness.fan(1);
+    let now = harness.moment();
     let (mut sent, mut effects) = (Vec::new(), Vec::new());
     for number in 1..=20 {
         let act = wire::packet(&FanMessage::Act { number, act: Act::Cheer { kind: 0, count: 1 } });
         let batch = packed(&[Input::FanPacket { session: fan.session, packet: &act }, Input::Tick]);
         effects.clear();
-        house.leaves[fan.edge].handle(now, &batch, &mut effects).expect("a batch of ours");
+        harness.leaves[fan.edge].handle(now, &batch, &mut effects).expect("a batch of ours");
         sent.extend(known::<Effect<'_>>(&effects).filter_map(|effect| match effect {
             Effect::ToRoot { packet } => Some(packet.to_vec()),
             _ => None,
@@ -242,7 +243,7 @@ fn hostile_loss_is_not_amplified() {
     for packet in &sent[1..] {
         effects.clear();
         let edge = EdgeId(fan.edge as u64);
-        house
+        harness
             .root
             .handle(now, &packed(&[Input::Delta { edge, packet }]), &mut effects)
             .expect("a batch of ours");
@@ -251,7 +252,7 @@ fn hostile_loss_is_not_amplified() {
             let Effect::ToEdge { packet, .. } = effect else { continue };
             effects.clear();
             let batch = packed(&[Input::FromRoot { packet }]);
-            house.leaves[fan.edge].handle(now, &batch, &mut effects).expect("a batch of ours");
+            harness.leaves[fan.edge].handle(now, &batch, &mut effects).expect("a batch of ours");
             again += known::<Effect<'_>>(&effects)
                 .filter(|effect| matches!(effect, Effect::ToRoot { .. }))
                 .count();
@@ -263,33 +264,33 @@ fn hostile_loss_is_not_amplified() {
 /// Pages loaded over and over: streams that nobody can ask for any more make room.
 #[test]
 fn hostile_streams_without_end() {
-    let mut house = House::new();
+    let mut harness = Harness::new();
     let act = Act::Cheer { kind: 0, count: 1 };
     let mut largest = 0;
     for n in 1..=300u64 {
-        let fan = house.join(0, identity(1));
+        let fan = harness.join(0, identity(1));
         if n == 1 || n > 200 {
-            assert_eq!(house.act(fan, act.clone()), Taken, "{n}");
+            assert_eq!(harness.act(fan, act.clone()), Taken, "{n}");
         } else {
-            house.begin(fan, act.clone());
-            house.tick();
+            harness.begin(fan, act.clone());
+            harness.tick();
         }
-        house.leave(fan);
+        harness.leave(fan);
         if n == 200 {
-            assert!(house.closed.values().any(|why| *why == Close::Full), "all of them are kept");
-            house.now += limits::RESEND_SECONDS * 1000;
+            assert!(harness.closed.values().any(|why| *why == Close::Full), "all of them are kept");
+            harness.now += limits::RESEND_SECONDS * 1000;
         }
-        largest = largest.max(house.root.snapshot().len());
+        largest = largest.max(harness.root.snapshot().len());
     }
     assert!(largest < 16 * 1024, "{largest} bytes");
-    assert_eq!(house.pulse().cheers.0, [128 + 100]);
-    // What is forgotten in the end is everything about a fan who never comes back.
-    house.now += 25 * 3600 * 1000;
-    house.wait(5000);
-    assert!(house.root.snapshot().len() < 3000, "{} bytes", house.root.snapshot().len());
+    assert_eq!(harness.pulse().cheers.0, [128 + 100]);
+    // Everything about a fan who never comes back is forgotten in the end.
+    harness.now += 25 * 3600 * 1000;
+    harness.wait(5000);
+    assert!(harness.root.snapshot().len() < 3000, "{} bytes", harness.root.snapshot().len());
 }
 
-/// Indices that would take memory for nothing.
+/// Session indices that would take memory for nothing.
 #[test]
 fn hostile_indices() {
     let mut root = root();
@@ -300,10 +301,10 @@ fn hostile_indices() {
     let batch = packed(&[Input::Delta { edge: EdgeId(1), packet: &packet }]);
     root.handle(Micros(1), &batch, &mut Vec::new()).expect("a batch");
     assert!(root.snapshot().len() < 4096);
-    let mut house = House::new();
+    let mut harness = Harness::new();
     let fan = identity(1);
-    house.leaf(0, &[Input::FanJoined { session, fan }]);
-    assert_eq!(house.closed.values().next(), Some(&Close::Full));
+    harness.leaf(0, &[Input::FanJoined { session, fan }]);
+    assert_eq!(harness.closed.values().next(), Some(&Close::Full));
 }
 
 #[test]
@@ -315,7 +316,7 @@ fn hostile_snapshots() {
     assert!(matches!(Room::restore(config, &snapshot[..snapshot.len() - 1]), Err(Error::Snapshot)));
     let leaf = Config::new(Seat::Leaf { edge: EdgeId(1), incarnation: 1 });
     assert!(matches!(Room::restore(leaf, &snapshot), Err(Error::Seat)));
-    // Any byte of it may be another one.
+    // Each byte of the snapshot is replaced in turn.
     for at in 0..snapshot.len() {
         for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
             let mut changed = snapshot.clone();
@@ -327,8 +328,7 @@ fn hostile_snapshots() {
     assert!(matches!(Room::restore(other, &Room::new(leaf).snapshot()), Err(Error::Seat)));
 }
 
-/// Whoever is away for long: an edge that cannot reach the root keeps a bounded amount, and loses nothing
-/// that it has taken in.
+/// An edge that cannot reach the root for long keeps a bounded amount, and loses nothing that it has taken.
 #[test]
 fn hostile_silence_of_the_root() {
     let mut leaf = Room::new(Config::new(Seat::Leaf { edge: EdgeId(1), incarnation: 1 }));
@@ -365,13 +365,13 @@ fn hostile_silence_of_the_root() {
 proptest! {
     #[test]
     fn hostile_packets_of_fans(packets in prop::collection::vec(prop::collection::vec(0u8..40, 0..60), 1..20)) {
-        let mut house = House::new();
-        let (fan, other) = (house.fan(1), house.fan(3));
+        let mut harness = Harness::new();
+        let (fan, other) = (harness.fan(1), harness.fan(3));
         for mut packet in packets {
             packet.insert(0, wire::VERSION);
-            house.send_bytes(fan, &packet);
+            harness.send_bytes(fan, &packet);
         }
-        prop_assert_eq!(house.say(other, "still here"), Taken);
+        prop_assert_eq!(harness.say(other, "still here"), Taken);
     }
 
     #[test]
@@ -394,7 +394,7 @@ proptest! {
             let mut room = Room::new(Config::new(seat));
             let mut batch = vec![wire::VERSION];
             batch.extend(&bytes);
-            // Whatever it is, it is refused or done.
+            // The room may refuse or handle the batch; it must not panic.
             let _ = room.handle(Micros(1), &batch, &mut Vec::new());
             prop_assert!(room.handle(Micros(2), &packed(&[Input::Tick]), &mut Vec::new()).is_ok());
         }

@@ -1,11 +1,11 @@
-//! Rooms, put together: a root, leaves and scripted fans, in virtual time.
+//! Tests of whole rooms: a root, leaves and scripted fans, in virtual time.
 //!
-//! One file per feature, named as it is; `house` is a room without distances for them. In `net`
-//! everything that can be lost is lost, by a seed.
+//! One file per feature, with the feature's name. `harness` connects them without latency. `net` loses,
+//! duplicates and delays packets, and crashes nodes, from a seed.
 
-mod house;
+mod harness;
 mod net;
-mod roll;
+mod seeds;
 
 mod chat;
 mod cheers;

@@ -1,8 +1,8 @@
-//! A root, edges and fans, and what happens to the lines between them.
+//! A simulated net of a root, edges and fans: loses, duplicates and delays packets, and crashes nodes.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use room::{Config, Room};
 use wire::worker::{Effect, Group, Identity, Input, Row, Seat, Seen};
 use wire::{
@@ -11,41 +11,41 @@ use wire::{
     limits,
 };
 
-/// What goes wrong.
+/// Faults that a run injects.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     /// Percent of packets between edges and the root.
     pub(crate) lost: u64,
     pub(crate) doubled: u64,
-    /// How many of each, at random times.
+    /// Number of moves of fans; the next fields likewise, all at random times.
     pub(crate) fan_moves: u64,
     pub(crate) link_breaks: u64,
     pub(crate) edge_crashes: u64,
     pub(crate) root_crashes: u64,
-    /// Workers that are exchanged while they work.
+    /// Number of workers that are replaced by their own snapshot while running.
     pub(crate) swaps: u64,
 }
 
 pub(crate) const EDGES: usize = 3;
 const FANS: u64 = 8;
 const ACTS: usize = 14;
-/// Faults and acts come within this, in milliseconds.
+/// Milliseconds within which faults and acts occur.
 const BUSY: u64 = 12_000;
-/// By then all must be settled.
+/// Milliseconds by which everything must be settled.
 const LONG: u64 = 120_000;
 const TICK: u64 = 50;
 const EPOCH: u64 = 1_700_000_000_000;
 
-/// What a fan does.
+/// An action of a fan.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Deed {
+pub(crate) enum Action {
     Say(String),
     Cheer(u16),
     Gift { count: u16, key: u64 },
     Vote(u8),
 }
 
-/// What became of it, as its fan was told.
+/// Outcome of an action, as its fan received it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fate {
     Taken,
@@ -56,15 +56,15 @@ pub(crate) struct Fan {
     pub(crate) id: FanId,
     stream: StreamId,
     next: u64,
-    unacked: VecDeque<(u64, Deed)>,
+    unacked: VecDeque<(u64, Action)>,
     rejected: BTreeMap<u64, Reason>,
-    /// Where they are: the edge, the session and the connection's number.
+    /// The fan's current edge, session and connection number.
     at: Option<(usize, SessionId, u64)>,
     connections: u64,
-    pub(crate) results: Vec<(Deed, Fate)>,
+    pub(crate) results: Vec<(Action, Fate)>,
 }
 
-/// What a reader of the chat track at an edge has seen.
+/// State of a reader of the chat track at an edge.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) lines: BTreeMap<u64, String>,
@@ -77,13 +77,13 @@ struct Edge {
     leaf: Option<Room>,
     incarnation: u64,
     sessions: Vec<Option<(usize, u64)>>,
-    /// The connection to the root, if there is one.
+    /// Number of the connection to the root, if there is one.
     link: Option<u64>,
     links: u64,
     view: View,
 }
 
-/// What outlives the root: it is written before anything is answered.
+/// Storage that outlives the root: it is written before any answer is sent.
 #[derive(Default)]
 struct Disk {
     snapshot: Option<Vec<u8>>,
@@ -93,7 +93,7 @@ struct Disk {
 #[derive(Debug)]
 enum Event {
     Tick,
-    Act { fan: usize, deed: Deed },
+    Act { fan: usize, action: Action },
     Connect { fan: usize },
     FromFan { fan: usize, connection: u64, packet: Vec<u8> },
     ToFan { fan: usize, connection: u64, packet: Vec<u8> },
@@ -111,13 +111,13 @@ enum Event {
 }
 
 pub(crate) struct Net {
-    roll: Roll,
+    rng: SplitMix64,
     faults: Faults,
     now: u64,
     order: u64,
     queue: BTreeMap<(u64, u64), Event>,
-    /// When the last packet of each line arrives: lines keep their order.
-    lines: BTreeMap<(u8, usize, u64), u64>,
+    /// Arrival time of the last packet on each channel: channels keep their order.
+    arrivals: BTreeMap<(u8, usize, u64), u64>,
     root: Option<Room>,
     disk: Disk,
     edges: Vec<Edge>,
@@ -129,7 +129,7 @@ pub(crate) struct Net {
     /// A fingerprint of all effects.
     pub(crate) trace: u64,
     pulse: Vec<u8>,
-    /// The objects of the chat track's current group: what a relay has for who joins.
+    /// Objects of the chat track's current group: a relay serves them to a new reader.
     group: Vec<Vec<u8>>,
 }
 
@@ -178,12 +178,12 @@ impl Net {
             results: Vec::new(),
         };
         Self {
-            roll: Roll(seed),
+            rng: SplitMix64(seed),
             faults,
             now: 0,
             order: 0,
             queue: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
             root: None,
             disk: Disk::default(),
             edges: (0..EDGES).map(edge).collect(),
@@ -197,7 +197,7 @@ impl Net {
         }
     }
 
-    /// Everything that will happen of itself.
+    /// Schedules all actions and faults.
     fn plan(&mut self) {
         self.start_root();
         self.root_input(&[
@@ -230,39 +230,39 @@ impl Net {
         for fan in 0..self.fans.len() {
             self.at(1, Event::Connect { fan });
             for nth in 0..ACTS {
-                let deed = self.deed(fan, nth);
-                let at = self.roll.between(100, BUSY);
-                self.at(at, Event::Act { fan, deed });
+                let action = self.action(fan, nth);
+                let at = self.rng.between(100, BUSY);
+                self.at(at, Event::Act { fan, action });
             }
         }
         let faults = self.faults;
         let some = |count, net: &mut Self, event: &dyn Fn(&mut Self) -> Event| {
             for _ in 0..count {
-                let (at, event) = (net.roll.between(200, BUSY), event(net));
+                let (at, event) = (net.rng.between(200, BUSY), event(net));
                 net.at(at, event);
             }
         };
-        some(faults.fan_moves, self, &|net| Event::FanMoves { fan: net.roll.below(FANS) as usize });
+        some(faults.fan_moves, self, &|net| Event::FanMoves { fan: net.rng.below(FANS) as usize });
         some(faults.link_breaks, self, &|net| Event::LinkBreaks {
-            edge: net.roll.below(EDGES as u64) as usize,
+            edge: net.rng.below(EDGES as u64) as usize,
         });
         some(faults.edge_crashes, self, &|net| Event::EdgeCrashes {
-            edge: net.roll.below(EDGES as u64) as usize,
+            edge: net.rng.below(EDGES as u64) as usize,
         });
         some(faults.root_crashes, self, &|_| Event::RootCrashes);
-        some(faults.swaps, self, &|net| Event::Swap { which: net.roll.below(EDGES as u64 + 1) as usize });
+        some(faults.swaps, self, &|net| Event::Swap { which: net.rng.below(EDGES as u64 + 1) as usize });
         self.at(TICK, Event::Tick);
     }
 
-    fn deed(&mut self, fan: usize, nth: usize) -> Deed {
+    fn action(&mut self, fan: usize, nth: usize) -> Action {
         let id = self.fans[fan].id;
-        match self.roll.below(10) {
-            0..3 => Deed::Say(format!("{id} says {nth}")),
-            3 => Deed::Say(format!("{id} blocked {nth}")),
-            4..7 => Deed::Cheer(self.roll.between(1, 130) as u16),
-            // Now and then with the key of another one.
-            7 => Deed::Gift { count: self.roll.between(1, 9) as u16, key: self.roll.below(4) },
-            _ => Deed::Vote(self.roll.below(4) as u8),
+        match self.rng.below(10) {
+            0..3 => Action::Say(format!("{id} says {nth}")),
+            3 => Action::Say(format!("{id} blocked {nth}")),
+            4..7 => Action::Cheer(self.rng.between(1, 130) as u16),
+            // Some gifts reuse the key of another one.
+            7 => Action::Gift { count: self.rng.between(1, 9) as u16, key: self.rng.below(4) },
+            _ => Action::Vote(self.rng.below(4) as u8),
         }
     }
 
@@ -271,10 +271,10 @@ impl Net {
         self.queue.insert((time, self.order), event);
     }
 
-    /// Puts a packet on a line, which keeps its order.
-    fn send(&mut self, line: (u8, usize, u64), event: Event) {
-        let latency = self.roll.between(5, 60);
-        let last = self.lines.entry(line).or_default();
+    /// Sends a packet over a channel, which keeps its order.
+    fn send(&mut self, channel: (u8, usize, u64), event: Event) {
+        let latency = self.rng.between(5, 60);
+        let last = self.arrivals.entry(channel).or_default();
         *last = (*last).max(self.now + latency);
         let at = *last;
         self.at(at, event);
@@ -293,7 +293,7 @@ impl Net {
                 self.root_input(&[Input::Tick]);
                 self.at(self.now + TICK, Event::Tick);
             }
-            Event::Act { fan, deed } => self.do_deed(fan, deed),
+            Event::Act { fan, action } => self.perform(fan, action),
             Event::Connect { fan } => self.connect(fan),
             Event::FromFan { fan, connection, packet } => {
                 if let Some((edge, session, now)) = self.fans[fan].at
@@ -304,7 +304,7 @@ impl Net {
             }
             Event::ToFan { fan, connection, packet } => {
                 if self.fans[fan].at.is_some_and(|(_, _, now)| now == connection) {
-                    self.hear(fan, &packet);
+                    self.receive(fan, &packet);
                 }
             }
             Event::Up { edge, link, packet } => {
@@ -333,7 +333,7 @@ impl Net {
         }
     }
 
-    // The root.
+    // The root's part.
 
     fn start_root(&mut self) {
         if self.root.is_some() {
@@ -358,7 +358,7 @@ impl Net {
         for edge in 0..EDGES {
             self.unlink(edge);
         }
-        let back = self.now + self.roll.between(50, 3000);
+        let back = self.now + self.rng.between(50, 3000);
         self.at(back, Event::StartRoot);
     }
 
@@ -368,13 +368,13 @@ impl Net {
         let (batch, mut effects) = (packed(inputs), Vec::new());
         root.handle(now, &batch, &mut effects).expect("a batch of ours");
         self.disk.journal.push((now, batch));
-        if self.roll.below(400) == 0 {
+        if self.rng.below(400) == 0 {
             self.disk = Disk { snapshot: Some(root.snapshot()), journal: Vec::new() };
         }
         self.trace(&effects);
         self.archive(&effects);
-        // Written, and not a word of it out.
-        if self.faults.root_crashes > 0 && (1..BUSY).contains(&self.now) && self.roll.below(800) == 0 {
+        // The root crashes after the write and before any effect is sent.
+        if self.faults.root_crashes > 0 && (1..BUSY).contains(&self.now) && self.rng.below(800) == 0 {
             return self.crash_root();
         }
         for effect in Frames::<Effect<'_>>::new(&effects).expect("effects") {
@@ -403,12 +403,12 @@ impl Net {
             }
             Effect::Publish { track: Track::Pulse, object, .. } => self.pulse = object.to_vec(),
             Effect::Publish { .. } | Effect::Archive(_) => {}
-            // An edge of an earlier life may still have been heard of.
+            // An effect may still name an edge of an earlier incarnation.
             other => panic!("{other:?} from the root"),
         }
     }
 
-    /// What the archive has, of effects that are kept with their batch.
+    /// Records the archive's rows, from effects stored with their batch.
     fn archive(&mut self, effects: &[u8]) {
         for effect in Frames::<Effect<'_>>::new(effects).expect("effects") {
             match effect {
@@ -427,7 +427,7 @@ impl Net {
         }
     }
 
-    /// What is on its way to readers of the chat arrives.
+    /// Delivers all objects on their way to readers of the chat.
     fn deliver_objects(&mut self) {
         let objects: Vec<_> = self
             .queue
@@ -442,19 +442,19 @@ impl Net {
         }
     }
 
-    /// Sends over a line that may lose or double.
-    fn send_some(&mut self, line: (u8, usize, u64), event: impl Fn() -> Event) {
+    /// Sends over a channel that may lose or duplicate.
+    fn send_some(&mut self, channel: (u8, usize, u64), event: impl Fn() -> Event) {
         let heals = self.now < BUSY;
-        if heals && self.roll.percent(self.faults.lost) {
+        if heals && self.rng.percent(self.faults.lost) {
             return;
         }
         self.send(line, event());
-        if heals && self.roll.percent(self.faults.doubled) {
+        if heals && self.rng.percent(self.faults.doubled) {
             self.send(line, event());
         }
     }
 
-    // Edges.
+    // The edges' part.
 
     fn start_edge(&mut self, at: usize) {
         let edge = &mut self.edges[at];
@@ -477,7 +477,7 @@ impl Net {
                 self.leave(fan, false);
             }
         }
-        let back = self.now + self.roll.between(100, 4000);
+        let back = self.now + self.rng.between(100, 4000);
         self.at(back, Event::StartEdge { edge: at });
     }
 
@@ -507,7 +507,7 @@ impl Net {
             return;
         }
         self.root_input(&[Input::EdgeLeft { edge: self.edges[at].id }]);
-        let back = self.now + self.roll.between(20, 1500);
+        let back = self.now + self.rng.between(20, 1500);
         self.at(back, Event::Link { edge: at });
     }
 
@@ -542,7 +542,7 @@ impl Net {
         }
     }
 
-    /// A worker is exchanged for one that takes over its snapshot.
+    /// Replaces a worker by one that restores its snapshot.
     fn swap(&mut self, which: usize) {
         if which == EDGES {
             if let Some(root) = &self.root {
@@ -569,14 +569,14 @@ impl Net {
         }
     }
 
-    // Fans.
+    // The fans' part.
 
     fn connect(&mut self, fan: usize) {
         let up: Vec<usize> = (0..EDGES).filter(|edge| self.edges[*edge].leaf.is_some()).collect();
         if up.is_empty() || self.fans[fan].at.is_some() {
             return self.at(self.now + 100, Event::Connect { fan });
         }
-        let edge = up[self.roll.below(up.len() as u64) as usize];
+        let edge = up[self.rng.below(up.len() as u64) as usize];
         self.fans[fan].connections += 1;
         let connection = self.fans[fan].connections;
         let sessions = &mut self.edges[edge].sessions;
@@ -596,7 +596,7 @@ impl Net {
         self.greet(fan);
     }
 
-    /// Hello, and all that is not answered.
+    /// Sends a hello, and all unanswered messages.
     fn greet(&mut self, fan: usize) {
         let Fan { stream, next, unacked, .. } = &self.fans[fan];
         let next = unacked.front().map_or(*next, |(number, _)| *number);
@@ -608,8 +608,8 @@ impl Net {
     fn resend(&mut self, fan: usize, from: u64) {
         let again: Vec<_> =
             self.fans[fan].unacked.iter().filter(|(number, _)| *number >= from).cloned().collect();
-        for (number, deed) in again {
-            self.fan_sends(fan, deed.packet(number));
+        for (number, action) in again {
+            self.fan_sends(fan, action.packet(number));
         }
     }
 
@@ -619,30 +619,30 @@ impl Net {
         }
     }
 
-    /// The fan's connection ends. The edge notices unless it is the one that ended.
+    /// Ends the fan's connection. The edge notices, unless the edge itself has crashed.
     fn leave(&mut self, fan: usize, noticed: bool) {
         let Some((edge, session, _)) = self.fans[fan].at.take() else { return };
         if noticed {
             self.edges[edge].sessions[session.0 as usize] = None;
             self.leaf_input(edge, &[Input::FanLeft { session }]);
         }
-        let back = self.now + self.roll.between(10, 800);
+        let back = self.now + self.rng.between(10, 800);
         self.at(back, Event::Connect { fan });
     }
 
-    fn do_deed(&mut self, at: usize, deed: Deed) {
+    fn perform(&mut self, at: usize, action: Action) {
         let fan = &mut self.fans[at];
         if fan.unacked.len() as u64 >= limits::UNACKED {
-            return self.at(self.now + 100, Event::Act { fan: at, deed });
+            return self.at(self.now + 100, Event::Act { fan: at, action });
         }
         let number = fan.next;
         fan.next += 1;
-        let packet = deed.packet(number);
-        fan.unacked.push_back((number, deed));
+        let packet = action.packet(number);
+        fan.unacked.push_back((number, action));
         self.fan_sends(at, packet);
     }
 
-    fn hear(&mut self, at: usize, packet: &[u8]) {
+    fn receive(&mut self, at: usize, packet: &[u8]) {
         for message in Frames::<EdgeMessage<'_>>::new(packet).expect("a packet") {
             let Ok(Frame::Known(message)) = message else { panic!("a message of another kind") };
             let fan = &mut self.fans[at];
@@ -652,9 +652,9 @@ impl Net {
                 }
                 EdgeMessage::Acked { through } => {
                     while fan.unacked.front().is_some_and(|(number, _)| *number <= through) {
-                        let (number, deed) = fan.unacked.pop_front().expect("a first one");
+                        let (number, action) = fan.unacked.pop_front().expect("a first one");
                         let fate = fan.rejected.get(&number).map_or(Fate::Taken, |why| Fate::Rejected(*why));
-                        fan.results.push((deed, fate));
+                        fan.results.push((action, fate));
                     }
                 }
                 EdgeMessage::Rejected { number, reason } => {
@@ -677,7 +677,7 @@ impl Net {
                 EdgeMessage::Said { number, chat } => {
                     let said = &self.said[&chat.0];
                     let own = self.fans[at].unacked.iter().find(|(other, _)| *other == number);
-                    let same = |(_, deed): &(u64, Deed)| *deed == Deed::Say(said.1.clone());
+                    let same = |(_, action): &(u64, Action)| *action == Action::Say(said.1.clone());
                     assert!(own.is_none_or(same), "{number} is not line {chat:?}");
                 }
                 other => panic!("{other:?} to a fan"),
@@ -685,7 +685,7 @@ impl Net {
         }
     }
 
-    // What came out.
+    // Results of the run.
 
     pub(crate) fn views(&self) -> impl Iterator<Item = &View> {
         self.edges.iter().map(|edge| &edge.view)
@@ -699,7 +699,7 @@ impl Net {
     }
 }
 
-impl Deed {
+impl Action {
     fn packet(&self, number: u64) -> Vec<u8> {
         let act = match self {
             Self::Say(text) => Act::Say(Say { text, ..Say::default() }),

@@ -3,7 +3,7 @@
 use wire::worker::Row;
 use wire::{Act, Moderation, QuestionId, Reason};
 
-use crate::house::{House, Rejected, Taken};
+use crate::harness::{Harness, Rejected, Taken};
 
 fn ask(text: &str) -> Act<'_> {
     Act::Ask { text }
@@ -15,34 +15,39 @@ fn upvote(question: u32) -> Act<'static> {
 
 #[test]
 fn questions_by_votes() {
-    let mut house = House::new();
-    let fans: Vec<_> = (0..4).map(|id| house.fan(id)).collect();
-    assert_eq!(house.act(fans[0], ask("When?")), Taken);
-    assert_eq!(house.act(fans[1], ask("Where?")), Taken);
-    assert_eq!(house.act(fans[2], upvote(2)), Taken);
-    assert_eq!(house.act(fans[2], upvote(2)), Rejected(Reason::AlreadyCounted));
-    assert_eq!(house.act(fans[1], upvote(2)), Rejected(Reason::AlreadyCounted), "the asker has asked");
-    assert_eq!(house.act(fans[3], upvote(9)), Rejected(Reason::NotFound));
-    let shown: Vec<_> = house.stage().questions.iter().map(|question| question.text.to_owned()).collect();
+    let mut harness = Harness::new();
+    let fans: Vec<_> = (0..4).map(|id| harness.fan(id)).collect();
+    assert_eq!(harness.act(fans[0], ask("When?")), Taken);
+    assert_eq!(harness.act(fans[1], ask("Where?")), Taken);
+    assert_eq!(harness.act(fans[2], upvote(2)), Taken);
+    assert_eq!(harness.act(fans[2], upvote(2)), Rejected(Reason::AlreadyCounted));
+    assert_eq!(harness.act(fans[1], upvote(2)), Rejected(Reason::AlreadyCounted), "the asker has asked");
+    assert_eq!(harness.act(fans[3], upvote(9)), Rejected(Reason::NotFound));
+    let shown: Vec<_> = harness.stage().questions.iter().map(|question| question.text.to_owned()).collect();
     assert_eq!(shown, ["Where?", "When?"]);
-    let votes: Vec<_> = house.pulse().questions.iter().map(|votes| (votes.question.0, votes.votes)).collect();
+    let votes: Vec<_> =
+        harness.pulse().questions.iter().map(|votes| (votes.question.0, votes.votes)).collect();
     assert_eq!(votes, [(2, 2), (1, 1)]);
 }
 
 #[test]
 fn questions_answered_and_dismissed() {
-    let mut house = House::new();
-    let (fan, moderator) = (house.fan(1), house.moderator(2));
+    let mut harness = Harness::new();
+    let (fan, moderator) = (harness.fan(1), harness.moderator(2));
     for text in ["When?", "Where?", "Why?"] {
-        assert_eq!(house.act(fan, ask(text)), Taken);
+        assert_eq!(harness.act(fan, ask(text)), Taken);
     }
-    assert_eq!(house.act(fan, ask("What?")), Rejected(Reason::Busy { retry_ms: 60_000 }), "three at a time");
-    assert_eq!(house.moderate(fan, Moderation::Answer(QuestionId(1))), Rejected(Reason::NotAllowed));
-    assert_eq!(house.moderate(moderator, Moderation::Answer(QuestionId(1))), Taken);
-    assert_eq!(house.moderate(moderator, Moderation::Dismiss(QuestionId(2))), Taken);
-    assert_eq!(house.moderate(moderator, Moderation::Dismiss(QuestionId(2))), Rejected(Reason::NotFound));
-    assert_eq!(house.stage().questions.iter().map(|question| question.text).collect::<Vec<_>>(), ["Why?"]);
-    let done: Vec<_> = house
+    assert_eq!(
+        harness.act(fan, ask("What?")),
+        Rejected(Reason::Busy { retry_ms: 60_000 }),
+        "three at a time"
+    );
+    assert_eq!(harness.moderate(fan, Moderation::Answer(QuestionId(1))), Rejected(Reason::NotAllowed));
+    assert_eq!(harness.moderate(moderator, Moderation::Answer(QuestionId(1))), Taken);
+    assert_eq!(harness.moderate(moderator, Moderation::Dismiss(QuestionId(2))), Taken);
+    assert_eq!(harness.moderate(moderator, Moderation::Dismiss(QuestionId(2))), Rejected(Reason::NotFound));
+    assert_eq!(harness.stage().questions.iter().map(|question| question.text).collect::<Vec<_>>(), ["Why?"]);
+    let done: Vec<_> = harness
         .rows()
         .into_iter()
         .filter_map(|row| match row {
@@ -51,6 +56,6 @@ fn questions_answered_and_dismissed() {
         })
         .collect();
     assert_eq!(done, [(1, true), (2, false)]);
-    house.wait(2000);
-    assert_eq!(house.act(fan, ask("What?")), Taken, "there is room again");
+    harness.wait(2000);
+    assert_eq!(harness.act(fan, ask("What?")), Taken, "there is room again");
 }

@@ -1,29 +1,29 @@
-//! Counting: right whatever comes twice, late or in another order.
+//! Measurements: right even if reports arrive twice, late or in another order.
 
 use proptest::prelude::*;
-use room::rehearsal::Roll;
+use room::rehearsal::SplitMix64;
 use room::tally::{Sketch, Tally, Uniques};
 use wire::worker::{Input, Row};
 use wire::{Act, Beat, EdgeId, FanId, FanMessage, Playing, Report, Visit};
 
-use crate::house::{House, Taken, identity};
+use crate::harness::{Harness, Taken, identity};
 
-/// What an edge says of itself, in order, through lives.
-fn history(roll: &mut Roll, edge: u64) -> Vec<impl Fn(&mut Tally) + Clone + use<>> {
+/// Returns an edge's reports in order, across incarnations.
+fn history(rng: &mut SplitMix64, edge: u64) -> Vec<impl Fn(&mut Tally) + Clone + use<>> {
     let (mut incarnation, mut sequence, mut time, mut said) = (1, 0, Visit::default(), Vec::new());
     let mut latency = Sketch::default();
-    for _ in 0..roll.between(1, 12) {
-        if roll.percent(20) {
+    for _ in 0..rng.between(1, 12) {
+        if rng.percent(20) {
             (incarnation, sequence, time) = (incarnation + 1, 0, Visit::default());
             latency = Sketch::default();
         }
         sequence += 1;
-        time.total_ms += roll.below(1000);
-        time.watched_ms += roll.below(500);
-        time.active_ms += roll.below(100);
-        latency.insert(roll.below(3000) as u32);
-        let report = Report { viewers: roll.below(100) as u32, time };
-        let (sketch, fan) = (latency.clone(), FanId(roll.below(40)));
+        time.total_ms += rng.below(1000);
+        time.watched_ms += rng.below(500);
+        time.active_ms += rng.below(100);
+        latency.insert(rng.below(3000) as u32);
+        let report = Report { viewers: rng.below(100) as u32, time };
+        let (sketch, fan) = (latency.clone(), FanId(rng.below(40)));
         said.push((edge, incarnation, sequence, report, sketch, fan));
     }
     let apply =
@@ -38,10 +38,10 @@ fn history(roll: &mut Roll, edge: u64) -> Vec<impl Fn(&mut Tally) + Clone + use<
 }
 
 fn tally(seed: u64) -> Tally {
-    let mut roll = Roll(seed);
+    let mut rng = SplitMix64(seed);
     let mut tally = Tally::default();
-    for edge in 0..roll.between(1, 5) {
-        for say in history(&mut roll, edge) {
+    for edge in 0..rng.between(1, 5) {
+        for say in history(&mut rng, edge) {
             say(&mut tally);
         }
     }
@@ -75,22 +75,22 @@ proptest! {
         prop_assert_eq!(&merged(&once, &b), &once);
     }
 
-    /// What edges say comes in between each other's, and again.
+    /// Reports of several edges arrive interleaved, and some again.
     #[test]
     fn tally_of_any_interleaving(seed: u64) {
-        let mut roll = Roll(seed);
-        let edges: Vec<_> = (0..4).map(|edge| history(&mut roll, edge)).collect();
+        let mut rng = SplitMix64(seed);
+        let edges: Vec<_> = (0..4).map(|edge| history(&mut rng, edge)).collect();
         let mut in_turn = Tally::default();
         edges.iter().flatten().for_each(|say| say(&mut in_turn));
         let mut mixed = Tally::default();
         let mut said = [0; 4];
         while (0..4).any(|edge| said[edge] < edges[edge].len()) {
-            let edge = roll.below(4) as usize;
+            let edge = rng.below(4) as usize;
             if said[edge] < edges[edge].len() {
                 edges[edge][said[edge]](&mut mixed);
                 said[edge] += 1;
             }
-            // One that was said is said again; of the same life it says nothing new.
+            // A report arrives again; within the same incarnation it adds nothing.
             if said[edge] > 0 {
                 edges[edge][said[edge] - 1](&mut mixed);
             }
@@ -117,7 +117,8 @@ proptest! {
     }
 }
 
-/// Within one percent: of one in a thousand runs more than 2.5 standard errors would be a fault in the code.
+/// Estimates lie within one percent: more than one in a thousand beyond 2.5 standard errors would be a fault
+/// in the code.
 #[test]
 fn tally_uniques_within_a_percent() {
     let mut squares = 0.0;
@@ -126,7 +127,7 @@ fn tally_uniques_within_a_percent() {
         let mut uniques = Uniques::default();
         let mut next = 1;
         for n in 1..=200_000u64 {
-            // Consecutive numbers: the worst that a host can give.
+            // Consecutive numbers: the worst that a host can supply.
             uniques.insert(FanId(run * 1_000_000 + n));
             if n == next {
                 let error = (uniques.estimate() as f64 - n as f64) / n as f64;
@@ -156,22 +157,22 @@ fn tally_uniques_of_few_are_exact() {
 
 #[test]
 fn tally_viewers_and_time() {
-    let mut house = House::new();
-    let (a, b) = (house.fan(1), house.fan(2));
+    let mut harness = Harness::new();
+    let (a, b) = (harness.fan(1), harness.fan(2));
     let beat = |active_ms, playing| FanMessage::Beat(Beat { active_ms, playing, latency_ms: Some(80) });
     for _ in 0..10 {
-        house.wait(5000);
-        house.send(a, &beat(4000, Playing::Playing));
-        house.send(b, &beat(0, Playing::Paused));
+        harness.wait(5000);
+        harness.send(a, &beat(4000, Playing::Playing));
+        harness.send(b, &beat(0, Playing::Paused));
     }
-    house.leave(b);
-    let pulse = house.pulse();
+    harness.leave(b);
+    let pulse = harness.pulse();
     assert_eq!((pulse.viewers, pulse.uniques), (1, 2));
     assert!((100..106).contains(&pulse.total_seconds), "{}", pulse.total_seconds);
     assert_eq!(pulse.watched_seconds, 50);
     assert!((380..=400).contains(&pulse.activity_permille), "{}", pulse.activity_permille);
     assert!(pulse.latency_p50_ms.abs_diff(80) <= 5);
-    let row = house.rows().into_iter().find_map(|row| match row {
+    let row = harness.rows().into_iter().find_map(|row| match row {
         Row::Visited { fan: FanId(2), visit, .. } => Some(visit),
         _ => None,
     });
@@ -185,85 +186,86 @@ fn tally_viewers_and_time() {
 /// Interactions ÷ total time, of a fan and of the room.
 #[test]
 fn tally_interaction_frequency() {
-    let mut house = House::new();
-    let fan = house.fan(1);
+    let mut harness = Harness::new();
+    let fan = harness.fan(1);
     for _ in 0..30 {
-        assert_eq!(house.act(fan, Act::Cheer { kind: 0, count: 2 }), Taken);
-        house.wait(1950);
+        assert_eq!(harness.act(fan, Act::Cheer { kind: 0, count: 2 }), Taken);
+        harness.wait(1950);
     }
-    house.leave(fan);
-    let row = house.rows().into_iter().find_map(|row| match row {
+    harness.leave(fan);
+    let row = harness.rows().into_iter().find_map(|row| match row {
         Row::Visited { visit, interactions, .. } => Some((visit.total_ms, interactions)),
         _ => None,
     });
     let (total_ms, interactions) = row.expect("a visit");
     assert!((60_000..60_200).contains(&total_ms) && interactions == 30, "{total_ms}, {interactions}");
-    let frequency = house.pulse().interactions_per_1000_minutes;
+    let frequency = harness.pulse().interactions_per_1000_minutes;
     assert!((29_800..=30_000).contains(&frequency), "{frequency}");
 }
 
-/// Nobody is active for longer than they are here.
+/// Active time never exceeds the time in the room.
 #[test]
 fn tally_believes_no_impossible_beat() {
-    let mut house = House::new();
-    let fan = house.fan(1);
-    house.fan(2);
-    house.wait(10_000);
+    let mut harness = Harness::new();
+    let fan = harness.fan(1);
+    harness.fan(2);
+    harness.wait(10_000);
     for _ in 0..50 {
         let beat = Beat { active_ms: u32::MAX, playing: Playing::Playing, latency_ms: Some(u32::MAX) };
-        house.send(fan, &FanMessage::Beat(beat));
+        harness.send(fan, &FanMessage::Beat(beat));
     }
-    let pulse = house.pulse();
+    let pulse = harness.pulse();
     assert!(pulse.watched_seconds <= 10 && pulse.total_seconds >= 20, "one of two played");
     assert!(pulse.activity_permille <= 500, "{} ‰", pulse.activity_permille);
     assert!(pulse.latency_p99_ms <= 70_000);
 }
 
-/// After this an edge is not waited for any more, in milliseconds.
+/// Milliseconds after which the root no longer waits for an edge.
 const EDGE_LINGER: u64 = wire::limits::RESEND_SECONDS * 1000;
 
 #[test]
 fn tally_of_an_edge_that_is_lost() {
-    let mut house = House::new();
-    let fan = house.fan(1);
-    house.fan(2);
-    assert_eq!(house.act(fan, Act::Cheer { kind: 0, count: 1 }), Taken);
-    house.wait(2000);
-    assert_eq!(house.pulse().viewers, 2);
-    house.root(&[Input::EdgeLeft { edge: EdgeId(fan.edge as u64) }]);
-    assert_eq!(house.pulse().viewers, 1, "the fans of an edge that is away are not counted");
-    // It stays away: what its fans did is told of them.
-    house.now += EDGE_LINGER;
-    house.root(&[Input::Tick]);
+    let mut harness = Harness::new();
+    let fan = harness.fan(1);
+    harness.fan(2);
+    assert_eq!(harness.act(fan, Act::Cheer { kind: 0, count: 1 }), Taken);
+    harness.wait(2000);
+    assert_eq!(harness.pulse().viewers, 2);
+    harness.root(&[Input::EdgeLeft { edge: EdgeId(fan.edge as u64) }]);
+    assert_eq!(harness.pulse().viewers, 1, "the fans of an edge that is away are not counted");
+    // The edge stays away: the root archives its fans' visits.
+    harness.now += EDGE_LINGER;
+    harness.root(&[Input::Tick]);
     let visited = |row: &Row<'_>| matches!(row, Row::Visited { fan: FanId(1), interactions: 1, .. });
-    assert!(house.rows().iter().any(visited));
+    assert!(harness.rows().iter().any(visited));
 }
 
-/// A root that comes back counts the fans of an edge once it is linked again: it may never be.
+/// A restored root counts the fans of an edge once it is linked again, or releases them: it may never come
+/// back.
 #[test]
 fn tally_of_a_root_that_comes_back() {
-    let mut house = House::new();
-    let fan = house.fan(1);
-    house.fan(2);
-    assert_eq!(house.act(fan, Act::Cheer { kind: 0, count: 1 }), Taken);
-    house.wait(2000);
-    house.root(&[Input::Opened, Input::EdgeJoined { edge: EdgeId(0), incarnation: 1 }]);
-    assert_eq!(house.pulse().viewers, 1);
-    house.now += EDGE_LINGER;
-    house.root(&[Input::Tick]);
+    let mut harness = Harness::new();
+    let fan = harness.fan(1);
+    harness.fan(2);
+    assert_eq!(harness.act(fan, Act::Cheer { kind: 0, count: 1 }), Taken);
+    harness.wait(2000);
+    harness.root(&[Input::Opened, Input::EdgeJoined { edge: EdgeId(0), incarnation: 1 }]);
+    assert_eq!(harness.pulse().viewers, 1);
+    harness.now += EDGE_LINGER;
+    harness.root(&[Input::Tick]);
     let visited = |row: &Row<'_>| matches!(row, Row::Visited { fan: FanId(1), interactions: 1, .. });
-    assert!(house.rows().iter().any(visited));
+    assert!(harness.rows().iter().any(visited));
 }
 
 #[test]
 fn tally_counts_a_fan_with_two_tabs_once() {
-    let mut house = House::new();
+    let mut harness = Harness::new();
     for edge in [0, 1, 0] {
-        let tab = house.join(edge, identity(7));
-        assert_eq!(house.act(tab, Act::Cheer { kind: 1, count: 3 }), Taken);
+        let tab = harness.join(edge, identity(7));
+        assert_eq!(harness.act(tab, Act::Cheer { kind: 1, count: 3 }), Taken);
     }
-    house.wait(1000);
-    let pulse = house.pulse();
+    harness.wait(1000);
+    let pulse = harness.pulse();
     assert_eq!((pulse.uniques, pulse.viewers, pulse.cheers.0.clone()), (1, 3, vec![0, 9]));
     assert_eq!(pulse.top_cheerers[0].amount, 9);
 }

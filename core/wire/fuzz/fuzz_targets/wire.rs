@@ -1,5 +1,5 @@
-//! Whatever a packet is, it is read or refused; and what was read is written in one form, which is
-//! read as the same.
+//! The decoder reads or refuses any packet, and the encoder writes what was read in one form, which decodes
+//! to the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! The bytes of every kind of message, committed: the format does not change by accident.
 //!
-//! A file has a line of hexadecimal digits for each sample. When the format has grown as the
-//! crate's documentation says, `FANFARE_BLESS=1` writes the new lines; what was there must stay.
+//! Each file has one row of hexadecimal digits per sample. When the format has grown as the crate's
+//! documentation describes, `FANFARE_BLESS=1` writes the new rows; existing rows must stay.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,11 +1,11 @@
-//! What a reader makes of messages that are newer than it is.
+//! Readers skip messages, fields and values that are newer than they are.
 
 use serde::{Deserialize, Serialize};
 use wire::{Act, Down, EdgeMessage, FanMessage, Frame, Frames, SessionId, TrackItem, Up, packet, put, start};
 
 use crate::samples;
 
-/// The samples have every kind, from 0 on, and the kind after the last is not known.
+/// Checks that the samples cover every kind from 0 on, and that the kind after the last is unknown.
 fn whole_and_open<T: Serialize>(samples: &[T], unknown: impl Fn(&[u8]) -> bool) {
     let mut kinds: Vec<u8> = samples.iter().map(|sample| packet(sample)[..].to_vec()).map(kind).collect();
     kinds.sort_unstable();
@@ -15,7 +15,7 @@ fn whole_and_open<T: Serialize>(samples: &[T], unknown: impl Fn(&[u8]) -> bool) 
     assert!(unknown(&newer), "kind {} is known, and has no sample", kinds.len());
 }
 
-/// The kind of a packet's first message: what follows the version and the length.
+/// Returns the kind of a packet's first message: the byte after the version and the length.
 fn kind(packet: Vec<u8>) -> u8 {
     let length = packet[1..].iter().take_while(|byte| **byte >= 0x80).count() + 1;
     packet[1 + length]
@@ -46,7 +46,7 @@ fn newer_kinds_are_unknown_and_all_others_have_samples() {
 
 #[test]
 fn a_newer_act_still_has_a_number() {
-    // Kind 2, number 300, act 200 of which nothing is known.
+    // Kind 2, number 300, and act 200, which is unknown.
     let mut frames = vec![1];
     put(&mut frames, &(2u32, 300u64, 200u32, "what?"));
     put(&mut frames, &FanMessage::Act { number: 301, act: Act::Cheer { kind: 0, count: 1 } });

@@ -1,4 +1,4 @@
-//! Bytes that nobody should send.
+//! Hostile bytes: the reader refuses them without a panic and without memory.
 
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use wire::{
 
 use crate::samples;
 
-/// Reads all frames; what is read is as long as what there was, and the end comes.
+/// Reads all frames; checks that they are as long as the input, and that the iterator ends.
 fn drain<'a, T: Deserialize<'a>>(bytes: &'a [u8]) {
     if let Ok(frames) = Frames::<T>::new(bytes) {
         assert!(frames.count() <= bytes.len());
@@ -75,13 +75,13 @@ fn hostile_lengths() {
     assert_eq!(read(&[VERSION, 0xff, 0xff, 0xff, 0xff, 0x0f]), Some(Some(Error::Length)));
     assert_eq!(read(&[VERSION, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Some(Some(Error::Length)));
     assert_eq!(read(&[VERSION, 2, 0]), Some(Some(Error::Truncated { frame: 2, left: 1 })));
-    // Text that is not UTF-8.
+    // The text is not UTF-8.
     assert_eq!(read(&[VERSION, 6, 2, 1, 4, 2, 0xc3, 0x28]), Some(Some(Error::Malformed)));
 }
 
 #[test]
 fn hostile_list_of_nothing() {
-    // Units take no bytes: a length is all there is, and it must not be believed.
+    // Units take no bytes: the length is the whole claim, and the reader must not believe it.
     let read = |claimed: u32| {
         let bytes = packet(&claimed);
         Frames::<List<()>>::new(&bytes)

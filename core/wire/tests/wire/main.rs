@@ -1,5 +1,4 @@
-//! The format: that it stays what it is, gives back what it was given, and cannot be
-//! made to panic or to take memory.
+//! Tests of the format: it stays as it is, round-trips, and neither panics nor takes memory on hostile input.
 
 mod samples;
 

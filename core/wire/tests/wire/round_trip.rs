@@ -1,4 +1,4 @@
-//! What is written is read as it was.
+//! Every message decodes to the value that was encoded.
 
 use std::fmt::Debug;
 
@@ -93,7 +93,7 @@ proptest! {
         same(&packet(&item), &[item]);
     }
 
-    /// Lengths of one byte, two and three.
+    /// Frames whose length takes one, two and three bytes round-trip.
     #[test]
     fn round_trip_lengths(len in prop_oneof![0usize..300, 16_370usize..16_400, 60_000usize..60_010]) {
         let token = "x".repeat(len);

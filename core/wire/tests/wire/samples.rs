@@ -1,4 +1,4 @@
-//! One message at least of every kind.
+//! Sample messages: at least one of every kind.
 
 use wire::{
     Act, Beat, ChatId, Choice, Danmaku, DanmakuSize, Down, EdgeId, EdgeMessage, FanId, FanMessage, Gift,

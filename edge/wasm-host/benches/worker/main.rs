@@ -1,21 +1,21 @@
-//! What the sandbox costs: a room in wasmtime and the same room natively, on the same batches, in turn.
+//! Cost of the sandbox: a room in wasmtime and the same room natively, on the same batches, in turn.
 //!
-//! Run with `cargo xtask bench worker`, which builds the component first. A leaf's figures are for the whole way of
-//! a message: its check, the delta, the root's answer and the fan's ack. Native and Wasm take turns
+//! Run with `cargo xtask bench worker`, which builds the component first. A leaf's figures include the whole
+//! way of a message: its check, the delta, the root's answer and the fan's ack. Native and Wasm take turns
 //! batch by batch, so that a busy machine is as busy for both; figures are medians.
 #![allow(missing_docs)]
 
-mod house;
+mod rooms;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use wasm_host::{Engine, Instance, Options, Version};
-use house::{FANS, House, Kind};
 use room::{Config, Room};
+use rooms::{FANS, Kind, Rooms};
+use wasm_host::{Engine, Instance, Options, Version};
 use wire::Micros;
 
-/// Batches of each kind, after some to get warm.
+/// Batches of each kind, after a warm-up.
 const ROUNDS: usize = 60;
 const WARM: usize = 5;
 
@@ -39,7 +39,7 @@ fn main() {
 
 fn options() -> Options {
     let mut options = Options::default();
-    // A busy machine may be slow; here it is not the deadline that is measured.
+    // A busy machine may be slow, and the benchmark does not measure deadlines: make them long.
     (options.call, options.state) = (Duration::from_secs(10), Duration::from_secs(10));
     options
 }
@@ -63,7 +63,7 @@ fn timed<T>(times: &mut Vec<Duration>, call: impl FnOnce() -> T) -> T {
 }
 
 fn natively(room: &mut Room, now: Micros, batch: &[u8]) -> Vec<u8> {
-    // As much as the component begins with.
+    // The same initial capacity as in the component.
     let mut effects = Vec::with_capacity(batch.len());
     room.handle(now, batch, &mut effects).expect("a batch");
     effects
@@ -73,11 +73,11 @@ fn in_wasm(room: &mut Instance, now: Micros, batch: &[u8]) -> Vec<u8> {
     room.handle(now, batch).expect("alive").expect("a batch")
 }
 
-/// An instance, and a call that does nothing.
+/// Measures the creation of an instance, and a call that does nothing.
 fn making(version: &Version) {
     let (mut made, mut dropped, mut called) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..200 {
-        let mut instance = timed(&mut made, || instance(version, house::leaf()));
+        let mut instance = timed(&mut made, || instance(version, rooms::leaf()));
         for _ in 0..20 {
             timed(&mut called, || {
                 instance.handle(Micros(1), &[wire::VERSION]).expect("alive").expect("a batch")
@@ -90,13 +90,13 @@ fn making(version: &Version) {
     println!("{:<28}{:>12.1?}", "handle nothing", median(called));
 }
 
-/// Messages a second in both seats.
+/// Measures messages per second at leaf and root.
 fn messages(version: &Version, kind: Kind) {
-    let mut house = House::new(kind);
-    let mut leaf = instance(version, house::leaf());
-    leaf.restore(&house.leaf.snapshot()).expect("alive").expect("a snapshot");
-    let mut root = instance(version, house::root());
-    root.restore(&house.root.snapshot()).expect("alive").expect("a snapshot");
+    let mut rooms = Rooms::new(kind);
+    let mut leaf = instance(version, rooms::leaf());
+    leaf.restore(&rooms.leaf.snapshot()).expect("alive").expect("a snapshot");
+    let mut root = instance(version, rooms::root());
+    root.restore(&rooms.root.snapshot()).expect("alive").expect("a snapshot");
     let [mut leaf_native, mut leaf_wasm, mut root_native, mut root_wasm] = [const { Vec::new() }; 4];
     for round in 0..ROUNDS + WARM {
         if round == WARM {
@@ -104,19 +104,19 @@ fn messages(version: &Version, kind: Kind) {
                 times.clear();
             }
         }
-        let batch = house.messages(kind);
-        let now = house.now();
-        let effects = timed(&mut leaf_native, || natively(&mut house.leaf, now, &batch));
+        let batch = rooms.messages(kind);
+        let now = rooms.now();
+        let effects = timed(&mut leaf_native, || natively(&mut rooms.leaf, now, &batch));
         let theirs = timed(&mut leaf_wasm, || in_wasm(&mut leaf, now, &batch));
         assert!(effects == theirs, "the same room");
-        let deltas = house::deltas(&effects);
-        let effects = timed(&mut root_native, || natively(&mut house.root, now, &deltas));
+        let deltas = rooms::deltas(&effects);
+        let effects = timed(&mut root_native, || natively(&mut rooms.root, now, &deltas));
         let theirs = timed(&mut root_wasm, || in_wasm(&mut root, now, &deltas));
         assert!(effects == theirs, "the same room");
-        let answers = house::answers(&effects);
+        let answers = rooms::answers(&effects);
         let last = |times: &mut Vec<Duration>, took: Duration| *times.last_mut().expect("a batch") += took;
         let (mut native, mut wasm) = (Vec::new(), Vec::new());
-        timed(&mut native, || natively(&mut house.leaf, now, &answers));
+        timed(&mut native, || natively(&mut rooms.leaf, now, &answers));
         timed(&mut wasm, || in_wasm(&mut leaf, now, &answers));
         last(&mut leaf_native, native[0]);
         last(&mut leaf_wasm, wasm[0]);
@@ -134,11 +134,11 @@ fn row(what: &str, native: Vec<Duration>, wasm: Vec<Duration>) {
     println!("{what:<28}{native:>8.2} M/s{wasm:>8.2} M/s{ratio:>8.2}");
 }
 
-/// Snapshots of a room with that many fans.
+/// Measures snapshots of a room with that many fans.
 fn state(version: &Version) {
-    let mut house = House::new(Kind::Cheer);
-    for (name, config) in [("leaf", house::leaf()), ("root", house::root())] {
-        let ours = if name == "leaf" { &mut house.leaf } else { &mut house.root };
+    let mut rooms = Rooms::new(Kind::Cheer);
+    for (name, config) in [("leaf", rooms::leaf()), ("root", rooms::root())] {
+        let ours = if name == "leaf" { &mut rooms.leaf } else { &mut rooms.root };
         let snapshot = ours.snapshot();
         let mut theirs = instance(version, config);
         let [mut native, mut wasm, mut restored] = [const { Vec::new() }; 3];

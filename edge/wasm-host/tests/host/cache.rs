@@ -1,4 +1,4 @@
-//! What is compiled is kept; what is no worker is refused.
+//! The cache stores compiled workers, and the engine refuses files that are no worker.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ fn a_damaged_or_foreign_file_is_made_anew() {
     assert!(file.file_name().unwrap().to_string_lossy().starts_with(&name));
     let whole = fs::read(file).unwrap();
 
-    // What is there is what is used.
+    // An existing file is used.
     let written = fs::metadata(file).unwrap().modified().unwrap();
     engine().load(&component).unwrap();
     assert_eq!(fs::metadata(file).unwrap().modified().unwrap(), written);

@@ -1,8 +1,8 @@
-//! What a room does in wasmtime is what it does natively, byte for byte.
+//! A room in wasmtime behaves as natively, byte for byte.
 
-use wasm_host::{Batch, Instance, Options, Worker};
 use room::rehearsal::{self, Script, leaf_config, perform, root_config};
 use room::{Config, Room};
+use wasm_host::{Batch, Instance, Options, Worker};
 use wire::Micros;
 
 use crate::guest::{Flaw, batches, engine, flawed, native, room, setup};
@@ -14,7 +14,7 @@ fn seats(script: &Script) -> [(Config, &[rehearsal::Batch]); 2] {
     [(leaf_config(), &script.leaf), (root_config(), &script.root)]
 }
 
-/// The digest of a native room's doings.
+/// Returns the digest of a native room's output.
 fn natively(config: Config, log: &[rehearsal::Batch]) -> u64 {
     perform(log, &mut Room::new(config), handle, |room| room.snapshot())
 }
@@ -48,7 +48,7 @@ fn determinism_of_the_component() {
     }
 }
 
-/// Where two digests differ, this says at which batch.
+/// This test names the first batch at which two digests differ.
 #[test]
 fn determinism_of_each_batch() {
     let engine = engine();
@@ -66,13 +66,13 @@ fn determinism_of_each_batch() {
     }
 }
 
-/// Where a room is.
-enum Place {
+/// Host of a room: native or wasmtime.
+enum Host {
     Native(Room),
     Wasm(Instance),
 }
 
-impl Place {
+impl Host {
     fn handle(&mut self, now: Micros, inputs: &[u8]) -> Vec<u8> {
         match self {
             Self::Native(room) => handle(room, now, inputs),
@@ -88,7 +88,7 @@ impl Place {
     }
 }
 
-/// A room that moves between the two again and again goes on as one that stays.
+/// A room that moves between the two again and again continues as one that stays.
 #[test]
 fn determinism_through_snapshots() {
     let engine = engine();
@@ -97,27 +97,27 @@ fn determinism_through_snapshots() {
         let script = Script::new(seed, TICKS);
         for (config, log) in seats(&script) {
             let mut calls = 0;
-            let moving = |place: &mut Place, now, inputs: &[u8]| {
+            let moving = |place: &mut Host, now, inputs: &[u8]| {
                 calls += 1;
                 if calls % 7 == 0 {
                     let snapshot = place.snapshot();
                     *place = if calls % 2 == 0 {
-                        Place::Native(Room::restore(config, &snapshot).expect("its snapshot"))
+                        Host::Native(Room::restore(config, &snapshot).expect("its snapshot"))
                     } else {
                         let mut room = instance(&version, config);
                         room.restore(&snapshot).expect("alive").expect("a snapshot of the same room");
-                        Place::Wasm(room)
+                        Host::Wasm(room)
                     };
                 }
                 place.handle(now, inputs)
             };
-            let digest = perform(log, &mut Place::Native(Room::new(config)), moving, Place::snapshot);
+            let digest = perform(log, &mut Host::Native(Room::new(config)), moving, Host::snapshot);
             assert_eq!(digest, natively(config, log), "seed {seed}, {:?}", config.seat);
         }
     }
 }
 
-/// Instances die every few batches; the room does what it would have done.
+/// A room whose instances die every few batches behaves as one whose instance lives.
 #[tokio::test]
 async fn determinism_across_faults() {
     let engine = engine();

@@ -1,25 +1,25 @@
-//! Components to run: the room's own, versions of it with a fault built in, and some in text.
+//! Components for tests: the room's own, versions of it with a built-in flaw, and some in text.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use wasm_host::{Batch, Engine, Setup, Version};
 use room::{Config, Room};
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType,
     MemArg, Module, ValType,
 };
+use wasm_host::{Batch, Engine, Setup, Version};
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// A folder of this test binary's, which all of its processes share.
+/// Returns a folder of this test binary, which all of its processes share.
 pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// A folder that there is not yet.
+/// Returns the path of a folder that does not exist yet.
 pub(crate) fn fresh(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -28,12 +28,12 @@ pub(crate) fn fresh(name: &str) -> PathBuf {
     folder
 }
 
-/// An engine; what is compiled is kept for all tests.
+/// Returns an engine whose cache all tests share.
 pub(crate) fn engine() -> Engine {
     Engine::new(Some(scratch().join("compiled"))).expect("an engine")
 }
 
-/// The room's own component.
+/// Returns the room's own component.
 pub(crate) fn component() -> Vec<u8> {
     let file = scratch()
         .ancestors()
@@ -47,17 +47,17 @@ pub(crate) fn room(engine: &Engine) -> Version {
     engine.load(&component()).expect("the room's component")
 }
 
-/// The batches of a rehearsal as those of a worker.
+/// Converts the batches of a rehearsal to a worker's.
 pub(crate) fn batches(log: &[room::rehearsal::Batch]) -> Vec<Batch> {
     log.iter().map(|batch| Batch { now: batch.now, inputs: batch.inputs.clone().into() }).collect()
 }
 
-/// A setup whose only fault is the version's.
+/// Returns a setup in which only the version can be at fault.
 pub(crate) fn setup(config: Config, version: &Version) -> Setup {
     Setup::new("a room", config, version.clone())
 }
 
-/// The state that a native room has after those batches.
+/// Returns the state of a native room after those batches.
 pub(crate) fn native(config: Config, batches: &[Batch]) -> Vec<u8> {
     let mut room = Room::new(config);
     for batch in batches {
@@ -77,8 +77,8 @@ fn componentize(mut module: Vec<u8>) -> Vec<u8> {
     encoder.encode().expect("a component")
 }
 
-/// A component in text: what its `handle`, `snapshot` and `restore` do before they answer as if all were
-/// well. `$log` writes a line, `$deep` does not return.
+/// A component in text: `handle`, `snapshot` and `restore` hold the code that each runs before it answers as
+/// if all were well. `$log` writes a log entry, `$deep` does not return.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Guest {
     pub(crate) handle: &'static str,
@@ -124,24 +124,24 @@ impl Guest {
     }
 }
 
-/// A fault that is built into the room's own component.
+/// A flaw built into the room's own component.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flaw {
-    /// An instance traps when it is handed its nth batch.
+    /// An instance traps on its nth batch.
     Mortal(i32),
-    /// It traps when a batch is of a moment that ends in these microseconds.
+    /// It traps on a batch whose time ends in these microseconds.
     Allergic(i64),
     /// Its `restore` never ends.
     Forgetful,
-    /// It traps when a batch has these bytes in it.
-    #[allow(dead_code, reason = "for the tests of a whole house, which share this file")]
+    /// It traps on a batch that contains these bytes.
+    #[allow(dead_code, reason = "for the end-to-end tests, which share this file")]
     Poisoned([u8; 8]),
 }
 
-/// What moments end in: so many microseconds.
+/// Modulus of the microseconds that times end in.
 pub(crate) const ENDING: i64 = 1000;
 
-/// The room's own component with a flaw: it is the same otherwise.
+/// Returns the room's own component with a flaw, and otherwise unchanged.
 pub(crate) fn flawed(flaw: Flaw) -> Vec<u8> {
     let component = component();
     let core = Parser::new(0)
@@ -161,12 +161,12 @@ pub(crate) fn flawed(flaw: Flaw) -> Vec<u8> {
 struct Grafting {
     flaw: Flaw,
     export: &'static str,
-    /// The function that the export was, and its type.
+    /// Index of the original function of the export, and of its type.
     old: u32,
     kind: u32,
-    /// The function that it becomes.
+    /// Index of the function that replaces it.
     new: u32,
-    /// A new global.
+    /// Index of a new global.
     counter: u32,
 }
 
@@ -214,7 +214,7 @@ impl Grafting {
                 code.loop_(wasm_encoder::BlockType::Empty).br(0).end();
             }
             Flaw::Poisoned(bytes) => {
-                // The batch is at 1, and as long as 2; 3 is how far it has been looked at.
+                // Local 1 is the batch, 2 its length, and 3 the position searched so far.
                 let anywhere = MemArg { offset: 0, align: 0, memory_index: 0 };
                 code.block(wasm_encoder::BlockType::Empty).loop_(wasm_encoder::BlockType::Empty);
                 code.local_get(3).i32_const(8).i32_add().local_get(2).i32_gt_u().br_if(1);

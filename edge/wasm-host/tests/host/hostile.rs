@@ -1,10 +1,10 @@
-//! Workers that mean harm: it is known what they did, and nobody else is harmed.
+//! Hostile workers: each fault is recognised, and no other room is harmed.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasm_host::{Batch, Engine, Error, Fault, Instance, Options, WAITING, Worker};
 use room::rehearsal::{Script, leaf_config, root_config};
+use wasm_host::{Batch, Engine, Error, Fault, Instance, Options, WAITING, Worker};
 use wire::{Micros, SessionId, worker::Input};
 
 use crate::guest::{Flaw, Guest, batches, engine, flawed, native, room, setup};
@@ -17,7 +17,7 @@ const BOMB: &str = "(loop
     (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable))
     (memory.fill (i32.shl (i32.sub (memory.size) (i32.const 16)) (i32.const 16)) (i32.const 7) (i32.const 1048576))
     (br 0))";
-/// More than it takes to write to all of the memory that there is.
+/// Longer than writing to all of the allowed memory takes.
 const FILLING: Duration = Duration::from_secs(10);
 /// Effects of 20 MiB.
 const HUGE: &str = "(drop (memory.grow (i32.const 400)))
@@ -75,13 +75,13 @@ fn hostile_plans_are_cut_to_what_was_asked() {
         let mut instance = Instance::new(&version, Options::default(), "a room").unwrap();
         instance.plan(&[wire::worker::Demand::default(); 3], &[400, 1200])
     };
-    // It answers with one byte, whatever is asked.
+    // The worker answers with one byte, whatever the demands.
     assert_eq!(plan("").unwrap(), [1, wire::worker::SKIP, wire::worker::SKIP]);
     assert_eq!(plan(GARBAGE).unwrap(), [wire::worker::SKIP; 3]);
     assert!(matches!(plan(LOOP), Err(Fault::Deadline(_))));
 }
 
-/// Whatever a version does, the one before has the room whole in the end, and acks what came.
+/// Whatever a version does, its fallback has the room whole in the end, and acks all messages.
 #[tokio::test]
 async fn hostile_versions_give_way_and_nothing_is_lost() {
     let engine = engine();
@@ -102,11 +102,11 @@ async fn hostile_versions_give_way_and_nothing_is_lost() {
         assert!(worker.snapshot().await.unwrap() == expected, "{handle}");
         let figures = worker.figures();
         assert_eq!((figures.fallbacks, figures.faults.total(), figures.skipped), (1, 3, 0), "{handle}");
-        assert_eq!(figures.lines_dropped > 100, handle == CHATTER, "{handle}: {figures:?}");
+        assert_eq!(figures.entries_dropped > 100, handle == CHATTER, "{handle}: {figures:?}");
     }
 }
 
-/// It handles, and it makes snapshots; but it cannot be brought back.
+/// A version handles and makes snapshots, but cannot be restored.
 #[tokio::test]
 async fn hostile_restores_give_way_too() {
     let engine = engine();
@@ -130,7 +130,7 @@ async fn hostile_restores_give_way_too() {
     assert_eq!(worker.figures().faults.deadline, 3);
 }
 
-/// Rooms that burn their deadlines all the time: the others have their turns as if those were not there.
+/// Rooms that burn their deadlines all the time do not delay the turns of the others.
 #[tokio::test]
 async fn hostile_rooms_slow_themselves_alone() {
     const HOSTILE: usize = 4;
@@ -147,7 +147,7 @@ async fn hostile_rooms_slow_themselves_alone() {
     let burnt =
         |burning: &[Worker]| -> u64 { burning.iter().map(|worker| worker.figures().faults.total()).sum() };
     let before = burnt(&burning);
-    // As many calls as are taken: each burns its deadline, twenty milliseconds.
+    // As many calls as the queue takes: each burns its deadline, twenty milliseconds.
     let mut waiting = Vec::new();
     for worker in &burning {
         for now in 0..WAITING as u64 {
@@ -168,7 +168,7 @@ async fn hostile_rooms_slow_themselves_alone() {
     assert!(gone > 0, "what still waited is told");
 }
 
-/// One that cannot bear a word is well until the next time.
+/// A worker that cannot bear a word is well until the next batch with it.
 #[tokio::test]
 async fn hostile_words() {
     const POISON: [u8; 8] = *b"poisoned";
@@ -182,7 +182,7 @@ async fn hostile_words() {
     }
 }
 
-/// A worker that is behind says so, and takes no more.
+/// A worker with a full queue reports it, and takes no more calls.
 #[tokio::test]
 async fn hostile_crowds_of_calls_are_shed() {
     let engine = engine();
@@ -199,7 +199,7 @@ async fn hostile_crowds_of_calls_are_shed() {
     assert_eq!(busy, shed);
 }
 
-/// A room's worker that is dropped while it burns its deadline, and its engine with it: all threads end.
+/// A worker that is dropped while it burns its deadline, and its engine with it, ends all threads.
 #[tokio::test]
 async fn hostile_workers_end_with_their_engine() {
     let engine = Engine::new(None).unwrap();
@@ -210,11 +210,11 @@ async fn hostile_workers_end_with_their_engine() {
     let next = worker.handle(empty(2));
     drop(worker);
     assert!(matches!(next.await, Err(Error::Gone)));
-    // Either it was at it, or it never began.
+    // The call was running, or never began.
     assert!(matches!(call.await, Err(Error::Skipped(_) | Error::Gone)));
 }
 
-/// Bytes of memory that this process has, and of addresses.
+/// Returns the bytes of memory of this process, and of its address space.
 #[cfg(target_os = "linux")]
 fn taken() -> (usize, usize) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -1,4 +1,4 @@
-//! Real components in wasmtime: the room's own, and those that mean harm.
+//! Tests of real components in wasmtime: the room's own, and hostile ones.
 #![allow(missing_docs)]
 
 mod cache;

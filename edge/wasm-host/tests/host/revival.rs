@@ -1,8 +1,8 @@
-//! Rooms that come back.
+//! Rooms are restored after faults, from snapshots and journals.
 
 use bytes::Bytes;
-use wasm_host::{Error, Fault, Worker};
 use room::rehearsal::{Script, leaf_config, root_config};
+use wasm_host::{Error, Fault, Worker};
 
 use crate::guest::{ENDING, Flaw, Guest, batches, engine, flawed, native, room, setup};
 
@@ -30,7 +30,7 @@ async fn a_worker_goes_on_where_its_snapshot_and_batches_end() {
     assert!(again.snapshot().await.unwrap() == native(root_config(), &log));
 }
 
-/// What was handled and kept is not skipped when it cannot be handled again: that is an error.
+/// A journalled batch that cannot be replayed is an error: it is never skipped.
 #[tokio::test]
 async fn batches_that_cannot_be_handled_again_are_not_left_out() {
     let engine = engine();
@@ -61,12 +61,12 @@ async fn a_snapshot_of_another_kind_is_named() {
         async move { Worker::restore(engine, setup, snapshot.into(), Vec::new()).await.unwrap_err().to_string() }
     };
     let newer = start(vec![200, 1, 2]).await;
-    assert!(newer.contains("a snapshot of version 200: this room reads version 1"), "{newer}");
+    assert!(newer.contains("the snapshot has version 200: this room reads version 1"), "{newer}");
     let other_seat = start(native(root_config(), &[])).await;
     assert!(other_seat.contains("another seat"), "{other_seat}");
 }
 
-/// A poisonous batch harms itself alone, where there is nothing to fall back to.
+/// A poisonous batch harms itself alone, if there is no fallback.
 #[tokio::test]
 async fn a_batch_that_is_not_survived_is_skipped() {
     let engine = engine();
@@ -103,7 +103,7 @@ async fn a_batch_that_cannot_be_read_is_refused_and_nothing_ends() {
     assert_eq!(worker.figures().faults.total(), 0);
 }
 
-/// The log is bounded, whoever makes no snapshots; and when it is full, that is said.
+/// The journal is bounded even if no version makes snapshots; a full one is reported.
 #[tokio::test]
 async fn a_log_without_snapshots_ends() {
     let engine = engine();
@@ -114,7 +114,7 @@ async fn a_log_without_snapshots_ends() {
     let worker = Worker::start(&engine, setup).await.unwrap();
     let inputs = Bytes::from(vec![1; 1 << 20]);
     for nth in 0.. {
-        assert!(nth < 100, "the log has {} bytes", worker.figures().log_bytes);
+        assert!(nth < 100, "the journal has {} bytes", worker.figures().journal_bytes);
         match worker.handle(wasm_host::Batch { now: wire::Micros(nth), inputs: inputs.clone() }).await {
             Ok(_) => {}
             Err(Error::Lost(why)) => {

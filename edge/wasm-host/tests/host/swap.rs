@@ -1,7 +1,7 @@
-//! Another version takes over.
+//! Another version takes over a running room.
 
-use wasm_host::{Error, Worker};
 use room::rehearsal::{Script, root_config};
+use wasm_host::{Error, Worker};
 
 use crate::guest::{ENDING, Flaw, Guest, batches, engine, flawed, native, room, setup};
 
@@ -47,7 +47,7 @@ async fn a_swap_that_fails_changes_nothing() {
     assert!(worker.snapshot().await.unwrap() == native(root_config(), &log));
 }
 
-/// The version that was there before a swap is what there is to fall back to.
+/// After a swap, the earlier version is the fallback.
 #[tokio::test]
 async fn the_version_before_takes_over_again() {
     let engine = engine();

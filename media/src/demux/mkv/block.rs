@@ -1,15 +1,17 @@
+//! Blocks of Matroska: lacing, and variable-length numbers.
+
 use bytes::{Buf as _, Bytes};
 
 use crate::codec::Parsed;
 
-/// A block of either kind, its frames taken out of their lacing (RFC 9559 10). The iterator's own view of blocks panics
-/// on short ones.
+/// A block of either kind, with its frames separated from their lacing (RFC 9559 10). The iterator's own
+/// parser of blocks panics on short ones.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) track: u64,
     /// Ticks since the start of the cluster.
     pub(super) ticks: i16,
-    /// What a `SimpleBlock` says of itself; other blocks leave this open.
+    /// The flag of a `SimpleBlock`; other blocks leave it open.
     pub(super) keyframe: bool,
     pub(super) frames: Vec<Bytes>,
 }
@@ -37,7 +39,7 @@ impl Block {
     }
 }
 
-/// The sizes of all frames of a lace but the last, which takes what is left.
+/// Returns the sizes of all frames of a lace but the last, which takes the rest.
 fn sizes(lacing: u8, data: &mut Bytes) -> Parsed<Vec<usize>> {
     let count = usize::from(data.try_get_u8().map_err(|_| SHORT)?);
     let mut sizes: Vec<usize> = Vec::with_capacity(count);
@@ -70,7 +72,7 @@ fn xiph(data: &mut Bytes) -> Parsed<usize> {
     }
 }
 
-/// How many bytes the variable-length number at the front has (RFC 8794 4).
+/// Returns the length in bytes of the variable-length number at the front (RFC 8794 4).
 fn width(data: &Bytes) -> Parsed<u32> {
     match data.first() {
         None | Some(0) => Err(SHORT.into()),

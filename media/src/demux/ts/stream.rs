@@ -1,3 +1,5 @@
+//! An elementary stream of a transport stream: from PES packets to samples.
+
 use bytes::Bytes;
 use mpeg2ts_reader::packet::Pid;
 
@@ -7,12 +9,12 @@ use crate::{Micros, Sample, TrackInfo};
 
 /// Ticks a second of PTS and DTS.
 const TIMESCALE: u32 = 90_000;
-/// The largest PES packet taken in, in bytes.
+/// Bytes of the largest PES packet accepted.
 const MAX_PES: usize = 16 << 20;
-/// Audio frames follow each other gapless unless timestamps say otherwise by more than this.
+/// Tolerated drift: audio frames follow each other without gaps unless timestamps differ by more than this.
 const MAX_DRIFT: Micros = Micros::from_millis(100);
 
-/// What an elementary stream carries.
+/// Codec of an elementary stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     H264,
@@ -25,12 +27,12 @@ pub(super) enum Coding {
 enum Decoder {
     H264(h264::AnnexB),
     H265(h265::AnnexB),
-    /// And the start of a frame whose end is in the next packet.
+    /// AAC, with the start of a frame whose end is in the next packet.
     Aac(Vec<u8>),
     Opus,
 }
 
-/// Whether frames can be used as they come.
+/// Continuity of a stream's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Health {
     Sound,
@@ -42,7 +44,7 @@ enum Health {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) pid: Pid,
-    /// Its number among the tracks, once those are fixed.
+    /// Index among the tracks, once those are fixed.
     pub(super) track: Option<usize>,
     decoder: Decoder,
     audio: Option<TrackInfo>,
@@ -84,7 +86,7 @@ impl Stream {
         }
     }
 
-    /// The track, once the stream has said enough of itself.
+    /// Returns the track, once the stream has described itself.
     pub(super) fn info(&self) -> Option<&TrackInfo> {
         match &self.decoder {
             Decoder::H264(annex_b) => annex_b.track(),
@@ -93,7 +95,7 @@ impl Stream {
         }
     }
 
-    /// A PES packet starts.
+    /// Begins a PES packet.
     pub(super) fn begin(&mut self, pts: Option<u64>, dts: Option<u64>) {
         let micros = |ticks| Micros::from_ticks(ticks, TIMESCALE);
         self.buffer.clear();
@@ -108,7 +110,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Packets are missing: what is in the buffer never becomes whole.
+    /// Handles missing packets: the buffered part never becomes whole.
     pub(super) fn lost(&mut self) {
         self.buffer.clear();
         self.next = None;
@@ -118,7 +120,7 @@ impl Stream {
         }
     }
 
-    /// A PES packet ends: its frames go out under the stream's own number.
+    /// Ends a PES packet: appends its frames under the stream's own number.
     pub(super) fn end(&mut self, stream: usize, out: &mut Vec<Sample>) -> Parsed<()> {
         let data = std::mem::take(&mut self.buffer);
         if data.is_empty() {
@@ -166,7 +168,7 @@ impl Stream {
         out.push(Sample { track, pts, dts: pts, duration, keyframe: true, frames: 1, data });
     }
 
-    /// Takes the packet's timestamp for its first frame, unless that follows closely what came last.
+    /// Uses the packet's timestamp for its first frame, unless that closely follows the last one.
     fn resume(&mut self) {
         if let Some((pts, _)) = self.times
             && self.next.is_none_or(|next| next.0.abs_diff(pts.0) > MAX_DRIFT.0)
@@ -188,7 +190,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Opus in TS: each packet after a control header (ETSI TS opus 0.1.3, 4.2).
+    /// Appends Opus packets, each of which follows a control header (ETSI TS opus 0.1.3, 4.2).
     fn opus(&mut self, mut data: &[u8], stream: usize, out: &mut Vec<Sample>) -> Parsed<()> {
         self.resume();
         while let [0x7f, flags, rest @ ..] = data {

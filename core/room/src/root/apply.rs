@@ -1,4 +1,4 @@
-//! What fans do, one message at a time.
+//! Applies fans' acts, one message at a time.
 
 use wire::worker::Row;
 use wire::{Act, Micros, Reason, Role, Say, Screen, Standing, limits};
@@ -9,11 +9,11 @@ use super::people::Outcome;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
-/// How much the clocks of two edges may differ where slow mode compares them.
+/// Tolerance for the difference between two edges' clocks, where slow mode compares them.
 const CLOCKS: Micros = Micros::from_secs(1);
 
 impl Root {
-    /// Applies a message of a fan, made at a moment.
+    /// Applies one act of a fan, made at `made` by the edge's clock.
     #[inline]
     pub(super) fn act(
         &mut self,
@@ -76,7 +76,8 @@ impl Root {
         if say.text.len() > limits::TEXT || say.mentions.len() > limits::MENTIONS {
             return Err(Reason::OutOfRange);
         }
-        // A fan at two edges has two leaves that each think it the first line for long.
+        // Two leaves that serve the same fan can each take a line for the first in a long time: check again
+        // here.
         let slow = Micros::from_secs(self.stage.modes().slow_seconds.into());
         let since = made - fan.said_at;
         if fan.role() == Role::Fan && since + CLOCKS < slow {
@@ -120,7 +121,7 @@ impl Root {
     }
 }
 
-/// A line for the archive.
+/// Returns a chat line as a row for the archive.
 pub(super) fn row<'a>(line: &wire::Line<'a>, seen: wire::worker::Seen) -> Row<'a> {
     let wire::Line { id, at, fan, name, text, reply, .. } = *line;
     Row::Said { id, at, fan, name, text, reply, seen }

@@ -1,7 +1,7 @@
-//! Scenarios, seed by seed.
+//! Runs scenarios with many seeds.
 
-/// Runs a scenario with each seed, and says which one failed. `FANFARE_SEEDS` is how many times as
-/// many are run.
+/// Runs a scenario with each seed, and prints the one that failed. `FANFARE_SEEDS` multiplies the number of
+/// seeds.
 pub(crate) fn seeds(range: std::ops::Range<u64>, scenario: impl Fn(u64)) {
     struct Name(u64);
     impl Drop for Name {

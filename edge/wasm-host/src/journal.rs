@@ -1,4 +1,4 @@
-//! The batches since the last snapshot.
+//! Batches since the last snapshot.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,50 +6,50 @@ use std::time::Duration;
 use bytes::Bytes;
 use wire::Micros;
 
-/// A batch that a worker was handed, and when.
+/// A batch that a worker received, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// When.
+    /// Time of the batch.
     pub now: Micros,
-    /// A packet of [`Input`](wire::worker::Input)s.
+    /// The packet of [`Input`](wire::worker::Input)s.
     pub inputs: Bytes,
 }
 
-/// Batches of the log, at most, before there is a snapshot whatever it costs.
+/// Batches in the journal, at most: then a snapshot is due whatever it costs.
 pub(crate) const BATCHES: usize = 4096;
-/// Bytes of the log, likewise.
+/// Bytes in the journal, at most: then a snapshot is due whatever it costs.
 pub(crate) const BYTES: usize = 4 << 20;
-/// A snapshot is due when handling has taken this many times as long as the last snapshot did: five
-/// percent are spent on snapshots, and bringing a room back takes as long as twenty of them.
-const SHARE: u32 = 20;
-/// The first snapshot, which tells what one takes, is made after so many batches.
+/// A snapshot is due when handling has taken this many times as long as the last snapshot did: five percent
+/// of the time goes into snapshots, and restoring a room takes as long as twenty of them.
+const WORK_PER_SNAPSHOT: u32 = 20;
+/// Batches before the first snapshot, which measures the cost of one.
 const FIRST: usize = 64;
-/// Snapshots that fail are tried again when the log has once more its bounds; so often.
+/// Attempts at a snapshot, each when the journal has grown by its bounds again.
 const ATTEMPTS: usize = 3;
 
-/// What has to be handled again when an instance is lost.
+/// Batches to replay when an instance is lost.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct Journal {
     batches: VecDeque<Batch>,
     bytes: usize,
     /// Time spent on handling them.
     worked: Duration,
-    /// What the last snapshot took; nothing, before there was one.
+    /// Duration of the last snapshot; none before the first.
     cost: Option<Duration>,
-    /// Snapshots that failed since the last that did not.
+    /// Snapshots that failed since the last success.
     failures: usize,
 }
 
-/// Whether there should be a snapshot.
+/// Need for a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     No,
     Yes,
-    /// It was due several times and there is none: the log cannot go on like this.
+    /// Several snapshots were due and all failed: the journal cannot grow any further.
     Over,
 }
 
-impl Log {
+impl Journal {
     pub(crate) fn push(&mut self, batch: Batch, worked: Duration) {
         self.bytes += batch.inputs.len();
         self.worked += worked;
@@ -62,18 +62,18 @@ impl Log {
             return if self.failures >= ATTEMPTS { Due::Over } else { Due::Yes };
         }
         match self.cost {
-            Some(cost) if self.failures == 0 && self.worked >= cost * SHARE => Due::Yes,
+            Some(cost) if self.failures == 0 && self.worked >= cost * WORK_PER_SNAPSHOT => Due::Yes,
             None if self.failures == 0 && self.batches.len() >= FIRST => Due::Yes,
             _ => Due::No,
         }
     }
 
-    /// There is a snapshot of all this.
+    /// Clears the journal: a snapshot covers all of it.
     pub(crate) fn clear(&mut self, cost: Duration) {
         *self = Self { cost: Some(cost), ..Self::default() };
     }
 
-    /// There is none.
+    /// Records that a snapshot failed.
     pub(crate) fn failed(&mut self) {
         self.failures += 1;
     }

@@ -1,4 +1,4 @@
-//! A root and two edges without distance between them: what is said is answered at once.
+//! A root and two edges, connected without latency: every message is answered at once.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) struct At {
     pub(crate) session: SessionId,
 }
 
-/// What became of a message.
+/// Outcome of a message, as its fan received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Taken,
@@ -31,15 +31,15 @@ pub(crate) enum Outcome {
 
 pub(crate) use Outcome::{Held, Rejected, Taken};
 
-pub(crate) struct House {
+pub(crate) struct Harness {
     pub(crate) now: u64,
     pub(crate) root: Room,
     pub(crate) leaves: Vec<Room>,
-    /// Whose link to the root is down.
+    /// Edges whose link to the root is down.
     cut: [bool; EDGES],
     free: [u32; EDGES],
     numbers: BTreeMap<At, u64>,
-    heard: BTreeMap<At, Vec<Vec<u8>>>,
+    received: BTreeMap<At, Vec<Vec<u8>>>,
     pub(crate) closed: BTreeMap<At, Close>,
     rows: Vec<Vec<u8>>,
     /// Items of the chat track, without those that open groups.
@@ -55,7 +55,7 @@ pub(crate) fn identity(id: u64) -> Identity<'static> {
     Identity { id: FanId(id), name: "somebody", role: Role::Fan, anonymous: false, follower: false }
 }
 
-impl House {
+impl Harness {
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
@@ -67,14 +67,14 @@ impl House {
             config
         };
         let leaf = |at: usize| Room::new(config(Seat::Leaf { edge: EdgeId(at as u64), incarnation: 1 }));
-        let mut house = Self {
+        let mut harness = Self {
             now: 1_700_000_000_000,
             root: Room::new(config(Seat::Root)),
             leaves: (0..EDGES).map(leaf).collect(),
             cut: [false; EDGES],
             free: [0; EDGES],
             numbers: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            received: BTreeMap::new(),
             closed: BTreeMap::new(),
             rows: Vec::new(),
             items: Vec::new(),
@@ -83,15 +83,15 @@ impl House {
             stage: Vec::new(),
             warnings: Vec::new(),
         };
-        house.root(&[Input::Opened]);
+        harness.root(&[Input::Opened]);
         for at in 0..EDGES {
-            house.root(&[Input::EdgeJoined { edge: EdgeId(at as u64), incarnation: 1 }]);
+            harness.root(&[Input::EdgeJoined { edge: EdgeId(at as u64), incarnation: 1 }]);
         }
-        house.tick();
-        house
+        harness.tick();
+        harness
     }
 
-    // Doing.
+    // Actions of fans, edges and the owner.
 
     pub(crate) fn join(&mut self, edge: usize, fan: Identity<'_>) -> At {
         let at = self.connect(edge, fan);
@@ -103,7 +103,7 @@ impl House {
         at
     }
 
-    /// Without a hello.
+    /// Connects a fan without a hello.
     pub(crate) fn connect(&mut self, edge: usize, fan: Identity<'_>) -> At {
         let at = At { edge, session: SessionId(self.free[edge]) };
         self.free[edge] += 1;
@@ -132,7 +132,7 @@ impl House {
         self.leaf(at.edge, &[Input::FanPacket { session: at.session, packet }]);
     }
 
-    /// Sends a message, and gives its number.
+    /// Sends a message; returns its number.
     pub(crate) fn begin(&mut self, at: At, act: Act<'_>) -> u64 {
         let number = self.numbers.entry(at).or_default();
         *number += 1;
@@ -141,7 +141,7 @@ impl House {
         number
     }
 
-    /// Sends a message, and sees what becomes of it.
+    /// Sends a message; returns its outcome after a tick.
     pub(crate) fn act(&mut self, at: At, act: Act<'_>) -> Outcome {
         let number = self.begin(at, act);
         self.tick();
@@ -152,11 +152,11 @@ impl House {
         self.act(at, Act::Say(Say { text, ..Say::default() }))
     }
 
-    /// Says something, and gives the line that it is.
+    /// Sends a chat line; returns its number in the room.
     pub(crate) fn line(&mut self, at: At, text: &str) -> ChatId {
         let number = self.begin(at, Act::Say(Say { text, ..Say::default() }));
         self.tick();
-        let said = self.heard(at).into_iter().find_map(|message| match message {
+        let said = self.received(at).into_iter().find_map(|message| match message {
             EdgeMessage::Said { number: of, chat } if of == number => Some(chat),
             _ => None,
         });
@@ -167,13 +167,13 @@ impl House {
         self.act(at, Act::Moderate(act))
     }
 
-    /// The edge cannot reach the root.
+    /// Cuts an edge's link to the root.
     pub(crate) fn cut(&mut self, edge: usize) {
         self.cut[edge] = true;
         self.root(&[Input::EdgeLeft { edge: EdgeId(edge as u64) }]);
     }
 
-    /// It can again.
+    /// Restores an edge's link to the root.
     pub(crate) fn mend(&mut self, edge: usize) {
         self.cut[edge] = false;
         self.root(&[Input::EdgeJoined { edge: EdgeId(edge as u64), incarnation: 1 }]);
@@ -212,7 +212,7 @@ impl House {
                 Effect::ToRoot { packet } => self.root(&[Input::Delta { edge: EdgeId(edge as u64), packet }]),
                 Effect::ToFan { session, packet } => {
                     let messages = known::<EdgeMessage<'_>>(packet).map(|message| wire::packet(&message));
-                    self.heard.entry(At { edge, session }).or_default().extend(messages);
+                    self.received.entry(At { edge, session }).or_default().extend(messages);
                 }
                 Effect::CloseFan { session, why } => {
                     assert!(self.closed.insert(At { edge, session }, why).is_none(), "closed twice");
@@ -247,18 +247,18 @@ impl House {
         }
     }
 
-    // Seeing.
+    // Views of the published state.
 
-    pub(crate) fn heard(&self, at: At) -> Vec<EdgeMessage<'_>> {
-        self.heard.get(&at).into_iter().flatten().flat_map(|packet| known(packet)).collect()
+    pub(crate) fn received(&self, at: At) -> Vec<EdgeMessage<'_>> {
+        self.received.get(&at).into_iter().flatten().flat_map(|packet| known(packet)).collect()
     }
 
     pub(crate) fn outcome(&self, at: At, number: u64) -> Outcome {
-        let heard = self.heard(at);
+        let received = self.received(at);
         let acked =
-            heard.iter().any(|word| matches!(word, EdgeMessage::Acked { through } if *through >= number));
-        assert!(acked, "{number} is not acked: {heard:?}");
-        let exception = heard.iter().find_map(|word| match word {
+            received.iter().any(|word| matches!(word, EdgeMessage::Acked { through } if *through >= number));
+        assert!(acked, "{number} is not acked: {received:?}");
+        let exception = received.iter().find_map(|word| match word {
             EdgeMessage::Rejected { number: of, reason } if *of == number => Some(Rejected(*reason)),
             EdgeMessage::Held { number: of } if *of == number => Some(Held),
             _ => None,
@@ -274,7 +274,7 @@ impl House {
         self.items.iter().flat_map(|packet| known(packet)).collect()
     }
 
-    /// The lines of the chat track.
+    /// Returns the lines of the chat track.
     pub(crate) fn lines(&self) -> Vec<Line<'_>> {
         lines(self.items())
     }
@@ -283,12 +283,12 @@ impl House {
         self.lines().into_iter().map(|line| line.text).collect()
     }
 
-    /// What a fan who comes now would read.
+    /// Returns the lines that a fan would read who joined now.
     pub(crate) fn history(&self) -> Vec<&str> {
         lines(known(&self.opening).collect()).into_iter().map(|line| line.text).collect()
     }
 
-    /// The numbers as of now.
+    /// Returns the current pulse.
     pub(crate) fn pulse(&mut self) -> Pulse<'_> {
         self.wait(1500);
         match known(&self.pulse).next() {
@@ -297,7 +297,7 @@ impl House {
         }
     }
 
-    /// What is on.
+    /// Returns the current programme.
     pub(crate) fn stage(&mut self) -> Stage<'_> {
         self.wait(500);
         match known(&self.stage).next() {
@@ -315,7 +315,7 @@ fn lines(items: Vec<TrackItem<'_>>) -> Vec<Line<'_>> {
     items.into_iter().filter_map(line).collect()
 }
 
-/// The messages of a packet of ours.
+/// Decodes a packet in which every message is known.
 pub(crate) fn known<'a, T: serde::Deserialize<'a> + std::fmt::Debug>(
     packet: &'a [u8],
 ) -> impl Iterator<Item = T> {

@@ -1,4 +1,4 @@
-//! An edge, as the root knows it.
+//! State that the root keeps of each edge: deltas applied, answers, and fans.
 
 use std::collections::VecDeque;
 
@@ -8,22 +8,22 @@ use wire::{FanId, Micros, Role, SessionId, StreamId, Visit, worker::Row};
 use super::{Root, people::Stream, slab::Slab};
 use crate::effects::Effects;
 
-/// No stream.
+/// Value of [`Slot::stream`] if the fan has no stream yet.
 pub(super) const NONE: u32 = u32::MAX;
-/// Answers that are kept: as many as an edge can have deltas unanswered, and those of one long batch.
+/// Answers kept: as many as an edge can have deltas unanswered, and those of one long batch.
 const MAX_ANSWERS: usize = 512;
 
-/// An edge.
+/// State of one edge.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Edge {
+pub(super) struct EdgeState {
     incarnation: u64,
-    /// The last delta that was applied, unless the first is still to come.
+    /// The last delta that was applied; none before the first.
     pub(super) applied: Option<u64>,
-    /// The answers that the edge may ask for again.
+    /// Answers that the edge may request again.
     answers: VecDeque<(u64, Vec<u8>)>,
-    /// Its fans, by their index.
+    /// Fans of the edge, by session index.
     slots: Vec<Option<Slot>>,
-    /// When it was lost, if it is.
+    /// Time at which the connection was lost, if it is.
     left_at: Option<Micros>,
 }
 
@@ -33,9 +33,9 @@ pub(super) struct Slot {
     pub(super) fan: FanId,
     pub(super) role: Role,
     pub(super) stream_id: StreamId,
-    /// The stream, once it has done something.
+    /// Index of the stream, once the fan has acted.
     pub(super) stream: u32,
-    /// The stream is one that is forgotten, and what was done on it.
+    /// True if the stream, with its history, was forgotten.
     pub(super) forgotten: bool,
     pub(super) visit: Visit,
     pub(super) interactions: u32,
@@ -49,13 +49,13 @@ impl Slot {
         *active_ms = active_ms.saturating_add(visit.active_ms);
     }
 
-    /// Whether what was read from a snapshot can be.
+    /// Returns whether a slot that was decoded from a snapshot is consistent.
     pub(super) fn is_sound(&self, streams: &Slab<Stream>) -> bool {
         self.stream == NONE || streams.get(self.stream).is_some()
     }
 }
 
-impl Edge {
+impl EdgeState {
     pub(super) fn new(incarnation: u64) -> Self {
         Self { incarnation, applied: None, answers: VecDeque::new(), slots: Vec::new(), left_at: None }
     }
@@ -108,7 +108,7 @@ impl Edge {
         self.answers.iter().find(|(other, _)| *other == sequence).map(|(_, answer)| &answer[..])
     }
 
-    /// Keeps an answer; those to deltas before `oldest` have come to the edge.
+    /// Stores an answer; drops those to deltas before `oldest`, which the edge has received.
     pub(super) fn keep_answer(&mut self, sequence: u64, oldest: u64, answer: Vec<u8>) {
         while self.answers.front().is_some_and(|(other, _)| *other < oldest)
             || self.answers.len() >= MAX_ANSWERS
@@ -120,7 +120,7 @@ impl Edge {
 }
 
 impl Root {
-    /// A fan has left an edge.
+    /// Releases a fan who has left an edge.
     pub(super) fn release(&mut self, slot: Slot, fx: &mut Effects<'_>) {
         if slot.stream != NONE {
             let stream = &mut self.people.streams[slot.stream];
@@ -133,8 +133,8 @@ impl Root {
         }
     }
 
-    /// All fans of an edge have left.
-    pub(super) fn release_all(&mut self, edge: &mut Edge, fx: &mut Effects<'_>) {
+    /// Releases all fans of an edge.
+    pub(super) fn release_all(&mut self, edge: &mut EdgeState, fx: &mut Effects<'_>) {
         for slot in std::mem::take(&mut edge.slots).into_iter().flatten() {
             self.release(slot, fx);
         }

@@ -1,9 +1,11 @@
-/// Numbers that look like chance and come again with the seed: SplitMix64.
-#[derive(Clone, Copy, Debug)]
-pub struct Roll(pub u64);
+//! A seeded pseudo-random generator, for scripts and tests.
 
-impl Roll {
-    /// Any.
+/// SplitMix64: a pseudo-random generator whose sequence depends on the seed alone.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitMix64(pub u64);
+
+impl SplitMix64 {
+    /// Returns any number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
@@ -12,17 +14,17 @@ impl Roll {
         x ^ (x >> 31)
     }
 
-    /// Below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.number() % end
     }
 
-    /// At least the first, less than the second.
+    /// Returns a number from `from` up to, not including, `to`.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to - from)
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true in `chance` of a hundred cases.
     pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }

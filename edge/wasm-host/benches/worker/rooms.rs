@@ -1,4 +1,4 @@
-//! A leaf and a root with fans, natively, and what those send.
+//! Native rooms with fans, a leaf and a root, and batches of their messages.
 
 use room::{Config, Limits, Room};
 use wire::worker::{Effect, Identity, Input, Seat};
@@ -7,23 +7,23 @@ use wire::{
     Say, SessionId, StreamId,
 };
 
-/// Fans at the edge.
+/// Fans connected to the edge.
 pub(crate) const FANS: u32 = 10_000;
 const EDGE: EdgeId = EdgeId(1);
-/// Between two batches: within every rate limit.
+/// Microseconds between two batches: within every rate limit.
 const STEP: u64 = 2_000_000;
 
-/// What fans send.
+/// Kinds of message that fans send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Cheer,
-    /// Lines past a hundred blocked words and a ban on links.
+    /// Chat lines checked against a hundred blocked words and a ban on links.
     Say,
-    /// Lines, as of a room that blocks nothing.
+    /// Chat lines in a room that blocks nothing.
     SayUnmoderated,
 }
 
-pub(crate) struct House {
+pub(crate) struct Rooms {
     pub(crate) leaf: Room,
     pub(crate) root: Room,
     now: u64,
@@ -50,7 +50,7 @@ pub(crate) fn packed<'a>(inputs: impl IntoIterator<Item = Input<'a>>) -> Vec<u8>
     batch
 }
 
-/// A leaf's deltas, as a root's batch.
+/// Returns a leaf's deltas as a root's batch.
 pub(crate) fn deltas(effects: &[u8]) -> Vec<u8> {
     packed(known(effects).filter_map(|effect| match effect {
         Effect::ToRoot { packet } => Some(Input::Delta { edge: EDGE, packet }),
@@ -58,7 +58,7 @@ pub(crate) fn deltas(effects: &[u8]) -> Vec<u8> {
     }))
 }
 
-/// What the root answers, as a leaf's batch.
+/// Returns a root's answers as a leaf's batch.
 pub(crate) fn answers(effects: &[u8]) -> Vec<u8> {
     packed(known(effects).filter_map(|effect| match effect {
         Effect::ToEdge { packet, .. } => Some(Input::FromRoot { packet }),
@@ -73,9 +73,9 @@ fn known(effects: &[u8]) -> impl Iterator<Item = Effect<'_>> {
     })
 }
 
-impl House {
+impl Rooms {
     pub(crate) fn new(kind: Kind) -> Self {
-        let mut house = Self { leaf: Room::new(leaf()), root: Room::new(root()), now: STEP, number: 0 };
+        let mut rooms = Self { leaf: Room::new(leaf()), root: Room::new(root()), now: STEP, number: 0 };
         let words: Vec<String> = (0..100).map(|n| format!("*blocked{n}*")).collect();
         let patterns = words.iter().map(|text| Pattern { text, action: OnMatch::Reject }).collect();
         let modes = Modes { links: Links::Reject, ..Modes::default() };
@@ -85,26 +85,26 @@ impl House {
             opening.push(Input::Owner { act: Moderation::SetModes(modes) });
         }
         opening.push(Input::EdgeJoined { edge: EDGE, incarnation: 1 });
-        let opened = house.handle_root(&packed(opening));
-        house.handle(&opened);
+        let opened = rooms.handle_root(&packed(opening));
+        rooms.handle(&opened);
         for session in (0..FANS).map(SessionId) {
             let fan = Identity { id: FanId(session.0.into()), name: "fan 7", ..Identity::default() };
             let hello = Hello { stream: StreamId(session.0.into()), next: 1 };
             let packet = wire::packet(&FanMessage::Hello(hello));
             let batch =
                 packed([Input::FanJoined { session, fan }, Input::FanPacket { session, packet: &packet }]);
-            house.leaf_batch(&batch);
+            rooms.leaf_batch(&batch);
         }
-        house.leaf_batch(&packed([Input::Tick]));
-        house
+        rooms.leaf_batch(&packed([Input::Tick]));
+        rooms
     }
 
-    /// The moment of the last messages.
+    /// Returns the time of the last messages.
     pub(crate) fn now(&self) -> Micros {
         Micros(self.now)
     }
 
-    /// A message of each fan.
+    /// Returns one message of each fan, as a leaf's batch.
     pub(crate) fn messages(&mut self, kind: Kind) -> Vec<u8> {
         self.number += 1;
         self.now += STEP;
