@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quic::CertificateSource;
 use ::token::Keys;
 use clap::Args as ClapArgs;
+use quic::CertificateSource;
 
 use crate::Failure;
 

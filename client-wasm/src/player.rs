@@ -10,8 +10,8 @@ use std::{
 };
 
 use js_sys::{Array, Function, Reflect};
-use timing::Backoff;
 use moqt::{Event, Micros, Namespace};
+use timing::Backoff;
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure, prelude::wasm_bindgen};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::OffscreenCanvas;

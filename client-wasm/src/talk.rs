@@ -2,9 +2,10 @@
 
 use moqt::Micros;
 use outbox::{
-    Failure, Outcome, Output, Ticket, Voice, outcome,
+    Failure, Outbox, Outcome, Output, Ticket,
+    act_json::ActJson,
+    outcome,
     presence::{BEAT, Presence, playing},
-    wish::Wish,
 };
 use wire::{Error, Track};
 
@@ -12,7 +13,7 @@ use crate::mirror::{self, Chat};
 
 /// A voice, a mirror of the room, and news for the page.
 pub(crate) struct Talk {
-    voice: Voice,
+    outbox: Outbox,
     chat: Chat,
     presence: Presence,
     is_playing: bool,
@@ -34,7 +35,7 @@ pub(crate) enum Do {
 impl Talk {
     pub(crate) fn new(now: Micros, seed: u64, token: Option<String>) -> Self {
         Self {
-            voice: if token.is_some() { Voice::new(seed) } else { Voice::stranger(seed) },
+            outbox: if token.is_some() { Outbox::new(seed) } else { Outbox::anonymous(seed) },
             chat: Chat::default(),
             presence: Presence::new(now),
             is_playing: false,
@@ -58,14 +59,14 @@ impl Talk {
 
     /// The page asks for something.
     pub(crate) fn act(&mut self, now: Micros, ticket: Ticket, wish: &str) {
-        let wish = Wish::parse(wish);
-        match wish.as_ref().map_err(|error| *error).and_then(Wish::act) {
+        let wish = ActJson::parse(wish);
+        match wish.as_ref().map_err(|error| *error).and_then(ActJson::act) {
             Ok(_) if self.open == Some(false) => {
                 let settled = Outcome::Failed(Failure::Closed).json(now, ticket);
                 self.news.push(("settled", settled));
             }
             Ok(act) => {
-                self.voice.act(now, ticket, act);
+                self.outbox.act(now, ticket, act);
                 self.away(now);
             }
             Err(error) => self.news.push(("settled", outcome::invalid(ticket, &error.to_string()))),
@@ -89,12 +90,12 @@ impl Talk {
         self.set_open(true);
         self.beat_at = now + BEAT;
         self.presence.take_active_ms(now);
-        self.voice.joined(now);
+        self.outbox.joined(now);
     }
 
     /// They no longer do.
     pub(crate) fn left(&mut self) {
-        self.voice.left();
+        self.outbox.left();
     }
 
     /// The edge has nothing but the stage.
@@ -109,8 +110,8 @@ impl Talk {
     }
 
     /// A packet of the edge's to this fan.
-    pub(crate) fn heard(&mut self, now: Micros, packet: &[u8]) -> Result<(), Error> {
-        self.voice.heard(now, packet)
+    pub(crate) fn receive(&mut self, now: Micros, packet: &[u8]) -> Result<(), Error> {
+        self.outbox.receive(now, packet)
     }
 
     /// A track is asked for anew.
@@ -148,23 +149,23 @@ impl Talk {
 
     /// When something is due by itself.
     pub(crate) fn timeout(&self) -> Option<Micros> {
-        let beat = self.voice.is_joined().then_some(self.beat_at);
-        [beat, self.voice.timeout()].into_iter().flatten().min()
+        let beat = self.outbox.is_joined().then_some(self.beat_at);
+        [beat, self.outbox.timeout()].into_iter().flatten().min()
     }
 
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: Micros) {
-        self.voice.tick(now);
-        if self.voice.is_joined() && self.beat_at <= now {
+        self.outbox.tick(now);
+        if self.outbox.is_joined() && self.beat_at <= now {
             self.beat_at = now + BEAT;
-            self.voice.beat(self.presence.take_active_ms(now), playing(self.is_playing));
+            self.outbox.beat(self.presence.take_active_ms(now), playing(self.is_playing));
         }
     }
 
     /// Does what is due where there is no connection to do it for.
     pub(crate) fn away(&mut self, now: Micros) {
-        if !self.voice.is_joined() {
-            self.voice.tick(now);
+        if !self.outbox.is_joined() {
+            self.outbox.tick(now);
             while self.poll(now).is_some() {}
         }
     }
@@ -172,7 +173,7 @@ impl Talk {
     /// What the connection is to do next; all else becomes news.
     pub(crate) fn poll(&mut self, now: Micros) -> Option<Do> {
         loop {
-            let (what, json) = match self.voice.poll()? {
+            let (what, json) = match self.outbox.poll()? {
                 Output::Send(packet) => return Some(Do::Send(packet)),
                 Output::StartOver => return Some(Do::StartOver),
                 Output::Settled { ticket, outcome } => ("settled", outcome.json(now, ticket)),
@@ -181,7 +182,7 @@ impl Talk {
                     self.token = Some(token.clone());
                     ("token", mirror::text(&token))
                 }
-                Output::Waits(line) => ("waiting", mirror::waiting(&line)),
+                Output::Held(line) => ("waiting", mirror::waiting(&line)),
                 Output::Reviewed(chat) => ("reviewed", chat.0.to_string()),
             };
             self.news.push((what, json));

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use moqt::{Event, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer};
 use moqt::{App, Cx, Ended};
+use moqt::{Event, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer};
 use quic::{Clock, Connection, Endpoint, drive};
-use timing::Backoff;
 use rustls::ClientConfig;
+use timing::Backoff;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
 use url::Url;
 

@@ -125,7 +125,7 @@ mod tests {
             "/answered 2",
         ] {
             let Ok(Line::Wish(wish)) = Line::read(line, Some(1)) else { panic!("{line}") };
-            let wish = outbox::wish::Wish::parse(&wish.to_string()).expect("JSON");
+            let wish = outbox::act_json::ActJson::parse(&wish.to_string()).expect("JSON");
             assert!(wish.act().is_ok(), "{line}: {:?}", wish.act());
         }
         for line in ["/vote 0", "/vote", "/cheer x", "/dance", "/ask", "/reply 7", "/gift"] {

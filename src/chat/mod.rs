@@ -1,15 +1,15 @@
 //! `fanfare chat`.
 
 use clap::Args as ClapArgs;
-use fan::{Heard, Options, Order, take_part};
+use fan::{Options, Order, Update, take_part};
 use moqt::Namespace;
+use outbox::{Outcome, Ticket, act_json::ActJson};
 use quic::{Fingerprint, Trust};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     sync::mpsc,
 };
 use url::Url;
-use outbox::{Outcome, Ticket, wish::Wish};
 
 use crate::{Failure, publish, signal::interrupted};
 
@@ -127,8 +127,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                     }
                 }
                 heard = heard.recv() => match heard {
-                    Some(Heard::Settled { outcome: Outcome::Failed(failure), .. }) => eprintln!("not taken: {failure}"),
-                    Some(Heard::Settled { outcome: Outcome::Held, .. }) => eprintln!("waits for a moderator"),
+                    Some(Update::Settled { outcome: Outcome::Failed(failure), .. }) => eprintln!("not taken: {failure}"),
+                    Some(Update::Settled { outcome: Outcome::Held, .. }) => eprintln!("waits for a moderator"),
                     Some(heard) => screen.heard(heard),
                     None => break,
                 },
@@ -142,8 +142,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn order(orders: &mpsc::Sender<Order>, ticket: Ticket, wish: &serde_json::Value) {
-    match Wish::parse(&wish.to_string()) {
-        Ok(wish) => drop(orders.send(Order { ticket, wish }).await),
+    match ActJson::parse(&wish.to_string()) {
+        Ok(act) => drop(orders.send(Order { ticket, act }).await),
         Err(error) => eprintln!("{error}"),
     }
 }

@@ -1,6 +1,6 @@
 //! What a terminal shows of a room.
 
-use fan::Heard;
+use fan::Update;
 use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem};
 
 /// What has been shown, so that it is not shown again.
@@ -29,11 +29,11 @@ impl Screen {
     }
 
     /// Something of the room.
-    pub(super) fn heard(&mut self, heard: Heard) {
+    pub(super) fn heard(&mut self, heard: Update) {
         match heard {
-            Heard::Joined => eprintln!("in the room"),
-            Heard::Left { why } => eprintln!("not in the room: {}; trying again", plain(&why)),
-            Heard::Shown { packet, .. } => {
+            Update::Joined => eprintln!("in the room"),
+            Update::Left { why } => eprintln!("not in the room: {}; trying again", plain(&why)),
+            Update::Shown { packet, .. } => {
                 let Ok(items) = Frames::<TrackItem<'_>>::new(&packet) else { return };
                 for item in items {
                     if let Ok(Frame::Known(item)) = item {
@@ -41,11 +41,11 @@ impl Screen {
                     }
                 }
             }
-            Heard::Waits(line) => {
+            Update::Held(line) => {
                 println!("waits #{}  {}: {}", line.chat.0, plain(&line.name), plain(&line.text));
             }
-            Heard::Reviewed(chat) => println!("waits no more #{}", chat.0),
-            Heard::Settled { .. } | Heard::Identity(_) | Heard::Token(_) => {}
+            Update::Reviewed(chat) => println!("waits no more #{}", chat.0),
+            Update::Settled { .. } | Update::Identity(_) | Update::Token(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@ mod view;
 
 use wire::{Error, Frame, Frames, TrackItem};
 
-use outbox::{Identity, Waiting};
+use outbox::{HeldLine, Identity};
 
 /// The last pulse or stage in an object, for the page.
 pub fn whole(payload: &[u8]) -> Result<Option<String>, Error> {
@@ -28,7 +28,7 @@ pub fn identity(identity: &Identity) -> String {
 }
 
 /// A line that waits for a moderator, for the page.
-pub fn waiting(waiting: &Waiting) -> String {
+pub fn waiting(waiting: &HeldLine) -> String {
     view::json(&view::Waiting::from(waiting))
 }
 

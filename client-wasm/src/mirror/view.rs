@@ -319,9 +319,9 @@ pub(super) struct Waiting<'a> {
     text: &'a str,
 }
 
-impl<'a> From<&'a outbox::Waiting> for Waiting<'a> {
-    fn from(waiting: &'a outbox::Waiting) -> Self {
-        let outbox::Waiting { chat, at, fan, name, text } = waiting;
+impl<'a> From<&'a outbox::HeldLine> for Waiting<'a> {
+    fn from(waiting: &'a outbox::HeldLine) -> Self {
+        let outbox::HeldLine { chat, at, fan, name, text } = waiting;
         Self { id: chat.0, at: at.as_millis(), fan: Hex(fan.0), name, text }
     }
 }

@@ -134,8 +134,8 @@ impl Room {
 
     /// A packet to this fan came.
     pub(super) fn answered_by_edge(&mut self, packet: &[u8]) -> Result<(), Misuse> {
-        let heard = self.talk.borrow_mut().heard(now(), packet);
-        match heard {
+        let received = self.talk.borrow_mut().receive(now(), packet);
+        match received {
             Ok(()) => self.talk_out(),
             // Another version is spoken there, perhaps not for long.
             Err(_) => self.stand_up(REFUSED),

@@ -14,13 +14,13 @@ use media::{
     Micros,
     testcard::{self, Rendition},
 };
+use moqt::{App, Cx, Ended};
 use moqt::{
     Event, Filter, Location, Namespace, Params, Properties, TrackName, loc,
     message::{FetchKind, JoiningStart, Setup},
     msf::{self, Catalog},
     session::{RequestId, StreamId},
 };
-use moqt::{App, Cx, Ended};
 use quic::{Clock, Endpoint, Fingerprint, Trust, drive};
 use rustls::pki_types::PrivateKeyDer;
 use url::Url;

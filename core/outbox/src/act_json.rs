@@ -1,6 +1,7 @@
-//! What a page asks for, in JSON: `{"say": {"text": "hello"}}`, `{"moderate": {"ban": {"author": 7}}}`.
+//! The JSON form of an act, as a page sends it: `{"say": {"text": "hello"}}`, `{"moderate": {"ban": {"author": 7}}}`.
 //!
-//! It is read by hand: what serde derives for as many types is larger than all else that a fan's voice takes.
+//! The fields are read by hand: the code that serde derives for as many types is larger than the rest of the outbox,
+//! and every fan downloads it.
 
 use serde_json::{Map, Value};
 use wire::{
@@ -8,31 +9,31 @@ use wire::{
     OnMatch, Pattern, PollId, QuestionId, Role, Say, Subject,
 };
 
-/// Why a wish is none.
+/// A reason why JSON is not an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not JSON.
-    #[error("a wish that is not JSON")]
+    /// The text is not JSON, or is neither a name nor an object with exactly one field.
+    #[error("an act must be JSON: a name, or an object with one field")]
     Json,
-    /// No such wish.
-    #[error("that is nothing that one can do")]
+    /// No act, or moderator's act, has this name.
+    #[error("there is no such act")]
     Unknown,
-    /// A field is missing, or is not what it should be.
-    #[error("`{0}` is missing, or is not what it should be")]
+    /// The named field is missing, has another type, or is out of range.
+    #[error("`{0}` is missing or invalid")]
     Field(&'static str),
 }
 
-/// What a fan wants to do.
+/// One act as JSON, parsed but not yet checked. It owns the text that the borrowed [`Act`] points into.
 #[derive(Debug)]
-pub struct Wish(Value);
+pub struct ActJson(Value);
 
-impl Wish {
-    /// Reads what the page sent.
+impl ActJson {
+    /// Parses the JSON that a page sent.
     pub fn parse(json: &str) -> Result<Self, Error> {
         serde_json::from_slice(json.as_bytes()).map(Self).map_err(|_| Error::Json)
     }
 
-    /// As it goes over the wire.
+    /// Checks the fields and returns the act in its wire type.
     pub fn act(&self) -> Result<Act<'_>, Error> {
         let (name, of) = tagged(&self.0)?;
         Ok(match name {
@@ -131,7 +132,7 @@ fn modes(of: &Value) -> Result<Modes, Error> {
     })
 }
 
-/// Whom it is about: `{"fan": "…"}` or `{"author": 7}`, who wrote that line.
+/// Reads the subject of a moderator's act: a fan as `{"fan": "…"}`, or the author of a chat line as `{"author": 7}`.
 fn subject(of: &Value) -> Result<Subject, Error> {
     match maybe(of, "fan") {
         Some(of) => fan(of, "fan").map(Subject::Fan),
@@ -139,7 +140,8 @@ fn subject(of: &Value) -> Result<Subject, Error> {
     }
 }
 
-/// The one name in an object, and what it stands for; or a name alone.
+/// Splits a tagged value into its tag and its content: the only field of an object, or a bare name with null as its
+/// content.
 fn tagged(value: &Value) -> Result<(&str, &Value), Error> {
     let only = |map: &Map<String, Value>| map.len() == 1;
     match value {
@@ -151,7 +153,7 @@ fn tagged(value: &Value) -> Result<(&str, &Value), Error> {
     }
 }
 
-/// A field; null if there is none.
+/// Returns a field of an object, or null if it has none of this name.
 fn field<'a>(of: &'a Value, name: &str) -> &'a Value {
     of.as_object().and_then(|map| map.get(name)).unwrap_or(&Value::Null)
 }
@@ -184,7 +186,7 @@ fn fitting<T: TryFrom<u64>>(value: &Value, name: &'static str) -> Result<T, Erro
     T::try_from(whole(value, name)?).map_err(|_| Error::Field(name))
 }
 
-/// 64 bits, as hexadecimal text: a number in JavaScript has 53.
+/// Reads 64 bits as hexadecimal text, because a number in JavaScript holds only 53.
 fn hex(value: &Value, name: &'static str) -> Result<u64, Error> {
     value.as_str().and_then(|text| u64::from_str_radix(text, 16).ok()).ok_or(Error::Field(name))
 }
@@ -218,11 +220,11 @@ mod tests {
     use super::*;
 
     fn same(json: &str, expected: &Act<'_>) {
-        assert_eq!(Wish::parse(json).unwrap().act().as_ref(), Ok(expected), "{json}");
+        assert_eq!(ActJson::parse(json).unwrap().act().as_ref(), Ok(expected), "{json}");
     }
 
     #[test]
-    fn what_a_page_asks_for() {
+    fn each_act_of_a_page_is_read() {
         same(r#"{"say":{"text":"a \"b\" 中"}}"#, &Act::Say(Say { text: "a \"b\" 中", ..Say::default() }));
         same(
             r#"{"say":{"text":"x","reply":7,"mentions":["ffffffffffffffff"],"danmaku":{"lane":3,"size":"small"}}}"#,
@@ -253,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_ask_for() {
-        let refused = |json: &str| match Wish::parse(json) {
-            Ok(wish) => wish.act().expect_err(json).to_string(),
+    fn invalid_acts_are_refused_by_their_field() {
+        let refused = |json: &str| match ActJson::parse(json) {
+            Ok(act) => act.act().expect_err(json).to_string(),
             Err(error) => error.to_string(),
         };
-        assert_eq!(refused(""), "a wish that is not JSON");
-        assert_eq!(refused("{}"), "a wish that is not JSON");
-        assert_eq!(refused(r#"{"shout":{}}"#), "that is nothing that one can do");
+        assert_eq!(refused(""), "an act must be JSON: a name, or an object with one field");
+        assert_eq!(refused("{}"), "an act must be JSON: a name, or an object with one field");
+        assert_eq!(refused(r#"{"shout":{}}"#), "there is no such act");
         for (bad, field) in [
             (r#"{"say":{"text":5}}"#, "text"),
             (r#"{"say":{"text":"x","mentions":["xyz"]}}"#, "mentions"),
@@ -271,15 +273,15 @@ mod tests {
             (r#"{"moderate":{"ban":{}}}"#, "author"),
             (r#"{"moderate":{"setGifts":[{"id":1}]}}"#, "name"),
         ] {
-            assert_eq!(refused(bad), format!("`{field}` is missing, or is not what it should be"));
+            assert_eq!(refused(bad), format!("`{field}` is missing or invalid"));
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_it_asks_for_is_read_or_refused(json: String, tag in "say|gift|moderate", inner: String) {
-            let _ = Wish::parse(&json).and_then(|wish| wish.act().map(drop));
-            let _ = Wish::parse(&format!("{{\"{tag}\":{inner}}}")).and_then(|wish| wish.act().map(drop));
+        fn any_json_is_read_or_refused(json: String, tag in "say|gift|moderate", inner: String) {
+            let _ = ActJson::parse(&json).and_then(|act| act.act().map(drop));
+            let _ = ActJson::parse(&format!("{{\"{tag}\":{inner}}}")).and_then(|act| act.act().map(drop));
         }
     }
 }
