@@ -1,4 +1,4 @@
-//! Inputs that cannot be published say why, in one line.
+//! Inputs that cannot be published: each is refused with one clear line.
 
 use creator::{Input, Repeat, Source};
 use media::Packaging;

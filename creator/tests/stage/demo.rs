@@ -1,4 +1,4 @@
-//! The test card: what arrives can be decoded, and its clock read.
+//! The test card: the received frames can be decoded, and their clock read.
 
 use media::testcard::clock;
 use moqt::msf;
@@ -6,7 +6,7 @@ use openh264::{decoder::Decoder, formats::YUVSource as _};
 
 use crate::server::{Fan, Frame, Way, demo, room, show};
 
-/// A frame for a decoder: Annex B, with the parameter sets before a key frame.
+/// Returns a frame for a decoder: Annex B, with the parameter sets before a key frame.
 fn annex_b(avcc: &[u8], frame: &Frame) -> Vec<u8> {
     let mut out = Vec::new();
     let mut unit = |unit: &[u8]| out.extend([&[0, 0, 0, 1], unit].concat());
@@ -25,7 +25,8 @@ fn annex_b(avcc: &[u8], frame: &Frame) -> Vec<u8> {
     out
 }
 
-/// A busy machine leaves frames of the card out: enough has come when it has come.
+/// Number of frames after which a test ends. A busy machine skips frames of the card, so the tests count and do not
+/// time.
 const ENOUGH: usize = 40;
 
 fn reads_the_clock(fan: &Fan, track: &msf::Track) {
@@ -79,7 +80,7 @@ async fn arrives(scheme: &str) {
 
     reads_the_clock(&fan, large);
     reads_the_clock(&fan, small);
-    // Groups are the same stretch of time in all tracks.
+    // Groups cover the same stretch of time in all tracks.
     let start = |track: &str, group: u64| {
         let frames = &fan.groups(track)[&group];
         frames.iter().find(|frame| frame.at.object == 0).and_then(|frame| frame.header.timestamp)

@@ -1,4 +1,4 @@
-//! Files and pipes, with all that goes between them and the server.
+//! Files and pipes, through everything between them and the server.
 
 use std::{fs::File, path::PathBuf};
 
@@ -51,7 +51,7 @@ async fn cmaf_passes_through() {
 
 #[tokio::test]
 async fn a_loop_goes_on_and_what_it_takes_is_measured() {
-    // The input says nothing of bits: each track that has been watched makes a new version.
+    // The input gives no bitrates: each measured track makes a new version of the catalog.
     let mut fan = Fan::new(Way::Subscribe, |fan| fan.catalogs.len() == 3);
     show("moqt", open("vp9-opus.live.webm", Packaging::Frames, Repeat::Forever).await, &mut fan).await;
     let versions: Vec<u64> = fan.catalogs.iter().map(|(at, _)| at.group).collect();

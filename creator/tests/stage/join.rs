@@ -1,4 +1,4 @@
-//! Who comes late is whole at once.
+//! Joining late: a subscriber has everything it needs at once.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn a_subscriber_gets_the_newest_group_from_its_key_frame() {
     let first = fan.frames(track).iter().map(|frame| frame.at).min().unwrap();
     assert_eq!(first, Location::new(largest.group, 0));
     assert!(fan.frames(track)[0].header.marking.unwrap().independent);
-    // As many groups in this time as the card has: none was sent that is long over.
+    // All groups are from the newest on: no old one was sent.
     assert!(fan.groups(track).keys().all(|group| *group >= largest.group));
 }
 
@@ -28,7 +28,7 @@ async fn a_fetch_joins_what_is_there_to_what_comes() {
     fan.late = Duration::from_millis(1300);
     show("moqt", demo(), &mut fan).await;
 
-    // The catalog came by fetch: nothing new was published in its track.
+    // The catalog came by fetch: no new version was published in its track.
     assert!(fan.frames(msf::TRACK).is_empty());
     assert_eq!(fan.fetched[msf::TRACK].len(), 1);
     let largest = fan.largest[track].unwrap();

@@ -1,4 +1,4 @@
-//! Broadcasts over real QUIC on the loopback: what a server that takes them gets.
+//! Broadcasts over real QUIC on the loopback, as a server receives them.
 
 mod bad;
 mod demo;

@@ -1,4 +1,4 @@
-//! A server that asks for all tracks is offered all.
+//! SUBSCRIBE_TRACKS: a server that asks for all tracks is offered all.
 
 use moqt::msf;
 

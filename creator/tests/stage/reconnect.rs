@@ -1,4 +1,4 @@
-//! A connection that is lost is made again.
+//! Reconnection: a lost connection is replaced, and group numbers go on.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -32,7 +32,7 @@ async fn group_numbers_go_on() {
 
     let last = *first.groups(track).keys().last().unwrap();
     let next = *second.groups(track).keys().next().unwrap();
-    // It went on while nobody was there: half a second is a group.
+    // The broadcast went on without a connection: half a second is a group.
     assert!(next >= last && next - last <= 4, "group {last}, then {next}");
     assert_eq!(second.frames(track).iter().map(|frame| frame.at).min().unwrap().object, 0);
     let states = states.borrow();

@@ -1,4 +1,4 @@
-//! What the server is told, and what it says to that.
+//! Refusals, and the token and address that the server receives.
 
 use creator::Error;
 use moqt::{RequestCode, Token, message::RequestError};

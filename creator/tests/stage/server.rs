@@ -1,4 +1,4 @@
-//! A server that takes a broadcast, and keeps what it was sent.
+//! A server that accepts a broadcast and keeps everything that it receives.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use quic::{Clock, Endpoint, Fingerprint, Trust, drive};
 use rustls::pki_types::PrivateKeyDer;
 use url::Url;
 
-/// Longer than anything here takes.
+/// Bound on everything here: reached only by a hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -127,31 +127,31 @@ impl Frame {
     }
 }
 
-/// How a fan gets tracks.
+/// The way in which a fan requests tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// By SUBSCRIBE, after the catalog.
     Subscribe,
-    /// As above, with a filter for new objects only, and a joining FETCH for the rest.
+    /// By SUBSCRIBE with a filter for new objects only, and a joining FETCH for the rest.
     Join,
-    /// By SUBSCRIBE_TRACKS and what is offered then.
+    /// By SUBSCRIBE_TRACKS, from the tracks that are then offered.
     Offered,
 }
 
-/// Takes a broadcast: its catalog, then all tracks that are in it.
+/// A subscriber to a broadcast: to its catalog, then to all tracks in it.
 pub(crate) struct Fan {
     way: Way,
     enough: Box<dyn FnMut(&Fan) -> bool>,
-    /// Refuses the namespace like this.
+    /// Refuses the namespace with this error.
     pub(crate) refusal: Option<moqt::message::RequestError>,
-    /// How long it waits before it asks for anything.
+    /// Pause before it requests anything.
     pub(crate) late: Duration,
     asking: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
     pub(crate) setup: Option<Setup>,
     pub(crate) url: Option<Url>,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) catalogs: Vec<(Location, Catalog)>,
-    /// What the creator said was the newest object.
+    /// The newest object of each track, as the creator named it.
     pub(crate) largest: BTreeMap<String, Option<Location>>,
     pub(crate) frames: BTreeMap<String, Vec<Frame>>,
     pub(crate) fetched: BTreeMap<String, Vec<Frame>>,
@@ -196,7 +196,7 @@ impl Fan {
         &self.catalogs.last().expect("a catalog").1
     }
 
-    /// The frames of a track, group by group.
+    /// Returns the frames of a track, group by group.
     pub(crate) fn groups(&self, track: &str) -> BTreeMap<u64, Vec<&Frame>> {
         let mut groups: BTreeMap<u64, Vec<&Frame>> = BTreeMap::new();
         for frame in self.frames(track).iter().filter(|frame| frame.is_whole()) {

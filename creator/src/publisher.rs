@@ -1,3 +1,5 @@
+//! Serving a broadcast to one session: announcement, subscriptions and fetches.
+
 use std::collections::BTreeMap;
 
 use moqt::{
@@ -13,21 +15,21 @@ use crate::{
     broadcast::{Group, Object, Track},
 };
 
-/// Bytes of one group that may wait for the transport; a subscriber that is further
-/// behind misses the rest of the group.
+/// Bytes of one group that may wait for the transport; a subscriber that is further behind misses the rest of the
+/// group.
 pub const MAX_BACKLOG: usize = 4 << 20;
 
-/// The session that an outlet serves, and what carries it.
-pub trait Link {
-    /// The session.
+/// The session that a publisher serves, and the transport below it.
+pub trait SessionContext {
+    /// Returns the session.
     fn session(&mut self) -> &mut Session;
-    /// Now, by the session's clock.
+    /// Returns the present time, by the session's clock.
     fn now(&self) -> Micros;
-    /// Bytes written to a stream that the transport has not taken.
+    /// Returns the number of bytes written to a stream that the transport has not taken.
     fn backlog(&self, stream: StreamId) -> usize;
 }
 
-impl Link for moqt::Cx<'_> {
+impl SessionContext for moqt::Cx<'_> {
     fn session(&mut self) -> &mut Session {
         self.session
     }
@@ -41,24 +43,23 @@ impl Link for moqt::Cx<'_> {
     }
 }
 
-/// The peer does not want the broadcast.
+/// The peer refused the broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why.
+    /// The code of the refusal.
     pub code: RequestCode,
-    /// For people.
+    /// The reason for people to read; may be empty.
     pub reason: String,
 }
 
-/// Serves a broadcast to one session: announces it, answers who asks for it, and
-/// sends its groups to who subscribed.
+/// Serves a broadcast to one session: announces it, answers requests for its tracks, and sends its groups to
+/// subscribers.
 ///
-/// Hand it the session's events ([`event`](Self::event)), and
-/// [`flush`](Self::flush) it whenever the broadcast has more or the transport took
-/// some. What it owes a subscriber is never more than the groups that the broadcast
-/// keeps: who is too slow misses the rest of a group and goes on with the next.
+/// Hand it the session's events ([`event`](Self::event)), and [`flush`](Self::flush) it whenever the broadcast has more
+/// or the transport took some. It never owes a subscriber more than the groups that the broadcast keeps: a subscriber
+/// that is too slow misses the rest of a group and goes on with the next.
 #[derive(Debug, Default)]
-pub struct Outlet {
+pub struct Publisher {
     announced: Option<RequestId>,
     accepted: bool,
     subscriptions: BTreeMap<RequestId, Subscription>,
@@ -68,35 +69,35 @@ pub struct Outlet {
 #[derive(Debug)]
 struct Subscription {
     track: usize,
-    /// The next object to send.
+    /// Location of the next object to send.
     next: Location,
-    /// The last group wanted.
+    /// Number of the last group that the subscriber wants.
     end_group: Option<u64>,
     /// The stream of the group that `next` is in, if it has begun.
     stream: Option<StreamId>,
     forward: bool,
 }
 
-impl Outlet {
-    /// Groups broken off because a subscriber was too slow.
+impl Publisher {
+    /// Returns the number of groups reset because a subscriber was too slow.
     pub fn drops(&self) -> u64 {
         self.drops
     }
 
-    /// Subscriptions that are served.
+    /// Returns the number of open subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
     }
 
-    /// Whether the peer has said that it takes the broadcast.
+    /// Returns whether the peer has accepted the broadcast's namespace.
     pub fn is_accepted(&self) -> bool {
         self.accepted
     }
 
-    /// Takes what the session says of requests and streams; anything else is left.
+    /// Handles the session's events about requests and streams; ignores all others.
     pub fn event(
         &mut self,
-        link: &mut impl Link,
+        cx: &mut impl SessionContext,
         broadcast: &Broadcast,
         event: &Event,
     ) -> Result<(), Refusal> {
@@ -110,17 +111,22 @@ impl Outlet {
                 }
             }
             event => {
-                if let Err(misuse) = self.answer(link, broadcast, event) {
-                    // The request was over before we came to it.
-                    tracing::debug!(%misuse, "an answer came too late");
+                if let Err(misuse) = self.answer(cx, broadcast, event) {
+                    // The peer ended the request before we answered it.
+                    tracing::debug!(%misuse, "the request had ended before its answer");
                 }
             }
         }
         Ok(())
     }
 
-    fn answer(&mut self, link: &mut impl Link, broadcast: &Broadcast, event: &Event) -> Result<(), Misuse> {
-        let session = link.session();
+    fn answer(
+        &mut self,
+        cx: &mut impl SessionContext,
+        broadcast: &Broadcast,
+        event: &Event,
+    ) -> Result<(), Misuse> {
+        let session = cx.session();
         match event {
             Event::Ready(_) => {
                 let namespace = broadcast.namespace().clone();
@@ -145,7 +151,7 @@ impl Outlet {
                 None => session.reject(*request, no_such_track())?,
             },
             Event::Fetch { request, track, start, end, params } => match find(broadcast, track) {
-                Some((_, track)) => fetch(link, track, *request, (*start, *end), params)?,
+                Some((_, track)) => fetch(cx, track, *request, (*start, *end), params)?,
                 None => session.reject(*request, no_such_track())?,
             },
             Event::SubscribeNamespace { request, prefix, .. } => {
@@ -157,7 +163,7 @@ impl Outlet {
             Event::SubscribeTracks { request, prefix, params } => {
                 session.accept(*request, Params::default(), Properties::NONE)?;
                 if prefix.is_prefix_of(broadcast.namespace()) {
-                    self.offer(link.session(), broadcast, params)?;
+                    self.offer(cx.session(), broadcast, params)?;
                 }
             }
             Event::Update { request, params } => {
@@ -169,7 +175,8 @@ impl Outlet {
                 }
             }
             Event::PublishNamespace { request, .. } | Event::Publish { request, .. } => {
-                let error = RequestError::new(RequestCode::NOT_SUPPORTED, "a creator takes no tracks");
+                let error =
+                    RequestError::new(RequestCode::NOT_SUPPORTED, "a creator accepts no published tracks");
                 session.reject(*request, error)?;
             }
             Event::Cancelled { request, .. } => {
@@ -181,7 +188,7 @@ impl Outlet {
         Ok(())
     }
 
-    /// Offers all tracks to a peer that asked to be offered them.
+    /// Publishes every track to a peer that asked for them by SUBSCRIBE_TRACKS.
     fn offer(&mut self, session: &mut Session, broadcast: &Broadcast, asked: &Params) -> Result<(), Misuse> {
         for (index, track) in broadcast.tracks().iter().enumerate() {
             let params = Params { forward: asked.forward, ..newest(track) };
@@ -189,7 +196,7 @@ impl Outlet {
                 Ok(request) => {
                     self.subscriptions.insert(request, Subscription::new(index, track, asked));
                 }
-                // The peer has it already.
+                // The peer is subscribed to it already.
                 Err(Misuse::DuplicateSubscription(_)) => {}
                 Err(misuse) => return Err(misuse),
             }
@@ -207,55 +214,55 @@ impl Outlet {
         }
     }
 
-    /// Sends what there is to send.
-    pub fn flush(&mut self, link: &mut impl Link, broadcast: &Broadcast) {
+    /// Sends everything that subscribers want and the transport can take.
+    pub fn flush(&mut self, cx: &mut impl SessionContext, broadcast: &Broadcast) {
         let requests: Vec<RequestId> = self.subscriptions.keys().copied().collect();
         for request in requests {
             let Some(subscription) = self.subscriptions.get_mut(&request) else { continue };
             let Some(track) = broadcast.tracks().get(subscription.track) else { continue };
-            let mut lane = Lane { link: &mut *link, request, track, drops: &mut self.drops };
-            match subscription.flush(&mut lane) {
+            let mut serving = Serving { cx: &mut *cx, request, track, drops: &mut self.drops };
+            match subscription.flush(&mut serving) {
                 Ok(Served::All) if broadcast.is_finished() => {
-                    self.end(link, request, DoneCode::TRACK_ENDED);
+                    self.end(cx, request, DoneCode::TRACK_ENDED);
                 }
-                Ok(Served::Range) => self.end(link, request, DoneCode::SUBSCRIPTION_ENDED),
+                Ok(Served::Range) => self.end(cx, request, DoneCode::SUBSCRIPTION_ENDED),
                 Ok(Served::All) => {}
                 Err(misuse) => {
-                    // The session knows of its end before we do: an event is to follow.
-                    tracing::debug!(%misuse, "a subscription is over");
+                    // The session has ended the subscription; its event is still to come.
+                    tracing::debug!(%misuse, "the subscription has ended");
                     self.subscriptions.remove(&request);
                 }
             }
         }
     }
 
-    fn end(&mut self, link: &mut impl Link, request: RequestId, code: DoneCode) {
+    fn end(&mut self, cx: &mut impl SessionContext, request: RequestId, code: DoneCode) {
         self.subscriptions.remove(&request);
-        if let Err(misuse) = link.session().done(request, code, "") {
-            tracing::debug!(%misuse, "a subscription was over before");
+        if let Err(misuse) = cx.session().done(request, code, "") {
+            tracing::debug!(%misuse, "the subscription had ended before");
         }
     }
 
-    /// Takes the broadcast back from the peer.
-    pub fn withdraw(&mut self, link: &mut impl Link) {
+    /// Withdraws the namespace from the peer.
+    pub fn withdraw(&mut self, cx: &mut impl SessionContext) {
         if let Some(request) = self.announced.take() {
-            let _ = link.session().cancel(request);
+            let _ = cx.session().cancel(request);
         }
     }
 }
 
-/// How far a subscription is.
+/// A subscription's state after a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Served {
-    /// All there is.
+    /// Everything that the broadcast has was sent.
     All,
-    /// All that was asked for.
+    /// Everything in the requested range was sent.
     Range,
 }
 
-/// What a subscription is served with.
-struct Lane<'a, L> {
-    link: &'a mut L,
+/// The parts that serving one subscription needs.
+struct Serving<'a, L> {
+    cx: &'a mut L,
     request: RequestId,
     track: &'a Track,
     drops: &'a mut u64,
@@ -266,7 +273,7 @@ impl Subscription {
         let largest = track.largest();
         let next = match &params.filter {
             Some(filter) => filter.start(largest),
-            // Unfiltered: the newest group whole, so that decoding can start at once.
+            // Without a filter, begin with the newest group from its start, so that decoding can begin at once.
             None => largest.map_or(Location::default(), |largest| Location::new(largest.group, 0)),
         };
         let end_group = params.filter.as_ref().and_then(Filter::end_group);
@@ -281,14 +288,14 @@ impl Subscription {
         }
     }
 
-    /// Leaves out the rest of the group.
+    /// Skips the rest of the group.
     fn skip(&mut self) {
         self.next = Location::new(self.next.group.saturating_add(1), 0);
         self.stream = None;
     }
 
-    fn flush<L: Link>(&mut self, lane: &mut Lane<'_, L>) -> Result<Served, Misuse> {
-        let track = lane.track;
+    fn flush<L: SessionContext>(&mut self, serving: &mut Serving<'_, L>) -> Result<Served, Misuse> {
+        let track = serving.track;
         for group in track.groups() {
             if group.id() < self.next.group {
                 continue;
@@ -297,16 +304,16 @@ impl Subscription {
                 return Ok(Served::Range);
             }
             if !self.forward {
-                // What is published meanwhile is not made up for.
+                // Objects published while forwarding is off are not sent later.
                 self.next = Location::new(group.id(), group.end());
                 self.stream = None;
                 continue;
             }
             if group.id() > self.next.group {
-                self.leave(lane)?;
+                self.reset_group(serving)?;
                 self.next = Location::new(group.id(), 0);
             }
-            self.flush_group(lane, group)?;
+            self.flush_group(serving, group)?;
         }
         match self.end_group {
             Some(end) if self.next.group > end => Ok(Served::Range),
@@ -314,66 +321,75 @@ impl Subscription {
         }
     }
 
-    /// Breaks off the stream of a group that is not kept any more.
-    fn leave<L: Link>(&mut self, lane: &mut Lane<'_, L>) -> Result<(), Misuse> {
+    /// Resets the stream of a group that is not kept any more.
+    fn reset_group<L: SessionContext>(&mut self, serving: &mut Serving<'_, L>) -> Result<(), Misuse> {
         if let Some(stream) = self.stream.take() {
-            *lane.drops += 1;
-            lane.link.session().reset(stream, ResetCode::TOO_FAR_BEHIND)?;
+            *serving.drops += 1;
+            serving.cx.session().reset(stream, ResetCode::TOO_FAR_BEHIND)?;
         }
         Ok(())
     }
 
-    fn flush_group<L: Link>(&mut self, lane: &mut Lane<'_, L>, group: &Group) -> Result<(), Misuse> {
+    fn flush_group<L: SessionContext>(
+        &mut self,
+        serving: &mut Serving<'_, L>,
+        group: &Group,
+    ) -> Result<(), Misuse> {
         if self.next.object < group.first() {
-            // What should come next is not kept: without it the rest is of no use.
-            self.leave(lane)?;
+            // The next object is not kept: without it the rest of the group cannot be decoded.
+            self.reset_group(serving)?;
             self.skip();
             return Ok(());
         }
         while let Some(object) = group.object(self.next.object) {
             let stream = match self.stream {
                 Some(stream) => stream,
-                None => *self.stream.insert(self.open(lane)?),
+                None => *self.stream.insert(self.open(serving)?),
             };
-            if lane.link.backlog(stream) > MAX_BACKLOG {
-                self.leave(lane)?;
+            if serving.cx.backlog(stream) > MAX_BACKLOG {
+                self.reset_group(serving)?;
                 self.skip();
                 return Ok(());
             }
-            if send(lane.link, stream, self.next.object, object)? == Delivery::Expired {
-                *lane.drops += 1;
+            if send(serving.cx, stream, self.next.object, object)? == Delivery::Expired {
+                *serving.drops += 1;
                 self.skip();
                 return Ok(());
             }
             self.next.object += 1;
         }
         if group.is_ended() && self.next.object >= group.end() {
-            let now = lane.link.now();
+            let now = serving.cx.now();
             if let Some(stream) = self.stream {
-                lane.link.session().finish(now, stream)?;
+                serving.cx.session().finish(now, stream)?;
             }
             self.skip();
         }
         Ok(())
     }
 
-    fn open<L: Link>(&self, lane: &mut Lane<'_, L>) -> Result<StreamId, Misuse> {
+    fn open<L: SessionContext>(&self, serving: &mut Serving<'_, L>) -> Result<StreamId, Misuse> {
         let header = SubgroupHeader {
             group: self.next.group,
             subgroup: SubgroupId::Zero,
-            priority: Some(lane.track.priority()),
+            priority: Some(serving.track.priority()),
             properties: true,
             end_of_group: true,
             first_object: self.next.object == 0,
             ..SubgroupHeader::default()
         };
-        lane.link.session().open_subgroup(lane.request, header)
+        serving.cx.session().open_subgroup(serving.request, header)
     }
 }
 
-fn send(link: &mut impl Link, stream: StreamId, id: u64, object: &Object) -> Result<Delivery, Misuse> {
-    let now = link.now();
-    let session = link.session();
+fn send(
+    cx: &mut impl SessionContext,
+    stream: StreamId,
+    id: u64,
+    object: &Object,
+) -> Result<Delivery, Misuse> {
+    let now = cx.now();
+    let session = cx.session();
     let header = ObjectHeader {
         id,
         properties: object.properties.clone(),
@@ -387,17 +403,17 @@ fn send(link: &mut impl Link, stream: StreamId, id: u64, object: &Object) -> Res
     Ok(delivery)
 }
 
-/// Answers a fetch with what is kept.
+/// Answers a FETCH with the objects that are kept.
 fn fetch(
-    link: &mut impl Link,
+    cx: &mut impl SessionContext,
     track: &Track,
     request: RequestId,
     (start, end): (Location, Location),
     params: &Params,
 ) -> Result<(), Misuse> {
-    let now = link.now();
-    let session = link.session();
-    // In FETCH's encoding, object 0 is all of the group.
+    let now = cx.now();
+    let session = cx.session();
+    // In FETCH's encoding, an end at object 0 means the whole group.
     let end = if end.object == 0 { Location::new(end.group.saturating_add(1), 0) } else { end };
     let after = track.largest().map(|largest| Location::new(largest.group, largest.object + 1));
     let Some(end) = after.map(|after| end.min(after)).filter(|end| start < *end) else {
@@ -421,7 +437,7 @@ fn fetch(
     let stream = session.open_fetch(request)?;
     let properties = track.properties().clone();
     session.accept_fetch(request, FetchOk { end, properties, ..FetchOk::default() })?;
-    // Before what is kept there was more, of which nothing is known here.
+    // Objects before those that are kept existed and were dropped: their status is unknown.
     if let Some(evicted) = track.evicted().filter(|evicted| *evicted >= start && !descending) {
         session.range_end(stream, RangeEnd::Unknown(evicted))?;
     }
@@ -444,7 +460,7 @@ fn find<'a>(broadcast: &'a Broadcast, name: &TrackName) -> Option<(usize, &'a Tr
     Some((index, broadcast.tracks().get(index)?))
 }
 
-/// What a subscriber is told: the newest object there is.
+/// Returns the parameters that name the newest object to a subscriber.
 fn newest(track: &Track) -> Params {
     Params { largest: track.largest(), ..Params::default() }
 }
