@@ -1,30 +1,30 @@
-//! What a viewer may want to know.
+//! Numbers about playback for the viewer.
 
 use js_sys::{Object, Reflect};
 use moqt::Micros;
 use wasm_bindgen::JsValue;
 
-/// Clocks that are this far apart are not the same clock: the creator's is not that of the wall.
+/// Difference above which two clocks are taken for unrelated: the creator's timestamps are then not wall-clock time.
 const SAME_CLOCK: Micros = Micros::from_millis(3_600_000);
-/// Rates are over this.
+/// Span over which rates are computed.
 const SPAN: Micros = Micros::from_millis(1_000);
 
-/// Counters, and the rates made of them.
+/// Counters, and the rates computed from them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
     /// Frames shown.
     pub(crate) shown: u64,
-    /// Frames that came too late, or were left out for later ones.
+    /// Frames that were late, or skipped in favour of later ones.
     pub(crate) dropped: u64,
-    /// Times a decoder failed.
+    /// Failures of a decoder.
     pub(crate) errors: u64,
     /// Bytes of media received.
     pub(crate) bytes: u64,
-    /// Capture of the newest frame shown, and when that was shown.
+    /// Capture time of the newest frame shown, and the time at which it was shown.
     pub(crate) newest: Option<(Micros, Micros)>,
-    /// Of a request and its answer.
+    /// Time from a request to its answer.
     pub(crate) rtt: Option<Micros>,
-    /// From connecting to the first frame.
+    /// Time from connecting to the first frame.
     pub(crate) first_frame: Option<Micros>,
     since: Micros,
     before: (u64, u64),
@@ -32,7 +32,7 @@ pub(crate) struct Stats {
     bitrate: f64,
 }
 
-/// What others know.
+/// Numbers that other parts of the player hold.
 pub(crate) struct Others<'a> {
     pub(crate) state: &'a str,
     pub(crate) transport: Option<&'static str>,
@@ -43,13 +43,13 @@ pub(crate) struct Others<'a> {
     pub(crate) target: Micros,
     pub(crate) delay: Micros,
     pub(crate) buffer: Micros,
-    /// Of the picture behind the sound, in microseconds.
+    /// Delay of the picture behind the sound, in microseconds.
     pub(crate) sync: Option<f64>,
     pub(crate) throughput: Option<f64>,
 }
 
 impl Stats {
-    /// Brings the rates up to date.
+    /// Computes the rates anew, once per span.
     pub(crate) fn tick(&mut self, now: Micros) {
         let span = now - self.since;
         if span < SPAN {
@@ -65,7 +65,7 @@ impl Stats {
         self.before = (self.shown, self.bytes);
     }
 
-    /// All of it, as the page gets it: times in milliseconds, rates in bits a second.
+    /// Returns the page's object: times in milliseconds, rates in bits per second.
     pub(crate) fn to_js(&self, others: &Others<'_>) -> JsValue {
         let object = Object::new();
         let set = |name: &str, value: JsValue| {

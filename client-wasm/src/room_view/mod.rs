@@ -1,4 +1,4 @@
-//! What a room shows to everyone, as a page gets it: in JSON, and each line once.
+//! The view of a room for pages: the shared tracks as JSON, with each chat line once.
 
 mod chat;
 pub use chat::Chat;
@@ -9,7 +9,7 @@ use wire::{Error, Frame, Frames, TrackItem};
 
 use outbox::{HeldLine, Identity};
 
-/// The last pulse or stage in an object, for the page.
+/// Returns the JSON of the last pulse or stage in an object.
 pub fn whole(payload: &[u8]) -> Result<Option<String>, Error> {
     let mut json = None;
     for item in Frames::<TrackItem<'_>>::new(payload)? {
@@ -22,17 +22,17 @@ pub fn whole(payload: &[u8]) -> Result<Option<String>, Error> {
     Ok(json)
 }
 
-/// Who the fan is, for the page.
+/// Returns the JSON of the fan's identity.
 pub fn identity(identity: &Identity) -> String {
     view::json(&view::Identity::from(identity))
 }
 
-/// A line that waits for a moderator, for the page.
+/// Returns the JSON of a line that is held for a moderator.
 pub fn waiting(waiting: &HeldLine) -> String {
     view::json(&view::Waiting::from(waiting))
 }
 
-/// Text, for the page.
+/// Returns text as a JSON string.
 pub fn text(text: &str) -> String {
     view::json(&text)
 }

@@ -1,4 +1,4 @@
-//! From encoded sound to the ring that the loudspeaker reads.
+//! Audio playback: from encoded sound to the ring that the loudspeaker reads.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,41 +15,41 @@ use web_sys::{
 };
 
 use crate::{
+    browser::transport::describe,
     catalog,
     frame::Frame,
     jitter::{self, MAX_SKEW, Position},
     ring::{Timeline, widen},
-    transport::describe,
 };
 
-/// Slots of the integers that the worklet shares with us; `worklet.js` has the same.
+/// Slots of the integers and floats that the worklet shares with us; `worklet.js` has the same.
 mod slot {
-    /// The index after what is written, its lowest 32 bits.
+    /// Index after the last written sample, its lowest 32 bits.
     pub(super) const WRITE: u32 = 0;
-    /// The index of what is read next, its lowest 32 bits.
+    /// Index of the next sample to be read, its lowest 32 bits.
     pub(super) const READ: u32 = 1;
-    /// The index to go on at, if it is after the one that is read.
+    /// Index to continue at, if it is after the one that is read.
     pub(super) const FLOOR: u32 = 2;
     /// Samples of silence to insert.
     pub(super) const SILENCE: u32 = 3;
     /// 1 while playing.
     pub(super) const PLAY: u32 = 4;
-    /// Floats: samples read for each that is heard.
+    /// Floats: samples read for each sample played.
     pub(super) const SPEED: u32 = 0;
     /// Floats: the same at normal speed.
     pub(super) const RATIO: u32 = 1;
-    /// Floats: the index read minus the worklet's own time in samples of the ring.
+    /// Floats: the index read minus the worklet's own time, in samples of the ring.
     pub(super) const OFFSET: u32 = 2;
 }
 
-/// Beyond this the ring jumps; below, it goes faster or slower.
+/// Error in microseconds beyond which the ring jumps; below it, playback goes faster or slower.
 const JUMP: f64 = 120_000.0;
-/// How long a jump takes to be seen.
+/// Time that a jump takes to show in the worklet's numbers.
 const AFTER_JUMP: Micros = Micros::from_millis(400);
-/// Packets in the decoder, at most.
+/// Largest number of packets in the decoder.
 const MAX_QUEUED: u32 = 12;
 
-/// Decodes the sound and keeps what is heard in time.
+/// Decodes the sound and keeps playback in time with the playhead.
 pub(crate) struct Audio {
     decoder: Option<Decoder>,
     ring: Rc<RefCell<Ring>>,
@@ -67,14 +67,14 @@ struct Decoder {
     description: Option<Bytes>,
 }
 
-/// What the page says of its loudspeaker.
+/// The page's measurement of its loudspeaker.
 #[derive(Clone, Copy)]
 struct Clock {
-    /// What is heard, in seconds of the context,
+    /// Position that is audible, in seconds of the audio context.
     heard: f64,
-    /// and when.
+    /// Time of the measurement.
     at: Micros,
-    /// How much later than rendered that is.
+    /// Delay from rendering to audibility.
     latency: Micros,
 }
 
@@ -89,11 +89,11 @@ struct Ring {
 enum Sink {
     /// Memory that the worklet reads.
     Shared { ints: Int32Array, floats: Float64Array, planes: Vec<Float32Array> },
-    /// Messages to it, where memory cannot be shared.
+    /// Messages to the worklet, where memory cannot be shared.
     Port { port: MessagePort, state: Rc<State>, planes: u32, _on_message: Closure<dyn FnMut(MessageEvent)> },
 }
 
-/// What the worklet said last.
+/// The worklet's last message.
 #[derive(Default)]
 struct State {
     read: Cell<i32>,
@@ -101,7 +101,7 @@ struct State {
 }
 
 impl Audio {
-    /// Plays into what the page made: see `js/sound.js`.
+    /// Plays into the ring or port that the page made: see `js/sound.js`.
     pub(crate) fn new(link: &JsValue) -> Result<Self, JsValue> {
         let ring = Rc::new(RefCell::new(Ring::new(link)?));
         let error: Rc<RefCell<Option<String>>> = Rc::default();
@@ -124,12 +124,12 @@ impl Audio {
         })
     }
 
-    /// The page says what is heard when, in seconds of its context.
+    /// Sets the page's measurement: the position that is audible at a time, in seconds of its audio context.
     pub(crate) fn set_clock(&mut self, heard: f64, at: Micros, latency: Micros) {
         self.clock = Some(Clock { heard, at, latency });
     }
 
-    /// Whether the decoder takes another packet.
+    /// Returns whether the decoder accepts another packet.
     pub(crate) fn has_room(&self) -> bool {
         self.decoder.as_ref().is_none_or(|decoder| decoder.codec.decode_queue_size() < MAX_QUEUED)
     }
@@ -154,14 +154,14 @@ impl Audio {
         }
     }
 
-    /// What went wrong in the decoder since this was last asked; it starts over.
+    /// Returns the decoder's error, if it failed since the last call; the decoder starts over.
     pub(crate) fn take_error(&mut self) -> Option<String> {
         let error = self.error.borrow_mut().take()?;
         self.drop_decoder();
         Some(error)
     }
 
-    /// Has what is heard follow the playhead; when what is heard was captured, if anything is.
+    /// Steers playback towards the playhead. Returns the capture time of the sound that is audible, if there is any.
     pub(crate) fn steer(&mut self, now: Micros, position: &Position) -> Option<Micros> {
         let mut ring = self.ring.borrow_mut();
         let clock = self.clock?;
@@ -194,13 +194,13 @@ impl Audio {
             }
             return None;
         }
-        // The playhead's own rate, and what it takes to get there.
+        // The playhead's own rate, plus the rate that makes up for the error.
         let speed = position.rate + jitter::rate(error) - 1.0;
         ring.set_speed(speed.clamp(1.0 - MAX_SKEW, 1.0 + MAX_SKEW));
         (error.abs() <= JUMP).then_some(Micros(heard.max(0.0) as u64))
     }
 
-    /// Falls silent until there is something in time again.
+    /// Plays silence until there is sound that is in time again.
     pub(crate) fn reset(&mut self) {
         self.drop_decoder();
         let mut ring = self.ring.borrow_mut();
@@ -279,7 +279,7 @@ impl Ring {
         Ok(ring)
     }
 
-    /// The index of what is read next.
+    /// Returns the index of the next sample to be read.
     fn read(&mut self) -> u64 {
         let low = match &self.sink {
             Sink::Shared { ints, .. } => Atomics::load(ints, slot::READ).unwrap_or_default(),
@@ -289,7 +289,7 @@ impl Ring {
         self.read
     }
 
-    /// When what is heard now was captured.
+    /// Returns the capture time of the sound that is audible now.
     fn heard(&mut self, clock: &Clock, now: Micros) -> Option<f64> {
         let offset = match &self.sink {
             Sink::Shared { floats, .. } => floats.get_index(slot::OFFSET),
@@ -378,24 +378,24 @@ impl Ring {
             Sink::Shared { ints, .. } => {
                 let _ = Atomics::store(ints, slot, value);
             }
-            Sink::Port { port, .. } => tell(port, "int", slot, value.into()),
+            Sink::Port { port, .. } => post_slot(port, "int", slot, value.into()),
         }
     }
 
     fn set_float(&self, slot: u32, value: f64) {
         match &self.sink {
             Sink::Shared { floats, .. } => floats.set_index(slot, value),
-            Sink::Port { port, .. } => tell(port, "float", slot, value),
+            Sink::Port { port, .. } => post_slot(port, "float", slot, value),
         }
     }
 }
 
-fn tell(port: &MessagePort, kind: &str, slot: u32, value: f64) {
+fn post_slot(port: &MessagePort, kind: &str, slot: u32, value: f64) {
     let message = Array::of3(&kind.into(), &slot.into(), &value.into());
     let _ = port.post_message(&message);
 }
 
-/// The parts of a stretch of the ring that lie in one piece: start, end, and how much comes before.
+/// Splits a stretch of the ring into its contiguous pieces: start, end, and the number of samples before each.
 fn pieces(capacity: u32, index: u64, samples: u32) -> impl Iterator<Item = (u32, u32, u32)> {
     let capacity = capacity.max(1);
     let samples = samples.min(capacity);

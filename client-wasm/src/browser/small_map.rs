@@ -1,17 +1,17 @@
-//! A map for a few entries, looked through from the front: a twentieth of a `BTreeMap`'s code, which every fan downloads for
-//! each pair of types anew.
+//! A map for a few entries, searched linearly. It takes a twentieth of a `BTreeMap`'s code, which every fan would
+//! download once more for each pair of types.
 
-/// The entries, in the order in which their keys came.
+/// A map whose entries are in the order of insertion.
 #[derive(Clone, Debug)]
-pub(crate) struct Few<K, V>(Vec<(K, V)>);
+pub(crate) struct SmallMap<K, V>(Vec<(K, V)>);
 
-impl<K, V> Default for Few<K, V> {
+impl<K, V> Default for SmallMap<K, V> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<K: PartialEq, V> Few<K, V> {
+impl<K: PartialEq, V> SmallMap<K, V> {
     fn at(&self, key: &K) -> Option<usize> {
         self.0.iter().position(|(of, _)| of == key)
     }
@@ -39,7 +39,7 @@ impl<K: PartialEq, V> Few<K, V> {
         self.at(key).map(|at| self.0.remove(at).1)
     }
 
-    /// The value there; the default one, if there was none.
+    /// Returns the value of a key; inserts the default if there is none.
     pub(crate) fn or_default(&mut self, key: K) -> &mut V
     where
         V: Default,

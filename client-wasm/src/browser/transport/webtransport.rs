@@ -22,21 +22,21 @@ use web_sys::{
     WebTransportOptions, WritableStream, WritableStreamDefaultWriter,
 };
 
-use crate::few::Few;
+use crate::browser::small_map::SmallMap;
 
 use super::{Shared, describe};
 
-/// The longest code of a stream that browsers pass on.
+/// Largest reset code of a stream that browsers pass on.
 const MAX_CODE: u64 = 255;
 
 pub(super) struct Link {
     transport: WebTransport,
-    pipes: RefCell<Few<StreamId, Rc<Pipe>>>,
-    readers: RefCell<Few<StreamId, ReadableStreamDefaultReader>>,
+    pipes: RefCell<SmallMap<StreamId, Rc<Pipe>>>,
+    readers: RefCell<SmallMap<StreamId, ReadableStreamDefaultReader>>,
     datagrams: RefCell<Option<WritableStreamDefaultWriter>>,
 }
 
-/// What is to be sent on a stream.
+/// Data to be sent on a stream.
 #[derive(Default)]
 struct Pipe {
     steps: RefCell<VecDeque<Step>>,
@@ -68,7 +68,7 @@ impl Link {
             Version::SUPPORTED.iter().map(|version| JsValue::from_str(version.protocol())).collect();
         Reflect::set(&options, &"protocols".into(), &protocols)?;
         let transport = WebTransport::new_with_options(url, &options)?;
-        // What goes wrong is said by `ready` too.
+        // The promise `ready` reports the same failures.
         quietly(transport.closed().unchecked_into());
         let ready = transport.ready();
         let mut guard = Guard(Some(transport.clone()));
@@ -185,7 +185,7 @@ impl Link {
         });
     }
 
-    /// What is too long for the path is lost, as datagrams are.
+    /// Sends a datagram. One that is too long for the path is lost, as any datagram may be.
     fn datagram(&self, datagram: &Bytes) {
         let mut writer = self.datagrams.borrow_mut();
         if writer.is_none() {
@@ -197,7 +197,7 @@ impl Link {
     }
 }
 
-/// Closes a transport that nobody waits for any more.
+/// Closes a transport on drop, unless the transport was taken out: a connection attempt may be abandoned.
 struct Guard(Option<WebTransport>);
 
 impl Drop for Guard {
@@ -215,7 +215,7 @@ fn link(shared: &Shared) -> Option<&Link> {
     }
 }
 
-/// Takes everything that comes out of a stream of things.
+/// Passes every item of a stream to `take`.
 async fn each(stream: ReadableStream, mut take: impl FnMut(JsValue)) {
     let Ok(reader) = ReadableStreamDefaultReader::new(&stream) else { return };
     while let Ok(Some(value)) = next(&reader).await {
@@ -231,7 +231,7 @@ async fn next(reader: &ReadableStreamDefaultReader) -> Result<Option<JsValue>, J
     Reflect::get(&result, &"value".into()).map(Some)
 }
 
-/// Reads a stream to its end, whichever way it ends.
+/// Reads a stream to its end or reset.
 fn receive(shared: &Rc<Shared>, id: StreamId, stream: ReadableStream) {
     let Ok(reader) = ReadableStreamDefaultReader::new(&stream) else { return };
     let Some(link) = link(shared) else { return };
@@ -254,7 +254,7 @@ fn receive(shared: &Rc<Shared>, id: StreamId, stream: ReadableStream) {
                 Ok(None) => Input::Finished { stream: id },
                 Err(error) => match stream_code(&error) {
                     Some(code) => Input::Reset { stream: id, code },
-                    // The session is gone, which it says itself.
+                    // The session has ended, and reports that itself.
                     None => return,
                 },
             };
@@ -267,10 +267,10 @@ fn receive(shared: &Rc<Shared>, id: StreamId, stream: ReadableStream) {
     });
 }
 
-/// Sends what comes through a pipe, and tells how it ended.
+/// Sends the data of a pipe, and reports how the stream ended.
 async fn send(shared: Weak<Shared>, id: StreamId, stream: WritableStream, pipe: Rc<Pipe>) {
     let Ok(writer) = stream.get_writer() else { return };
-    let tell = |input| {
+    let report = |input| {
         if let Some(shared) = shared.upgrade() {
             shared.input(input);
         }
@@ -293,7 +293,7 @@ async fn send(shared: Weak<Shared>, id: StreamId, stream: WritableStream, pipe: 
             }
             Step::Finish => {
                 if JsFuture::from(writer.close().unchecked_into::<Promise>()).await.is_ok() {
-                    tell(Input::Delivered { stream: id });
+                    report(Input::Delivered { stream: id });
                 }
                 return;
             }
@@ -318,14 +318,14 @@ impl Pipe {
     }
 }
 
-/// Waits for what may fail without consequence.
+/// Handles a promise whose failure has no consequence.
 fn quietly(promise: Promise) {
     spawn_local(async move {
         let _ = JsFuture::from(promise).await;
     });
 }
 
-/// The code with which the peer ended one direction of a stream; `None` if it is the session that ended.
+/// Returns the code with which the peer ended one direction of a stream, or `None` if the session ended.
 fn stream_code(error: &JsValue) -> Option<ResetCode> {
     let source = Reflect::get(error, &"source".into()).ok()?;
     if source.as_string().as_deref() != Some("stream") {

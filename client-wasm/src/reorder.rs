@@ -1,42 +1,42 @@
-//! Puts a track's objects in order, and leaves out what has become too late.
+//! The reorder buffer: puts a track's objects in order, and drops those that are too late.
 //!
 //! Groups come on streams of their own, the newest may overtake the one before it, and a group that was joined in its
 //! middle comes half by fetch and half by subscription. Objects leave in the order of their locations, each group from
-//! its first object on. A group that does not go on when its successor is due is left for the successor.
+//! its first object on. A group that does not go on when its successor is due is abandoned for the successor.
 
 use std::collections::BTreeMap;
 
 use moqt::{Location, Micros};
 
-/// Objects kept, at most.
+/// Largest number of objects in the buffer.
 pub const MAX_OBJECTS: usize = 4_096;
-/// Bytes kept, at most.
+/// Largest number of bytes in the buffer.
 pub const MAX_BYTES: usize = 32 << 20;
-/// A group this much overdue is jumped to, even if the one before it goes on.
+/// Lateness of a group at which the buffer jumps to it, even if the one before it goes on.
 const OVERDUE: Micros = Micros::from_millis(250);
 
-/// An object of a track, or a part of one that is to leave by itself.
+/// An object of a track, or a part of one that leaves by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<T> {
-    /// Where it is in the track.
+    /// The object's location in the track.
     pub location: Location,
-    /// Which part of the object at that place it is, counted from zero; all parts come together.
+    /// Index of this part of the object, from zero; all parts are inserted together.
     pub part: u32,
-    /// Whether it is the last part.
+    /// Set for the last part.
     pub last: bool,
-    /// When it was captured.
+    /// Capture time.
     pub media: Micros,
-    /// Which subscription it came by; a later one replaces groups of an earlier one that have not begun.
+    /// The subscription that it came by; a later one replaces groups of an earlier one that have not begun.
     pub source: u32,
-    /// How many bytes it holds.
+    /// Number of bytes it holds.
     pub bytes: usize,
-    /// The object.
+    /// The content.
     pub item: T,
 }
 
 /// The objects of one track, or of one rendition after the other.
 #[derive(Debug)]
-pub struct Order<T> {
+pub struct Reorder<T> {
     groups: BTreeMap<u64, Group<T>>,
     current: Option<Current>,
     objects: usize,
@@ -48,33 +48,33 @@ pub struct Order<T> {
 struct Group<T> {
     source: u32,
     entries: BTreeMap<Place, Entry<T>>,
-    /// No more will come.
+    /// Set if no more objects will come.
     ended: bool,
 }
 
-/// An object in its group, and which part of it.
+/// Position in a group: an object and the part of it.
 type Place = (u64, u32);
 
-/// What a group starts with.
+/// Position at which a group starts.
 const START: Place = (0, 0);
-/// What comes after all there can be.
+/// Position after every other.
 const END: Place = (u64::MAX, 0);
 
-/// The group that leaves, and what of it is next.
+/// The group that is leaving, and the next position in it.
 #[derive(Clone, Copy, Debug)]
 struct Current {
     group: u64,
     next: Place,
 }
 
-impl<T> Default for Order<T> {
+impl<T> Default for Reorder<T> {
     fn default() -> Self {
         Self { groups: BTreeMap::new(), current: None, objects: 0, bytes: 0, skipped: 0 }
     }
 }
 
-impl<T> Order<T> {
-    /// An object came.
+impl<T> Reorder<T> {
+    /// Inserts an object.
     pub fn insert(&mut self, entry: Entry<T>) {
         let number = entry.location.group;
         let place = (entry.location.object, entry.part);
@@ -106,12 +106,12 @@ impl<T> Order<T> {
         self.keep_within_bounds();
     }
 
-    /// No more objects of a group will come from a source.
+    /// Notes that a group gets no more objects from a source.
     pub fn ended(&mut self, group: u64, source: u32) {
         match self.groups.get_mut(&group) {
             Some(group) if group.source == source => group.ended = true,
             Some(_) => {}
-            // All of it has left, or none came: the next may follow.
+            // Every object has left, or none came: the next group may follow.
             None => {
                 if self.current.is_some_and(|current| current.group == group) {
                     let entries = BTreeMap::new();
@@ -121,14 +121,14 @@ impl<T> Order<T> {
         }
     }
 
-    /// The next object, if it was captured up to `horizon`. `playhead` says what is due.
+    /// Removes the next object, if it was captured up to `horizon`. `playhead` is the capture time that is due.
     pub fn pop(&mut self, playhead: Micros, horizon: Micros) -> Option<Entry<T>> {
         self.choose_group(playhead);
         let Current { group: number, next } = self.current?;
         let group = self.groups.get_mut(&number)?;
         let (place, entry) = group.entries.first_key_value()?;
         let (place, media) = (*place, entry.media);
-        // A gap may yet be filled, unless what comes after it is due.
+        // A gap may yet be filled, unless the object after it is due.
         let ready = place == next || group.ended || media <= playhead;
         if !ready || media > horizon {
             return None;
@@ -142,7 +142,7 @@ impl<T> Order<T> {
         Some(entry)
     }
 
-    /// When the next object was captured, if it is there.
+    /// Returns the capture time of the next object, if it is here.
     pub fn next_media(&self) -> Option<Micros> {
         let first = match self.current {
             Some(current) => self.groups.range(current.group..).find(|(_, group)| !group.entries.is_empty()),
@@ -151,7 +151,7 @@ impl<T> Order<T> {
         first?.1.entries.first_key_value().map(|(_, entry)| entry.media)
     }
 
-    /// Gives up the group that is leaving: what follows starts with the next one.
+    /// Abandons the group that is leaving; the next object is the start of another group.
     pub fn skip_group(&mut self) {
         if let Some(current) = self.current {
             self.skipped += self.remove(current.group) as u64;
@@ -161,19 +161,19 @@ impl<T> Order<T> {
         }
     }
 
-    /// Objects that were left out since the last time this was asked.
+    /// Returns the number of objects dropped since the last call.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }
 
-    /// Starts over.
+    /// Empties the buffer.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
     fn choose_group(&mut self, playhead: Micros) {
         let Some(current) = self.current else {
-            // The newest group that has its first object: the nearest to live there is.
+            // The newest group that has its first object is the nearest to live.
             let newest = self.groups.iter().rev().find(|(_, group)| group.entries.contains_key(&START));
             if let Some(number) = newest.map(|(number, _)| *number) {
                 self.move_to(number);
@@ -182,7 +182,7 @@ impl<T> Order<T> {
         };
         let over = |group: Option<&Group<T>>| match group {
             Some(group) => group.ended && group.entries.is_empty(),
-            // It was given up for want of room.
+            // The group was dropped because the buffer was full.
             None => current.next == END,
         };
         let stuck = self.groups.get(&current.group).is_none_or(|group| {
@@ -233,7 +233,7 @@ impl<T> Order<T> {
             let Some(oldest) = self.groups.first_key_value().map(|(number, _)| *number) else { return };
             if self.current.is_some_and(|current| current.group == oldest) {
                 self.skip_group();
-                // What is left of it is its end, which holds nothing.
+                // The rest of the group is its end, which holds nothing.
                 if self.groups.len() == 1 {
                     return;
                 }
@@ -269,112 +269,112 @@ mod tests {
         }
     }
 
-    fn order(objects: &[(u64, u64)]) -> Order<()> {
-        let mut order = Order::default();
+    fn reorder(objects: &[(u64, u64)]) -> Reorder<()> {
+        let mut reorder = Reorder::default();
         for (group, object) in objects {
-            order.insert(entry(*group, *object, 1));
+            reorder.insert(entry(*group, *object, 1));
         }
         order
     }
 
-    fn all(order: &mut Order<()>, playhead: Micros) -> Vec<(u64, u64)> {
-        std::iter::from_fn(|| order.pop(playhead, FAR))
+    fn all(reorder: &mut Reorder<()>, playhead: Micros) -> Vec<(u64, u64)> {
+        std::iter::from_fn(|| reorder.pop(playhead, FAR))
             .map(|entry| (entry.location.group, entry.location.object))
             .collect()
     }
 
     #[test]
     fn a_joined_group_waits_for_its_beginning() {
-        let mut order = order(&[(5, 3), (5, 4)]);
-        assert_eq!(all(&mut order, Micros(0)), []);
+        let mut reorder = reorder(&[(5, 3), (5, 4)]);
+        assert_eq!(all(&mut reorder, Micros(0)), []);
         for object in [0, 1, 2] {
-            order.insert(entry(5, object, 1));
+            reorder.insert(entry(5, object, 1));
         }
-        assert_eq!(all(&mut order, Micros(0)), [(5, 0), (5, 1), (5, 2), (5, 3), (5, 4)]);
+        assert_eq!(all(&mut reorder, Micros(0)), [(5, 0), (5, 1), (5, 2), (5, 3), (5, 4)]);
     }
 
     #[test]
     fn it_starts_with_the_newest_group() {
-        let mut order = order(&[(4, 0), (5, 0), (6, 1)]);
-        assert_eq!(all(&mut order, Micros(0)), [(5, 0)]);
-        assert_eq!(order.take_skipped(), 1);
+        let mut reorder = reorder(&[(4, 0), (5, 0), (6, 1)]);
+        assert_eq!(all(&mut reorder, Micros(0)), [(5, 0)]);
+        assert_eq!(reorder.take_skipped(), 1);
     }
 
     #[test]
     fn groups_follow_each_other_even_if_they_overtake() {
-        let mut order = order(&[(5, 0), (6, 0), (5, 1)]);
-        order.current = Some(Current { group: 5, next: START });
-        assert_eq!(all(&mut order, Micros(0)), [(5, 0), (5, 1)], "group 5 has not ended");
-        order.insert(entry(5, 2, 1));
-        order.ended(5, 1);
-        assert_eq!(all(&mut order, Micros(0)), [(5, 2), (6, 0)]);
-        order.ended(6, 1);
-        order.insert(entry(8, 0, 1));
-        assert_eq!(all(&mut order, Micros(0)), [(8, 0)], "numbers need not be dense");
+        let mut reorder = reorder(&[(5, 0), (6, 0), (5, 1)]);
+        reorder.current = Some(Current { group: 5, next: START });
+        assert_eq!(all(&mut reorder, Micros(0)), [(5, 0), (5, 1)], "group 5 has not ended");
+        reorder.insert(entry(5, 2, 1));
+        reorder.ended(5, 1);
+        assert_eq!(all(&mut reorder, Micros(0)), [(5, 2), (6, 0)]);
+        reorder.ended(6, 1);
+        reorder.insert(entry(8, 0, 1));
+        assert_eq!(all(&mut reorder, Micros(0)), [(8, 0)], "numbers need not be dense");
     }
 
     #[test]
     fn a_group_that_is_stuck_is_left_when_its_successor_is_due() {
-        let mut order = order(&[(5, 0), (5, 1)]);
-        assert_eq!(all(&mut order, Micros(0)).len(), 2);
-        order.insert(entry(6, 0, 1));
-        order.insert(entry(6, 1, 1));
-        assert_eq!(all(&mut order, media(5, 20)), []);
-        assert_eq!(all(&mut order, media(6, 0)), [(6, 0), (6, 1)]);
-        order.insert(entry(5, 2, 1));
-        assert_eq!(all(&mut order, media(6, 1)), [], "too late");
+        let mut reorder = reorder(&[(5, 0), (5, 1)]);
+        assert_eq!(all(&mut reorder, Micros(0)).len(), 2);
+        reorder.insert(entry(6, 0, 1));
+        reorder.insert(entry(6, 1, 1));
+        assert_eq!(all(&mut reorder, media(5, 20)), []);
+        assert_eq!(all(&mut reorder, media(6, 0)), [(6, 0), (6, 1)]);
+        reorder.insert(entry(5, 2, 1));
+        assert_eq!(all(&mut reorder, media(6, 1)), [], "too late");
     }
 
     #[test]
     fn after_a_stall_the_newest_group_that_is_due_is_next() {
-        let mut order = order(&[(5, 0), (5, 1), (5, 2)]);
-        assert!(order.pop(Micros(0), FAR).is_some());
+        let mut reorder = reorder(&[(5, 0), (5, 1), (5, 2)]);
+        assert!(reorder.pop(Micros(0), FAR).is_some());
         for group in 6..9 {
-            order.insert(entry(group, 0, 1));
+            reorder.insert(entry(group, 0, 1));
         }
-        assert_eq!(all(&mut order, media(7, 10)), [(7, 0)]);
-        assert_eq!(order.take_skipped(), 3);
+        assert_eq!(all(&mut reorder, media(7, 10)), [(7, 0)]);
+        assert_eq!(reorder.take_skipped(), 3);
     }
 
     #[test]
     fn a_gap_is_waited_for_until_it_is_due() {
-        let mut order = order(&[(5, 0), (5, 2), (5, 3)]);
-        assert_eq!(all(&mut order, media(5, 1)), [(5, 0)]);
-        assert_eq!(all(&mut order, media(5, 2)), [(5, 2), (5, 3)]);
+        let mut reorder = reorder(&[(5, 0), (5, 2), (5, 3)]);
+        assert_eq!(all(&mut reorder, media(5, 1)), [(5, 0)]);
+        assert_eq!(all(&mut reorder, media(5, 2)), [(5, 2), (5, 3)]);
     }
 
     #[test]
     fn nothing_leaves_before_the_horizon() {
-        let mut order = order(&[(5, 0), (5, 1)]);
-        assert!(order.pop(Micros(0), media(5, 0)).is_some());
-        assert!(order.pop(Micros(0), media(5, 0)).is_none());
-        assert_eq!(order.next_media(), Some(media(5, 1)));
-        assert!(order.pop(Micros(0), media(5, 1)).is_some());
+        let mut reorder = reorder(&[(5, 0), (5, 1)]);
+        assert!(reorder.pop(Micros(0), media(5, 0)).is_some());
+        assert!(reorder.pop(Micros(0), media(5, 0)).is_none());
+        assert_eq!(reorder.next_media(), Some(media(5, 1)));
+        assert!(reorder.pop(Micros(0), media(5, 1)).is_some());
     }
 
     #[test]
     fn another_rendition_takes_over_at_a_group_that_has_not_begun() {
-        let mut order = order(&[(5, 0), (5, 1), (6, 0)]);
-        order.current = Some(Current { group: 5, next: START });
-        assert_eq!(all(&mut order, Micros(0)), [(5, 0), (5, 1)]);
-        order.insert(entry(5, 0, 2));
-        order.insert(entry(6, 0, 2));
-        order.insert(entry(6, 1, 1));
-        order.insert(entry(6, 1, 2));
-        order.ended(5, 1);
+        let mut reorder = reorder(&[(5, 0), (5, 1), (6, 0)]);
+        reorder.current = Some(Current { group: 5, next: START });
+        assert_eq!(all(&mut reorder, Micros(0)), [(5, 0), (5, 1)]);
+        reorder.insert(entry(5, 0, 2));
+        reorder.insert(entry(6, 0, 2));
+        reorder.insert(entry(6, 1, 1));
+        reorder.insert(entry(6, 1, 2));
+        reorder.ended(5, 1);
         let sources: Vec<u32> =
-            std::iter::from_fn(|| order.pop(Micros(0), FAR)).map(|entry| entry.source).collect();
+            std::iter::from_fn(|| reorder.pop(Micros(0), FAR)).map(|entry| entry.source).collect();
         assert_eq!(sources, [2, 2]);
     }
 
     #[test]
     fn a_group_that_cannot_be_decoded_is_skipped() {
-        let mut order = order(&[(5, 0), (5, 1)]);
-        assert!(order.pop(Micros(0), FAR).is_some());
-        order.skip_group();
-        order.insert(entry(5, 2, 1));
-        order.insert(entry(6, 0, 1));
-        assert_eq!(all(&mut order, Micros(0)), [(6, 0)]);
+        let mut reorder = reorder(&[(5, 0), (5, 1)]);
+        assert!(reorder.pop(Micros(0), FAR).is_some());
+        reorder.skip_group();
+        reorder.insert(entry(5, 2, 1));
+        reorder.insert(entry(6, 0, 1));
+        assert_eq!(all(&mut reorder, Micros(0)), [(6, 0)]);
     }
 
     #[test]
@@ -385,14 +385,14 @@ mod tests {
             media: media(5, object * 2 + u64::from(part)),
             ..entry(5, object, 1)
         };
-        let mut order = Order::default();
+        let mut reorder = Reorder::default();
         for entry in [part(0, 0, false), part(0, 1, true), part(1, 0, false), part(1, 1, true)] {
-            order.insert(entry.clone());
-            // Once more, by another way.
-            order.insert(entry);
+            reorder.insert(entry.clone());
+            // The same object again, by another subscription.
+            reorder.insert(entry);
         }
         let mut parts = |horizon| {
-            let next = std::iter::from_fn(|| order.pop(Micros(0), horizon));
+            let next = std::iter::from_fn(|| reorder.pop(Micros(0), horizon));
             next.map(|entry| (entry.location.object, entry.part)).collect::<Vec<_>>()
         };
         assert_eq!(parts(media(5, 2)), [(0, 0), (0, 1), (1, 0)]);
@@ -401,12 +401,12 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bounds() {
-        let mut order = Order::default();
+        let mut reorder = Reorder::default();
         for group in 0..40 {
-            order.insert(Entry { bytes: 1 << 20, ..entry(group, 0, 1) });
+            reorder.insert(Entry { bytes: 1 << 20, ..entry(group, 0, 1) });
         }
-        assert!(order.bytes <= MAX_BYTES);
-        assert_eq!(order.take_skipped(), 8);
+        assert!(reorder.bytes <= MAX_BYTES);
+        assert_eq!(reorder.take_skipped(), 8);
     }
 
     proptest! {
@@ -414,24 +414,24 @@ mod tests {
         fn locations_only_rise(
             steps in prop::collection::vec((0..6u64, 0..6u64, 0..3u32, 0..8u8, 0..8_000u64), 0..300),
         ) {
-            let mut order = Order::default();
+            let mut reorder = Reorder::default();
             let mut last = None;
             for (group, object, source, action, playhead) in steps {
                 match action {
-                    0..=3 => order.insert(entry(group, object, source)),
-                    4 => order.ended(group, source),
-                    5 => order.skip_group(),
+                    0..=3 => reorder.insert(entry(group, object, source)),
+                    4 => reorder.ended(group, source),
+                    5 => reorder.skip_group(),
                     _ => {
-                        let popped = order.pop(Micros::from_millis(playhead), FAR).map(|entry| entry.location);
+                        let popped = reorder.pop(Micros::from_millis(playhead), FAR).map(|entry| entry.location);
                         if let Some(popped) = popped {
                             prop_assert!(last.is_none_or(|last| last < popped));
                             last = Some(popped);
                         }
                     }
                 }
-                let held: usize = order.groups.values().map(|group| group.entries.len()).sum();
-                prop_assert_eq!(order.objects, held);
-                prop_assert_eq!(order.bytes, held * 100);
+                let held: usize = reorder.groups.values().map(|group| group.entries.len()).sum();
+                prop_assert_eq!(reorder.objects, held);
+                prop_assert_eq!(reorder.bytes, held * 100);
             }
         }
     }

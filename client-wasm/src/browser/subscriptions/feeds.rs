@@ -1,27 +1,26 @@
-//! The subscriptions to tracks of media: one for the sound, one for the picture, and one more while another rendition
-//! takes over.
+//! Media subscriptions: one for the sound, one for the picture, and one more while another rendition takes over.
 
 use moqt::{Filter, GroupOrder, Misuse, Params};
 
-use super::{AUDIO_PRIORITY, Feed, Purpose, Room, VIDEO_PRIORITY, Wishes};
+use super::{AUDIO_PRIORITY, Feed, Preferences, Purpose, Subscriptions, VIDEO_PRIORITY};
 use crate::{
+    browser::playout::Source,
     catalog::{Audio, Catalog},
     frame::{Format, Reader},
     jitter::Arrival,
-    stage::Source,
 };
 
-/// When a rendition is given back for which another was taken.
+/// The moment at which the old rendition is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handover {
-    /// When the next one is shown: nothing is missed.
+    /// When the next one is shown: no frame is missed.
     WhenShown,
-    /// When the next one begins to come: the network does not carry this one, let alone both.
+    /// When the next one begins to arrive: the network does not carry the old one, let alone both.
     WhenThere,
 }
 
-impl Room {
-    /// Subscribes to a rendition: from the group under way on, or from the next one on after another rendition.
+impl Subscriptions {
+    /// Subscribes to a rendition: from the current group on, or from the next one on after another rendition.
     pub(super) fn subscribe_video(
         &mut self,
         catalog: &Catalog,
@@ -57,11 +56,11 @@ impl Room {
         let source = self.next_source;
         self.next_source += 1;
         self.readers.insert(source, Reader::new(format.clone()));
-        self.stage.borrow_mut().add_source(source, what);
+        self.playout.borrow_mut().add_source(source, what);
         source
     }
 
-    /// Takes another rendition from the next group on.
+    /// Switches to another rendition from the next group on.
     pub(super) fn switch(
         &mut self,
         catalog: &Catalog,
@@ -80,7 +79,7 @@ impl Room {
         Ok(())
     }
 
-    /// Takes no more of the rendition before, whose successor begins to come; what is there of it is still shown.
+    /// Cancels the old rendition when the new one begins to arrive; received frames of the old one are still shown.
     pub(super) fn hand_over(&mut self, to: u32) -> Result<(), Misuse> {
         let begins = self.next_video.as_ref().is_some_and(|next| next.source == to);
         if !begins || self.handover != Handover::WhenThere {
@@ -88,12 +87,12 @@ impl Room {
         }
         self.handover = Handover::WhenShown;
         let Some(from) = self.video.as_ref().map(|feed| feed.source) else { return Ok(()) };
-        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == from))
+        self.cancel_requests(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == from))
     }
 
-    /// Gives back the rendition before, once the stage plays the next one.
+    /// Cancels the old rendition once the new one is on the canvas.
     pub(super) fn finish_switch(&mut self) -> Result<(), Misuse> {
-        let playing = self.stage.borrow().video_source();
+        let playing = self.playout.borrow().video_source();
         if let Some(next) = self.next_video.take_if(|next| playing == Some(next.source))
             && let Some(before) = self.video.replace(next)
         {
@@ -105,7 +104,7 @@ impl Room {
     pub(super) fn drop_video(&mut self) -> Result<(), Misuse> {
         let feeds = [self.video.take(), self.next_video.take()];
         if feeds.iter().any(Option::is_some) {
-            self.stage.borrow_mut().reset_video();
+            self.playout.borrow_mut().reset_video();
         }
         for feed in feeds.into_iter().flatten() {
             self.drop_feed(&feed)?;
@@ -113,30 +112,32 @@ impl Room {
         Ok(())
     }
 
-    /// Gives back the sound.
+    /// Cancels the sound.
     pub(crate) fn drop_audio(&mut self) -> Result<(), Misuse> {
         let Some(feed) = self.audio.take() else { return Ok(()) };
-        self.stage.borrow_mut().reset_audio();
+        self.playout.borrow_mut().reset_audio();
         self.drop_feed(&feed)
     }
 
-    /// Takes back all requests for a source.
+    /// Cancels every request for a source.
     fn drop_feed(&mut self, feed: &Feed) -> Result<(), Misuse> {
-        self.take_back(|purpose| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source))?;
+        self.cancel_requests(
+            |purpose| matches!(purpose, Purpose::Media { source, .. } if *source == feed.source),
+        )?;
         self.open.retain(|(source, _), _| *source != feed.source);
         self.readers.remove(&feed.source);
-        self.stage.borrow_mut().remove_source(feed.source);
+        self.playout.borrow_mut().remove_source(feed.source);
         Ok(())
     }
 
-    pub(super) fn choose(&self, catalog: &Catalog, wishes: &Wishes) -> usize {
-        let wish = wishes.rendition.as_deref();
-        let wanted = wish.and_then(|wish| catalog.video.iter().position(|track| track.name == wish));
-        wanted.unwrap_or_else(|| self.quality.current().max(best_for(catalog, wishes.height)))
+    pub(super) fn choose(&self, catalog: &Catalog, preferences: &Preferences) -> usize {
+        let name = preferences.rendition.as_deref();
+        let wanted = name.and_then(|name| catalog.video.iter().position(|track| track.name == name));
+        wanted.unwrap_or_else(|| self.quality.current().max(best_for(catalog, preferences.height)))
     }
 }
 
-/// The best rendition that is not larger than needed.
+/// Returns the best rendition that is not larger than needed.
 pub(super) fn best_for(catalog: &Catalog, height: u32) -> usize {
     if height == 0 {
         return 0;

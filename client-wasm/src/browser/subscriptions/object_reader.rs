@@ -1,17 +1,17 @@
-//! Objects while they come in.
+//! Objects while they are being received.
 
 use bytes::{Bytes, BytesMut};
 use moqt::{Location, Micros, Properties, session::RequestId};
 
-/// A data stream of the peer's.
-pub(super) struct Reading {
+/// A data stream of the peer, and the object that it is in.
+pub(super) struct ObjectReader {
     pub(super) request: RequestId,
     pub(super) group: u64,
-    pub(super) object: Option<Object>,
+    pub(super) object: Option<PartialObject>,
 }
 
 /// An object of which some is there.
-pub(super) struct Object {
+pub(super) struct PartialObject {
     pub(super) location: Location,
     pub(super) properties: Properties,
     pub(super) begun: Micros,
@@ -28,12 +28,12 @@ enum Data {
     Pieces(BytesMut),
 }
 
-impl Object {
+impl PartialObject {
     pub(super) fn new(location: Location, properties: Properties, len: u64, begun: Micros) -> Self {
         Self { location, properties, begun, first: 0, left: len, data: Data::None }
     }
 
-    /// Whether all of it is there.
+    /// Returns whether all of it is here.
     pub(super) fn is_whole(&self) -> bool {
         self.left == 0
     }

@@ -1,27 +1,27 @@
-//! The chat: lines in their order, each once, whatever is skipped on the way.
+//! The chat: lines in their order, each once, even if groups are skipped.
 
 use wire::{ChatId, Error, FanId, Frame, Frames, TrackItem};
 
 use super::view::{self, Change};
 
-/// Lines that are known, at most.
+/// Largest number of lines that are remembered.
 pub(super) const LINES: usize = 500;
 
-/// What is known of the chat.
+/// The lines of the chat that the page has.
 ///
-/// Objects come in the order of their groups for the most part, and groups may be left out. The first object of a group has
-/// the recent lines: what is known beside them from that time on was taken back.
+/// Objects mostly come in the order of their groups, and groups may be skipped. The first object of a group has the
+/// recent lines: a line that we have of that time and that is not among them was deleted.
 #[derive(Debug, Default)]
 pub struct Chat {
-    /// In their order.
+    /// The lines and gifts, in their order.
     known: Vec<(ChatId, Known)>,
-    /// What is before this is forgotten.
+    /// The oldest number that is remembered; earlier lines are ignored.
     floor: ChatId,
-    /// The newest group, and from where to where its first object reaches.
+    /// The newest group, and the range of numbers that its first object covers.
     group: Option<(u64, ChatId, ChatId)>,
 }
 
-/// What is known of a line or gift.
+/// The remembered kind of a line or gift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Line(FanId),
@@ -29,12 +29,12 @@ enum Known {
 }
 
 impl Chat {
-    /// A new subscription begins: its first group says what is so.
+    /// Begins a new subscription, whose first group is authoritative.
     pub fn subscribed(&mut self) {
         self.group = None;
     }
 
-    /// An object came. What it changes, for the page, if anything.
+    /// Handles an object. Returns the change for the page, if any.
     pub fn object(&mut self, group: u64, object: u64, payload: &[u8]) -> Result<Option<String>, Error> {
         let mut items = Vec::new();
         for item in Frames::<TrackItem<'_>>::new(payload)? {
@@ -55,14 +55,14 @@ impl Chat {
         Ok((!change.is_empty()).then(|| view::json(&change)))
     }
 
-    /// A group begins with the recent lines.
+    /// Handles the first object of a group, which has the recent lines.
     fn open(&mut self, group: u64, items: &[TrackItem<'_>], change: &mut Change<'_>) {
         let said = |item: &TrackItem<'_>| match item {
             TrackItem::Said(line) => Some(line.id),
             _ => None,
         };
         let there = |id: ChatId| items.iter().any(|item| said(item) == Some(id));
-        // Without a line there, there is none.
+        // Without any line in the object, there are no recent lines.
         let first = items.iter().filter_map(said).min().unwrap_or_default();
         let newest = self.known.last().map_or(ChatId(0), |(id, _)| *id);
         let last = items.iter().filter_map(said).max().unwrap_or(newest);
@@ -75,7 +75,7 @@ impl Chat {
     fn item<'a>(&mut self, item: &'a TrackItem<'a>, is_old: bool, change: &mut Change<'a>) {
         match item {
             TrackItem::Said(line) => {
-                // The newer group does not have it any more.
+                // The newer group does not have these lines any more: they were deleted.
                 let gone =
                     is_old && self.group.is_some_and(|(_, first, last)| (first..=last).contains(&line.id));
                 if !gone && self.learn(line.id, Known::Line(line.fan)) {
@@ -94,7 +94,7 @@ impl Chat {
         }
     }
 
-    /// Whether it is news.
+    /// Remembers a line or gift; returns whether it is new.
     fn learn(&mut self, id: ChatId, what: Known) -> bool {
         let place = self.known.partition_point(|(other, _)| *other < id);
         let is_news = id >= self.floor && self.known.get(place).is_none_or(|(other, _)| *other != id);
@@ -143,7 +143,7 @@ mod tests {
         packet
     }
 
-    /// The lines that come and those that go.
+    /// Applies an object; returns the lines that appear and those that disappear.
     fn after(chat: &mut Chat, at: (u64, u64), items: &[TrackItem<'_>]) -> (Vec<u64>, Vec<u64>) {
         let Some(json) = chat.object(at.0, at.1, &packet(items)).unwrap() else { return Default::default() };
         let change: Value = serde_json::from_str(&json).unwrap();

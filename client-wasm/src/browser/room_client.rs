@@ -1,4 +1,4 @@
-//! What a fan says and hears, from one connection to the next.
+//! A fan's part in the room, from one connection to the next: acts out, answers and shown objects in.
 
 use moqt::Micros;
 use outbox::{
@@ -9,30 +9,30 @@ use outbox::{
 };
 use wire::{Error, Track};
 
-use crate::mirror::{self, Chat};
+use crate::room_view::{self, Chat};
 
-/// A voice, a mirror of the room, and news for the page.
-pub(crate) struct Talk {
+/// The outbox, the view of the room, and the events that the page has not received yet.
+pub(crate) struct RoomClient {
     outbox: Outbox,
     chat: Chat,
     presence: Presence,
     is_playing: bool,
     beat_at: Micros,
-    /// Whether one may take part here, if that is known.
-    open: Option<bool>,
+    /// Set once the edge has shown whether it runs rooms.
+    interactive: Option<bool>,
     token: Option<String>,
     /// The newest groups of pulse and stage.
     newest: [Option<u64>; 2],
-    news: Vec<(&'static str, String)>,
+    page_events: Vec<(&'static str, String)>,
 }
 
-/// What the connection is to do.
-pub(crate) enum Do {
+/// The connection's next step.
+pub(crate) enum Step {
     Send(Vec<u8>),
     StartOver,
 }
 
-impl Talk {
+impl RoomClient {
     pub(crate) fn new(now: Micros, seed: u64, token: Option<String>) -> Self {
         Self {
             outbox: if token.is_some() { Outbox::new(seed) } else { Outbox::anonymous(seed) },
@@ -40,36 +40,36 @@ impl Talk {
             presence: Presence::new(now),
             is_playing: false,
             beat_at: now + BEAT,
-            open: None,
+            interactive: None,
             token,
             newest: [None; 2],
-            news: Vec::new(),
+            page_events: Vec::new(),
         }
     }
 
-    /// Who the fan is, to be shown to the edge.
+    /// Returns the fan's token, for the edge.
     pub(crate) fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// What happened since this was last asked: names of events and their details in JSON.
-    pub(crate) fn take_news(&mut self) -> Vec<(&'static str, String)> {
-        std::mem::take(&mut self.news)
+    /// Returns the events since the last call: the name of each and its details in JSON.
+    pub(crate) fn take_page_events(&mut self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut self.page_events)
     }
 
-    /// The page asks for something.
-    pub(crate) fn act(&mut self, now: Micros, ticket: Ticket, wish: &str) {
-        let wish = ActJson::parse(wish);
-        match wish.as_ref().map_err(|error| *error).and_then(ActJson::act) {
-            Ok(_) if self.open == Some(false) => {
+    /// Handles an act of the page.
+    pub(crate) fn act(&mut self, now: Micros, ticket: Ticket, json: &str) {
+        let act = ActJson::parse(json);
+        match act.as_ref().map_err(|error| *error).and_then(ActJson::act) {
+            Ok(_) if self.interactive == Some(false) => {
                 let settled = Outcome::Failed(Failure::Closed).json(now, ticket);
-                self.news.push(("settled", settled));
+                self.page_events.push(("settled", settled));
             }
             Ok(act) => {
                 self.outbox.act(now, ticket, act);
-                self.away(now);
+                self.tick_offline(now);
             }
-            Err(error) => self.news.push(("settled", outcome::invalid(ticket, &error.to_string()))),
+            Err(error) => self.page_events.push(("settled", outcome::invalid(ticket, &error.to_string()))),
         }
     }
 
@@ -85,36 +85,36 @@ impl Talk {
         self.is_playing = is_playing;
     }
 
-    /// Packets reach the edge.
+    /// Begins a connection: packets reach the edge.
     pub(crate) fn joined(&mut self, now: Micros) {
-        self.set_open(true);
+        self.set_interactive(true);
         self.beat_at = now + BEAT;
         self.presence.take_active_ms(now);
         self.outbox.joined(now);
     }
 
-    /// They no longer do.
+    /// Ends the connection.
     pub(crate) fn left(&mut self) {
         self.outbox.left();
     }
 
-    /// The edge has nothing but the stage.
+    /// Notes that the edge runs no rooms: it offers the media only.
     pub(crate) fn refused(&mut self) {
-        self.set_open(false);
+        self.set_interactive(false);
     }
 
-    fn set_open(&mut self, open: bool) {
-        if self.open.replace(open) != Some(open) {
-            self.news.push(("interaction", open.to_string()));
+    fn set_interactive(&mut self, interactive: bool) {
+        if self.interactive.replace(interactive) != Some(interactive) {
+            self.page_events.push(("interaction", interactive.to_string()));
         }
     }
 
-    /// A packet of the edge's to this fan.
+    /// Handles a packet from the edge to this fan.
     pub(crate) fn receive(&mut self, now: Micros, packet: &[u8]) -> Result<(), Error> {
         self.outbox.receive(now, packet)
     }
 
-    /// A track is asked for anew.
+    /// Resets the view of a track that is subscribed to anew.
     pub(crate) fn subscribed(&mut self, track: Track) {
         match track {
             Track::Chat => self.chat.subscribed(),
@@ -123,8 +123,8 @@ impl Talk {
         }
     }
 
-    /// An object of a track that all fans get.
-    pub(crate) fn shown(
+    /// Handles an object of a track that all fans see.
+    pub(crate) fn receive_shown(
         &mut self,
         track: Track,
         group: u64,
@@ -134,7 +134,7 @@ impl Talk {
         let newest = match track {
             Track::Chat => {
                 let change = self.chat.object(group, object, payload)?;
-                self.news.extend(change.map(|json| (track.name(), json)));
+                self.page_events.extend(change.map(|json| (track.name(), json)));
                 return Ok(());
             }
             Track::Pulse => &mut self.newest[0],
@@ -142,18 +142,18 @@ impl Talk {
         };
         if newest.is_none_or(|newest| newest < group) {
             *newest = Some(group);
-            self.news.extend(mirror::whole(payload)?.map(|json| (track.name(), json)));
+            self.page_events.extend(room_view::whole(payload)?.map(|json| (track.name(), json)));
         }
         Ok(())
     }
 
-    /// When something is due by itself.
+    /// Returns the time at which [`tick`](Self::tick) has something to do.
     pub(crate) fn timeout(&self) -> Option<Micros> {
         let beat = self.outbox.is_joined().then_some(self.beat_at);
         [beat, self.outbox.timeout()].into_iter().flatten().min()
     }
 
-    /// Does what is due.
+    /// Sends whatever is due.
     pub(crate) fn tick(&mut self, now: Micros) {
         self.outbox.tick(now);
         if self.outbox.is_joined() && self.beat_at <= now {
@@ -162,30 +162,30 @@ impl Talk {
         }
     }
 
-    /// Does what is due where there is no connection to do it for.
-    pub(crate) fn away(&mut self, now: Micros) {
+    /// Does the same without a connection: settles the acts that time out.
+    pub(crate) fn tick_offline(&mut self, now: Micros) {
         if !self.outbox.is_joined() {
             self.outbox.tick(now);
             while self.poll(now).is_some() {}
         }
     }
 
-    /// What the connection is to do next; all else becomes news.
-    pub(crate) fn poll(&mut self, now: Micros) -> Option<Do> {
+    /// Returns the connection's next step; turns all other outputs into events for the page.
+    pub(crate) fn poll(&mut self, now: Micros) -> Option<Step> {
         loop {
             let (what, json) = match self.outbox.poll()? {
-                Output::Send(packet) => return Some(Do::Send(packet)),
-                Output::StartOver => return Some(Do::StartOver),
+                Output::Send(packet) => return Some(Step::Send(packet)),
+                Output::StartOver => return Some(Step::StartOver),
                 Output::Settled { ticket, outcome } => ("settled", outcome.json(now, ticket)),
-                Output::Identity(identity) => ("identity", mirror::identity(&identity)),
+                Output::Identity(identity) => ("identity", room_view::identity(&identity)),
                 Output::Token(token) => {
                     self.token = Some(token.clone());
-                    ("token", mirror::text(&token))
+                    ("token", room_view::text(&token))
                 }
-                Output::Held(line) => ("waiting", mirror::waiting(&line)),
+                Output::Held(line) => ("waiting", room_view::waiting(&line)),
                 Output::Reviewed(chat) => ("reviewed", chat.0.to_string()),
             };
-            self.news.push((what, json));
+            self.page_events.push((what, json));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From encoded frames to the canvas.
+//! Video playback: from encoded frames to the canvas.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
@@ -12,14 +12,14 @@ use web_sys::{
     OffscreenCanvasRenderingContext2d, VideoDecoder, VideoDecoderConfig, VideoDecoderInit, VideoFrame,
 };
 
-use crate::{catalog, frame::Frame, transport::describe};
+use crate::{browser::transport::describe, catalog, frame::Frame};
 
-/// Decoded frames and frames in the decoder, at most: decoders have few to give.
+/// Largest number of frames decoded or in the decoder: decoders own few frame buffers.
 const MAX_AHEAD: usize = 8;
-/// The same while catching up, when most of them are left out.
+/// The same while catching up, when most frames are skipped.
 const MAX_BEHIND: usize = 90;
 
-/// Decodes the picture and shows it.
+/// Decodes the picture and draws it.
 pub(crate) struct Video {
     canvas: OffscreenCanvas,
     context: OffscreenCanvasRenderingContext2d,
@@ -34,7 +34,7 @@ struct Decoder {
     codec: VideoDecoder,
     source: u32,
     description: Option<Bytes>,
-    /// Nothing can be decoded before a key frame.
+    /// Set until a key frame comes: nothing can be decoded before one.
     wants_key: bool,
 }
 
@@ -44,22 +44,22 @@ struct Decoded {
     error: Option<String>,
 }
 
-/// What became of a frame handed to the decoder.
+/// The result of handing a frame to the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Yes,
-    /// The rest of its group is of no use.
+    /// The frame failed, and the rest of its group depends on it.
     SkipGroup,
 }
 
-/// What presenting did.
+/// The result of presenting.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Presented {
-    /// When what is now on the canvas was captured, if it is new there.
+    /// Capture time of the frame on the canvas, if it was drawn just now.
     pub(crate) shown: Option<Micros>,
-    /// Frames left out for it.
+    /// Frames skipped in its favour.
     pub(crate) dropped: u64,
-    /// Its size, if that is new.
+    /// Size of the picture, if it changed.
     pub(crate) size: Option<(u32, u32)>,
 }
 
@@ -78,7 +78,7 @@ impl Video {
         Ok(Self { canvas, context, decoder: None, decoded, on_frame, on_error, shown: None })
     }
 
-    /// Whether there is room for a frame captured at `media`, when `playhead` is due.
+    /// Returns whether the decoder accepts a frame captured at `media` while `playhead` is due.
     pub(crate) fn has_room(&self, media: Micros, playhead: Micros) -> bool {
         let queued = self.decoder.as_ref().map_or(0, |decoder| decoder.codec.decode_queue_size() as usize);
         let ahead = queued + self.decoded.borrow().frames.len();
@@ -118,14 +118,14 @@ impl Video {
         }
     }
 
-    /// What went wrong in the decoder since this was last asked; it starts over at a key frame.
+    /// Returns the decoder's error, if it failed since the last call; it starts over at a key frame.
     pub(crate) fn take_error(&mut self) -> Option<String> {
         let error = self.decoded.borrow_mut().error.take()?;
         self.drop_decoder();
         Some(error)
     }
 
-    /// Shows the newest frame that is due.
+    /// Draws the newest frame that is due.
     pub(crate) fn present(&mut self, position: Micros) -> Presented {
         let mut decoded = self.decoded.borrow_mut();
         let mut presented = Presented::default();
@@ -136,7 +136,7 @@ impl Video {
                 presented.dropped += 1;
             }
         }
-        // The very first is shown at once: something is better than nothing.
+        // The very first frame is drawn at once: early is better than nothing.
         let ready = decoded.frames.front().is_some_and(|frame| self.shown.is_none() || due(frame));
         if !ready {
             return presented;
@@ -160,12 +160,12 @@ impl Video {
         presented
     }
 
-    /// Whether nothing has been shown since it started over.
+    /// Returns whether nothing has been drawn since the start or the last reset.
     pub(crate) fn is_new(&self) -> bool {
         self.shown.is_none()
     }
 
-    /// Starts over at a key frame; what is on the canvas stays.
+    /// Starts over at a key frame; the canvas keeps its picture.
     pub(crate) fn reset(&mut self) {
         self.drop_decoder();
         for frame in self.decoded.borrow_mut().frames.drain(..) {
@@ -184,7 +184,7 @@ impl Video {
         if let Some(before) = &mut self.decoder
             && before.codec.state() != CodecState::Closed
         {
-            // What is in it still comes out.
+            // Frames in the decoder still come out after it is configured anew.
             before.codec.configure(&config)?;
             (before.source, before.description, before.wants_key) = (source, description, true);
             return Ok(());
@@ -227,7 +227,7 @@ fn config(track: &catalog::Video, description: Option<&Bytes>) -> VideoDecoderCo
     config
 }
 
-/// Whether this browser decodes a rendition.
+/// Returns whether this browser decodes a rendition.
 pub(crate) async fn is_supported(track: &catalog::Video) -> bool {
     let asked: Promise =
         VideoDecoder::is_config_supported(&config(track, track.description.as_ref())).unchecked_into();

@@ -1,4 +1,4 @@
-//! What comes in, in order and in time.
+//! Playout: reorders received objects, decodes them and presents them in time.
 
 use js_sys::Reflect;
 use moqt::{Location, Micros};
@@ -6,79 +6,81 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::OffscreenCanvas;
 
 use crate::{
-    audio::Audio,
+    browser::{
+        audio::Audio,
+        small_map::SmallMap,
+        stats::Stats,
+        video::{Taken, Video},
+    },
     catalog,
-    few::Few,
     frame::Frame,
     jitter::{Arrival, Jitter, Position},
-    order::{Entry, Order},
     quality::Report,
-    stats::Stats,
-    video::{Taken, Video},
+    reorder::{Entry, Reorder},
 };
 
-/// How long before it is due a frame goes to the decoder.
+/// Time before its due time at which a frame goes to the decoder.
 const VIDEO_LEAD: Micros = Micros::from_millis(150);
-/// The same for sound, which must be in the ring before it is heard.
+/// The same for sound, which must be in the ring before it is played.
 const AUDIO_LEAD: Micros = Micros::from_millis(300);
-/// Frames that are shown before others that are decoded earlier are at most this much before them.
+/// Largest time by which a frame is shown before another that is decoded earlier.
 const MAX_REORDERED: Micros = Micros::from_millis(1_000);
-/// What is drawn is seen this much later: the page is put together at its next refresh.
+/// Time from drawing to visibility: the browser composes the page at its next refresh.
 const PAINT_LEAD: Micros = Micros::from_millis(16);
-/// Without an animation frame for this long, what arrives moves the picture: nobody paints a hidden page.
+/// Time without an animation frame after which arriving objects drive the picture: browsers do not paint a hidden page.
 const UNPAINTED: Micros = Micros::from_millis(100);
 
-/// Where objects come from: a subscription to a track.
+/// The track that a subscription's objects belong to.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Video(catalog::Video),
     Audio(catalog::Audio),
 }
 
-/// What the page should know.
+/// An event for the page.
 #[derive(Clone, Debug)]
-pub(crate) enum Happened {
+pub(crate) enum PlayoutEvent {
     FirstFrame,
     Size(u32, u32),
     Error(String),
 }
 
-/// The picture and the sound of a stage.
-pub(crate) struct Stage {
+/// The picture and the sound of a room.
+pub(crate) struct Playout {
     pub(crate) jitter: Jitter,
     pub(crate) stats: Stats,
     video: Video,
-    frames: Order<Frame>,
+    frames: Reorder<Frame>,
     audio: Option<Audio>,
-    packets: Order<Frame>,
-    sources: Few<u32, Source>,
+    packets: Reorder<Frame>,
+    sources: SmallMap<u32, Source>,
     position: Option<Position>,
     heard: Option<Micros>,
-    /// The newest capture that came.
+    /// The newest capture time that was received.
     newest: Micros,
     painted: Micros,
     /// The source and group of the last frame decoded.
     leaving: Option<(u32, u64)>,
-    /// The capture of the frame shown last of those that were decoded,
+    /// The latest capture time among the decoded frames.
     furthest: Micros,
-    /// and how much earlier others are shown that were decoded after such a one.
+    /// The largest time by which a frame decoded later is shown earlier than that.
     reordered: Micros,
     report: Report,
-    /// Of groups that have left in full.
+    /// Reports on groups that have left the reorder buffer in full.
     reports: Vec<Report>,
-    happened: Vec<Happened>,
+    events: Vec<PlayoutEvent>,
 }
 
-impl Stage {
+impl Playout {
     pub(crate) fn new(canvas: OffscreenCanvas, target: Micros) -> Result<Self, JsValue> {
         Ok(Self {
             jitter: Jitter::new(target),
             stats: Stats::default(),
             video: Video::new(canvas)?,
-            frames: Order::default(),
+            frames: Reorder::default(),
             audio: None,
-            packets: Order::default(),
-            sources: Few::default(),
+            packets: Reorder::default(),
+            sources: SmallMap::default(),
             position: None,
             heard: None,
             newest: Micros(0),
@@ -88,21 +90,21 @@ impl Stage {
             reordered: Micros(0),
             report: Report::default(),
             reports: Vec::new(),
-            happened: Vec::new(),
+            events: Vec::new(),
         })
     }
 
-    /// Objects will come from this source.
+    /// Adds a source, before its objects come.
     pub(crate) fn add_source(&mut self, source: u32, what: Source) {
         self.sources.insert(source, what);
     }
 
-    /// No more will.
+    /// Removes a source, which has no more objects.
     pub(crate) fn remove_source(&mut self, source: u32) {
         self.sources.remove(&source);
     }
 
-    /// The frames of an object came.
+    /// Takes in the frames of an object.
     pub(crate) fn object(
         &mut self,
         now: Micros,
@@ -140,7 +142,7 @@ impl Stage {
         }
     }
 
-    /// No more objects of a group will come from a source.
+    /// Notes that a group gets no more objects from a source.
     pub(crate) fn group_ended(&mut self, source: u32, group: u64) {
         match self.sources.get(&source) {
             Some(Source::Video(_)) => self.frames.ended(group, source),
@@ -149,28 +151,28 @@ impl Stage {
         }
     }
 
-    /// The page is painted.
+    /// Draws the due frame; called when the page is painted.
     pub(crate) fn paint(&mut self, now: Micros) {
         self.painted = now;
         self.tick(now);
     }
 
-    /// The source that the picture comes from.
+    /// Returns the source that the picture comes from.
     pub(crate) fn video_source(&self) -> Option<u32> {
         self.leaving.map(|(source, _)| source)
     }
 
-    /// What happened since this was last asked.
-    pub(crate) fn take_happened(&mut self) -> Vec<Happened> {
-        std::mem::take(&mut self.happened)
+    /// Returns the events since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<PlayoutEvent> {
+        std::mem::take(&mut self.events)
     }
 
-    /// What the groups were like that have left since this was last asked.
+    /// Returns the reports on groups that have left since the last call.
     pub(crate) fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
     }
 
-    /// Sound goes there from now on, or nowhere.
+    /// Plays sound into the given output from now on, or nowhere.
     pub(crate) fn set_audio(&mut self, link: Option<&JsValue>) -> Result<(), JsValue> {
         self.packets.clear();
         self.heard = None;
@@ -187,7 +189,7 @@ impl Stage {
         }
     }
 
-    /// The picture starts over; the last one stays where it is.
+    /// Starts the picture over; the canvas keeps its picture.
     pub(crate) fn reset_video(&mut self) {
         self.frames.clear();
         self.video.reset();
@@ -197,7 +199,7 @@ impl Stage {
         self.report = Report::default();
     }
 
-    /// The sound starts over.
+    /// Starts the sound over.
     pub(crate) fn reset_audio(&mut self) {
         self.packets.clear();
         self.heard = None;
@@ -206,7 +208,7 @@ impl Stage {
         }
     }
 
-    /// Starts over: another session.
+    /// Starts everything over, for another session.
     pub(crate) fn reset(&mut self) {
         self.jitter.reset();
         self.position = None;
@@ -216,12 +218,12 @@ impl Stage {
         self.reset_audio();
     }
 
-    /// How much is there that is not due yet.
+    /// Returns the length of the received media that is not due yet.
     pub(crate) fn buffer(&self) -> Micros {
         self.position.map_or(Micros(0), |position| self.newest - position.media)
     }
 
-    /// How far the picture is behind the sound, in microseconds.
+    /// Returns the delay of the picture behind the sound, in microseconds.
     pub(crate) fn sync(&self) -> Option<f64> {
         let (heard, position) = (self.heard?, self.position?);
         Some(heard.0 as f64 - position.media.0 as f64)
@@ -242,15 +244,15 @@ impl Stage {
             self.stats.shown += 1;
             self.stats.newest = Some((media, now));
             if first {
-                self.happened.push(Happened::FirstFrame);
+                self.events.push(PlayoutEvent::FirstFrame);
             }
         }
         if let Some((width, height)) = presented.size {
-            self.happened.push(Happened::Size(width, height));
+            self.events.push(PlayoutEvent::Size(width, height));
         }
     }
 
-    /// Decodes what is due soon.
+    /// Decodes the frames and packets that are due soon.
     fn feed(&mut self, now: Micros) {
         let Some(position) = self.jitter.tick(now) else { return };
         self.position = Some(position);
@@ -261,7 +263,7 @@ impl Stage {
             let Some(error) = error else { continue };
             self.stats.errors += 1;
             self.frames.skip_group();
-            self.happened.push(Happened::Error(error));
+            self.events.push(PlayoutEvent::Error(error));
         }
     }
 
@@ -301,7 +303,7 @@ impl Stage {
         let horizon = position.media + AUDIO_LEAD;
         while audio.has_room() {
             let Some(entry) = self.packets.pop(position.media, horizon) else { break };
-            // What is long past would only be left out.
+            // The ring would skip sound that is long past.
             if entry.media + AUDIO_LEAD < position.media {
                 continue;
             }
@@ -311,7 +313,7 @@ impl Stage {
     }
 }
 
-/// A list for the page of what one may choose from.
+/// Returns the page's list of renditions to choose from.
 pub(crate) fn renditions(video: &[catalog::Video]) -> JsValue {
     let list = js_sys::Array::new();
     for track in video {

@@ -1,9 +1,9 @@
 //! The tracks of a room, over one connection.
 
+mod catalog_fetch;
 mod feeds;
-mod find;
-mod reading;
-mod seat;
+mod membership;
+mod object_reader;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -18,68 +18,66 @@ use moqt::{
 
 use self::{
     feeds::{Handover, best_for},
-    reading::{Object, Reading},
-    seat::Seat,
+    membership::Membership,
+    object_reader::{ObjectReader, PartialObject},
 };
 use crate::{
+    browser::{
+        clock::now, player::State, playout::Playout, room_client::RoomClient, small_map::SmallMap,
+        transport::Connection,
+    },
     catalog::{Catalog, Inits, TRACKS},
-    clock::now,
-    few::Few,
+    catalog_probe::CatalogProbe,
     frame::Reader,
     jitter::Arrival,
-    player::State,
     quality::{Quality, Report},
-    search::Search,
-    stage::Stage,
-    talk::Talk,
-    transport::Connection,
 };
 
-/// The catalog goes first, then sound, then the picture.
+/// Priorities: the catalog goes first, then sound, then the picture.
 const CATALOG_PRIORITY: u8 = 32;
 const AUDIO_PRIORITY: u8 = 64;
 const VIDEO_PRIORITY: u8 = 128;
-/// How long the server may wait for a creator before it says that there is none.
+/// Time that the server may hold a subscription until a creator comes.
 const RENDEZVOUS: Micros = Micros::from_millis(10_000);
-/// Without a catalog for this long, nobody is on stage.
+/// Time without a catalog after which the room counts as offline.
 const OFFLINE: Micros = Micros::from_millis(1_500);
-/// How long until what was refused is asked for again.
+/// Pause before a refused request is sent again.
 const RETRY: Micros = Micros::from_millis(2_000);
-/// The first pause before the past of a track is asked for again; it doubles.
+/// The first pause before the past of a track is requested again; it doubles.
 const PAUSE: Micros = Micros::from_millis(500);
-/// How often the way to the server is measured.
+/// Interval at which the round-trip time is measured.
 const PROBE: Micros = Micros::from_millis(2_000);
-/// Bytes of one object, at most.
+/// Bytes that one object may have.
 const MAX_OBJECT: u64 = 16 << 20;
 
-/// What the viewer wants.
+/// The viewer's preferences.
 #[derive(Clone, Debug)]
-pub(crate) struct Wishes {
-    /// The rendition; none for whichever is best.
+pub(crate) struct Preferences {
+    /// The rendition to play; without one, the best that the network carries.
     pub(crate) rendition: Option<String>,
-    /// Whether anybody sees the picture,
+    /// Set while the picture is visible.
     pub(crate) video: bool,
-    /// and hears the sound.
+    /// Set while the sound is audible.
     pub(crate) audio: bool,
-    /// Pixels down that there are to show it on; 0 if that is not known.
+    /// Height in pixels at which the picture is shown; 0 if unknown.
     pub(crate) height: u32,
 }
 
-/// What the room found out.
+/// A change that the player has to know of.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Finding {
     State(State),
     Catalog(Catalog),
-    /// The session is over, and another one may be had there, if anywhere.
+    /// The session has ended, and the server may be reached again by another.
     Closed {
         reason: String,
     },
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Debug)]
 enum Purpose {
-    /// One of the tracks that may hold the catalog.
+    /// One of the tracks that may have the catalog.
     Catalog {
         index: usize,
         way: Way,
@@ -94,15 +92,15 @@ enum Purpose {
         way: Way,
     },
     Probe(Micros),
-    /// What the fan says,
+    /// The track of the fan's acts.
     Acts,
-    /// and is answered.
+    /// The track of the answers to this fan.
     Answers,
-    /// What all fans see.
+    /// A track that all fans see.
     Shown(wire::Track),
 }
 
-/// How a request ended that we did not end.
+/// The way in which the server ended a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Refused,
@@ -110,14 +108,14 @@ enum Ending {
     Done(DoneCode),
 }
 
-/// How what is published now and then, or once, is asked for.
+/// The way in which a track with few objects is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// From now on.
+    /// A subscription: objects from now on.
     Live,
-    /// What was there before that.
+    /// A joining fetch: objects before that.
     Past,
-    /// The first group: a creator who publishes once may have nothing to say of it to those who come later.
+    /// A fetch of the first group: a relay may not have a later one if the creator publishes only once.
     First,
 }
 
@@ -130,87 +128,87 @@ impl From<Arrival> for Way {
     }
 }
 
-/// An ongoing subscription to a track of media.
+/// A subscription to a media track.
 #[derive(Clone, Debug)]
 struct Feed {
     source: u32,
     name: String,
 }
 
-/// A room being watched.
-pub(crate) struct Room {
+/// The subscriptions to one room over one connection.
+pub(crate) struct Subscriptions {
     connection: Connection,
-    stage: Rc<RefCell<Stage>>,
-    talk: Rc<RefCell<Talk>>,
-    seat: Seat,
+    playout: Rc<RefCell<Playout>>,
+    room_client: Rc<RefCell<RoomClient>>,
+    membership: Membership,
     namespace: Namespace,
     begun: Micros,
-    requests: Few<RequestId, Purpose>,
+    requests: SmallMap<RequestId, Purpose>,
     /// Joining fetches without an answer: the subscription of each, and its priority.
-    joins: Few<RequestId, (RequestId, u8)>,
-    readings: Few<StreamId, Reading>,
-    search: Search<RequestId>,
+    joins: SmallMap<RequestId, (RequestId, u8)>,
+    object_readers: SmallMap<StreamId, ObjectReader>,
+    catalog_probe: CatalogProbe<RequestId>,
     catalog: Option<(Bytes, Catalog)>,
-    /// A catalog that refers to initialisation segments, until they are there.
+    /// A catalog whose initialisation segments are still missing.
     waiting: Option<Bytes>,
     inits: Inits,
-    /// What is asked for again, and when.
-    again: Vec<(Micros, Purpose)>,
+    /// Requests to send again, each with its time.
+    retries: Vec<(Micros, Purpose)>,
     pause: Micros,
-    /// What the stage plays, and what it will play from the next group on.
+    /// The rendition that is played, and the one that takes over from the next group on.
     video: Option<Feed>,
     next_video: Option<Feed>,
     handover: Handover,
     audio: Option<Feed>,
-    readers: Few<u32, Reader>,
-    /// Open streams by source and group.
-    open: Few<(u32, u64), usize>,
+    readers: SmallMap<u32, Reader>,
+    /// Numbers of open streams by source and group.
+    open: SmallMap<(u32, u64), usize>,
     next_source: u32,
     quality: Quality,
     retry_at: Option<Micros>,
     probe_at: Micros,
-    /// The catalog of a broadcast that is over; it is not played again.
+    /// The catalog of a broadcast that has ended; it is not played again.
     over: Option<Bytes>,
-    found: Vec<Found>,
+    findings: Vec<Finding>,
 }
 
-impl Room {
+impl Subscriptions {
     pub(crate) fn new(
         connection: Connection,
-        stage: Rc<RefCell<Stage>>,
-        talk: Rc<RefCell<Talk>>,
+        playout: Rc<RefCell<Playout>>,
+        room_client: Rc<RefCell<RoomClient>>,
         namespace: Namespace,
         source: u32,
     ) -> Self {
         let begun = now();
         Self {
             connection,
-            stage,
-            talk,
-            seat: Seat::default(),
+            playout,
+            room_client,
+            membership: Membership::default(),
             namespace,
             begun,
-            requests: Few::default(),
-            joins: Few::default(),
-            readings: Few::default(),
-            search: Search::new(begun),
+            requests: SmallMap::default(),
+            joins: SmallMap::default(),
+            object_readers: SmallMap::default(),
+            catalog_probe: CatalogProbe::new(begun),
             catalog: None,
             waiting: None,
             inits: Inits::new(),
-            again: Vec::new(),
+            retries: Vec::new(),
             pause: PAUSE,
             video: None,
             next_video: None,
             handover: Handover::WhenShown,
             audio: None,
-            readers: Few::default(),
-            open: Few::default(),
+            readers: SmallMap::default(),
+            open: SmallMap::default(),
             next_source: source,
             quality: Quality::new(Vec::new(), 0, begun),
             retry_at: None,
             probe_at: begun + PROBE,
             over: None,
-            found: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
@@ -218,17 +216,17 @@ impl Room {
         &self.connection
     }
 
-    /// The number of the next source, for the room that comes after this.
+    /// Returns the number of the next source, for the next connection's subscriptions.
     pub(crate) fn next_source(&self) -> u32 {
         self.next_source
     }
 
-    /// What was found out since this was last asked.
-    pub(crate) fn take_found(&mut self) -> Vec<Found> {
-        std::mem::take(&mut self.found)
+    /// Returns the findings since the last call.
+    pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
     }
 
-    /// The rendition that is played, or will be in a moment.
+    /// Returns the rendition that is played, or will be in a moment.
     pub(crate) fn rendition(&self) -> Option<&str> {
         self.next_video.as_ref().or(self.video.as_ref()).map(|feed| feed.name.as_str())
     }
@@ -237,34 +235,34 @@ impl Room {
         self.quality.throughput()
     }
 
-    /// Asks for what is wanted and missing, and gives back what is not wanted.
-    pub(crate) fn ensure(&mut self, wishes: &Wishes) -> Result<(), Misuse> {
-        self.ask_for_catalog()?;
-        self.take_seat()?;
+    /// Requests the tracks that are wanted and missing, and cancels those that are not wanted.
+    pub(crate) fn ensure(&mut self, preferences: &Preferences) -> Result<(), Misuse> {
+        self.request_catalog()?;
+        self.join_room()?;
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         if self.over.is_some() {
             return Ok(());
         }
-        if !wishes.video {
+        if !preferences.video {
             self.drop_video()?;
-        } else if self.video.is_none() && self.may_ask() {
-            self.video = self.subscribe_video(&catalog, self.choose(&catalog, wishes), None)?;
+        } else if self.video.is_none() && self.may_request() {
+            self.video = self.subscribe_video(&catalog, self.choose(&catalog, preferences), None)?;
         }
-        if !wishes.audio {
+        if !preferences.audio {
             self.drop_audio()?;
         } else if self.audio.is_none()
-            && self.may_ask()
+            && self.may_request()
             && let Some(track) = &catalog.audio
         {
             self.audio = self.subscribe_audio(track)?;
         }
-        self.quality.limit(best_for(&catalog, wishes.height));
-        if let Some(wish) = &wishes.rendition {
-            let wanted = catalog.video.iter().position(|track| track.name == *wish);
+        self.quality.limit(best_for(&catalog, preferences.height));
+        if let Some(name) = &preferences.rendition {
+            let wanted = catalog.video.iter().position(|track| track.name == *name);
             if let Some(index) = wanted
                 && self.video.is_some()
-                && self.rendition() != Some(wish.as_str())
+                && self.rendition() != Some(name.as_str())
             {
                 self.switch(&catalog, index, Handover::WhenShown)?;
             }
@@ -272,34 +270,34 @@ impl Room {
         Ok(())
     }
 
-    /// What is due by time alone.
+    /// Does whatever is due by time alone.
     pub(crate) fn tick(&mut self) -> Result<(), Misuse> {
         let time = now();
         if self.catalog.is_none() && time - self.begun > OFFLINE {
-            self.found.push(Found::State(State::Offline));
+            self.findings.push(Finding::State(State::Offline));
         }
         if time >= self.probe_at && self.catalog.is_some() {
             self.probe_at = time + PROBE;
             let probing = self.requests.values().any(|purpose| matches!(purpose, Purpose::Probe(_)));
             if !probing {
-                let track = self.track(self.search.track())?;
+                let track = self.track(self.catalog_probe.track())?;
                 let request =
                     self.connection.with(|session| session.track_status(track, Params::default()))?;
                 self.requests.insert(request, Purpose::Probe(time));
             }
         }
-        self.ask_again()?;
+        self.retry_due()?;
         self.finish_switch()
     }
 
-    /// The stage has played a group.
-    pub(crate) fn group(&mut self, report: Report, wishes: &Wishes) -> Result<(), Misuse> {
+    /// Handles the report on a group that was played: may switch renditions.
+    pub(crate) fn group(&mut self, report: Report, preferences: &Preferences) -> Result<(), Misuse> {
         let before = self.quality.current();
         let next = self.quality.group(now(), report);
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         match next {
-            Some(index) if wishes.rendition.is_none() && wishes.video && self.video.is_some() => {
+            Some(index) if preferences.rendition.is_none() && preferences.video && self.video.is_some() => {
                 let handover = if index > before { Handover::WhenThere } else { Handover::WhenShown };
                 self.switch(&catalog, index, handover)
             }
@@ -307,32 +305,33 @@ impl Room {
         }
     }
 
-    /// Takes what the session says.
+    /// Handles an event of the session.
     pub(crate) async fn event(&mut self, event: Event) -> Result<(), Misuse> {
         match event {
             Event::Closed { reason, .. } => {
                 let reason = String::from_utf8_lossy(&reason).into_owned();
-                self.found.push(Found::Closed { reason });
+                self.findings.push(Finding::Closed { reason });
             }
             Event::GoAway { .. } => {
-                self.found.push(Found::Closed { reason: "the server is being restarted".into() });
+                self.findings.push(Finding::Closed { reason: "the server is being restarted".into() });
             }
             Event::Subgroup { stream, request, header } => self.begin(stream, request, header.group),
             Event::FetchStream { stream, request } => self.begin(stream, request, 0),
             Event::Object { stream, header } => {
-                let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
+                let Some(reader) = self.object_readers.get_mut(&stream) else { return Ok(()) };
                 if header.status != Status::Normal {
-                    reading.object = None;
+                    reader.object = None;
                     return Ok(());
                 }
-                let location = Location::new(reading.group, header.id);
+                let location = Location::new(reader.group, header.id);
                 return self.object(stream, location, header.properties, header.payload_len).await;
             }
             Event::FetchObject { stream, object } => {
                 return self.object(stream, object.location, object.properties, object.payload_len).await;
             }
             Event::Payload { stream, data } => {
-                let Some(object) = self.readings.get_mut(&stream).and_then(|reading| reading.object.as_mut())
+                let Some(object) =
+                    self.object_readers.get_mut(&stream).and_then(|reader| reader.object.as_mut())
                 else {
                     return Ok(());
                 };
@@ -342,19 +341,19 @@ impl Room {
                 }
             }
             Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => {
-                let of = self.readings.get(&stream).map(|reading| reading.request);
+                let of = self.object_readers.get(&stream).map(|reader| reader.request);
                 self.end(stream);
-                self.seat_stream_over(stream, of)?;
+                self.membership_stream_ended(stream, of)?;
             }
-            Event::StreamStopped { stream, .. } => self.seat_stream_over(stream, None)?,
+            Event::StreamStopped { stream, .. } => self.membership_stream_ended(stream, None)?,
             Event::RequestOk { request, .. } => {
                 self.answered(request);
-                self.seat_published(request)?;
+                self.on_acts_accepted(request)?;
             }
             Event::SubscribeOk { request, properties, .. } => {
-                self.search.accept(request);
+                self.catalog_probe.accept(request);
                 self.described(request, &properties);
-                self.seat_subscribed(request)?;
+                self.on_answers_accepted(request)?;
             }
             Event::RequestError { request, error } => {
                 if self.join_again(request, &error)? {
@@ -379,7 +378,7 @@ impl Room {
         Ok(())
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_request(&self) -> bool {
         self.retry_at.is_none_or(|at| at <= now())
     }
 
@@ -388,7 +387,7 @@ impl Room {
             .map_err(|_| Misuse::BadField("a track name that is too long"))
     }
 
-    /// Subscribes from now on, and fetches the group that is under way from its beginning.
+    /// Subscribes from now on, and fetches the current group from its beginning.
     fn join(
         &mut self,
         name: &str,
@@ -410,7 +409,7 @@ impl Room {
         Ok(request)
     }
 
-    /// Fetches what was there before a subscription.
+    /// Fetches the objects before a subscription.
     fn fetch_joining(
         &mut self,
         subscription: RequestId,
@@ -424,8 +423,8 @@ impl Room {
         Ok(fetch)
     }
 
-    /// A joining fetch that overtook its subscription on the way, as packets that are lost let
-    /// it, is refused for a reason that is none by now: it is made again, once.
+    /// Repeats a joining fetch once. Lost packets can let the fetch overtake its subscription; the server then refuses
+    /// it, for a reason that no longer holds.
     fn join_again(&mut self, fetch: RequestId, error: &RequestError) -> Result<bool, Misuse> {
         let Some((subscription, priority)) = self.joins.remove(&fetch) else { return Ok(false) };
         let overtook = error.code == RequestCode::INVALID_JOINING_REQUEST_ID;
@@ -437,16 +436,16 @@ impl Room {
         Ok(true)
     }
 
-    /// Takes back requests.
-    fn take_back(&mut self, unwanted: impl Fn(&Purpose) -> bool) -> Result<(), Misuse> {
+    /// Cancels requests.
+    fn cancel_requests(&mut self, unwanted: impl Fn(&Purpose) -> bool) -> Result<(), Misuse> {
         let requests = self.requests.iter().filter(|(_, purpose)| unwanted(purpose));
         let requests: Vec<RequestId> = requests.map(|(request, _)| *request).collect();
         for request in requests {
             self.requests.remove(&request);
             self.joins.remove(&request);
-            self.readings.retain(|_, reading| reading.request != request);
+            self.object_readers.retain(|_, reader| reader.request != request);
             match self.connection.with(|session| session.cancel(request)) {
-                // A fetch that is over.
+                // The fetch has already ended.
                 Ok(()) | Err(Misuse::UnknownRequest(_)) => {}
                 Err(misuse) => return Err(misuse),
             }
@@ -458,21 +457,21 @@ impl Room {
         if let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&request) {
             *self.open.or_default((*source, group)) += 1;
         }
-        self.readings.insert(stream, Reading { request, group, object: None });
+        self.object_readers.insert(stream, ObjectReader { request, group, object: None });
     }
 
     fn end(&mut self, stream: StreamId) {
-        let Some(reading) = self.readings.remove(&stream) else { return };
-        let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&reading.request)
+        let Some(reader) = self.object_readers.remove(&stream) else { return };
+        let Some(Purpose::Media { source, arrival: Arrival::Live }) = self.requests.get(&reader.request)
         else {
             return;
         };
-        let place = (*source, reading.group);
-        if let Some(open) = self.open.get_mut(&place) {
+        let key = (*source, reader.group);
+        if let Some(open) = self.open.get_mut(&key) {
             *open -= 1;
             if *open == 0 {
-                self.open.remove(&place);
-                self.stage.borrow_mut().group_ended(place.0, place.1);
+                self.open.remove(&key);
+                self.playout.borrow_mut().group_ended(key.0, key.1);
             }
         }
     }
@@ -484,20 +483,20 @@ impl Room {
         properties: Properties,
         len: u64,
     ) -> Result<(), Misuse> {
-        let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
+        let Some(reader) = self.object_readers.get_mut(&stream) else { return Ok(()) };
         if len > MAX_OBJECT {
-            reading.object = None;
+            reader.object = None;
             return Ok(());
         }
-        reading.object = Some(Object::new(location, properties, len, now()));
+        reader.object = Some(PartialObject::new(location, properties, len, now()));
         if len == 0 { self.complete(stream).await } else { Ok(()) }
     }
 
     async fn complete(&mut self, stream: StreamId) -> Result<(), Misuse> {
-        let Some(reading) = self.readings.get_mut(&stream) else { return Ok(()) };
-        let request = reading.request;
-        let Some(object) = reading.object.take() else { return Ok(()) };
-        let Object { location, begun, first, .. } = object;
+        let Some(reader) = self.object_readers.get_mut(&stream) else { return Ok(()) };
+        let request = reader.request;
+        let Some(object) = reader.object.take() else { return Ok(()) };
+        let PartialObject { location, begun, first, .. } = object;
         let properties = object.properties.clone();
         let payload = object.into_payload();
         let is_media =
@@ -520,9 +519,9 @@ impl Room {
             Some(Purpose::Media { source, arrival }) => {
                 let (source, arrival) = (*source, *arrival);
                 let Some(reader) = self.readers.get(&source) else { return Ok(()) };
-                // What is no frame is of no use; the next may be one.
+                // An object that is not a frame is dropped; the next may be one.
                 if let Ok(frames) = reader.read(location.object, properties, payload) {
-                    self.stage.borrow_mut().object(now(), source, location, frames, arrival);
+                    self.playout.borrow_mut().object(now(), source, location, frames, arrival);
                     return self.hand_over(source);
                 }
             }
@@ -530,18 +529,23 @@ impl Room {
                 let name = name.clone();
                 return self.on_init(name, Some(payload)).await;
             }
-            Some(Purpose::Answers) => return self.answered_by_edge(&payload),
+            Some(Purpose::Answers) => return self.receive_answers(&payload),
             Some(Purpose::Shown(track)) => {
                 let track = *track;
-                // What cannot be read is of a newer house: the next may be.
-                let _ = self.talk.borrow_mut().shown(track, location.group, location.object, &payload);
+                // An edge with a newer version may send objects that cannot be read; the next may be readable.
+                let _ = self.room_client.borrow_mut().receive_shown(
+                    track,
+                    location.group,
+                    location.object,
+                    &payload,
+                );
             }
             Some(Purpose::Probe(_) | Purpose::Acts) | None => {}
         }
         Ok(())
     }
 
-    /// The properties of a track came.
+    /// Passes a track's properties to its reader.
     fn described(&mut self, request: RequestId, track: &Properties) {
         if let Some(Purpose::Media { source, .. }) = self.requests.get(&request)
             && let Some(reader) = self.readers.get_mut(source)
@@ -550,26 +554,26 @@ impl Room {
         }
     }
 
-    /// An answer came: what it took to come is what a way there and back takes.
+    /// Measures the round-trip time, if this is the answer to a probe.
     fn answered(&mut self, request: RequestId) {
         if let Some(Purpose::Probe(at)) = self.requests.get(&request) {
             let rtt = now() - *at;
             self.requests.remove(&request);
-            self.stage.borrow_mut().stats.rtt = Some(rtt);
+            self.playout.borrow_mut().stats.rtt = Some(rtt);
         }
     }
 
-    /// A request ended that we did not end.
+    /// Handles a request that the server ended.
     async fn lost(&mut self, request: RequestId, ending: Ending) -> Result<(), Misuse> {
         let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
         let over = ending == Ending::Done(DoneCode::TRACK_ENDED);
         match purpose {
             Purpose::Catalog { index, way: Way::Live } => {
-                let none = self.search.lost(now(), index);
-                self.no_catalog_again(|of| of == index);
-                self.ask_for_catalog()?;
+                let none = self.catalog_probe.lost(now(), index);
+                self.drop_catalog_retries(|of| of == index);
+                self.request_catalog()?;
                 if none && self.catalog.is_none() {
-                    self.found.push(Found::State(State::Offline));
+                    self.findings.push(Finding::State(State::Offline));
                 }
             }
             Purpose::Media { source, arrival: Arrival::Live } => {
@@ -580,28 +584,28 @@ impl Room {
                 self.retry_at = Some(now() + RETRY);
                 if over && (picture || sound && self.video.is_none()) {
                     self.over = self.catalog.as_ref().map(|(json, _)| json.clone());
-                    self.found.push(Found::State(State::Ended));
+                    self.findings.push(Finding::State(State::Ended));
                 } else if picture && next {
-                    self.found.push(Found::State(State::Reconnecting));
+                    self.findings.push(Finding::State(State::Reconnecting));
                 }
             }
-            // Ours are published anew whenever they change, and have another first group each time.
+            // Our creators publish these anew whenever they change, so each version is the first group only once.
             Purpose::Catalog { index, way: Way::Past } if index > 0 => {
                 self.fetch_first(TRACKS[index], Purpose::Catalog { index, way: Way::First })?;
             }
             Purpose::Init { name, way: Way::Past } => {
                 self.fetch_first(&name.clone(), Purpose::Init { name, way: Way::First })?;
             }
-            Purpose::Catalog { way: Way::Past | Way::First, .. } => self.ask_later(purpose),
+            Purpose::Catalog { way: Way::Past | Way::First, .. } => self.retry_later(purpose),
             Purpose::Init { ref name, way: Way::First } => {
                 let name = name.clone();
-                self.ask_later(purpose);
+                self.retry_later(purpose);
                 if !self.inits.contains_key(&name) {
                     return self.on_init(name, None).await;
                 }
             }
             Purpose::Acts | Purpose::Answers | Purpose::Shown(_) => {
-                self.seat_lost(request, ending == Ending::Refused)?;
+                self.membership_lost(request, ending == Ending::Refused)?;
             }
             Purpose::Init { way: Way::Live, .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }

@@ -17,7 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
 use super::Shared;
-use crate::clock::now;
+use crate::browser::clock::now;
 
 /// The close code of an orderly end.
 const NORMAL: u16 = 1000;
@@ -25,7 +25,7 @@ const NORMAL: u16 = 1000;
 pub(super) struct Link {
     socket: WebSocket,
     mux: RefCell<Mux>,
-    /// Called for as long as the link lives.
+    /// Callbacks of the socket, kept alive as long as the link.
     callbacks: RefCell<Vec<JsValue>>,
 }
 
@@ -33,13 +33,15 @@ impl Link {
     pub(super) async fn connect(url: &str) -> Result<Self, JsValue> {
         let socket = WebSocket::new_with_str(url, subprotocol(Version::Draft18))?;
         socket.set_binary_type(BinaryType::Arraybuffer);
-        // Dropped if we are given up before it is open.
+        // Dropping the link closes the socket, also before it is open.
         let link = Self { socket, mux: RefCell::new(Mux::new(Side::Client)), callbacks: RefCell::default() };
         let open = Promise::new(&mut |resolve: Function, reject: Function| {
             link.socket.set_onopen(Some(&resolve));
             link.socket.set_onclose(Some(&reject));
         });
-        JsFuture::from(open).await.map_err(|_| JsValue::from_str("the server did not accept it"))?;
+        JsFuture::from(open)
+            .await
+            .map_err(|_| JsValue::from_str("the server did not accept the WebSocket"))?;
         link.socket.set_onopen(None);
         Ok(link)
     }
@@ -69,7 +71,7 @@ impl Link {
     pub(super) fn output(&self, session: &mut Session, output: Output) {
         let last = matches!(output, Output::Close { .. });
         self.mux.borrow_mut().send(session, now(), output, |frame| {
-            // It fails when the socket is closing, which it says itself.
+            // Sending fails only while the socket closes, and its close event reports that.
             let _ = self.socket.send_with_u8_array(&frame.encode());
         });
         if last {

@@ -1,14 +1,14 @@
-//! Messages as pages see them: milliseconds, fans as hexadecimal text, and names as JavaScript has them.
+//! Messages in the pages' form: milliseconds, fan IDs as hexadecimal text, and names as JavaScript has them.
 
 use serde::{Serialize, Serializer};
 use wire::{Choice, DanmakuSize, FanId, Lane, Links, Role, Standing};
 
-/// What a value is in JSON.
+/// Returns the JSON of a value.
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// 64 bits: a number in JavaScript has 53.
+/// A number of 64 bits as hexadecimal text, because a number in JavaScript holds only 53.
 #[derive(Clone, Copy)]
 pub(super) struct Hex(pub(super) u64);
 
@@ -18,7 +18,7 @@ impl Serialize for Hex {
     }
 }
 
-/// A list, each of whose items is seen in that way.
+/// A list whose items are each converted by a function.
 struct Each<'a, T, V>(&'a [T], fn(&'a T) -> V);
 
 impl<T, V: Serialize> Serialize for Each<'_, T, V> {
@@ -27,7 +27,7 @@ impl<T, V: Serialize> Serialize for Each<'_, T, V> {
     }
 }
 
-/// What is new in the chat.
+/// A change of the chat.
 #[derive(Default, Serialize)]
 pub(super) struct Change<'a> {
     pub(super) lines: Vec<Line<'a>>,
@@ -285,9 +285,9 @@ impl<'a> From<&'a wire::Stage<'a>> for Stage<'a> {
 pub(super) struct Identity {
     fan: Hex,
     role: &'static str,
-    /// What they may do at the moment.
+    /// The fan's present standing.
     standing: &'static str,
-    /// And until when that is so.
+    /// The end of that standing, in milliseconds since the UNIX epoch.
     until: Option<u64>,
     vote: Option<Vote>,
 }

@@ -1,4 +1,4 @@
-//! A MoQ session on whatever the browser has.
+//! A MoQ session over WebTransport or a WebSocket.
 
 mod websocket;
 mod webtransport;
@@ -18,26 +18,26 @@ use moqt::{
 };
 use wasm_bindgen::JsValue;
 
-use crate::clock::{now, scope, sleep};
+use crate::browser::clock::{now, scope, sleep};
 
-/// How long WebTransport has before a WebSocket is tried beside it: networks that swallow UDP never say no.
+/// Lead that WebTransport has before a WebSocket is tried beside it: a network that drops UDP never reports an error.
 const HEAD_START: Micros = Micros::from_millis(1_000);
-/// How long any connection may take.
+/// Time that a connection may take.
 const TIMEOUT: Micros = Micros::from_millis(10_000);
 
-/// Where a stage is to be had.
+/// Addresses of a server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Server {
     /// The URL for WebTransport.
     pub(crate) webtransport: Option<String>,
-    /// SHA-256 fingerprints of the certificates that it may have, if they are not of a public authority.
+    /// SHA-256 fingerprints of certificates to accept, if the server's is not signed by a public authority.
     pub(crate) fingerprints: Vec<Vec<u8>>,
     /// The URL for the WebSocket.
     pub(crate) websocket: Option<String>,
 }
 
 impl Server {
-    /// The same, for who has that token.
+    /// Returns the addresses with a token in their query.
     pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
         let Some(token) = token else { return self.clone() };
         let shown = |url: &String| with(url, "jwt", token);
@@ -49,13 +49,13 @@ impl Server {
     }
 }
 
-/// A URL that says more.
+/// Returns a URL with a parameter added to its query.
 pub(crate) fn with(url: &str, key: &str, value: &str) -> String {
     let mark = if url.contains('?') { '&' } else { '?' };
     format!("{url}{mark}{key}={}", js_sys::encode_uri_component(value))
 }
 
-/// What carries a session.
+/// The transport below a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     WebTransport,
@@ -63,7 +63,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What people call it.
+    /// Returns the name that pages show.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::WebTransport => "WebTransport",
@@ -77,7 +77,7 @@ pub(crate) struct Connection {
     shared: Rc<Shared>,
 }
 
-/// What the tasks and callbacks of a connection share.
+/// State that the tasks and callbacks of a connection share.
 struct Shared {
     session: RefCell<Session>,
     link: Link,
@@ -92,8 +92,8 @@ enum Link {
 }
 
 impl Connection {
-    /// Connects, over WebTransport if that works and over a WebSocket if not, whichever is there first once both are
-    /// tried. `prefer` is what worked before.
+    /// Connects over WebTransport, or over a WebSocket if that fails; once both are tried, the first to connect is
+    /// used. `prefer` is the transport that worked before.
     pub(crate) async fn connect(server: &Server, prefer: Option<Kind>) -> Result<Self, String> {
         let webtransport = server.webtransport.as_deref().filter(|_| is_webtransport_usable());
         let first = webtransport.filter(|_| prefer != Some(Kind::WebSocket) || server.websocket.is_none());
@@ -130,7 +130,7 @@ impl Connection {
         Ok(Self { shared })
     }
 
-    /// What carries it.
+    /// Returns the transport below the session.
     pub(crate) fn kind(&self) -> Kind {
         match self.shared.link {
             Link::WebTransport(_) => Kind::WebTransport,
@@ -138,14 +138,14 @@ impl Connection {
         }
     }
 
-    /// Does something with the session.
+    /// Calls the session, then carries out its outputs.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T, Misuse>) -> Result<T, Misuse> {
         let result = act(&mut self.shared.session.borrow_mut());
         self.shared.pump();
         result
     }
 
-    /// The next event.
+    /// Polls for the next event.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(event) = self.shared.events.borrow_mut().pop_front() {
             return Poll::Ready(event);
@@ -167,7 +167,7 @@ impl Shared {
         self.session.borrow_mut().opened(dir)
     }
 
-    /// Hands the session something and does what it says.
+    /// Hands the session an input and carries out its outputs.
     fn input(self: &Rc<Self>, input: Input) {
         self.session.borrow_mut().handle(now(), input);
         self.pump();
@@ -218,7 +218,7 @@ async fn over_websocket(url: &str) -> Result<Link, String> {
     connecting.map(Link::WebSocket).map_err(|error| format!("WebSocket: {error}"))
 }
 
-/// The first of two that succeeds; the second begins when the first has failed or had its head start.
+/// Returns the first of two futures that succeeds; the second begins when the first has failed or had its head start.
 async fn race<T>(
     first: impl Future<Output = Result<T, String>> + Unpin,
     second: impl Future<Output = Result<T, String>> + Unpin,
@@ -244,13 +244,13 @@ async fn within<T>(time: Micros, what: impl Future<Output = Result<T, JsValue>>)
     }
 }
 
-/// What an exception says.
+/// Returns the text of an exception.
 pub(crate) fn describe(error: &JsValue) -> String {
     let message = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
     message.filter(|message| !message.is_empty()).unwrap_or_else(|| format!("{error:?}"))
 }
 
-/// Whether there is a WebTransport that holds up: Safari's stalls after some thousand streams.
+/// Returns whether WebTransport exists and is reliable: Safari's stalls after some thousand streams.
 fn is_webtransport_usable() -> bool {
     let scope = scope();
     let agent = scope.navigator().user_agent().unwrap_or_default();

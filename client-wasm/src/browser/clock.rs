@@ -6,18 +6,19 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::DedicatedWorkerGlobalScope;
 
-/// The Worker.
+/// Returns the Worker's global scope.
 pub(crate) fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
-/// Time since the UNIX epoch as of when the Worker started, going on without jumps.
+/// Returns the time since the UNIX epoch, read once when the Worker started and continued by a clock that does not
+/// jump.
 pub(crate) fn now() -> Micros {
     let Some(performance) = scope().performance() else { return Micros((js_sys::Date::now() * 1e3) as u64) };
     Micros(((performance.time_origin() + performance.now()) * 1e3) as u64)
 }
 
-/// Waits.
+/// Resolves after this time.
 pub(crate) async fn sleep(time: Micros) {
     let ms = time.as_millis().min(i32::MAX as u64) as i32;
     let mut start = |resolve: Function, _: Function| {
