@@ -1,16 +1,16 @@
-// New lines for who listens to the page: read at a pace that one can follow.
-import { t } from './words.js';
+// Announces new lines to screen readers, at a pace that a listener can follow.
+import { t } from './i18n.js';
 
 const EVERY_MS = 4_000;
 const LINES = 2;
 
-export class Spoken {
-  #place;
+export class Announcer {
+  #region;
   #lines = [];
   #pausing = false;
 
-  constructor(place) {
-    this.#place = place;
+  constructor(element) {
+    this.#region = element;
   }
 
   say(lines) {
@@ -20,7 +20,7 @@ export class Spoken {
 
   #next() {
     const lines = this.#lines.splice(0);
-    this.#place.textContent = lines.length > LINES ? t('spoken.many', { count: lines.length }) : lines.join(' ');
+    this.#region.textContent = lines.length > LINES ? t('announce.many', { count: lines.length }) : lines.join(' ');
     this.#pausing = true;
     setTimeout(() => {
       this.#pausing = false;

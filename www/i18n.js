@@ -1,4 +1,4 @@
-// What the page says, in the reader's language: a message file each. `?lang=` overrides what the browser asks for.
+// The page's texts in the reader's language, one message file for each. `?lang=` overrides the browser's languages.
 
 const LANGUAGES = { en: 'en', zh: 'zh-CN' };
 
@@ -15,7 +15,7 @@ const messages = await (await fetch(`/messages/${language}.json`)).json();
 const numbers = new Intl.NumberFormat(language);
 const times = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' });
 
-// A message, with values in the places that it has for them.
+// Returns a message with its placeholders filled in.
 export function t(key, values = {}) {
   const message = messages[key] ?? key;
   return message.replace(/\{(\w+)\}/g, (place, name) => {
@@ -28,7 +28,7 @@ export const has = (key) => key in messages;
 export const number = (value) => numbers.format(value);
 export const time = (at) => times.format(at);
 
-// Puts messages where the markup asks for them.
+// Fills in the messages that the markup names.
 export function translate(root) {
   for (const element of root.querySelectorAll('[data-t]')) element.textContent = t(element.dataset.t);
   for (const element of root.querySelectorAll('[data-t-label]')) {
