@@ -1,36 +1,36 @@
-//! What a terminal shows of a room.
+//! The terminal's view of a room.
 
 use fan::Update;
 use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem};
 
-/// What has been shown, so that it is not shown again.
+/// The shown part of the room, so that nothing is printed twice.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
-    /// It is known what is on.
+    /// Set once the room's state is known.
     ready: bool,
-    /// Lines up to this one.
+    /// Number of the newest line that was printed.
     newest: Option<ChatId>,
     title: String,
-    /// The open poll.
+    /// Number of the open poll.
     poll: Option<u32>,
     pinned: Option<ChatId>,
     questions: Vec<u32>,
 }
 
 impl Screen {
-    /// Whether it is known what is on: before, nobody can vote.
+    /// Returns whether the room's state is known: before, a vote could not name its poll.
     pub(super) fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// The poll that is open.
+    /// Returns the number of the open poll.
     pub(super) fn poll(&self) -> Option<u32> {
         self.poll
     }
 
-    /// Something of the room.
-    pub(super) fn heard(&mut self, heard: Update) {
-        match heard {
+    /// Prints an update of the room.
+    pub(super) fn update(&mut self, update: Update) {
+        match update {
             Update::Joined => eprintln!("in the room"),
             Update::Left { why } => eprintln!("not in the room: {}; trying again", plain(&why)),
             Update::Shown { packet, .. } => {
@@ -42,9 +42,9 @@ impl Screen {
                 }
             }
             Update::Held(line) => {
-                println!("waits #{}  {}: {}", line.chat.0, plain(&line.name), plain(&line.text));
+                println!("held #{}  {}: {}", line.chat.0, plain(&line.name), plain(&line.text));
             }
-            Update::Reviewed(chat) => println!("waits no more #{}", chat.0),
+            Update::Reviewed(chat) => println!("reviewed #{}", chat.0),
             Update::Settled { .. } | Update::Identity(_) | Update::Token(_) => {}
         }
     }
@@ -117,7 +117,7 @@ fn said(line: &Line<'_>) -> String {
     format!("#{}  {mark}{}: {reply}{}", line.id.0, plain(line.name), plain(line.text))
 }
 
-/// What others wrote moves no cursor and rings no bell.
+/// Replaces control characters: text of other fans must not move the cursor or ring the bell.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

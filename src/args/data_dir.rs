@@ -1,4 +1,4 @@
-//! Where things are kept: flags that several commands share.
+//! The data directory and the certificate: flags that several commands share.
 
 use std::{
     fs,
@@ -11,19 +11,19 @@ use quic::CertificateSource;
 
 use crate::Failure;
 
-/// The file with the private keys, in the data directory.
+/// Name of the file with the private keys, in the data directory.
 pub(crate) const KEYS_FILE: &str = "keys.json";
 
-/// Where things are kept.
+/// The flag for the data directory.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Data {
-    /// Where certificates, keys and rooms are kept; made if it is not there
+pub(crate) struct DataDir {
+    /// Directory for certificates, keys and rooms; created if missing
     #[arg(long, value_name = "DIR", default_value = "fanfare-data", env = "FANFARE_DATA")]
     pub(crate) data: PathBuf,
 }
 
-impl Data {
-    /// The directory, which is there now.
+impl DataDir {
+    /// Returns the directory, after creating it if it is missing.
     pub(crate) fn dir(&self) -> Result<PathBuf, Failure> {
         let failed = |error| {
             Failure::run(format!("--data {}: {error}; choose another directory", self.data.display()))
@@ -34,7 +34,7 @@ impl Data {
     }
 }
 
-/// What certificate to show.
+/// The flags for a TLS certificate.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Certificate {
     /// The certificate chain, PEM, leaf first [default: self-signed, kept in the data directory]
@@ -55,19 +55,19 @@ impl Certificate {
     }
 }
 
-/// A certificate of our own making, for this machine.
+/// Returns the source of a self-signed certificate for this machine, kept in the directory.
 pub(crate) fn self_signed(dir: &Path) -> CertificateSource {
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
     CertificateSource::SelfSigned { dir: dir.join("tls"), names }
 }
 
-/// A runtime for one thing, on this thread.
-pub(crate) fn alone() -> Result<tokio::runtime::Runtime, Failure> {
+/// Creates a runtime on this thread, for a command that does one thing.
+pub(crate) fn single_thread_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::run(format!("cannot start: {error}")))
 }
 
-/// The keys in a data directory, if there are any.
+/// Loads the keys of a data directory, if there are any.
 pub(crate) fn keys(dir: &Path) -> Result<Option<Keys>, Failure> {
     let path = dir.join(KEYS_FILE);
     if !path.exists() {

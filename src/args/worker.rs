@@ -1,4 +1,4 @@
-//! What runs rooms: flags that several commands share.
+//! The workers that run rooms: flags that several commands share.
 
 use std::{
     fs,
@@ -12,25 +12,25 @@ use wire::EdgeId;
 
 use crate::Failure;
 
-/// The file with an edge's number, in the data directory.
+/// Name of the file with an edge's ID, in the data directory.
 const EDGE_FILE: &str = "edge-id";
-/// The folder with compiled workers, in the data directory.
+/// Name of the folder with compiled workers, in the data directory.
 const COMPILED: &str = "workers";
 
-/// The worker of the rooms.
+/// The flags for workers.
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct WorkerArgs {
-    /// The worker that runs the rooms, a component as `cargo xtask wasm` makes it; without it, rooms are
-    /// media and no more
+    /// The worker that runs the rooms, a component as `cargo xtask wasm` makes it; without it there are no rooms, only
+    /// media
     #[arg(long, value_name = "FILE", env = "FANFARE_WORKER")]
     worker: Option<PathBuf>,
 
-    /// The worker that takes over in a room where the other fails again and again
+    /// The worker that takes over a room in which the first one keeps failing
     #[arg(long, value_name = "FILE", requires = "worker")]
     fallback_worker: Option<PathBuf>,
 }
 
-/// Where workers run, and which.
+/// The engine and the compiled workers.
 #[derive(Clone)]
 pub(crate) struct Workers {
     pub(crate) engine: Engine,
@@ -39,7 +39,7 @@ pub(crate) struct Workers {
 }
 
 impl WorkerArgs {
-    /// Compiles them, or finds them compiled in the data directory.
+    /// Compiles the workers, or loads them compiled from the data directory.
     pub(crate) fn load(&self, dir: &Path) -> Result<Option<Workers>, Failure> {
         let Some(worker) = &self.worker else { return Ok(None) };
         let engine = Engine::new(Some(dir.join(COMPILED))).map_err(Failure::run)?;
@@ -50,18 +50,14 @@ impl WorkerArgs {
     }
 }
 
-/// The number of the edge whose data is there: the same after a restart.
+/// Returns the ID of the edge with this data directory, which is the same after a restart.
 pub(crate) fn edge_id(dir: &Path) -> Result<EdgeId, Failure> {
     let path = dir.join(EDGE_FILE);
     let failed =
         |error| Failure::run(format!("{}: {error}; choose another directory with --data", path.display()));
     match fs::read_to_string(&path) {
         Ok(text) => u64::from_str_radix(text.trim(), 16).map(EdgeId).map_err(|_| {
-            Failure::run(format!(
-                "{}: {:?} is no number of an edge; delete the file",
-                path.display(),
-                text.trim()
-            ))
+            Failure::run(format!("{}: {:?} is not an edge ID; delete the file", path.display(), text.trim()))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = u64::from_be_bytes(::token::random().map_err(Failure::run)?);
@@ -72,8 +68,8 @@ pub(crate) fn edge_id(dir: &Path) -> Result<EdgeId, Failure> {
     }
 }
 
-/// What an origin needs to have rooms, if it is to have any.
-pub(crate) async fn of_origin(
+/// Returns an origin's configuration for rooms; `None` without a worker.
+pub(crate) async fn origin_rooms(
     workers: Option<Workers>,
     dir: &Path,
 ) -> Result<Option<::origin::RoomsConfig>, Failure> {

@@ -1,3 +1,5 @@
+//! The progress report of `fanfare publish`.
+
 use std::{
     fmt::Write as _,
     io::{IsTerminal, Write},
@@ -7,17 +9,17 @@ use std::{
 use creator::{Counts, Report, State};
 use url::Url;
 
-/// How often there is a line where lines cannot be rewritten.
+/// Interval between lines on an output that is not a terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The line that says how it goes: rewritten on a terminal, else a new one now and then.
-pub(crate) struct Line<W> {
+/// Prints progress: one line that is rewritten on a terminal, or a new line at intervals elsewhere.
+pub(crate) struct Progress<W> {
     out: W,
     server: String,
     style: Style,
     before: Option<(Instant, Counts)>,
     written: Option<Instant>,
-    /// Whether the cursor is behind a line that is to be rewritten.
+    /// Set while the cursor is behind a line that will be rewritten.
     open: bool,
 }
 
@@ -27,7 +29,7 @@ enum Style {
     Plain,
 }
 
-impl<W: Write + IsTerminal> Line<W> {
+impl<W: Write + IsTerminal> Progress<W> {
     pub(crate) fn new(out: W, server: &Url) -> Self {
         let style = if out.is_terminal() { Style::Rewritten } else { Style::Plain };
         let server = server.to_string();
@@ -35,19 +37,19 @@ impl<W: Write + IsTerminal> Line<W> {
     }
 }
 
-impl<W: Write> Line<W> {
+impl<W: Write> Progress<W> {
     pub(crate) fn show(&mut self, report: &Report) {
         let now = Instant::now();
         match &report.state {
             State::Live => {
                 let Some((since, before)) = self.before.replace((now, report.counts)) else {
                     let server = self.server.clone();
-                    self.say(&format!("live at {server}"));
+                    self.print(&format!("live at {server}"));
                     return;
                 };
                 let due = self.style == Style::Rewritten
                     || self.written.is_none_or(|written| now - written >= EVERY);
-                // Over the time since the last report, however long that took.
+                // Rates are over the actual time since the last report.
                 let line = live(report, &before, (now - since).as_secs_f64());
                 if due {
                     self.write(&line);
@@ -56,32 +58,32 @@ impl<W: Write> Line<W> {
             }
             State::Reconnecting { reason, pause } => {
                 self.before = None;
-                self.say(&format!("{reason}: again in {:.1} s", pause.as_secs_f64()));
+                self.print(&format!("{reason}: connecting again in {:.1} s", pause.as_secs_f64()));
             }
             State::Ended => {
                 let Counts { frames, groups, bytes, .. } = report.counts;
                 let megabytes = bytes as f64 / 1e6;
-                self.say(&format!("ended after {groups} groups, {frames} frames, {megabytes:.1} MB"));
+                self.print(&format!("ended after {groups} groups, {frames} frames, {megabytes:.1} MB"));
             }
         }
     }
 
-    /// Leaves the line for what others have to say.
+    /// Ends the rewritten line, so that other output begins on a new one.
     pub(crate) fn end(&mut self) {
         if std::mem::take(&mut self.open) {
             let _ = writeln!(self.out);
         }
     }
 
-    /// A line of its own.
-    fn say(&mut self, line: &str) {
+    /// Prints a line that stays.
+    fn print(&mut self, line: &str) {
         self.end();
         let _ = writeln!(self.out, "{line}");
     }
 
     fn write(&mut self, line: &str) {
         let _ = match self.style {
-            // Erases what a longer line left behind.
+            // Erase the rest of a longer line.
             Style::Rewritten => write!(self.out, "\r{line}\x1b[K"),
             Style::Plain => writeln!(self.out, "{line}"),
         };
@@ -112,9 +114,9 @@ fn live(report: &Report, before: &Counts, seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    fn line(style: Style) -> Line<Vec<u8>> {
+    fn line(style: Style) -> Progress<Vec<u8>> {
         let server = "moqt://localhost:4443".to_owned();
-        Line { out: Vec::new(), server, style, before: None, written: None, open: false }
+        Progress { out: Vec::new(), server, style, before: None, written: None, open: false }
     }
 
     fn report(state: State, seconds: u64) -> Report {
@@ -147,7 +149,7 @@ mod tests {
         line.show(&report(State::Reconnecting { reason, pause: Duration::from_millis(250) }, 3));
         let text = String::from_utf8(line.out).unwrap();
         assert_eq!(text.matches('\r').count(), 2, "{text:?}");
-        assert!(text.ends_with("\ntimed out: again in 0.2 s\n"), "{text:?}");
+        assert!(text.ends_with("\ntimed out: connecting again in 0.2 s\n"), "{text:?}");
 
         let mut plain = super::tests::line(Style::Plain);
         for seconds in 0..4 {

@@ -1,70 +1,73 @@
-//! What is typed, as what is wished.
+//! Commands typed into `fanfare chat`, and the acts that they mean.
 
 use serde_json::{Value, json};
 
-/// A line of the input.
+/// A typed line, parsed.
 #[derive(Debug, PartialEq)]
-pub(super) enum Line {
-    /// Something to do.
-    Wish(Value),
-    /// Nothing.
+pub(super) enum Command {
+    /// An act, in the JSON form of pages.
+    Act(Value),
+    /// The line is empty.
     Nothing,
-    /// Leave.
+    /// Leave the room.
     Quit,
 }
 
-impl Line {
-    /// Reads it; `poll` is the one that is open.
-    pub(super) fn read(line: &str, poll: Option<u32>) -> Result<Self, String> {
+impl Command {
+    /// Parses a line; `poll` is the number of the open poll.
+    pub(super) fn parse(line: &str, poll: Option<u32>) -> Result<Self, String> {
         let line = line.trim();
         let Some(command) = line.strip_prefix('/') else {
             return Ok(if line.is_empty() {
                 Self::Nothing
             } else {
-                Self::Wish(json!({ "say": { "text": line } }))
+                Self::Act(json!({ "say": { "text": line } }))
             });
         };
         let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let rest = rest.trim();
         let mut words = rest.split_whitespace();
         let mut number = |what: &str| number(words.next(), name, what);
-        let wish = match name {
+        let act = match name {
             "quit" => return Ok(Self::Quit),
             "cheer" if rest.is_empty() => json!({ "cheer": { "kind": 0, "count": 1 } }),
-            "cheer" => json!({ "cheer": { "kind": 0, "count": number("how often")? } }),
+            "cheer" => json!({ "cheer": { "kind": 0, "count": number("a count")? } }),
             "gift" => {
-                let gift = number("which gift")?;
-                let count = if rest.contains(char::is_whitespace) { number("how many")? } else { 1 };
+                let gift = number("the ID of a gift")?;
+                let count = if rest.contains(char::is_whitespace) { number("a count")? } else { 1 };
                 let key: [u8; 8] = ::token::random().map_err(|error| error.to_string())?;
                 json!({ "gift": { "gift": gift, "count": count, "key": format!("{:016x}", u64::from_be_bytes(key)) } })
             }
             "vote" => {
                 let poll = poll.ok_or("/vote: no poll is open")?;
-                let option = number("which option")?.checked_sub(1).ok_or("/vote: options begin with 1")?;
+                let option =
+                    number("the number of an option")?.checked_sub(1).ok_or("/vote: options begin with 1")?;
                 json!({ "vote": { "poll": poll, "option": option } })
             }
             "ask" => json!({ "ask": { "text": text(rest, name, "a question")? } }),
-            "upvote" => json!({ "upvote": { "question": number("which question")? } }),
+            "upvote" => json!({ "upvote": { "question": number("the ID of a question")? } }),
             "name" => json!({ "rename": { "name": text(rest, name, "a name")? } }),
             "reply" => {
-                let id = number("which line")?;
+                let id = number("the ID of a line")?;
                 let said = rest.split_once(char::is_whitespace).map_or("", |(_, said)| said.trim());
                 json!({ "say": { "text": text(said, name, "a text")?, "reply": id } })
             }
-            "delete" | "pin" | "approve" | "refuse" => moderate(json!({ name: number("which line")? })),
+            "delete" | "pin" | "approve" | "refuse" => moderate(json!({ name: number("the ID of a line")? })),
             "unpin" => moderate(json!({ "unpin": null })),
             "timeout" => {
-                let subject = json!({ "author": number("which line")? });
-                moderate(json!({ "timeout": { "subject": subject, "seconds": number("how many seconds")? } }))
+                let subject = json!({ "author": number("the ID of a line")? });
+                moderate(
+                    json!({ "timeout": { "subject": subject, "seconds": number("a number of seconds")? } }),
+                )
             }
-            "ban" | "pardon" => moderate(json!({ name: { "author": number("which line")? } })),
-            "mute" => moderate(json!({ "shadowMute": { "author": number("which line")? } })),
-            "close" => moderate(json!({ "closePoll": number("which poll")? })),
-            "answered" => moderate(json!({ "answer": number("which question")? })),
+            "ban" | "pardon" => moderate(json!({ name: { "author": number("the ID of a line")? } })),
+            "mute" => moderate(json!({ "shadowMute": { "author": number("the ID of a line")? } })),
+            "close" => moderate(json!({ "closePoll": number("the ID of a poll")? })),
+            "answered" => moderate(json!({ "answer": number("the ID of a question")? })),
             "title" => moderate(json!({ "setTitle": rest })),
-            "slow" => moderate(json!({ "setModes": { "slowSeconds": number("how many seconds")? } })),
+            "slow" => moderate(json!({ "setModes": { "slowSeconds": number("a number of seconds")? } })),
             "poll" => {
-                let seconds = number("for how many seconds")?;
+                let seconds = number("a number of seconds")?;
                 let asked = rest.split_once(char::is_whitespace).map_or("", |(_, asked)| asked);
                 let mut parts = asked.split('|').map(str::trim).filter(|part| !part.is_empty());
                 let question = text(parts.next().unwrap_or_default(), name, "a question")?;
@@ -72,9 +75,9 @@ impl Line {
                 moderate(json!({ "openPoll":
                     { "question": question, "options": options, "seconds": seconds, "changeable": true } }))
             }
-            other => return Err(format!("/{other}: there is no such thing to do; see fanfare chat --help")),
+            other => return Err(format!("/{other}: unknown command; see fanfare chat --help")),
         };
-        Ok(Self::Wish(wish))
+        Ok(Self::Act(act))
     }
 }
 
@@ -83,9 +86,9 @@ fn moderate(act: Value) -> Value {
 }
 
 fn number(word: Option<&str>, command: &str, what: &str) -> Result<u64, String> {
-    let word = word.ok_or_else(|| format!("/{command}: say {what}"))?;
+    let word = word.ok_or_else(|| format!("/{command}: give {what}"))?;
     let word = word.strip_prefix('#').unwrap_or(word);
-    word.parse().map_err(|_| format!("/{command}: {word:?} is no number: say {what}"))
+    word.parse().map_err(|_| format!("/{command}: {word:?} is not a number: give {what}"))
 }
 
 fn text<'a>(text: &'a str, command: &str, what: &str) -> Result<&'a str, String> {
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_is_a_wish_or_one_clear_word() {
+    fn every_line_is_an_act_or_one_clear_error() {
         for line in [
             "hello",
             "/cheer",
@@ -124,15 +127,15 @@ mod tests {
             "/slow 5",
             "/answered 2",
         ] {
-            let Ok(Line::Wish(wish)) = Line::read(line, Some(1)) else { panic!("{line}") };
-            let wish = outbox::act_json::ActJson::parse(&wish.to_string()).expect("JSON");
-            assert!(wish.act().is_ok(), "{line}: {:?}", wish.act());
+            let Ok(Command::Act(act)) = Command::parse(line, Some(1)) else { panic!("{line}") };
+            let act = outbox::act_json::ActJson::parse(&act.to_string()).expect("JSON");
+            assert!(act.act().is_ok(), "{line}: {:?}", act.act());
         }
         for line in ["/vote 0", "/vote", "/cheer x", "/dance", "/ask", "/reply 7", "/gift"] {
-            assert!(Line::read(line, Some(1)).is_err(), "{line}");
+            assert!(Command::parse(line, Some(1)).is_err(), "{line}");
         }
-        assert!(Line::read("/vote 1", None).is_err());
-        assert_eq!(Line::read("  ", None), Ok(Line::Nothing));
-        assert_eq!(Line::read("/quit", None), Ok(Line::Quit));
+        assert!(Command::parse("/vote 1", None).is_err());
+        assert_eq!(Command::parse("  ", None), Ok(Command::Nothing));
+        assert_eq!(Command::parse("/quit", None), Ok(Command::Quit));
     }
 }
