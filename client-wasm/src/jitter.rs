@@ -44,9 +44,9 @@ const MARGIN: Micros = Micros::from_millis(10);
 /// The way in which an object arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// As soon as it was made.
+    /// The object arrived as soon as it was made.
     Live,
-    /// By a fetch, after it was made: its lateness does not count.
+    /// The object was fetched after it was made: its lateness does not count.
     Past,
 }
 

@@ -48,7 +48,7 @@ struct Decoded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Yes,
-    /// The frame failed, and the rest of its group depends on it.
+    /// The frame was not decoded, and the rest of its group depends on it.
     SkipGroup,
 }
 

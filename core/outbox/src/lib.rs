@@ -163,7 +163,7 @@ impl Outbox {
         self.is_joined
     }
 
-    /// Queues an act of the fan. It is settled at once if it cannot be sent.
+    /// Queues an act of the fan. It is settled at once if it is too large or the outbox is full.
     pub fn act(&mut self, now: Micros, ticket: Ticket, act: Act<'_>) {
         if let Act::Cheer { kind, count } = act {
             return self.cheer(now, ticket, kind, count);

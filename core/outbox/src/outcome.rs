@@ -26,7 +26,7 @@ pub enum Failure {
     /// The room refused it.
     #[error("{0}")]
     Rejected(Reason),
-    /// As many messages are unanswered as [`limits::UNACKED`](wire::limits::UNACKED) allows.
+    /// The limit of unanswered messages, [`limits::UNACKED`](wire::limits::UNACKED), is reached.
     #[error("too many messages are unanswered: wait for the answers")]
     Full,
     /// The page's JSON is not an act.

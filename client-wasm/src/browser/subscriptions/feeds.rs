@@ -13,9 +13,9 @@ use crate::{
 /// The moment at which the old rendition is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handover {
-    /// When the next one is shown: no frame is missed.
+    /// The old one ends when the next one is shown: no frame is missed.
     WhenShown,
-    /// When the next one begins to arrive: the network does not carry the old one, let alone both.
+    /// The old one ends when the next one begins to arrive: the network does not carry the old one, let alone both.
     WhenThere,
 }
 

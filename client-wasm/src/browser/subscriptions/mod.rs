@@ -115,7 +115,7 @@ enum Way {
     Live,
     /// A joining fetch: objects before that.
     Past,
-    /// A fetch of the first group: a relay may not have a later one if the creator publishes only once.
+    /// A fetch of the first group: a creator that publishes only once may send nothing to later subscribers.
     First,
 }
 
@@ -589,7 +589,8 @@ impl Subscriptions {
                     self.findings.push(Finding::State(State::Reconnecting));
                 }
             }
-            // Our creators publish these anew whenever they change, so each version is the first group only once.
+            // Index 0 is our own catalog. It is published anew whenever it changes, with another first group each time,
+            // so that only the catalogs of others can be fetched so.
             Purpose::Catalog { index, way: Way::Past } if index > 0 => {
                 self.fetch_first(TRACKS[index], Purpose::Catalog { index, way: Way::First })?;
             }

@@ -56,9 +56,9 @@ impl Link {
         let weak = Rc::downgrade(shared);
         let close = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
             if let Some(shared) = weak.upgrade() {
-                let said = event.reason();
+                let reason = event.reason();
                 let reason =
-                    if said.is_empty() { "the WebSocket was closed".into() } else { Bytes::from(said) };
+                    if reason.is_empty() { "the WebSocket was closed".into() } else { Bytes::from(reason) };
                 shared.input(Input::Closed { code: SessionCode::INTERNAL_ERROR, reason });
             }
         });
