@@ -255,11 +255,11 @@ impl Ring {
         let sink = if port.is_truthy() {
             let port: MessagePort = port.unchecked_into();
             let state: Rc<State> = Rc::default();
-            let said = Rc::clone(&state);
+            let worklet = Rc::clone(&state);
             let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
                 let get = |name: &str| Reflect::get(&event.data(), &name.into()).ok()?.as_f64();
-                said.read.set(get("read").unwrap_or_default() as i32);
-                said.offset.set(get("offset").unwrap_or_default());
+                worklet.read.set(get("read").unwrap_or_default() as i32);
+                worklet.offset.set(get("offset").unwrap_or_default());
             });
             port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
             Sink::Port { port, state, planes: number("channels")? as u32, _on_message: on_message }

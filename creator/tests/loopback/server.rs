@@ -33,7 +33,7 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn room() -> Namespace {
-    Namespace::from_path("tests/stage").unwrap()
+    Namespace::from_path("tests/loopback").unwrap()
 }
 
 pub(crate) fn small_card() -> testcard::Config {

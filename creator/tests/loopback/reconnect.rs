@@ -13,13 +13,13 @@ async fn group_numbers_go_on() {
     let enough = move |fan: &Fan| fan.groups(track).len() >= 3;
     let (mut first, mut second) = (Fan::new(Way::Subscribe, enough), Fan::new(Way::Subscribe, enough));
     let states = Rc::new(RefCell::new(Vec::new()));
-    let told = Rc::clone(&states);
+    let reported = Rc::clone(&states);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
     let publishing = Box::pin(creator::publish(
         server.options("moqt"),
         demo(),
-        move |report| told.borrow_mut().push(report.clone()),
+        move |report| reported.borrow_mut().push(report.clone()),
         stopped,
     ));
     let serving = async {

@@ -10,7 +10,7 @@ async fn a_refusal_is_an_error_with_its_reason() {
     for scheme in ["moqt", "https"] {
         let server = Server::start();
         let mut fan = Fan::new(Way::Subscribe, |_| false);
-        let reason = "room \"tests/stage\" is live with creator \"ada\"";
+        let reason = "room \"tests/loopback\" is live with creator \"ada\"";
         fan.refusal = Some(RequestError::new(RequestCode::UNINTERESTED, reason));
         let mut options = server.options(scheme);
         options.token = Some("header.claims.signature".to_owned());
