@@ -1,4 +1,4 @@
-//! `fanfare edge`.
+//! The command `fanfare edge`.
 
 use std::{
     net::{Ipv6Addr, SocketAddr},
@@ -13,33 +13,36 @@ use quic::{Certificate, Fingerprint, Trust};
 use url::Url;
 
 use crate::{
-    Failure, data,
-    rooms::{self, WorkerArgs},
+    Failure,
+    args::{
+        data_dir,
+        worker::{self, WorkerArgs},
+    },
     signal::interrupted,
 };
 
-/// Where an edge listens unless told otherwise.
+/// Default address of an edge.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4444);
 
 /// Serve fans near them: tracks over WebTransport, raw QUIC and WebSocket, and the watch page.
 ///
-/// What is not here is fetched from the origin, once for all who watch it. Creators may publish
-/// here too: what they present goes on to the origin.
+/// The edge fetches each track from the origin once for all its fans. Creators may publish here too: the edge passes
+/// their tracks on to the origin.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// The origin: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/ for WebTransport
+    /// Address of the origin: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/ for WebTransport
     #[arg(long, value_name = "URL")]
     origin: Url,
 
-    /// The address for QUIC (UDP), pages and WebSockets (TCP)
+    /// Address for QUIC (UDP), pages and WebSockets (TCP)
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
 
     #[command(flatten)]
-    data: data::Data,
+    data: data_dir::DataDir,
 
     #[command(flatten)]
-    certificate: data::Certificate,
+    certificate: data_dir::Certificate,
 
     #[command(flatten)]
     pages: PagesArgs,
@@ -47,28 +50,28 @@ pub(crate) struct Args {
     #[command(flatten)]
     worker: WorkerArgs,
 
-    /// The private keys of the house, for rooms: fans without a token get one signed with them, and the edge is
-    /// known to the origin by them [default: keys.json in the data directory, if it is there]
+    /// Private keys for rooms, a JWKS file: they sign the tokens of anonymous fans, and authenticate the edge to the
+    /// origin [default: keys.json in the data directory, if it is there]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// Trust whoever answers as the origin, without looking at its certificate
+    /// Accept any certificate of the origin
     #[arg(long)]
     insecure: bool,
 
-    /// Trust the origin with this certificate, whoever signed it; may be given more than once
+    /// Accept the origin only with this certificate, also a self-signed one; may be given more than once
     #[arg(long, value_name = "SHA256HEX", conflicts_with = "insecure")]
     fingerprint: Vec<Fingerprint>,
 }
 
-/// Where the pages are.
+/// The flags for the pages.
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct PagesArgs {
-    /// The folder with the pages; without it, only the API and the tracks are served
+    /// Folder with the pages; without it, only the API and the tracks are served
     #[arg(long, value_name = "DIR", env = "FANFARE_PAGES", requires = "client")]
     pages: Option<PathBuf>,
 
-    /// The folder with the browser client, as `cargo xtask wasm` makes it
+    /// Folder with the browser client, as `cargo xtask wasm` makes it
     #[arg(long, value_name = "DIR", env = "FANFARE_CLIENT")]
     client: Option<PathBuf>,
 }
@@ -104,11 +107,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Certificate::load(args.certificate.source(&dir), SystemTime::now()).map_err(Failure::run)?;
     let keys = match args.keys {
         Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
-        None => data::keys(&dir)?,
+        None => data_dir::keys(&dir)?,
     };
     let rooms = match (args.worker.load(&dir)?, keys) {
         (Some(workers), Some(keys)) => Some(RoomsConfig {
-            edge: rooms::edge_id(&dir)?,
+            edge: worker::edge_id(&dir)?,
             keys,
             engine: workers.engine,
             worker: workers.worker,
@@ -116,7 +119,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         }),
         (Some(_), None) => {
             return Err(Failure::usage(format!(
-                "--worker: rooms need the private keys of the house: give --keys FILE, or put keys.json into {}",
+                "--worker: rooms need private keys: give --keys FILE, or put keys.json into {}",
                 dir.display()
             )));
         }

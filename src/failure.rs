@@ -1,6 +1,8 @@
+//! The error of a command: one line on the standard error, and an exit code.
+
 use std::{fmt, process::ExitCode};
 
-/// Why a command ends before its time, in one line for people.
+/// The reason why a command failed, in one line for people.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
@@ -9,26 +11,26 @@ pub(crate) struct Failure {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// What was asked for makes no sense.
+    /// The command line is invalid.
     Usage,
-    /// It did not work out.
+    /// The command line is valid, but running it failed.
     Run,
 }
 
 impl Failure {
-    /// What was asked for makes no sense.
+    /// Creates a failure of the command line, with exit code 2.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self { kind: Kind::Usage, message: message.to_string() }
     }
 
-    /// It did not work out.
+    /// Creates a failure of the run, with exit code 1.
     pub(crate) fn run(message: impl fmt::Display) -> Self {
         Self { kind: Kind::Run, message: message.to_string() }
     }
 
-    /// Says so, and how the process is to end.
+    /// Prints the failure and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        // What a peer or a file said stays on the line, and moves no cursor.
+        // Text from a peer or a file must stay on one line and must not move the cursor.
         let line: String = self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         eprintln!("error: {line}");
         match self.kind {
@@ -39,7 +41,7 @@ impl Failure {
 }
 
 impl From<clap::Error> for Failure {
-    /// What was wrong with the command line, without the usage that --help prints.
+    /// Takes clap's error without the usage, which --help prints.
     fn from(error: clap::Error) -> Self {
         let text = error.to_string();
         let what = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);

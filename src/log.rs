@@ -1,4 +1,4 @@
-//! What a process says of its doing, to the standard error.
+//! Logging to the standard error.
 
 use std::{io::IsTerminal as _, str::FromStr};
 
@@ -8,7 +8,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// How much is logged, by module.
+/// The log levels, by module.
 #[derive(Clone, Debug)]
 pub(crate) struct Levels(Targets);
 
@@ -16,7 +16,7 @@ impl FromStr for Levels {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // A word alone is a level, never a module whose every word is logged.
+        // A bare word must be a level; tracing would take it for a module and log everything in it.
         for word in text.split(',').filter(|word| !word.contains('=')) {
             word.trim().parse::<LevelFilter>().map_err(|_| format!("{word} is not a level"))?;
         }
@@ -24,7 +24,7 @@ impl FromStr for Levels {
     }
 }
 
-/// Logs from here on.
+/// Starts logging.
 pub(crate) fn start(levels: Levels) {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

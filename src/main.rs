@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
+mod args;
 mod chat;
-mod data;
 mod edge;
 mod export;
 mod failure;
@@ -14,7 +14,6 @@ mod forget;
 mod log;
 mod origin;
 mod publish;
-mod rooms;
 mod signal;
 mod token;
 mod up;
@@ -27,9 +26,8 @@ use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "fanfare", version, propagate_version = true)]
 struct Cli {
-    /// What to log to the standard error: error, warn, info, debug, trace or off, also per
-    /// module, as in info,node=debug; unless told otherwise, nothing of what moq_transport takes for an error when a
-    /// peer goes
+    /// Log levels for the standard error: error, warn, info, debug, trace or off, also per module, as in
+    /// info,node=debug; by default, the log of moq_transport is off, because it reports a peer that leaves as an error
     #[arg(
         long,
         value_name = "LEVEL",
@@ -55,13 +53,13 @@ enum Command {
     Forget(forget::Args),
 }
 
-/// Without a command, clap answers with the help.
+/// Without a command, clap prints the help.
 const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 fn main() -> ExitCode {
     let Cli { log, command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and versions are no errors.
+        // Help and version are not errors.
         Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(),
         Err(error) => return Failure::from(error).report(),
     };

@@ -1,4 +1,4 @@
-//! `fanfare origin`.
+//! The command `fanfare origin`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -7,8 +7,11 @@ use ::token::Keys;
 use clap::Args as ClapArgs;
 
 use crate::{
-    Failure, data,
-    rooms::{self, WorkerArgs},
+    Failure,
+    args::{
+        data_dir,
+        worker::{self, WorkerArgs},
+    },
     signal::interrupted,
 };
 
@@ -21,23 +24,23 @@ Examples:
   With a certificate of one's own:
     fanfare origin --listen 0.0.0.0:443 --cert cert.pem --key key.pem";
 
-/// Take in what creators publish, keep the newest of it, and serve edges and players.
+/// Accept tracks from creators, keep the newest groups, and serve edges and players.
 ///
-/// Media comes and goes over Media over QUIC Transport (draft 18), on raw QUIC and WebTransport, on
-/// one UDP port. On the TCP port of the same number there are /healthz, /readyz, /metrics and
-/// /api/rooms; and /moq, a WebSocket for edges that cannot speak QUIC.
+/// Media is served over Media over QUIC Transport (draft 18), on raw QUIC and WebTransport, on one UDP port. The TCP
+/// port of the same number serves /healthz, /readyz, /metrics and /api/rooms; and /moq, a WebSocket for edges that
+/// cannot use QUIC.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The address for QUIC (UDP) and HTTP (TCP)
+    /// Address for QUIC (UDP) and HTTP (TCP)
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = ::origin::DEFAULT_LISTEN)]
     listen: SocketAddr,
 
     #[command(flatten)]
-    data: data::Data,
+    data: data_dir::DataDir,
 
     #[command(flatten)]
-    certificate: data::Certificate,
+    certificate: data_dir::Certificate,
 
     /// Let anyone publish into any free room, without a token
     #[arg(long)]
@@ -47,8 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATTERN")]
     private: Vec<String>,
 
-    /// The keys that tokens are verified with, a JWKS file [default: keys.json in the data directory,
-    /// if it is there]
+    /// Keys that tokens are verified with, a JWKS file [default: keys.json in the data directory, if it is there]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
@@ -61,11 +63,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.data.dir()?;
     let keys = match args.keys {
         Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
-        None => data::keys(&dir)?,
+        None => data_dir::keys(&dir)?,
     };
     if keys.is_none() && !args.open_publish {
         return Err(Failure::usage(format!(
-            "nobody could publish: make keys with `fanfare token keys --data {}`, or give --open-publish",
+            "there are no keys, so no creator could publish: make keys with `fanfare token keys --data {}`, or give --open-publish",
             dir.display()
         )));
     }
@@ -83,7 +85,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        config.rooms = rooms::of_origin(workers, &dir).await?;
+        config.rooms = worker::origin_rooms(workers, &dir).await?;
         let origin = Origin::bind(config).map_err(Failure::run)?;
         eprintln!("origin: media on udp {}, http on tcp {}", origin.local_addr(), origin.http_addr());
         if let Some(fingerprint) = origin.handle().fingerprint() {

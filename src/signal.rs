@@ -1,4 +1,6 @@
-/// Resolves when the user or the system wants an end.
+//! Signals that end the process.
+
+/// Resolves when the user or the system asks the process to end.
 pub(crate) async fn interrupted() {
     #[cfg(unix)]
     {

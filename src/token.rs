@@ -1,16 +1,16 @@
-//! `fanfare token`.
+//! The command `fanfare token`.
 
 use std::{path::PathBuf, time::Duration};
 
 use ::token::{Algorithm, Claims, Keys, Role};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use crate::{Failure, data};
+use crate::{Failure, args::data_dir};
 
 /// Make keys, and tokens signed with them.
 ///
-/// A token is a JWT that says who may do what in which room, and until when. An origin verifies it
-/// with the public keys; whoever has the private ones can make any.
+/// A token is a JWT that gives its bearer a role in a room until a time. An origin verifies it with the public keys;
+/// the private keys can make any token.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,43 +22,43 @@ enum Command {
     /// Make a pair of keys: keys.json and, for origins that need not sign, keys.public.json
     Keys {
         #[command(flatten)]
-        data: data::Data,
+        data: data_dir::DataDir,
 
-        /// The kind of keys
+        /// Algorithm of the keys
         #[arg(long, value_enum, default_value_t = Kind::Eddsa)]
         algorithm: Kind,
     },
     /// Print a token
     Mint {
         #[command(flatten)]
-        data: data::Data,
+        data: data_dir::DataDir,
 
-        /// The private keys [default: keys.json in the data directory]
+        /// Private keys, a JWKS file [default: keys.json in the data directory]
         #[arg(long, value_name = "FILE")]
         keys: Option<PathBuf>,
 
-        /// The room the token is for, and all below it; * for every room
+        /// Room that the token is for, with all rooms below it; * for every room
         #[arg(long, value_name = "NAME")]
         room: String,
 
-        /// What its bearer may do
+        /// Role of the bearer
         #[arg(long, value_enum, default_value_t = As::Creator)]
         role: As,
 
-        /// What its bearer is called
+        /// Name of the bearer
         #[arg(long, value_name = "NAME", default_value = "creator")]
         name: String,
 
-        /// Which fan its bearer is, whatever they are called: a text that stays theirs, as an account's
-        /// number [default: one for each name]
+        /// Identity of the bearer, whatever their name: a text that stays the same, such as an account number [default:
+        /// one for each name]
         #[arg(long, value_name = "TEXT")]
         id: Option<String>,
 
-        /// Its bearer follows the creator
+        /// Mark the bearer as a follower of the creator
         #[arg(long)]
         follower: bool,
 
-        /// For how many hours it is good
+        /// Hours for which the token is valid
         #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=87_600))]
         hours: u64,
     },
@@ -77,7 +77,7 @@ enum As {
     Creator,
     Moderator,
     Fan,
-    /// An edge of the house, that hands the origin what fans do
+    /// An edge, which passes its fans' acts on to the origin
     Edge,
 }
 
@@ -85,10 +85,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Keys { data, algorithm } => {
             let dir = data.dir()?;
-            let path = dir.join(data::KEYS_FILE);
+            let path = dir.join(data_dir::KEYS_FILE);
             if path.exists() {
                 return Err(Failure::run(format!(
-                    "{} is there already: move it away first, tokens made with it die with it",
+                    "{} exists already: move it away first; its tokens are not valid with new keys",
                     path.display()
                 )));
             }
@@ -102,7 +102,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Mint { data, keys, room, role, name, id, follower, hours } => {
             let keys = match keys {
                 Some(path) => Keys::load(&path).map_err(Failure::run)?,
-                None => data::keys(&data.data)?.ok_or_else(|| {
+                None => data_dir::keys(&data.data)?.ok_or_else(|| {
                     let dir = data.data.display();
                     Failure::run(format!(
                         "no keys in {dir}: make some with `fanfare token keys --data {dir}`"

@@ -1,4 +1,4 @@
-//! `fanfare up`.
+//! The command `fanfare up`.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -17,31 +17,33 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::{
-    Failure, data,
+    Failure,
+    args::{
+        data_dir,
+        worker::{self, WorkerArgs, Workers},
+    },
     edge::PagesArgs,
-    rooms::{self, WorkerArgs, Workers},
     signal::interrupted,
 };
 
-/// Where the edge is found unless told otherwise.
+/// Default port of the edge.
 const DEFAULT_PORT: u16 = 8080;
-/// How long the token that is printed is good for.
+/// Validity of the printed token.
 const TOKEN_LIFE: Duration = Duration::from_hours(24);
-/// The room of the demo creator.
+/// Room of the demo creator.
 const ROOM: &str = "demo";
 
-/// Run all of it on this machine: an origin, an edge and a demo creator.
+/// Run everything on this machine: an origin, an edge and a demo creator.
 ///
-/// Prints the link to open, a token to publish with, and where the data is kept. Ctrl-C ends
-/// everything in order.
+/// Prints the link to open, a token to publish with, and the data directory. Ctrl-C ends everything in order.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// The port of the edge, UDP and TCP; the origin takes a free one
+    /// Port of the edge, UDP and TCP; the origin takes a free one
     #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
     port: u16,
 
     #[command(flatten)]
-    data: data::Data,
+    data: data_dir::DataDir,
 
     #[command(flatten)]
     pages: PagesArgs,
@@ -49,7 +51,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     worker: WorkerArgs,
 
-    /// No demo creator
+    /// Leave out the demo creator
     #[arg(long)]
     no_demo: bool,
 }
@@ -57,15 +59,15 @@ pub(crate) struct Args {
 /// Runs until Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.data.dir()?;
-    let keys = if let Some(keys) = data::keys(&dir)? {
+    let keys = if let Some(keys) = data_dir::keys(&dir)? {
         keys
     } else {
         let keys = Keys::generate(Algorithm::EdDSA).map_err(Failure::run)?;
-        keys.save_private(&dir.join(data::KEYS_FILE)).map_err(Failure::run)?;
+        keys.save_private(&dir.join(data_dir::KEYS_FILE)).map_err(Failure::run)?;
         keys
     };
     let workers = args.worker.load(&dir)?;
-    let edge_id = rooms::edge_id(&dir)?;
+    let edge_id = worker::edge_id(&dir)?;
     let wanted = !args.no_demo;
     let pages = args.pages.pages()?;
     let (has_pages, has_rooms) = (pages.is_some(), workers.is_some());
@@ -77,9 +79,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let config = Config {
             listen: here(0),
-            certificate: data::self_signed(&dir),
+            certificate: data_dir::self_signed(&dir),
             keys: Some(keys.clone()),
-            rooms: rooms::of_origin(workers.clone(), &dir).await?,
+            rooms: worker::origin_rooms(workers.clone(), &dir).await?,
             ..Config::default()
         };
         let origin = Origin::bind(config).map_err(Failure::run)?;
@@ -169,7 +171,7 @@ fn demo<S: Future<Output = ()> + 'static>(
         if let Some((publish, source)) = publish
             && let Err(error) = creator::publish(publish, source, |_| {}, stopped).await
         {
-            eprintln!("the demo creator is gone: {error}");
+            eprintln!("the demo creator has failed: {error}");
         }
     })
 }

@@ -1,31 +1,31 @@
-// The chat: lines in their order, one's own before they are there, and what one may do about each.
+// The chat: lines in their order, the fan's own lines before the room has them, and a menu of acts for each.
 import { button, make, secondsTo } from './dom.js';
-import { explain } from './explain.js';
-import { Spoken } from './spoken.js';
-import { t, time } from './words.js';
+import { errorText } from './error_text.js';
+import { Announcer } from './announcer.js';
+import { t, time } from './i18n.js';
 
 const LINES = 500;
-// So near to the end one reads along.
+// Distance from the end within which the list keeps scrolling to new lines.
 const NEAR_PX = 60;
 const TIMEOUT_SECONDS = 600;
 
 const find = (selector) => document.querySelector(selector);
 
-// What to call somebody who has no name.
+// Returns a fan's name, or a default one made from their ID.
 const called = (name, fan) => name || t('name.default', { id: fan.slice(-4) });
 
 export class Chat {
   #room;
   #list = find('.log ol');
-  // Elements and what they show, by the line's place.
+  // Elements and their lines, by the line's ID.
   #lines = new Map();
   #texts = new Map();
   #echoes = new Map();
-  #spoken = new Spoken(find('.spoken'));
+  #announcer = new Announcer(find('.spoken'));
   #reply = null;
-  // Whether the reader is at the end, and stays there.
+  // Set while the list keeps scrolling to new lines.
   #follows = true;
-  // As the room knows the fan, once that is known.
+  // The fan's name in the room, once it is known.
   #called = null;
   #introduced = false;
   #waitUntil = 0;
@@ -60,8 +60,8 @@ export class Chat {
     find('.newest').hidden = true;
   }
 
-  // Adds to the list, and stays where the reader is.
-  #keepPlace(change) {
+  // Adds to the list without moving the reader's position in it.
+  #keepPosition(change) {
     change();
     while (this.#list.children.length > LINES) {
       const oldest = this.#list.firstElementChild;
@@ -75,21 +75,21 @@ export class Chat {
 
   chat({ lines, gifts, deleted }) {
     const news = [...lines, ...gifts].sort((one, other) => one.id - other.id);
-    if (news.length) this.#keepPlace(() => news.forEach((item) => this.#place(item)));
+    if (news.length) this.#keepPosition(() => news.forEach((item) => this.#insert(item)));
     for (const id of deleted) {
       this.#lines.get(id)?.remove();
       this.#lines.delete(id);
       this.#texts.delete(id);
     }
     const others = lines.filter(({ fan }) => fan !== this.#room.identity?.fan);
-    this.#spoken.say(others.map(({ name, fan, text }) => t('spoken.line', { name: called(name, fan), text })));
+    this.#announcer.say(others.map(({ name, fan, text }) => t('announce.line', { name: called(name, fan), text })));
   }
 
-  #place(item) {
+  #insert(item) {
     const own = item.fan === this.#room.identity?.fan;
     if (own && item.text !== undefined) {
       this.#knownAs(item.name);
-      // It is here before its answer: it stands for the echo.
+      // The line came before the answer to it: it replaces the echo.
       const echo = [...this.#echoes.values()].find((echo) => echo.id === item.id || echo.text === item.text);
       if (echo) this.#drop(echo);
     }
@@ -136,7 +136,7 @@ export class Chat {
     return make('li', { className: 'given', text: t('gifts.given', values) });
   }
 
-  // One's own line, before the room has it.
+  // Shows the fan's own line before the room has it.
   echo({ ticket, text, pending, id, held, error }) {
     let echo = this.#echoes.get(ticket);
     if (pending) {
@@ -146,7 +146,7 @@ export class Chat {
       ]);
       echo = { ticket, text, element, id: null };
       this.#echoes.set(ticket, echo);
-      this.#keepPlace(() => this.#list.append(element));
+      this.#keepPosition(() => this.#list.append(element));
       this.#toEnd();
       return;
     }
@@ -154,7 +154,7 @@ export class Chat {
     const note = echo.element.querySelector('small');
     if (error) {
       echo.element.classList.replace('pending', 'failed');
-      note.textContent = t('line.failed', { why: explain(error) });
+      note.textContent = t('line.failed', { why: errorText(error) });
       this.#echoes.delete(ticket);
     } else if (held) {
       note.textContent = t('line.waits');
@@ -173,7 +173,7 @@ export class Chat {
     this.#echoes.delete(ticket);
   }
 
-  // Writing.
+  // Sending lines.
 
   async #send(event) {
     event.preventDefault();
@@ -191,9 +191,9 @@ export class Chat {
       const slow = this.#room.stage?.modes.slowSeconds ?? 0;
       if (slow && !this.#room.keepsOrder) this.#wait(Date.now() + slow * 1e3);
     } catch (error) {
-      this.#room.say(explain(error));
+      this.#room.say(errorText(error));
       if (error.until) this.#wait(error.until);
-      // What was not said can be said again.
+      // The text of a failed line goes back into the input, to be sent again.
       if (!form.elements.text.value) form.elements.text.value = text;
     }
   }
@@ -208,7 +208,7 @@ export class Chat {
     this.second();
   }
 
-  // What keeps one from writing, if anything does, and for how long.
+  // Shows why the fan cannot write, if so, and for how long.
   second() {
     const send = find('.write .send');
     const input = find('.write input[name=text]');
@@ -238,13 +238,13 @@ export class Chat {
 
   stage({ pinned }) {
     this.second();
-    const place = find('.pinned');
-    place.hidden = !pinned;
-    if (!pinned) return place.replaceChildren();
+    const element = find('.pinned');
+    element.hidden = !pinned;
+    if (!pinned) return element.replaceChildren();
     const unpin = this.#room.keepsOrder
       ? [button('×', () => this.#room.attempt(this.#room.player.moderate('unpin')), { label: t('act.unpin') })]
       : [];
-    place.replaceChildren(
+    element.replaceChildren(
       make('small', { text: t('pinned') }), make('span', { className: 'who', text: called(pinned.name, pinned.fan) }), ' ',
       make('span', { className: 'text', text: pinned.text }), ...unpin,
     );
@@ -252,16 +252,16 @@ export class Chat {
 
   #answer(line) {
     this.#reply = line;
-    const place = find('.write .reply');
-    place.hidden = !line;
-    if (!line) return place.replaceChildren();
-    place.replaceChildren(
+    const element = find('.write .reply');
+    element.hidden = !line;
+    if (!line) return element.replaceChildren();
+    element.replaceChildren(
       t('reply.to', { name: line.name }), button('×', () => this.#answer(null), { label: t('reply.leave') }),
     );
     find('.write input[name=text]').focus();
   }
 
-  // Names.
+  // The fan's name.
 
   #knownAs(name) {
     this.#called = name;
@@ -300,7 +300,7 @@ export class Chat {
     this.#rename(false);
   }
 
-  // A name that was chosen here before is said again, should the room have forgotten it.
+  // Sends the name that was chosen here before, in case the room has forgotten it.
   #reintroduce() {
     const name = localStorage.getItem('name');
     if (this.#introduced || !name) return;
@@ -308,7 +308,7 @@ export class Chat {
     this.#room.player.rename(name).catch(() => {});
   }
 
-  // What one may do about a line.
+  // The menu of acts on a line.
 
   #menu(at, line) {
     const menu = find('.menu');
@@ -341,11 +341,11 @@ export class Chat {
     menu.querySelector('button').focus();
   }
 
-  // Lines that wait for a moderator.
+  // Lists the lines that are held for a moderator.
   waiting(lines) {
-    const place = find('.held');
-    place.hidden = lines.length === 0;
-    place.replaceChildren(...lines.map(({ id, name, fan, text }) => make('li', {}, [
+    const element = find('.held');
+    element.hidden = lines.length === 0;
+    element.replaceChildren(...lines.map(({ id, name, fan, text }) => make('li', {}, [
       make('span', { className: 'who', text: called(name, fan) }), ' ', make('span', { className: 'text', text }),
       button(t('held.approve'), () => this.#room.attempt(this.#room.player.moderate({ approve: id }))),
       button(t('held.refuse'), () => this.#room.attempt(this.#room.player.moderate({ refuse: id }))),

@@ -1,8 +1,8 @@
-// Lines that cross the picture.
+// Danmaku: chat lines that cross the picture.
 import { make } from './dom.js';
 
 const LANES = 12;
-// At once, at most: what comes beside that is in the chat.
+// Lines on the picture at once; further ones are only in the chat.
 const MOST = 60;
 const CROSSING_MS = 9_000;
 const COLOURS = [
@@ -33,7 +33,7 @@ export class Danmaku {
   }
 
   chat({ lines }) {
-    // What was said before one came has flown by.
+    // Lines from before the viewer came do not fly again.
     const old = !this.#known;
     this.#known = true;
     if (old || !this.#on || document.hidden) return;

@@ -1,6 +1,6 @@
-// Elements, made of text: nothing that anybody types can become markup.
+// Elements made from text: no text of a fan can become markup.
 
-// An element with properties; `text` is what it says, `label` what it is called, `data` its data attributes.
+// Makes an element with properties; `text` is its content, `label` its accessible name, `data` its data attributes.
 export function make(name, { text, label, data = {}, ...properties } = {}, children = []) {
   const element = document.createElement(name);
   Object.assign(element, properties);
@@ -16,5 +16,5 @@ export function make(name, { text, label, data = {}, ...properties } = {}, child
 
 export const button = (text, act, properties = {}) => make('button', { type: 'button', text, onclick: act, ...properties });
 
-// Seconds until a moment, rounded up; 0 once it is past.
+// Returns the seconds until a moment, rounded up; 0 once it is past.
 export const secondsTo = (at) => Math.max(0, Math.ceil((at - Date.now()) / 1e3));

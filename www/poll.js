@@ -1,10 +1,10 @@
-// The open poll, or the last one while it is there, with its bars.
+// The open poll, or the last one until the room drops it, with a bar for each option.
 import { button, make, secondsTo } from './dom.js';
-import { number, t } from './words.js';
+import { number, t } from './i18n.js';
 
 export class Poll {
   #room;
-  #place = document.querySelector('section.poll');
+  #region = document.querySelector('section.poll');
   #poll = null;
   #votes = null;
   #options = [];
@@ -36,21 +36,21 @@ export class Poll {
   }
 
   #render() {
-    this.#place.hidden = !this.#poll;
-    if (!this.#poll) return this.#place.replaceChildren();
+    this.#region.hidden = !this.#poll;
+    if (!this.#poll) return this.#region.replaceChildren();
     const { poll, question, options, open, changeable } = this.#poll;
     this.#options = options.map((option, at) => {
-      const place = button('', () => this.#room.attempt(this.#room.player.vote(poll, at)), { className: 'option' });
-      place.append(
+      const element = button('', () => this.#room.attempt(this.#room.player.vote(poll, at)), { className: 'option' });
+      element.append(
         make('span', { className: 'bar', ariaHidden: 'true' }), make('span', { text: option, ariaHidden: 'true' }),
         make('b', { ariaHidden: 'true' }),
       );
-      return place;
+      return element;
     });
     const close = this.#room.keepsOrder && open
       ? [button(t('poll.close'), () => this.#room.attempt(this.#room.player.moderate({ closePoll: poll })), { className: 'close' })]
       : [];
-    this.#place.replaceChildren(
+    this.#region.replaceChildren(
       make('h2', { text: question }), make('div', { className: 'options', role: 'group' }, this.#options),
       make('p', { className: 'about-poll' }, [
         make('span', { className: 'total' }), make('span', { className: 'ends' }),
@@ -65,21 +65,21 @@ export class Poll {
     const votes = this.#votes?.poll === poll ? this.#votes.votes : [];
     const all = votes.reduce((sum, count) => sum + count, 0);
     const own = this.#own;
-    for (const [at, place] of this.#options.entries()) {
+    for (const [at, element] of this.#options.entries()) {
       const count = votes[at] ?? 0;
       const percent = all ? Math.round((count / all) * 100) : 0;
-      place.querySelector('.bar').style.width = `${percent}%`;
-      place.querySelector('b').textContent = `${number(count)} · ${percent} %`;
-      place.setAttribute('aria-label', t('poll.option', { option: options[at], votes: count, percent }));
-      place.setAttribute('aria-pressed', own === at);
-      place.disabled = !open || (own !== null && !changeable);
+      element.querySelector('.bar').style.width = `${percent}%`;
+      element.querySelector('b').textContent = `${number(count)} · ${percent} %`;
+      element.setAttribute('aria-label', t('poll.option', { option: options[at], votes: count, percent }));
+      element.setAttribute('aria-pressed', own === at);
+      element.disabled = !open || (own !== null && !changeable);
     }
-    this.#place.querySelector('.total').textContent = t('poll.votes', { count: all });
+    this.#region.querySelector('.total').textContent = t('poll.votes', { count: all });
     this.second();
   }
 
   second() {
-    const ends = this.#place.querySelector('.ends');
+    const ends = this.#region.querySelector('.ends');
     if (!ends) return;
     const seconds = secondsTo(this.#poll.closes);
     const left = seconds < 100 ? t('poll.ends', { seconds }) : t('poll.ends.minutes', { minutes: Math.round(seconds / 60) });

@@ -1,6 +1,6 @@
-// Questions to the creator, those first that most want to know.
+// Questions to the creator, those with the most votes first.
 import { button, make } from './dom.js';
-import { number, t } from './words.js';
+import { number, t } from './i18n.js';
 
 const find = (selector) => document.querySelector(`.questions ${selector}`);
 

@@ -1,11 +1,11 @@
-// The room beside the stage: what everybody says and does, and one's own part in it.
+// The room beside the stage: chat, polls, questions and gifts, and the fan's own part in them.
 import { Chat } from './chat.js';
 import { Danmaku } from './danmaku.js';
-import { explain } from './explain.js';
-import { Gives } from './gives.js';
+import { errorText } from './error_text.js';
+import { Gifts } from './gifts.js';
 import { Poll } from './poll.js';
 import { Questions } from './questions.js';
-import { t } from './words.js';
+import { t } from './i18n.js';
 
 const find = (selector) => document.querySelector(selector);
 
@@ -14,7 +14,7 @@ export class Room {
   #parts;
   #saying;
 
-  // Who the fan is, what is on, and the numbers, as last heard.
+  // The fan's identity, the room's state and its numbers, as last received.
   identity = null;
   stage = null;
   pulse = null;
@@ -22,7 +22,7 @@ export class Room {
   constructor(element) {
     this.#element = element;
     const chat = new Chat(this);
-    this.#parts = [chat, new Danmaku(this), new Gives(this), new Poll(this), new Questions(this)];
+    this.#parts = [chat, new Danmaku(this), new Gifts(this), new Poll(this), new Questions(this)];
     for (const name of ['identity', 'chat', 'echo', 'pulse', 'stage', 'waiting']) {
       element.addEventListener(name, ({ detail }) => {
         if (name in this) this[name] = detail;
@@ -34,17 +34,17 @@ export class Room {
       find('.viewers').hidden = false;
       find('.viewers').textContent = t('viewers', { count: detail.viewers });
     });
-    // What counts down does so by the second.
+    // Countdowns are updated every second.
     setInterval(() => this.#parts.forEach((part) => part.second?.()), 1_000);
     this.#tabs();
   }
 
-  // The player of now: the element makes another when its attributes change.
+  // The present player: the element makes another when its attributes change.
   get player() {
     return this.#element.player;
   }
 
-  // Puts something over the picture, in full screen too.
+  // Adds a layer over the picture, which is there in full screen too.
   overlay(layer) {
     this.#element.append(layer);
   }
@@ -57,7 +57,7 @@ export class Room {
     return !find('.side').hidden;
   }
 
-  // Goes to where one writes; whether there is such a place.
+  // Focuses the chat's input; returns whether there is one.
   write() {
     if (!this.isOpen) return false;
     this.show('chat');
@@ -65,7 +65,7 @@ export class Room {
     return true;
   }
 
-  // Says something to the reader, once.
+  // Shows the reader a notice for some seconds, or until they act.
   say(text, act) {
     const says = find('.says');
     clearTimeout(this.#saying);
@@ -73,14 +73,14 @@ export class Room {
     if (!act) this.#saying = setTimeout(() => says.replaceChildren(), 8_000);
   }
 
-  // Does something, and says why not if it is not taken. Whether it was.
+  // Awaits an act and shows its error, if it has one. Returns the result, or null after an error.
   async attempt(doing, done) {
     try {
       const settled = await doing;
       if (done) this.say(done);
       return settled;
     } catch (error) {
-      this.say(explain(error));
+      this.say(errorText(error));
       return null;
     }
   }

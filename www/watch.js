@@ -1,7 +1,7 @@
-// The watch page: which room, its player, and how it is doing.
+// The watch page: chooses the room, and shows its player and state.
 import '/client/index.js';
 import { Room } from './room.js';
-import { t } from './words.js';
+import { t } from './i18n.js';
 
 const find = (selector) => document.querySelector(selector);
 
@@ -14,7 +14,7 @@ const STATES = {
   unsupported: t('state.unsupported'),
 };
 
-// `?room=NAME`, or the path itself.
+// Returns the room's name: `?room=NAME`, or the path itself.
 function room() {
   const asked = new URLSearchParams(location.search).get('room');
   if (asked) return asked;
@@ -22,7 +22,7 @@ function room() {
   return path === 'watch.html' || path === 'watch' ? '' : path;
 }
 
-// Who one is, if that came with the link, as `#token=`; it is not to be in the address that one copies.
+// Returns the token that came with the link as `#token=`, and removes it from the address, which viewers copy.
 function handed() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
   if (token) {
@@ -60,7 +60,7 @@ function watch(name) {
   find('.stage').append(player);
   const room = new Room(player);
   for (const part of ['.stage', '.about', 'footer']) find(part).hidden = false;
-  // Keys work wherever one is on the page, as long as one is not writing.
+  // The player's keys work anywhere on the page, except in fields and on buttons.
   addEventListener('keydown', (event) => {
     const writing = event.target.closest?.('input, textarea, select, button, a, summary, fanfare-player');
     if (writing) return;
@@ -94,12 +94,12 @@ const name = room();
 if (name) {
   watch(name);
 } else {
-  const door = find('.door');
-  door.hidden = false;
-  door.addEventListener('submit', (event) => {
+  const form = find('.enter-room');
+  form.hidden = false;
+  form.addEventListener('submit', (event) => {
     event.preventDefault();
-    const path = door.elements.room.value.trim().split('/').map(encodeURIComponent).join('/');
+    const path = form.elements.room.value.trim().split('/').map(encodeURIComponent).join('/');
     location.assign(`/${path}`);
   });
-  door.elements.room.focus();
+  form.elements.room.focus();
 }

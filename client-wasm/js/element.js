@@ -1,4 +1,4 @@
-// <fanfare-player>: a stage with controls, for any page. What is in it is shown over the picture.
+// <fanfare-player>: a player with controls, for any page. Its content is shown over the picture.
 import { Player } from './player.js';
 
 const icon = (path) => `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
@@ -14,7 +14,7 @@ const ICONS = {
   leave: icon('M8 5v4H4M20 9h-4V5M16 19v-4h4M4 15h4v4'),
 };
 
-// What each state says, and what one may do about it.
+// The text of each state, and the button that it offers.
 const STATES = {
   connecting: { title: 'Connecting', text: '', busy: true },
   live: null,
@@ -140,7 +140,7 @@ const MARKUP = `
   <button class="full" aria-label="Full screen" title="Full screen (f)">${ICONS.full}</button>
 </div></div>`;
 
-// Controls go away when nobody has moved for this long.
+// Time without movement after which the controls disappear.
 const IDLE_MS = 2_500;
 const FORWARDED = [
   'statechange', 'stats', 'renditionschange', 'renditionchange', 'resize', 'firstframe', 'decodeerror', 'volumechange',
@@ -193,7 +193,7 @@ export class FanfarePlayer extends HTMLElement {
   }
 
   disconnectedCallback() {
-    // Moved, as into a picture-in-picture window, is not gone.
+    // An element that was moved, as into a picture-in-picture window, is connected again.
     queueMicrotask(() => {
       if (!this.isConnected) this.#close();
     });
@@ -216,7 +216,7 @@ export class FanfarePlayer extends HTMLElement {
     this.#player = null;
   }
 
-  // Starts over with what the attributes say, once all of them are set.
+  // Starts over with the present attributes, once all of them are set.
   #restart() {
     const starting = (this.#starting = {});
     queueMicrotask(async () => {
@@ -238,7 +238,7 @@ export class FanfarePlayer extends HTMLElement {
     });
   }
 
-  // Where the stage is: what the attributes say, or the edge node itself.
+  // Returns the addresses of the room: from the attributes, or from the edge node itself.
   async #edge() {
     const attribute = (name) => this.getAttribute(name) ?? undefined;
     const fingerprints = attribute('fingerprint')?.split(/\s+/).filter(Boolean) ?? [];
@@ -252,7 +252,7 @@ export class FanfarePlayer extends HTMLElement {
   }
 
   #play(edge) {
-    // A canvas goes to one Worker only.
+    // A canvas can be transferred to one Worker only.
     const canvas = document.createElement('canvas');
     this.#find('.screen').replaceChildren(canvas);
     const latency = this.hasAttribute('latency') ? Number(this.getAttribute('latency')) : undefined;
@@ -273,7 +273,7 @@ export class FanfarePlayer extends HTMLElement {
     this.#render();
   }
 
-  // Sound without being asked, where the browser lets it; else a button that asks.
+  // Makes sound at once where the browser allows it; elsewhere shows a button for it.
   async #hear() {
     const allowed = !this.hasAttribute('muted') && (await this.#player?.unmute());
     this.#find('.unmute').hidden = Boolean(allowed) || !this.controls;
@@ -357,7 +357,7 @@ export class FanfarePlayer extends HTMLElement {
     const full = document.fullscreenElement === this;
     if (full) return document.exitFullscreen();
     if (this.requestFullscreen) return this.requestFullscreen().catch(() => {});
-    // Phones that have it for videos alone.
+    // Some phones have full screen only for video elements.
     this.classList.toggle('filled');
     this.#render();
   }

@@ -1,9 +1,9 @@
-/** How a player is doing. */
+/** The state of a player. */
 export type PlayerState = 'connecting' | 'live' | 'offline' | 'reconnecting' | 'ended' | 'unsupported';
 
-/** Where a stage is, and how to watch it. */
+/** The addresses of a room, and how to play it. */
 export interface PlayerOptions {
-  /** The room. */
+  /** The room's name. */
   room: string;
   /** The edge node's URL for WebTransport. */
   webtransport?: string;
@@ -11,11 +11,11 @@ export interface PlayerOptions {
   websocket?: string;
   /** SHA-256 fingerprints of its certificates in hexadecimal, unless a public authority signed them. */
   fingerprints?: string[];
-  /** Delay behind the fastest arrivals in milliseconds, 0 to 5,000; 120 unless given. */
+  /** Target delay behind the fastest arrivals in milliseconds, 0 to 5,000; 120 unless given. */
   latency?: number;
-  /** A rendition by its name; none for whichever is best. */
+  /** A rendition by its name; without one, the best that the network carries. */
   rendition?: string | null;
-  /** Who the fan is. Without one, an edge gives them a name of its own, and the browser keeps it for that edge. */
+  /** The fan's token. Without one, the edge issues an anonymous token, and the browser keeps it for that edge. */
   token?: string;
 }
 
@@ -25,31 +25,31 @@ export interface Rendition {
   label: string;
   width: number;
   height: number;
-  /** Bits a second; 0 if that is not known. */
+  /** Bits per second; 0 if unknown. */
   bitrate: number;
   codec: string;
 }
 
-/** How it goes, brought up to date twice a second. Times are in milliseconds, rates in bits a second. */
+/** Numbers about playback, updated twice a second. Times are in milliseconds, rates in bits per second. */
 export interface PlayerStats {
   state: PlayerState;
   transport: 'WebTransport' | 'WebSocket' | null;
-  /** To the edge node and back. */
+  /** Round-trip time to the edge node. */
   rtt: number | null;
-  /** From capture to canvas, by the creator's clock and this one; null where the media has a clock of its own. */
+  /** Time from capture to canvas, by the creator's clock and this one; null where the media has a clock of its own. */
   latency: number | null;
-  /** The delay aimed at, */
+  /** The target delay. */
   target: number;
-  /** and what the network, and a slow loudspeaker, make of it. */
+  /** The present delay: the target, or more if the network or the loudspeaker needs it. */
   delay: number;
-  /** How much is there that is not due yet. */
+  /** Length of the received media that is not due yet. */
   buffer: number;
-  /** How far what is heard is ahead of its time. */
+  /** Lead of the audible sound over the picture. */
   sync: number | null;
   fps: number;
   frames: number;
   dropped: number;
-  /** Times a decoder failed and started over. */
+  /** Number of times that a decoder failed and started over. */
   errors: number;
   bitrate: number;
   throughput: number | null;
@@ -60,27 +60,27 @@ export interface PlayerStats {
   firstFrame: number | null;
 }
 
-/** What somebody may do. */
+/** The role of a fan in a room. */
 export type Role = 'fan' | 'moderator' | 'creator';
 
-/** Who somebody is: 16 hexadecimal digits. */
+/** A fan's ID: 16 hexadecimal digits. */
 export type FanId = string;
 
-/** Who the fan in front of this page is. */
+/** The identity of this page's fan. */
 export interface Identity {
   fan: FanId;
   role: Role;
-  /** What they may do at the moment. */
+  /** Their present standing. */
   standing: 'clear' | 'timed-out' | 'banned';
-  /** When a timeout ends, in milliseconds since the UNIX epoch. */
+  /** End of a timeout, in milliseconds since the UNIX epoch. */
   until: number | null;
   /** Their vote in the open poll. */
   vote: { poll: number; option: number } | null;
 }
 
-/** How a line crosses the picture, too. */
+/** The way in which a line also crosses the picture. */
 export interface Danmaku {
-  /** 0 to 11, from the top; none for wherever there is room. */
+  /** 0 to 11, from the top; without one, any lane with room. */
   lane?: number | null;
   /** 0 to 15. */
   colour?: number;
@@ -90,7 +90,7 @@ export interface Danmaku {
 
 /** A line of the chat. `text` and `name` are text, never markup. */
 export interface Line {
-  /** Its place: a later line has a higher one. */
+  /** Its number: a later line has a higher one. */
   id: number;
   /** Milliseconds since the UNIX epoch. */
   at: number;
@@ -104,7 +104,7 @@ export interface Line {
   danmaku: Required<Danmaku> | null;
 }
 
-/** A gift that somebody gave, among the lines. */
+/** A gift of a fan, among the lines. */
 export interface GiftGiven {
   id: number;
   at: number;
@@ -114,7 +114,7 @@ export interface GiftGiven {
   count: number;
 }
 
-/** What is new in the chat: each line once, and those that were taken back. */
+/** A change of the chat: new lines, each once, and deleted ones. */
 export interface ChatChange {
   lines: Line[];
   gifts: GiftGiven[];
@@ -131,7 +131,7 @@ export interface Pulse {
   /** By kind, without trailing zeros. */
   cheers: number[];
   gifts: { gift: number; count: number }[];
-  /** In the last ten seconds. */
+  /** Counts of the last ten seconds. */
   rates: { says: number; cheers: number; gifts: number; votes: number };
   poll: { poll: number; votes: number[]; open: boolean } | null;
   questions: { question: number; votes: number }[];
@@ -145,9 +145,9 @@ export interface Pulse {
   latencyP99Ms: number;
 }
 
-/** How a room is run. */
+/** The modes of a room. */
 export interface Modes {
-  /** Between two lines of a fan. */
+  /** Shortest time between two lines of a fan. */
   slowSeconds: number;
   followersOnly: boolean;
   emojiOnly: boolean;
@@ -164,7 +164,7 @@ export interface Gift {
   value: number;
 }
 
-/** What is on. */
+/** The room's shown state. */
 export interface Stage {
   title: string;
   pinned: Line | null;
@@ -174,7 +174,7 @@ export interface Stage {
     options: string[];
     /** Milliseconds since the UNIX epoch. */
     closes: number;
-    /** Whether a vote can be changed. */
+    /** True if a vote can be changed. */
     changeable: boolean;
     open: boolean;
   } | null;
@@ -183,10 +183,10 @@ export interface Stage {
   questions: { question: number; fan: FanId; name: string; text: string }[];
 }
 
-/** Whom a moderator's act is about: a fan, or who wrote that line. */
+/** The subject of a moderator's act: a fan, or the author of a line. */
 export type Subject = { fan: FanId } | { author: number };
 
-/** What moderators may do, and where it says so only the creator. A fan may delete a recent line of their own. */
+/** The acts of moderators; those marked "Creator" are the creator's only. A fan may delete a recent line of their own. */
 export type Moderation =
   | { delete: number }
   | { pin: number }
@@ -201,28 +201,28 @@ export type Moderation =
   | { closePoll: number }
   | { answer: number }
   | { dismiss: number }
-  /** In place of those before: what is left out is off. */
+  /** Replaces all modes: a mode that is left out is off. */
   | { setModes: Partial<Modes> }
-  /** In place of those before; `hold` has lines wait for a moderator rather than be rejected. */
+  /** Replaces all patterns; a line that matches one with `hold` waits for a moderator instead of being rejected. */
   | { setPatterns: { text: string; hold?: boolean }[] }
   /** Creator. */
   | { setTitle: string }
-  /** Creator; in place of those before. */
+  /** Creator; replaces all gifts. */
   | { setGifts: Gift[] }
   /** Creator. */
   | { setRole: { subject: Subject; role: 'fan' | 'moderator' } };
 
-/** What became of something that was counted. */
+/** The result of an act that was counted. */
 export interface Settled {
-  /** The line that it is, if it is one and that is known. */
+  /** The number of the line that the act became, if it became one and the edge named it. */
   id: number | null;
   /** It waits for a moderator. */
   held: boolean;
 }
 
-/** Why something was not counted. */
+/** The reason why an act was not counted. */
 export type RoomErrorCode =
-  /* The room did not take it. */
+  /* The room refused it. */
   | 'unsupported' | 'empty' | 'too-long' | 'characters' | 'out-of-range' | 'too-fast' | 'slow-mode' | 'followers-only'
   | 'emoji-only' | 'repeated' | 'blocked' | 'links' | 'timed-out' | 'banned' | 'not-allowed' | 'not-found' | 'poll-closed'
   | 'already-voted' | 'already-counted' | 'busy'
@@ -231,18 +231,18 @@ export type RoomErrorCode =
   /* It was sent, and no answer came within ten minutes: it may have been counted. */
   | 'unknown';
 
-/** What the promises of {@link Player} are rejected with. */
+/** The error that the promises of {@link Player} are rejected with. */
 export class RoomError extends Error {
   readonly code: RoomErrorCode;
-  /** When it may be tried again, in milliseconds since the UNIX epoch. */
+  /** The earliest time to try again, in milliseconds since the UNIX epoch. */
   readonly until?: number;
-  /** How many characters a text may have. */
+  /** The largest number of characters that a text may have. */
   readonly max?: number;
-  /** That of the gift: given again with it, it is the same one. */
+  /** The key of the gift: given again with it, the gift is counted once. */
   readonly key?: string;
 }
 
-/** A line of one's own: first `pending`, then settled, with `id` and `held`, or failed, with `error`. */
+/** The fan's own line: first `pending`, then settled, with `id` and `held`, or failed, with `error`. */
 export interface Echo {
   ticket: number;
   text: string;
@@ -255,7 +255,7 @@ export interface Echo {
   error?: RoomError;
 }
 
-/** A line that waits for a moderator. */
+/** A line that is held for a moderator. */
 export interface WaitingLine {
   id: number;
   at: number;
@@ -276,14 +276,14 @@ export interface PlayerEvents {
   decodeerror: CustomEvent<string>;
   volumechange: CustomEvent<null>;
   pausechange: CustomEvent<null>;
-  /** Whether one may take part here, or there is the stage alone. */
+  /** True if the edge runs rooms, false if it offers the media only. */
   interaction: CustomEvent<{ open: boolean }>;
   identity: CustomEvent<Identity>;
   chat: CustomEvent<ChatChange>;
   echo: CustomEvent<Echo>;
   pulse: CustomEvent<Pulse>;
   stage: CustomEvent<Stage>;
-  /** For moderators: all lines that wait for one. */
+  /** For moderators: all lines that are held. */
   waiting: CustomEvent<WaitingLine[]>;
 }
 
@@ -291,7 +291,7 @@ export interface PlayerEvents {
 export class Player extends EventTarget {
   /** The canvas must not have been drawn on; it belongs to the player from then on. */
   constructor(canvas: HTMLCanvasElement, options: PlayerOptions);
-  /** What this browser lacks to play anything, or null. */
+  /** Returns the reason why this browser cannot play, or null. */
   static missing(): string | null;
   readonly state: PlayerState;
   readonly reason: string;
@@ -306,16 +306,16 @@ export class Player extends EventTarget {
   readonly audioNode: AudioNode | null;
   latency: number;
   volume: number;
-  /** Whether it is shown elsewhere than on the page, and goes on while that is hidden. */
+  /** Set it if the picture is shown outside the page, so that it plays on while the page is hidden. */
   set pinned(pinned: boolean);
   selectRendition(name: string | null): void;
-  /** Makes sound if the browser lets it, which it does in answer to a click or a key: whether it does. */
+  /** Makes sound if the browser allows it, as it does in answer to a click or a key; resolves to whether it does. */
   unmute(): Promise<boolean>;
   mute(): void;
   pause(): void;
-  /** Goes on, live. */
+  /** Plays on, live. */
   resume(): void;
-  /** Whether one may take part here; null until that is known. */
+  /** True if the edge runs rooms, false if it offers the media only, null until that is known. */
   readonly interaction: boolean | null;
   readonly identity: Identity | null;
   /** The last lines, 500 at most, in their order. */
@@ -323,12 +323,12 @@ export class Player extends EventTarget {
   readonly pulse: Pulse | null;
   readonly stage: Stage | null;
   readonly waiting: WaitingLine[];
-  // Each of these promises is settled once the room has counted it, or rejected with a RoomError. What is not answered is
-  // sent again over reconnects, for ten minutes, and counted once.
+  // Each of these promises is resolved once the room has counted the act, or rejected with a RoomError. An unanswered act
+  // is sent again over reconnects, for ten minutes, and counted once.
   say(text: string, options?: { reply?: number; mentions?: FanId[]; danmaku?: Danmaku | null }): Promise<Settled>;
   /** Cheers of a moment go out as one. `kind` is 0 to 15, `count` 1 to 100. */
   cheer(kind?: number, count?: number): Promise<Settled>;
-  /** `key`, as of an error `unknown`, makes it the same gift as before. */
+  /** `key`, from an error `unknown`, repeats that gift: it is counted once. */
   gift(id: number, count?: number, options?: { key?: string }): Promise<Settled>;
   vote(poll: number, option: number): Promise<Settled>;
   ask(text: string): Promise<Settled>;
@@ -336,7 +336,7 @@ export class Player extends EventTarget {
   /** For fans whose token does not name them. */
   rename(name: string): Promise<Settled>;
   moderate(act: Moderation): Promise<Settled>;
-  /** Tries at once what would be tried later. */
+  /** Connects at once instead of after the pause. */
   reconnect(): void;
   close(): void;
   addEventListener<K extends keyof PlayerEvents>(

@@ -1,13 +1,13 @@
-// The page's handle on a stage: starts the Worker that plays it, makes sound when it may, and says how it goes.
+// The page's player: starts the Worker that plays a room, makes sound when the browser allows it, and emits events.
 import { Sound } from './sound.js';
 import { Talk, random } from './talk.js';
 import { edgeOf, keep, recall } from './token.js';
 
 export { RoomError } from './talk.js';
 
-// A page that is hidden for this long gives up the picture, not the sound.
+// Time after which a hidden page drops the picture, not the sound.
 const HIDDEN_MS = 5_000;
-// That somebody is active is passed on this often.
+// Shortest interval between reports that the fan is active.
 const MOVED_MS = 1_000;
 
 export class Player extends EventTarget {
@@ -25,7 +25,7 @@ export class Player extends EventTarget {
   #observer;
   #stop = new AbortController();
   #talk = new Talk(
-    (act, details) => this.#tell(act, details),
+    (act, details) => this.#post(act, details),
     (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail })),
   );
   #moved = 0;
@@ -37,7 +37,7 @@ export class Player extends EventTarget {
   rendition = null;
   size = null;
 
-  // What this browser lacks to play anything, or null.
+  // Returns the reason why this browser cannot play, or null.
   static missing() {
     if (!globalThis.isSecureContext) return 'A secure page (https) is needed to play live video.';
     if (typeof Worker !== 'function' || typeof WebAssembly !== 'object') return 'This browser has no WebAssembly.';
@@ -52,7 +52,7 @@ export class Player extends EventTarget {
     this.#options = options;
     const missing = Player.missing();
     if (missing) {
-      this.#say('unsupported', missing);
+      this.#setState('unsupported', missing);
       return;
     }
     this.#start();
@@ -60,14 +60,14 @@ export class Player extends EventTarget {
 
   #start() {
     const url = new URL('worker.js', import.meta.url).href;
-    // A Worker may only be started from the page's own origin; this one may come from elsewhere.
+    // A Worker can be started only from the page's own origin, and this script may come from another.
     const foreign = new URL(url).origin !== location.origin;
     const source = foreign
       ? URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: 'text/javascript' }))
       : url;
     this.#worker = new Worker(source, { type: 'module', name: 'fanfare' });
-    this.#worker.onmessage = ({ data: { what, details } }) => this.#heard(what, details);
-    this.#worker.onerror = (event) => this.#say('unsupported', event.message || 'The player could not be loaded.');
+    this.#worker.onmessage = ({ data: { what, details } }) => this.#onMessage(what, details);
+    this.#worker.onerror = (event) => this.#setState('unsupported', event.message || 'The player could not be loaded.');
     const offscreen = this.#canvas.transferControlToOffscreen();
     const { room, webtransport, websocket, fingerprints = [], latency, rendition } = this.#options;
     const token = this.#options.token || recall(edgeOf(this.#options));
@@ -82,26 +82,26 @@ export class Player extends EventTarget {
     addEventListener('online', () => this.reconnect(), { signal });
     this.#observer = new ResizeObserver(() => {
       const pixels = Math.round(this.#canvas.clientHeight * devicePixelRatio);
-      this.#tell('height', { pixels });
+      this.#post('height', { pixels });
     });
     this.#observer.observe(this.#canvas);
   }
 
-  #tell(act, details, transfer = []) {
+  #post(act, details, transfer = []) {
     this.#worker?.postMessage({ act, ...details }, transfer);
   }
 
-  #say(state, reason) {
+  #setState(state, reason) {
     this.state = state;
     this.reason = reason;
     this.dispatchEvent(new CustomEvent('statechange', { detail: { state, reason } }));
   }
 
-  #heard(what, details) {
+  #onMessage(what, details) {
     const emit = (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail }));
     switch (what) {
       case 'state':
-        return this.#say(...details);
+        return this.#setState(...details);
       case 'stats':
         this.stats = details;
         return emit('stats', details);
@@ -120,21 +120,21 @@ export class Player extends EventTarget {
       case 'token':
         return this.#options.token || keep(edgeOf(this.#options), JSON.parse(details));
       case 'failure':
-        return this.#say('unsupported', details);
+        return this.#setState('unsupported', details);
       default:
-        return this.#talk.heard(what, details) || emit(what, details);
+        return this.#talk.receive(what, details) || emit(what, details);
     }
   }
 
   #move(at) {
     if (at - this.#moved < MOVED_MS) return;
     this.#moved = at;
-    this.#tell('moved');
+    this.#post('moved');
   }
 
   #watchVisibility() {
     clearTimeout(this.#hidden);
-    this.#tell('presence', { visible: !document.hidden, playing: !this.#paused });
+    this.#post('presence', { visible: !document.hidden, playing: !this.#paused });
     if (document.hidden && !this.#pinned) {
       this.#hidden = setTimeout(() => this.#showing(), HIDDEN_MS);
     } else {
@@ -144,16 +144,16 @@ export class Player extends EventTarget {
 
   #showing() {
     const visible = !this.#paused && (this.#pinned || !document.hidden);
-    this.#tell('visible', { visible });
-    this.#tell('presence', { visible: !document.hidden, playing: !this.#paused });
+    this.#post('visible', { visible });
+    this.#post('presence', { visible: !document.hidden, playing: !this.#paused });
   }
 
-  // Whether one may take part here; null until that is known.
+  // True if the edge runs rooms, false if it offers the media only, null until that is known.
   get interaction() {
     return this.#talk.open;
   }
 
-  // Who the fan is, as of now.
+  // The fan's present identity.
   get identity() {
     return this.#talk.identity;
   }
@@ -163,7 +163,7 @@ export class Player extends EventTarget {
     return this.#talk.lines;
   }
 
-  // The room's numbers, and what is on.
+  // The room's present numbers and state.
   get pulse() {
     return this.#talk.pulse;
   }
@@ -172,12 +172,12 @@ export class Player extends EventTarget {
     return this.#talk.stage;
   }
 
-  // Lines that wait for a moderator, for whom that is.
+  // Lines that are held for a moderator; empty for fans.
   get waiting() {
     return this.#talk.waiting;
   }
 
-  // Each of these is settled once the room has counted it, or has not: then with a RoomError.
+  // Each of these promises is resolved once the room has counted the act, or rejected with a RoomError.
 
   say(text, { reply, mentions = [], danmaku = null } = {}) {
     const say = { text: String(text), reply: reply ?? null, mentions, danmaku };
@@ -188,7 +188,7 @@ export class Player extends EventTarget {
     return this.#talk.ask({ cheer: { kind, count } });
   }
 
-  // `key` is that of a gift that may have been counted: given again with it, it is the same one.
+  // `key` is the key of a gift that may have been counted: given again with it, the gift is counted once.
   gift(id, count = 1, { key = random() } = {}) {
     return this.#talk.ask({ gift: { gift: id, count, key } }, { key });
   }
@@ -219,20 +219,20 @@ export class Player extends EventTarget {
     this.#watchVisibility();
   }
 
-  // The delay aimed at, in milliseconds, 0 to 5,000.
+  // The target delay in milliseconds, 0 to 5,000.
   set latency(ms) {
     this.#options.latency = ms;
-    this.#tell('latency', { ms });
+    this.#post('latency', { ms });
   }
 
   get latency() {
     return this.#options.latency ?? 120;
   }
 
-  // A rendition by its name; null for whichever is best.
+  // Selects a rendition by its name; null for the best that the network carries.
   selectRendition(name) {
     this.#options.rendition = name;
-    this.#tell('rendition', { name });
+    this.#post('rendition', { name });
   }
 
   get selectedRendition() {
@@ -253,7 +253,7 @@ export class Player extends EventTarget {
     this.dispatchEvent(new CustomEvent('volumechange'));
   }
 
-  // Makes sound, if the browser lets it: whether it does. Call it in answer to a click or a key.
+  // Makes sound if the browser allows it; resolves to whether it does. Call it in answer to a click or a key.
   async unmute() {
     if (!this.#worker) return false;
     this.#sound ??= new Sound(...this.#format);
@@ -262,8 +262,8 @@ export class Player extends EventTarget {
     await Promise.race([sound.resume(), new Promise((over) => setTimeout(over, 200))]);
     if (!sound.running) return false;
     this.#starting ??= sound.start().then(([link, transfer]) => {
-      this.#tell('audio', { link }, transfer);
-      sound.onclock((clock) => this.#tell('clock', clock));
+      this.#post('audio', { link }, transfer);
+      sound.onclock((clock) => this.#post('clock', clock));
     });
     await this.#starting;
     this.#muted = false;
@@ -294,7 +294,7 @@ export class Player extends EventTarget {
     this.dispatchEvent(new CustomEvent('pausechange'));
   }
 
-  // Goes on, live.
+  // Plays on, live.
   resume() {
     this.#paused = false;
     if (this.#sound && !this.#muted) this.#sound.volume = this.#volume;
@@ -302,9 +302,9 @@ export class Player extends EventTarget {
     this.dispatchEvent(new CustomEvent('pausechange'));
   }
 
-  // Tries at once what would be tried later.
+  // Connects at once instead of after the pause.
   reconnect() {
-    this.#tell('reconnect');
+    this.#post('reconnect');
   }
 
   close() {
@@ -312,7 +312,7 @@ export class Player extends EventTarget {
     clearTimeout(this.#hidden);
     this.#observer?.disconnect();
     this.#sound?.close();
-    this.#tell('close');
+    this.#post('close');
     this.#worker = null;
     this.#talk.close();
   }

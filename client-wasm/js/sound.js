@@ -2,7 +2,7 @@
 
 // Two seconds at 48 kHz.
 const CAPACITY = 96_000;
-// How often the Worker is told what is heard when: often enough for clocks that drift.
+// Interval between measurements for the Worker: short enough for clocks that drift.
 const CLOCK_MS = 1_000;
 
 export class Sound {
@@ -17,7 +17,7 @@ export class Sound {
     this.channels = Math.min(Math.max(channels, 1), 2);
   }
 
-  // Whether the browser lets it be heard; if not, it waits for a gesture.
+  // Returns whether the browser plays sound; if not, it waits for a gesture.
   get running() {
     return this.#context.state === 'running';
   }
@@ -26,7 +26,7 @@ export class Sound {
     return this.#context;
   }
 
-  // The last node before the loudspeaker, for whoever wants to listen in.
+  // The last node before the loudspeaker, for pages that process the sound.
   get output() {
     return this.#gain;
   }
@@ -35,7 +35,7 @@ export class Sound {
     return this.#context.resume();
   }
 
-  // Builds the ring; gives what the Worker needs of it, and what of that is to be transferred.
+  // Builds the ring; returns the parts that the Worker needs, and those of them that must be transferred.
   async start() {
     const context = this.#context;
     await context.audioWorklet.addModule(new URL('worklet.js', import.meta.url).href);
@@ -62,30 +62,30 @@ export class Sound {
     return [{ ...this.#link, port: port2 }, [port2]];
   }
 
-  // Tells regularly what is heard when.
-  onclock(tell) {
+  // Reports at intervals which position is audible at which time.
+  onclock(report) {
     const context = this.#context;
     const measure = () => {
       if (context.state !== 'running') return;
       const { contextTime, performanceTime } = context.getOutputTimestamp?.() ?? {};
       const { currentTime } = context;
-      // Last: whatever comes between does not make the loudspeaker look slower than it is.
+      // Read this clock last, so that a delay in between does not make the loudspeaker look slower than it is.
       const now = performance.now();
       const known = contextTime > 0 && performanceTime > 0;
       const heard = known ? contextTime : currentTime - (context.outputLatency || context.baseLatency || 0);
       const at = known ? performanceTime : now;
       const latency = Math.max(0, currentTime - heard - (now - at) / 1e3);
       const { timeOrigin } = performance;
-      tell({ heard, at: timeOrigin + at, latency, said: timeOrigin + now });
+      report({ heard, at: timeOrigin + at, latency, said: timeOrigin + now });
     };
     measure();
-    // Soon again: the first figures of a context that has just started are rough.
+    // Measure again soon: the first numbers of a new context are rough.
     setTimeout(measure, 150);
     this.#timer = setInterval(measure, CLOCK_MS);
   }
 
   set volume(volume) {
-    // A short fade, so that it does not click.
+    // Fade over a short time, because a step would click.
     this.#gain?.gain.setTargetAtTime(volume, this.#context.currentTime, 0.015);
   }
 

@@ -1,10 +1,10 @@
-// What a fan says and hears: a promise for each thing that is asked for, and the room as it is.
+// The page's side of a room: a promise for each act, and the room's present state.
 
-// Lines that are kept.
+// Largest number of lines that are kept.
 const LINES = 500;
 
-// Why something was not taken. `code` is for programs, `message` for people; `until`, in milliseconds since the UNIX
-// epoch, is when it may be tried again, `max` how long a text may be, `key` that of a gift.
+// The reason why an act was not counted. `code` is for programs, `message` for people; `until`, in milliseconds since
+// the UNIX epoch, is the earliest time to try again, `max` the longest text allowed, `key` the key of a gift.
 export class RoomError extends Error {
   constructor({ code, message, until, max }, key) {
     super(message);
@@ -16,7 +16,7 @@ export class RoomError extends Error {
   }
 }
 
-// 64 random bits, as text.
+// Returns 64 random bits as hexadecimal text.
 export function random() {
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -28,13 +28,13 @@ export class Talk {
   #ticket = 0;
   #pending = new Map();
 
-  // Whether one may take part here; null until that is known.
+  // True if the edge runs rooms, false if it offers the media only, null until that is known.
   open = null;
   identity = null;
   lines = [];
   pulse = null;
   stage = null;
-  // Lines that wait for a moderator.
+  // Lines that are held for a moderator.
   waiting = [];
 
   constructor(send, emit) {
@@ -42,25 +42,25 @@ export class Talk {
     this.#emit = emit;
   }
 
-  // Asks for something: settled once the room has counted it, or has not.
-  ask(wish, { echo, key } = {}) {
+  // Sends an act. The promise is resolved once the room has counted it, and rejected if it has not.
+  ask(act, { echo, key } = {}) {
     return new Promise((resolve, reject) => {
       const ticket = (this.#ticket = (this.#ticket % 0xffff_ffff) + 1);
       this.#pending.set(ticket, { resolve, reject, echo, key });
       if (echo) this.#emit('echo', { ticket, ...echo, pending: true });
-      this.#send('act', { ticket, wish: JSON.stringify(wish) });
+      this.#send('act', { ticket, json: JSON.stringify(act) });
     });
   }
 
-  // Takes what the Worker says; whether it was for this.
-  heard(what, json) {
-    const act = this[`on${what}`];
-    if (!act) return false;
-    act.call(this, JSON.parse(json));
+  // Handles an event of the Worker; returns false if it is not one of the room's.
+  receive(what, json) {
+    const handler = this[`on${what}`];
+    if (!handler) return false;
+    handler.call(this, JSON.parse(json));
     return true;
   }
 
-  // No more will come.
+  // Settles what is pending: no answers come after this.
   close() {
     for (const ticket of [...this.#pending.keys()]) {
       this.onsettled({ ticket, held: false, error: { code: 'unknown', message: 'the player was closed: it may have been counted' } });

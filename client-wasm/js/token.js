@@ -1,14 +1,14 @@
-// Who a fan is to an edge: a token that the edge gave, kept by the browser.
+// The fan's token for an edge, which the edge issued and the browser keeps.
 
 const key = (edge) => `fanfare.token.${edge}`;
 
-// The edge that an address is of.
+// Returns the host of an edge's address.
 export function edgeOf({ webtransport, websocket }) {
   const url = webtransport ?? websocket;
   return url ? new URL(url, location.href).host : '';
 }
 
-// What was kept for it, unless it is over.
+// Returns the token that is kept for an edge, unless it has expired.
 export function recall(edge) {
   try {
     const token = localStorage.getItem(key(edge));
@@ -16,7 +16,7 @@ export function recall(edge) {
     const { exp } = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/')));
     return exp === undefined || exp * 1e3 > Date.now() ? token : undefined;
   } catch {
-    // Nothing is kept, or nothing may be.
+    // No token is kept, or the browser does not allow storage.
     return undefined;
   }
 }
@@ -25,6 +25,6 @@ export function keep(edge, token) {
   try {
     localStorage.setItem(key(edge), token);
   } catch {
-    // A private window: the fan is somebody else next time.
+    // In a private window nothing is stored: the fan gets another identity next time.
   }
 }

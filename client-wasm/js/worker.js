@@ -1,4 +1,4 @@
-// The Worker: everything but sound and controls happens here.
+// The Worker: runs the player, all but its sound output and controls.
 import init, { Player } from './fanfare-client.js';
 
 const ready = init();
@@ -16,14 +16,14 @@ const acts = {
   height: ({ pixels }) => player.set_height(pixels),
   audio: ({ link }) => player.set_audio(link),
   clock: ({ heard, at, latency, said }) => player.set_clock(heard, at, latency, said),
-  act: ({ ticket, wish }) => player.act(ticket, wish),
+  act: ({ ticket, json }) => player.act(ticket, json),
   moved: () => player.moved(),
   presence: ({ visible, playing }) => player.set_presence(visible, playing),
   reconnect: () => player.reconnect(),
   close() {
     clearInterval(stats);
     player.close();
-    // What says goodbye to the server is on its way then.
+    // Leave time for the session's close to reach the server.
     setTimeout(() => close(), 100);
   },
 };

@@ -1,10 +1,10 @@
-// The loudspeaker's end of the ring: reads at the speed it is told, and says where it is.
+// The loudspeaker's end of the ring: reads samples at the speed that the Worker sets, and reports its position.
 //
-// Integers: WRITE, READ, FLOOR, SILENCE, PLAY. Floats: SPEED, RATIO, OFFSET. `audio.rs` has the same, and says what
-// they mean.
+// Integers: WRITE, READ, FLOOR, SILENCE, PLAY. Floats: SPEED, RATIO, OFFSET. `audio.rs` has the same slots, and
+// documents them.
 const WRITE = 0, READ = 1, FLOOR = 2, SILENCE = 3, PLAY = 4;
 const SPEED = 0, RATIO = 1, OFFSET = 2;
-// Without shared memory, how many blocks go by between two reports.
+// Number of blocks between two reports, where memory is not shared.
 const REPORT = 8;
 
 class Ring extends AudioWorkletProcessor {
@@ -69,7 +69,7 @@ class Ring extends AudioWorkletProcessor {
     let left = (Atomics.load(ints, WRITE) - read) | 0;
     let fraction = this.fraction;
     for (let frame = from; frame < frames; frame++) {
-      // Nothing there: silence, and the ring waits.
+      // The ring is empty: play silence, and do not advance.
       if (left < 2) break;
       const at = (read >>> 0) % capacity;
       const next = at + 1 === capacity ? 0 : at + 1;

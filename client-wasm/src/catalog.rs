@@ -1,4 +1,4 @@
-//! What of a catalog can be played.
+//! The playable part of a catalog.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -10,73 +10,73 @@ use crate::{
     frame::Format,
 };
 
-/// The tracks that may hold a room's catalog: ours is the first, and the others are for those who speak otherwise.
+/// Names of the tracks that may have a room's catalog: our own first, then those of other implementations.
 pub const TRACKS: [&str; 3] = [msf::TRACK, msf::TRACK_HANG, msf::TRACK_COMMON];
-/// Initialisation segments that are tracks of their own, at most.
+/// Largest number of initialisation segments in tracks of their own.
 pub const MAX_INIT_TRACKS: usize = 8;
 
-/// The renditions and the sound of a stage, as WebCodecs takes them.
+/// The renditions and the sound of a room, in WebCodecs' terms.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
     /// Renditions of the picture, the best first.
     pub video: Vec<Video>,
     /// The sound.
     pub audio: Option<Audio>,
-    /// Whether the broadcast is over.
+    /// Set if the broadcast has ended.
     pub complete: bool,
-    /// Tracks with initialisation segments without which some of it cannot be played.
+    /// Tracks with initialisation segments that are still needed.
     pub missing: Vec<String>,
 }
 
-/// What came of the tracks that hold initialisation segments, by their names; nothing of those that cannot be had.
+/// Initialisation segments by the names of their tracks; `None` for a track that cannot be had.
 pub type Inits = BTreeMap<String, Option<Bytes>>;
 
 /// A rendition of the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Video {
-    /// The track.
+    /// The name of the track.
     pub name: String,
-    /// What its objects hold.
+    /// The format of its objects.
     pub format: Format,
-    /// As WebCodecs writes it.
+    /// The codec string of WebCodecs.
     pub codec: String,
-    /// What the decoder must know beforehand.
+    /// The decoder's configuration.
     pub description: Option<Bytes>,
-    /// Pixels across; 0 if it is not told.
+    /// Width in pixels; 0 if the catalog has none.
     pub width: u32,
-    /// Pixels down; 0 if it is not told.
+    /// Height in pixels; 0 if the catalog has none.
     pub height: u32,
-    /// Frames a second, if told.
+    /// Frames per second, if the catalog has it.
     pub framerate: Option<f64>,
-    /// Bits a second; 0 if it is not told.
+    /// Bits per second; 0 if the catalog has none.
     pub bitrate: u64,
 }
 
-/// The sound of a stage.
+/// The sound of a room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
-    /// The track.
+    /// The name of the track.
     pub name: String,
-    /// What its objects hold.
+    /// The format of its objects.
     pub format: Format,
-    /// As WebCodecs writes it.
+    /// The codec string of WebCodecs.
     pub codec: String,
-    /// What the decoder must know beforehand.
+    /// The decoder's configuration.
     pub description: Option<Bytes>,
-    /// Samples a second.
+    /// Samples per second.
     pub rate: u32,
-    /// How many channels.
+    /// Number of channels.
     pub channels: u32,
 }
 
-/// The samplerate of a track that does not tell.
+/// Sample rate of a track without one.
 const USUAL_RATE: u32 = 48_000;
-/// The channels of a track that does not tell.
+/// Number of channels of a track without one.
 const USUAL_CHANNELS: u32 = 2;
 
 impl Catalog {
-    /// Reads a catalog of any kind that is known. Tracks that cannot be played are left out, and so are those whose
-    /// initialisation segments are not among `inits` yet.
+    /// Parses a catalog of any known kind. Tracks that cannot be played are left out, and so are those whose
+    /// initialisation segments are not in `inits` yet.
     pub fn parse(json: &[u8], inits: &Inits) -> Result<Self, msf::Error> {
         let catalog = msf::Catalog::parse_any(json)?;
         let mut video: Vec<Video> = catalog
@@ -125,7 +125,7 @@ impl Video {
         })
     }
 
-    /// What a viewer calls it: `720p`, or its name.
+    /// Returns the viewers' name for it: `720p`, or its own.
     pub fn label(&self) -> String {
         if self.height > 0 { format!("{}p", self.height) } else { self.name.clone() }
     }
@@ -141,7 +141,7 @@ impl Audio {
             },
             _ => (0, 0),
         };
-        let told = |value: u32| Some(value).filter(|value| *value > 0);
+        let stated = |value: u32| Some(value).filter(|value| *value > 0);
         Some(Self {
             name: track.name.clone(),
             format,
@@ -150,14 +150,14 @@ impl Audio {
             rate: track
                 .samplerate
                 .and_then(|rate| u32::try_from(rate).ok())
-                .or(told(rate))
+                .or(stated(rate))
                 .unwrap_or(USUAL_RATE),
-            channels: track.channels().or(told(channels)).unwrap_or(USUAL_CHANNELS),
+            channels: track.channels().or(stated(channels)).unwrap_or(USUAL_CHANNELS),
         })
     }
 }
 
-/// What both kinds of track need.
+/// The fields that both kinds of track need.
 struct Playable {
     format: Format,
     codec: String,
@@ -181,11 +181,11 @@ impl Playable {
         let segment = track.init_data.clone().or_else(elsewhere)?;
         let mut tracks = cmaf::tracks(&segment).ok()?;
         tracks.retain(|described| described.is_video() == track.is_video());
-        // A segment of several tracks has them called by their numbers: `1.m4s`.
+        // A segment with several tracks names them by their numbers: `1.m4s`.
         let number = track.name.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
         let index = tracks.iter().position(|described| Some(described.id) == number).unwrap_or(0);
         let described = tracks.into_iter().nth(index)?;
-        // The segment is what the decoder is given: its word goes.
+        // The segment goes to the decoder, so its description has precedence.
         let (codec, description) = (described.codec.clone(), described.description.clone());
         Some(Self { format: Format::Cmaf(Rc::new(described)), codec, description })
     }

@@ -1,4 +1,4 @@
-//! Frames, however an object holds them.
+//! Frames, in each of the forms in which objects hold them.
 
 use std::{num::NonZeroU64, rc::Rc};
 
@@ -10,44 +10,44 @@ use moqt::{
 
 use crate::cmaf;
 
-/// A time below this, in microseconds since the UNIX epoch, was before there was any MoQ: it is by a clock of the
-/// media's own.
+/// Earliest plausible wall-clock time of a frame, in microseconds since the UNIX epoch. An earlier timestamp, from
+/// before MoQ existed, is by a clock of the media's own.
 const WALL_CLOCK: Micros = Micros(1_000_000_000_000_000);
 
 /// An encoded frame of picture or sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// When it was captured.
+    /// Capture time.
     pub media: Micros,
-    /// Whether decoding can start with it.
+    /// Set if decoding can start with it.
     pub key: bool,
-    /// As the decoder takes it.
+    /// The bytes for the decoder.
     pub data: Bytes,
-    /// What the decoder must know before it, if that changed.
+    /// The decoder's configuration, if it changed before this frame.
     pub config: Option<Bytes>,
 }
 
-/// How the objects of a track hold its frames.
+/// The form in which a track's objects hold its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One each, with its timestamp in the properties.
+    /// One frame each, with its timestamp in the properties.
     Loc,
-    /// One each, with its properties in front of it: hang's "loc".
+    /// One frame each, with its properties before it: hang's "loc".
     HangLoc,
-    /// One each, with its timestamp in front of it: hang's "legacy".
+    /// One frame each, with its timestamp before it: hang's "legacy".
     HangLegacy,
-    /// As many as there are in fragments of MP4.
+    /// Any number of frames, in fragments of MP4.
     Cmaf(Rc<cmaf::Track>),
 }
 
-/// Not a frame.
+/// A reason why an object holds no frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not one with a timestamp.
+    /// The timestamp is missing or invalid.
     #[error(transparent)]
     Loc(#[from] loc::Error),
-    /// Not in a fragment.
+    /// The fragment is invalid.
     #[error(transparent)]
     Cmaf(#[from] cmaf::Error),
 }
@@ -56,22 +56,22 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Reader {
     format: Format,
-    /// In which timestamps are, if it is not microseconds of the wall clock.
+    /// Units of timestamps per second, unless they are microseconds of the wall clock.
     timescale: Option<NonZeroU64>,
 }
 
 impl Reader {
-    /// Of a track of that format.
+    /// Creates a reader for a track of that format.
     pub fn new(format: Format) -> Self {
         Self { format, timescale: None }
     }
 
-    /// The properties of the track came.
+    /// Takes the timescale from the track's properties.
     pub fn described(&mut self, track: &Properties) {
         self.timescale = loc::track_timescale(track).ok().flatten();
     }
 
-    /// The frames of an object, in the order in which they are decoded. `number` is that of the object in its group.
+    /// Returns the frames of an object in decoding order. `number` is the object's ID in its group.
     pub fn read(&self, number: u64, properties: &Properties, payload: Bytes) -> Result<Vec<Frame>, Error> {
         let (header, data) = match &self.format {
             Format::HangLoc => split_properties(&payload)?,
@@ -83,7 +83,7 @@ impl Reader {
             Format::Cmaf(track) => return self.fragments(track, properties, &payload),
         };
         let media = header.timestamp.ok_or(loc::Error::NoTimestamp)?;
-        // A time at which nothing was captured, such as hang's end of a group.
+        // Nothing was captured at that time: hang marks the end of a group so.
         if data.is_empty() {
             return Ok(Vec::new());
         }
@@ -98,8 +98,8 @@ impl Reader {
     ) -> Result<Vec<Frame>, Error> {
         let frames = track.frames(payload)?;
         let own = frames.first().map_or(Micros(0), |frame| frame.media);
-        // By the creator's own clock, if it says when that was: files that are played together have clocks of their own,
-        // and one that is played again starts over.
+        // The timestamp is by the creator's clock if the creator stated that clock: files that are played together
+        // have clocks of their own, and a file that is played again starts over.
         let stated = Header::read_in(properties, self.timescale)?.timestamp;
         let captured = stated.filter(|time| self.timescale.is_none() && *time >= WALL_CLOCK);
         let media = |media: Micros| match captured {

@@ -1,67 +1,67 @@
-//! What to show when: maps the creator's capture clock onto ours, a chosen delay behind.
+//! The playhead: maps the creator's capture clock onto ours, a chosen delay behind.
 //!
-//! What was captured at `t` is shown at `t + transit + delay`. *Transit* is the least time that anything took from its
-//! capture to us of late, and holds whatever the two clocks differ by. *Delay* is the target, or more where what
-//! arrives is repeatedly later than that. The playhead follows at a rate that nobody notices, and jumps only where that
-//! would take too long: after a stall it is at live at once.
+//! A frame captured at `t` is shown at `t + transit + delay`. *Transit* is the least time that any frame took lately
+//! from its capture to us, and includes the difference between the two clocks. *Delay* is the target, or more where
+//! frames are repeatedly later than that. The playhead follows at a rate that viewers do not notice, and jumps only
+//! where that would take too long: after a stall it is at live at once.
 
 use std::collections::VecDeque;
 
 use moqt::Micros;
 
-/// The delay aimed at unless told otherwise.
+/// The default target delay.
 pub const DEFAULT_TARGET: Micros = Micros::from_millis(120);
-/// The greatest delay one may aim at.
+/// The largest target delay.
 pub const MAX_TARGET: Micros = Micros::from_millis(5_000);
-/// A loudspeaker that says it is slower than this is not believed.
+/// Largest believable delay of a loudspeaker.
 const MAX_AHEAD: Micros = Micros::from_millis(1_000);
-/// What it says differs by that much from one time to the next, without meaning anything.
+/// Variation of a loudspeaker's reported delay that means nothing.
 const WOBBLE: Micros = Micros::from_millis(15);
-/// The playhead's rate is within this of 1.
+/// Largest deviation of the playhead's rate from 1.
 pub const MAX_SKEW: f64 = 0.05;
 
-/// Errors below this are left alone.
+/// Errors below this, in microseconds, are ignored.
 const DEADBAND: f64 = 4_000.0;
-/// An error of this many microseconds is worth the greatest skew.
+/// Error at which the skew is greatest, in microseconds.
 const FULL_SKEW_AT: f64 = 100_000.0;
-/// Errors beyond this are jumped over.
+/// Error beyond which the playhead jumps, in microseconds.
 const JUMP: f64 = 1_000_000.0;
-/// For sound that would have to wait, the playhead goes back at once if it is by more than this.
+/// Error beyond which the playhead steps back at once for sound that would have to wait.
 const STEP_BACK: Micros = Micros::from_millis(40);
-/// For this long after the first arrival the playhead jumps at will: nothing has been heard yet.
+/// Time after the first arrival in which the playhead jumps freely: no sound has been played yet.
 const SETTLING: Micros = Micros::from_millis(300);
-/// A stretch of time over which extremes are kept.
+/// Span over which extremes are kept.
 const WINDOW: Micros = Micros::from_millis(1_000);
-/// How many of them are remembered.
+/// Number of such spans that are kept.
 const WINDOWS: usize = 10;
-/// What is later than this was held up by a stall, which no delay is to make up for.
+/// Lateness that counts as a stall, for which the delay does not make up.
 const STALL: Micros = Micros::from_millis(1_000);
-/// What comes together may be this long without being taken for a stall.
+/// Longest stretch of media that may arrive at once without counting as a stall.
 const MAX_SPAN: Micros = Micros::from_millis(5_000);
-/// Kept between the latest arrivals and the playhead.
+/// Margin between the latest arrivals and the playhead.
 const MARGIN: Micros = Micros::from_millis(10);
 
-/// How something came.
+/// The way in which an object arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// As soon as it was made.
+    /// The object arrived as soon as it was made.
     Live,
-    /// Asked for after it was made: says nothing of how late live things are.
+    /// The object was fetched after it was made: its lateness does not count.
     Past,
 }
 
-/// Where the playhead is.
+/// The playhead's position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Position {
     /// The capture time that is due.
     pub media: Micros,
-    /// How much capture time passes per unit of ours.
+    /// Capture time that passes per unit of our time.
     pub rate: f64,
-    /// Whether it still jumps at will.
+    /// Set while the playhead jumps freely.
     pub settling: bool,
 }
 
-/// The clock of one stage.
+/// The playhead of one room.
 #[derive(Debug)]
 pub struct Jitter {
     target: Micros,
@@ -71,13 +71,13 @@ pub struct Jitter {
     playhead: Option<Playhead>,
 }
 
-/// The extremes of a second of arrivals.
+/// The extremes of the arrivals in one span.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     since: Micros,
-    /// Arrival minus capture.
+    /// Least difference of arrival and capture.
     least: i64,
-    /// The same, of live arrivals that no stall held up.
+    /// Greatest difference among live arrivals that no stall held up.
     greatest: Option<i64>,
 }
 
@@ -89,7 +89,7 @@ struct Playhead {
 }
 
 impl Jitter {
-    /// A clock that knows nothing yet.
+    /// Creates a playhead before any arrival.
     pub fn new(target: Micros) -> Self {
         Self {
             target: target.min(MAX_TARGET),
@@ -100,12 +100,12 @@ impl Jitter {
         }
     }
 
-    /// Aims at another delay, from now on and gently.
+    /// Sets the target delay; the playhead moves there gently.
     pub fn set_target(&mut self, target: Micros) {
         self.target = target.min(MAX_TARGET);
     }
 
-    /// What is due has to be here by that much earlier: a loudspeaker takes as long until it is heard.
+    /// Sets the time by which media must be here before it is due: the delay of the loudspeaker.
     pub fn set_ahead(&mut self, ahead: Micros) {
         if ahead <= self.ahead && self.ahead - ahead < WOBBLE {
             return;
@@ -117,17 +117,17 @@ impl Jitter {
         }
     }
 
-    /// The delay aimed at.
+    /// Returns the target delay.
     pub fn target(&self) -> Micros {
         self.target
     }
 
-    /// The delay behind the fastest arrivals: the target, or what the network and the loudspeaker make necessary.
+    /// Returns the delay behind the fastest arrivals: the target, or more if the network or the loudspeaker needs it.
     pub fn delay(&self) -> Micros {
         let Some(least) = self.transit() else { return self.target.max(self.ahead) };
         let mut late: Vec<i64> = self.windows.iter().filter_map(|window| window.greatest).collect();
         late.sort_unstable();
-        // A single late second is bad luck; the next of its kind is the network.
+        // A single late span is an accident; the second largest lateness shows the network.
         let needed = late
             .iter()
             .rev()
@@ -136,8 +136,8 @@ impl Jitter {
         self.target.max(self.ahead + needed)
     }
 
-    /// Something arrived whose first frame was captured at `media`, and its last `span` later: it could not come before
-    /// all of it was there, which is no stall.
+    /// Records an arrival whose first frame was captured at `media`, and its last `span` later. It could not come
+    /// before all of it existed, so the span does not count as a stall.
     pub fn arrived(&mut self, now: Micros, media: Micros, span: Micros, arrival: Arrival) {
         self.first.get_or_insert(now);
         let transit = signed(now) - signed(media);
@@ -159,7 +159,7 @@ impl Jitter {
         }
     }
 
-    /// Moves the playhead; `None` before anything arrived.
+    /// Moves the playhead; returns `None` before the first arrival.
     pub fn tick(&mut self, now: Micros) -> Option<Position> {
         let transit = self.transit()?;
         let ideal = (signed(now) - transit - signed(self.delay())) as f64;
@@ -172,7 +172,7 @@ impl Jitter {
         Some(Position { media: Micros(media.max(0.0) as u64), rate, settling })
     }
 
-    /// Forgets all but the target and the loudspeaker: another session, or another creator.
+    /// Forgets everything but the target and the loudspeaker, for another session or creator.
     pub fn reset(&mut self) {
         *self = Self { ahead: self.ahead, ..Self::new(self.target) };
     }
@@ -182,7 +182,7 @@ impl Jitter {
     }
 }
 
-/// How fast to go to make up for being `error` microseconds behind (or, below zero, ahead).
+/// Returns the playback rate that makes up for an error in microseconds: positive when behind, negative when ahead.
 pub fn rate(error: f64) -> f64 {
     if error.abs() < DEADBAND { 1.0 } else { 1.0 + (error / FULL_SKEW_AT).clamp(-1.0, 1.0) * MAX_SKEW }
 }
@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// The creator's clock is this far ahead of ours.
+    /// Lead of the creator's clock over ours, in microseconds.
     const SKEW: u64 = 7_000_000_000;
 
     fn ms(ms: u64) -> Micros {
@@ -208,7 +208,7 @@ mod tests {
         ms(at) + Micros(SKEW)
     }
 
-    /// What a frame every 33 ms does that takes `transit(at)` ms; the latency in ms at each.
+    /// Simulates a frame every 33 ms that takes `transit(at)` ms; returns the latency of each in ms.
     fn play(jitter: &mut Jitter, from: u64, to: u64, transit: impl Fn(u64) -> u64) -> Vec<i64> {
         let mut latencies = Vec::new();
         let mut arrivals: Vec<(u64, u64)> = (from..to).step_by(33).map(|at| (at + transit(at), at)).collect();
@@ -283,7 +283,7 @@ mod tests {
         play(&mut jitter, 11_000, 30_000, |_| 20);
         assert_eq!(jitter.delay(), ms(50), "forgotten when it is over");
 
-        // Nothing comes for three seconds, then everything.
+        // Nothing arrives for three seconds, then everything.
         let latencies = play(&mut jitter, 30_000, 36_000, |at| if at < 33_000 { 33_020 - at } else { 20 });
         assert_eq!(jitter.delay(), ms(50));
         assert!((60..=100).contains(latencies.last().unwrap()), "{:?}", latencies.last());
@@ -293,7 +293,7 @@ mod tests {
     fn what_comes_in_long_pieces_is_waited_for() {
         let mut jitter = Jitter::new(ms(100));
         for now in (2_000..12_000).step_by(20) {
-            // Sound packet by packet; every two seconds, two seconds of the picture.
+            // Sound arrives packet by packet, the picture in pieces of two seconds.
             jitter.arrived(ms(now), captured(now - 20), Micros(0), Arrival::Live);
             if now % 2_000 == 0 {
                 jitter.arrived(ms(now), captured(now - 2_000), ms(1_967), Arrival::Live);

@@ -1,35 +1,35 @@
-//! Which rendition to take: by what arrives how late, and how fast.
+//! Choice of the rendition, by the lateness and the throughput of what arrives.
 //!
-//! Down at once when frames come after their time, up one at a time and with patience: a rendition that failed is tried
+//! It goes down at once when frames are late, and up one at a time and with patience: a rendition that failed is tried
 //! again after a wait that doubles each time it fails.
 
 use moqt::Micros;
 
-/// Groups in trouble before a lower rendition is taken.
+/// Troubled groups before a lower rendition is chosen.
 const TROUBLED_GROUPS: u32 = 2;
-/// Frames of a group that may be late or lost without it being in trouble.
+/// Late or dropped frames that a group may have without counting as troubled.
 const FEW: u64 = 2;
-/// How long all must be well before a higher rendition is tried.
+/// Time without trouble before a higher rendition is tried.
 const PATIENCE: Micros = Micros::from_millis(6_000);
 /// The longest wait after failures.
 const LONGEST: Micros = Micros::from_millis(120_000);
-/// A rendition that fails within this of being taken has failed as a rendition.
+/// Time after a switch in which trouble counts as a failure of that rendition.
 const PROBATION: Micros = Micros::from_millis(10_000);
-/// What the network must carry, measured against a rendition's bitrate, to take it.
+/// Throughput needed for a rendition, as a multiple of its bitrate.
 const HEADROOM: f64 = 1.5;
-/// The weight of a new measurement.
+/// Weight of a new measurement.
 const NEW: f64 = 0.3;
-/// How long a measurement holds: on a network that has become fast, transfers are too short to be measured.
+/// Time for which a measurement holds: on a network that has become fast, transfers are too short to be measured.
 const FRESH: Micros = Micros::from_millis(10_000);
-/// Transfers shorter than this are too short to be measured.
+/// Shortest transfer that is measured.
 const SHORTEST: Micros = Micros(4_000);
 
-/// What a group was like.
+/// Counts of one group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Frames that came after their time.
+    /// Frames that arrived after they were due.
     pub late: u64,
-    /// Frames that came in time and were not shown.
+    /// Frames that arrived in time and were not shown.
     pub dropped: u64,
 }
 
@@ -38,10 +38,10 @@ pub struct Report {
 pub struct Quality {
     bitrates: Vec<u64>,
     current: usize,
-    /// The best one there may be, by what there is to show it on.
+    /// Index of the best useful rendition, by the size at which it is shown.
     best: usize,
     throughput: Option<f64>,
-    /// When that was measured last.
+    /// Time of the last measurement.
     measured: Micros,
     troubled: u32,
     since: Micros,
@@ -49,7 +49,7 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// A choice among renditions of these bitrates in bits a second, the best first; 0 where it is not known.
+    /// Creates a choice among renditions of these bitrates in bits per second, the best first; 0 where unknown.
     pub fn new(bitrates: Vec<u64>, current: usize, now: Micros) -> Self {
         let current = current.min(bitrates.len().saturating_sub(1));
         Self {
@@ -64,22 +64,22 @@ impl Quality {
         }
     }
 
-    /// The rendition that is taken.
+    /// Returns the index of the chosen rendition.
     pub fn current(&self) -> usize {
         self.current
     }
 
-    /// Bits a second that the network carries, if that could be measured.
+    /// Returns the measured throughput in bits per second, if any.
     pub fn throughput(&self) -> Option<f64> {
         self.throughput
     }
 
-    /// None better than this is of use.
+    /// Sets the best useful rendition.
     pub fn limit(&mut self, best: usize) {
         self.best = best.min(self.bitrates.len().saturating_sub(1));
     }
 
-    /// A transfer that was not held up by its sender took that long.
+    /// Records a transfer that its sender did not hold up, and the time it took.
     pub fn measured(&mut self, now: Micros, bytes: u64, took: Micros) {
         if took < SHORTEST {
             return;
@@ -89,7 +89,7 @@ impl Quality {
         self.throughput = Some(self.throughput.map_or(rate, |before| before + (rate - before) * NEW));
     }
 
-    /// A group is over. The rendition to take from the next one on, if it is another.
+    /// Records the end of a group. Returns the rendition for the next one, if it is another.
     pub fn group(&mut self, now: Micros, report: Report) -> Option<usize> {
         if now - self.measured > FRESH {
             self.throughput = None;
@@ -144,7 +144,7 @@ mod tests {
         Quality::new(vec![4_000_000, 1_500_000, 400_000], 0, Micros(0))
     }
 
-    /// Runs groups of a second; what is taken after each.
+    /// Runs groups of a second; returns the choice after each.
     fn run(quality: &mut Quality, from: u64, to: u64, report: impl Fn(usize) -> Report) -> Vec<usize> {
         (from..to)
             .map(|second| {

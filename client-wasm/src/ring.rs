@@ -1,23 +1,23 @@
-//! Where sound belongs in the ring that the loudspeaker reads.
+//! The timeline of the ring that the loudspeaker reads: maps capture times to sample indices.
 //!
-//! The ring holds samples by index, an index is a moment of capture: so what is heard says what time it is on stage.
-//! Sound is laid end to end; gaps become silence, what overlaps is left out.
+//! The index of the sample being played therefore gives the capture time that is audible. Sound is laid end to end;
+//! gaps become silence, and overlaps are skipped.
 
 use moqt::Micros;
 
-/// Timestamps are off by this much without meaning a gap or an overlap.
+/// Deviation of timestamps that does not count as a gap or an overlap.
 const SLACK: Micros = Micros(4_000);
-/// A gap or an overlap of this length is a new timeline.
+/// Length of a gap or an overlap that begins a new timeline.
 const BREAK: Micros = Micros(2_000_000);
 
-/// What to write where.
+/// A write into the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Where the silence or, without any, the sound starts.
+    /// Index at which the silence or, without any, the sound starts.
     pub index: u64,
     /// Samples of silence to write.
     pub silence: u32,
-    /// Samples of the sound to leave out at its beginning.
+    /// Samples of the sound to skip at its beginning.
     pub skip: u32,
     /// Samples of the sound to write, after the silence.
     pub samples: u32,
@@ -32,7 +32,7 @@ pub struct Timeline {
     write: u64,
 }
 
-/// An index, and the capture time it is of.
+/// An index and its capture time.
 #[derive(Clone, Copy, Debug)]
 struct Base {
     media: Micros,
@@ -40,19 +40,21 @@ struct Base {
 }
 
 impl Timeline {
-    /// A ring of that many samples, of which `rate` are heard a second. What is read next is at `index`.
+    /// Creates the timeline of a ring of `capacity` samples, played at `rate` samples per second. The next sample to be
+    /// read is at `index`.
     pub fn new(rate: u32, capacity: u32, index: u64) -> Self {
         Self { rate: rate.max(1), capacity: capacity.into(), base: None, write: index }
     }
 
-    /// Samples a second.
+    /// Returns the rate in samples per second.
     pub fn rate(&self) -> u32 {
         self.rate
     }
 
-    /// Where the next sound goes; `read` is what is heard next. `None` if there is no room for it.
+    /// Returns where the next sound is to be written, or `None` if it does not fit. `read` is the index of the next
+    /// sample to be played.
     pub fn place(&mut self, media: Micros, samples: u32, read: u64) -> Option<Span> {
-        // What was not written in time has been heard as silence.
+        // The reader has played unwritten samples as silence.
         if self.write < read {
             self.write = read;
         }
@@ -78,18 +80,18 @@ impl Timeline {
         Some(span)
     }
 
-    /// When what is at an index was captured.
+    /// Returns the capture time of an index.
     pub fn media_at(&self, index: f64) -> Option<f64> {
         let base = self.base?;
         Some(base.media.0 as f64 + (index - base.index as f64) * 1e6 / f64::from(self.rate))
     }
 
-    /// The index of what was captured then.
+    /// Returns the index of a capture time.
     pub fn index_at(&self, media: Micros) -> Option<u64> {
         self.base.map(|base| self.index(base, media).max(0) as u64)
     }
 
-    /// The index after all that is written.
+    /// Returns the index after all that is written.
     pub fn end(&self) -> u64 {
         self.write
     }
@@ -114,7 +116,7 @@ impl Timeline {
     }
 }
 
-/// The index whose lowest 32 bits are `low`, nearest to `near`.
+/// Returns the index nearest to `near` whose lowest 32 bits are `low`.
 pub fn widen(low: i32, near: u64) -> u64 {
     let off = low.wrapping_sub(near as i32);
     near.saturating_add_signed(off.into())
@@ -140,7 +142,7 @@ mod tests {
     fn packets_lie_end_to_end() {
         let mut timeline = timeline();
         for packet in 0..40 {
-            // Timestamps that wander by less than the slack leave no mark.
+            // Timestamps that wander by less than the slack leave no gap.
             let media = at(packet * 20) + Micros(packet % 3 * 300);
             let span = timeline.place(media, 960, 0).unwrap();
             assert_eq!(span, Span { index: packet * 960, silence: 0, skip: 0, samples: 960 });

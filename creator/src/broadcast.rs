@@ -1,3 +1,5 @@
+//! A creator's tracks: the newest groups of each, and the catalog that describes them.
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -7,57 +9,55 @@ use moqt::{
 };
 
 use crate::{
+    bitrate::{BitrateProbe, Measured},
     describe::{self, Alternatives},
-    measure::{Measure, Measured},
 };
 
-/// Groups of each track that are kept for those who join.
+/// Number of groups of each track that are kept for subscribers that join.
 pub const KEPT_GROUPS: usize = 2;
-/// Bytes of one group that are kept; of a longer one, the start is let go.
+/// Bytes of one group that are kept; a longer group loses its oldest objects.
 pub const MAX_GROUP_BYTES: usize = 32 << 20;
-/// How long after its end a group may still be on its way to a subscriber before it
-/// is broken off.
+/// Time after the end of a group for which it may still be on its way to a subscriber; then it is reset.
 pub const MAX_GROUP_DELAY: Micros = Micros(2_000_000);
-/// New group numbers for each second since the UNIX epoch: a creator that starts
-/// anew has higher ones than before, as long as it made no more than this many.
+/// Group numbers reserved for each second since the UNIX epoch. A creator that starts again gets higher numbers than
+/// before, as long as it made at most this many groups a second.
 const GROUP_RATE: u64 = 10;
-/// Before all else.
+/// Priority of the catalog: before all media.
 const CATALOG_PRIORITY: u8 = 0;
 
-/// What a broadcast is to be.
+/// Settings of a broadcast.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its namespace: the room.
+    /// The namespace of the tracks, which is the room's name.
     pub namespace: Namespace,
-    /// What its samples hold.
+    /// The container of the samples: LOC or CMAF.
     pub packaging: Packaging,
-    /// The time since the UNIX epoch; the first group is numbered by it.
+    /// The time since the UNIX epoch, from which the first group gets its number.
     pub now: Micros,
 }
 
 /// A creator's tracks: their newest groups, and the catalog.
 ///
-/// Samples go in ([`push`](Self::push)), then each [`Outlet`](crate::Outlet) that
-/// serves it is flushed. It belongs to no connection: another one goes on with it
-/// where the last one ended.
+/// Samples go in ([`push`](Self::push)), then each [`Publisher`](crate::Publisher) that serves the broadcast is
+/// flushed. A broadcast belongs to no connection: the next connection goes on with it where the last one ended.
 #[derive(Debug)]
 pub struct Broadcast {
     namespace: Namespace,
     groups: Groups,
     catalog: msf::Catalog,
-    /// The catalog's, then those of the samples in their order.
+    /// The catalog's track, then the tracks of the samples in their order.
     tracks: Vec<Track>,
     media: Vec<Media>,
     counts: Counts,
     end: End,
 }
 
-/// What there is to know of a track besides what is sent.
+/// Facts about a media track that are needed here but are not sent.
 #[derive(Debug)]
 struct Media {
     info: TrackInfo,
     packaging: Packaging,
-    measure: Measure,
+    probe: BitrateProbe,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,37 +66,37 @@ enum End {
     Reached,
 }
 
-/// What went through a broadcast so far.
+/// Counts of what has passed through a broadcast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Bytes of payload, of all tracks.
+    /// Payload bytes of all tracks.
     pub bytes: u64,
-    /// Frames of the first track of pictures; without one, of the first track.
+    /// Frames of the first video track; without video, of the first track.
     pub frames: u64,
-    /// Groups, of the track whose frames are counted.
+    /// Groups of the track whose frames are counted.
     pub groups: u64,
-    /// The newest group.
+    /// Number of the newest group of that track.
     pub newest: Option<u64>,
-    /// Samples before the first key frame.
+    /// Samples dropped because they came before the first key frame.
     pub early: u64,
 }
 
-/// A track of a broadcast.
+/// A track of a broadcast, with the groups that are kept.
 #[derive(Debug)]
 pub struct Track {
     name: TrackName,
     priority: u8,
     properties: Properties,
     groups: VecDeque<Group>,
-    /// The newest object that is not kept any more.
+    /// Location of the newest object that has been dropped.
     evicted: Option<Location>,
 }
 
-/// A group that is kept.
+/// A group that is kept, or as much of it as fits.
 #[derive(Debug)]
 pub struct Group {
     id: u64,
-    /// The ID of the first object that is kept.
+    /// ID of the first object that is kept.
     first: u64,
     objects: VecDeque<Object>,
     bytes: usize,
@@ -106,16 +106,16 @@ pub struct Group {
 /// An object that is kept.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// What is said of it.
+    /// The object's properties, encoded.
     pub properties: Properties,
-    /// What it is.
+    /// The object's payload.
     pub payload: Bytes,
-    /// When it came, by the clock of the sessions.
+    /// The time at which the sample came, by the clock of the sessions.
     pub born: Micros,
 }
 
 impl Broadcast {
-    /// A broadcast of these tracks.
+    /// Creates a broadcast of these tracks, without samples yet.
     pub fn new(config: Config, infos: &[TrackInfo]) -> Result<Self, NameError> {
         let Config { namespace, packaging, now } = config;
         let first = now.as_millis().saturating_mul(GROUP_RATE) / 1000;
@@ -134,7 +134,7 @@ impl Broadcast {
             msf::Catalog { generated_at: Some(now.as_millis()), is_complete: false, tracks: described };
         let media = infos
             .iter()
-            .map(|info| Media { info: info.clone(), packaging, measure: Measure::default() })
+            .map(|info| Media { info: info.clone(), packaging, probe: BitrateProbe::default() })
             .collect();
         let mut broadcast = Self {
             namespace,
@@ -149,7 +149,7 @@ impl Broadcast {
         Ok(broadcast)
     }
 
-    /// Takes in a sample. `now` is by the clock of the sessions.
+    /// Adds a sample. `now` is by the clock of the sessions.
     pub fn push(&mut self, now: Micros, sample: Sample) {
         let Some(Position { group, object }) = self.groups.position(&sample) else {
             self.counts.early += 1;
@@ -157,7 +157,7 @@ impl Broadcast {
         };
         let Some(media) = self.media.get_mut(sample.track) else { return };
         let header = media.header(&sample, object);
-        let measured = media.measure.sample(&sample);
+        let measured = media.probe.sample(&sample);
         let (index, frames) = (sample.track, u64::from(sample.frames));
         self.counts.bytes += sample.data.len() as u64;
         if index == self.counted() {
@@ -170,11 +170,11 @@ impl Broadcast {
             track.push(group, object);
         }
         if let Some(measured) = measured {
-            self.learn(now, index, measured);
+            self.describe_measured(now, index, measured);
         }
     }
 
-    /// Nothing more will come: the catalog says so, and all groups end.
+    /// Ends the broadcast: the catalog says so, and every group ends.
     pub fn finish(&mut self, now: Micros) {
         if self.end == End::Reached {
             return;
@@ -191,32 +191,32 @@ impl Broadcast {
         }
     }
 
-    /// Whether nothing more will come.
+    /// Returns whether [`finish`](Self::finish) was called.
     pub fn is_finished(&self) -> bool {
         self.end == End::Reached
     }
 
-    /// Its namespace.
+    /// Returns the namespace of the tracks.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// The tracks: the catalog's first.
+    /// Returns the tracks, the catalog's first.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
     }
 
-    /// The catalog as it is now.
+    /// Returns the current catalog.
     pub fn catalog(&self) -> &msf::Catalog {
         &self.catalog
     }
 
-    /// What went through it.
+    /// Returns the counts so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// The index of the track with this name.
+    /// Returns the index of the track with this name.
     pub(crate) fn find(&self, name: &TrackName) -> Option<usize> {
         self.tracks.iter().position(|track| track.name == *name)
     }
@@ -225,8 +225,8 @@ impl Broadcast {
         self.media.iter().position(|media| media.info.is_video()).unwrap_or(0)
     }
 
-    /// Says in the catalog what the input did not say of a track.
-    fn learn(&mut self, now: Micros, index: usize, measured: Measured) {
+    /// Adds the measured bitrate and frame rate to the catalog where the input gave none.
+    fn describe_measured(&mut self, now: Micros, index: usize, measured: Measured) {
         let Some(track) = self.catalog.tracks.get_mut(index) else { return };
         let before = track.clone();
         track.bitrate = track.bitrate.or(Some(measured.bitrate));
@@ -238,7 +238,7 @@ impl Broadcast {
         }
     }
 
-    /// A new version of the catalog, in a group of its own.
+    /// Publishes the catalog as a group of its own.
     fn next_catalog(&mut self, now: Micros) {
         let group = self.tracks[0].groups.back().map_or(0, |newest| newest.id + 1);
         self.publish_catalog(now, group);
@@ -255,13 +255,13 @@ impl Broadcast {
 }
 
 impl Media {
-    /// What is said of a sample in its properties.
+    /// Returns the LOC properties of a sample.
     fn header(&self, sample: &Sample, object: u64) -> loc::Header {
         let mut header = loc::Header::at(Micros(sample.pts.0));
         if self.packaging == Packaging::Frames && matches!(self.info.kind, Kind::Video { .. }) {
             let independent = sample.keyframe;
             header.marking = Some(loc::FrameMarking { independent, ..loc::FrameMarking::default() });
-            // A property this long would be refused; the catalog has it in any case.
+            // A longer property would be refused; the catalog has the configuration in any case.
             let config = self.info.description.as_ref().filter(|config| config.len() <= MAX_CONFIG);
             header.video_config = config.filter(|_| object == 0).cloned();
         }
@@ -273,13 +273,13 @@ impl Media {
 const MAX_CONFIG: usize = 65_535;
 
 impl Track {
-    /// Without properties: each group says how urgent it is, and relays can hand out
-    /// of their caches what they need not describe.
+    /// Creates a track without properties: each group carries its own priority, and relays can serve a track from their
+    /// caches without describing it.
     fn new(name: TrackName, priority: u8) -> Self {
         Self { name, priority, properties: Properties::NONE, groups: VecDeque::new(), evicted: None }
     }
 
-    /// A track whose groups lose their worth with time.
+    /// Creates a track whose groups expire after [`MAX_GROUP_DELAY`].
     fn media(name: TrackName, priority: u8) -> Self {
         let properties = TrackProperties {
             priority: Some(priority),
@@ -291,33 +291,33 @@ impl Track {
         Self { properties, ..Self::new(name, priority) }
     }
 
-    /// Its name.
+    /// Returns the full name of the track.
     pub fn name(&self) -> &TrackName {
         &self.name
     }
 
-    /// How urgent it is; lower goes first.
+    /// Returns the priority; a lower number is sent first.
     pub fn priority(&self) -> u8 {
         self.priority
     }
 
-    /// What is said of it to subscribers.
+    /// Returns the properties that subscribers get with SUBSCRIBE_OK.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// The groups that are kept, oldest first.
+    /// Returns the groups that are kept, oldest first.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> {
         self.groups.iter()
     }
 
-    /// The newest object.
+    /// Returns the location of the newest object.
     pub fn largest(&self) -> Option<Location> {
         let newest = self.groups.back()?;
         Some(Location::new(newest.id, newest.end().saturating_sub(1)))
     }
 
-    /// The newest object that is not kept any more.
+    /// Returns the location of the newest object that has been dropped.
     pub(crate) fn evicted(&self) -> Option<Location> {
         self.evicted
     }
@@ -349,27 +349,27 @@ impl Track {
 }
 
 impl Group {
-    /// Its number.
+    /// Returns the group's number.
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// Whether it is whole.
+    /// Returns whether the group is complete.
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// The ID of the first object that is kept; 0 unless the group was too long.
+    /// Returns the ID of the first object that is kept; 0 unless the group was too long.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// The ID after that of the last object so far.
+    /// Returns the ID after that of the last object so far.
     pub fn end(&self) -> u64 {
         self.first + self.objects.len() as u64
     }
 
-    /// The object with this ID, if it is kept.
+    /// Returns the object with this ID, if it is kept.
     pub fn object(&self, id: u64) -> Option<&Object> {
         self.objects.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }

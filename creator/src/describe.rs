@@ -1,17 +1,17 @@
-//! What a catalog says of a creator's tracks.
+//! Catalog entries of a creator's tracks: names, priorities and descriptions.
 
 use media::{Kind, Packaging, TrackInfo};
 use moqt::msf;
 
-/// The render group that all tracks of a broadcast are in.
+/// Render group of all tracks of a broadcast: they are shown together.
 const RENDER_GROUP: u64 = 1;
-/// The renditions of the picture.
+/// Alternative group of the video renditions.
 const VIDEO_ALTERNATIVES: u64 = 1;
-/// The renditions of the sound.
+/// Alternative group of the audio renditions.
 const AUDIO_ALTERNATIVES: u64 = 2;
 
-/// The names of tracks: `video/720p` by the lines of the picture, `audio`; with a
-/// number behind those that would be called the same.
+/// Returns the names of the tracks: `video/720p` by the height of the picture, or `audio`. A number is appended to
+/// names that would be equal.
 pub(crate) fn names(infos: &[TrackInfo]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(infos.len());
     for info in infos {
@@ -30,8 +30,8 @@ pub(crate) fn names(infos: &[TrackInfo]) -> Vec<String> {
     names
 }
 
-/// How urgent each track is; lower goes first: sound, then the renditions of the
-/// picture from the smallest to the largest.
+/// Returns the priority of each track; a lower number is sent first. Sound precedes video, and small renditions precede
+/// large ones.
 pub(crate) fn priorities(infos: &[TrackInfo]) -> Vec<u8> {
     const AUDIO: u8 = 32;
     const VIDEO: u8 = 64;
@@ -51,7 +51,7 @@ pub(crate) fn priorities(infos: &[TrackInfo]) -> Vec<u8> {
         .collect()
 }
 
-/// A track in a catalog.
+/// Returns a track's entry in the catalog.
 pub(crate) fn track(
     info: &TrackInfo,
     name: &str,
@@ -79,7 +79,7 @@ pub(crate) fn track(
             alt_group: (alternatives.video > 1).then_some(VIDEO_ALTERNATIVES),
             width: Some(width.into()),
             height: Some(height.into()),
-            // Containers reckon in ticks: 15.0000001 is 15.
+            // Containers count in ticks: 15.0000001 is 15.
             framerate: framerate.map(|rate| (rate * 1000.0).round() / 1000.0),
             ..track
         },
@@ -94,7 +94,7 @@ pub(crate) fn track(
     }
 }
 
-/// How many renditions there are to choose from.
+/// Numbers of renditions of each kind. Only tracks with alternatives name an alternative group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alternatives {
     video: usize,

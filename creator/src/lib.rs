@@ -1,11 +1,10 @@
-//! A creator's side of Media over QUIC.
+//! The creator's side of Media over QUIC.
 //!
-//! A [`Source`] makes samples: out of files, a pipe or the test card. A
-//! [`Broadcast`] puts them into groups, keeps the newest and describes them in a
-//! catalog. An [`Outlet`] serves a broadcast to one session, and [`publish`] does
-//! all of it over real connections, one after the other for as long as it takes.
+//! A [`Source`] makes samples: out of files, a pipe or the test card. A [`Broadcast`] puts them into groups, keeps the
+//! newest and describes them in a catalog. A [`Publisher`] serves a broadcast to one session, and [`publish`] does all
+//! of it over real connections, one after the other for as long as it takes.
 //!
-//! The broadcast and the outlet do no I/O and read no clock.
+//! The broadcast and the publisher do no I/O and read no clock.
 #![forbid(unsafe_code)]
 
 mod broadcast;
@@ -15,10 +14,10 @@ pub use broadcast::{
 
 mod describe;
 
-mod measure;
+mod bitrate;
 
-mod outlet;
-pub use outlet::{Link, MAX_BACKLOG, Outlet, Refusal};
+mod publisher;
+pub use publisher::{MAX_BACKLOG, Publisher, Refusal, SessionContext};
 
 mod publish;
 pub use publish::{Error, Publish, Report, State, publish};

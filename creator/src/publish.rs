@@ -1,3 +1,5 @@
+//! Publishing a source to a server over QUIC, with reconnection.
+
 use std::{
     future::Future,
     hash::{BuildHasher as _, RandomState},
@@ -7,110 +9,110 @@ use std::{
     time::Duration,
 };
 
-use moqt::{Event, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer};
 use moqt::{App, Cx, Ended};
+use moqt::{Event, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer};
 use quic::{Clock, Connection, Endpoint, drive};
-use timing::Backoff;
 use rustls::ClientConfig;
+use timing::Backoff;
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
 use url::Url;
 
 use crate::{
-    Broadcast, Config, Counts, Outlet, Refusal, Source, SourceError,
+    Broadcast, Config, Counts, Publisher, Refusal, Source, SourceError,
     source::{Epoch, Samples},
 };
 
-/// How often it is reported how it goes.
+/// Interval between reports.
 const REPORT: Duration = Duration::from_secs(1);
-/// How long what is on its way may take to arrive after the end.
+/// Time that sent data has to arrive after the end.
 const LINGER: Duration = Duration::from_secs(2);
-/// What we call ourselves.
+/// Implementation name in our SETUP.
 const IMPLEMENTATION: &str = concat!("fanfare/", env!("CARGO_PKG_VERSION"));
 
-/// Where to publish, and as what.
+/// Parameters of publishing: the server, the room and the right to it.
 #[derive(Clone, Debug)]
 pub struct Publish {
-    /// The server: `moqt://…` or `https://…`.
+    /// Address of the server: `moqt://…` or `https://…`.
     pub url: Url,
-    /// Whom to trust as that server.
+    /// TLS settings: the certificates that the server may present.
     pub tls: ClientConfig,
-    /// The room.
+    /// The name of the room.
     pub room: Namespace,
-    /// The right to publish there, a JWT.
+    /// The creator's token, a JWT.
     pub token: Option<String>,
-    /// Whether to take the room from another creator.
+    /// Set to take the room from another creator.
     pub takeover: bool,
 }
 
-/// Why nothing is published any more.
+/// A reason why publishing has ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The room's name cannot be a namespace.
-    #[error("the room cannot be called that: {0}")]
+    #[error("invalid room name: {0}")]
     Room(#[from] NameError),
-    /// The input gave up.
+    /// The input failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// No connection came about.
+    /// The first connection could not be made.
     #[error("{0}")]
     Connect(String),
-    /// The server does not take the broadcast.
+    /// The server refused the broadcast.
     #[error("{server} refused to take the room: {reason}")]
     Refused {
-        /// The server.
+        /// Address of the server.
         server: String,
-        /// Why.
+        /// The reason that the server gave.
         reason: String,
     },
-    /// The server ended the session, and not to have us back.
+    /// The server closed the session with a code that forbids another attempt.
     #[error("{server} closed the session: {reason}")]
     Closed {
-        /// The server.
+        /// Address of the server.
         server: String,
-        /// Why.
+        /// The reason that the server gave.
         reason: String,
     },
-    /// The session cannot be had with these settings.
-    #[error("the session cannot be: {0}")]
+    /// These settings are not valid for a session.
+    #[error("invalid session settings: {0}")]
     Session(#[from] moqt::Misuse),
 }
 
-/// How it goes.
+/// A report on the progress of publishing.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What is going on.
+    /// The present state.
     pub state: State,
-    /// What went through the broadcast.
+    /// Counts of what has passed through the broadcast.
     pub counts: Counts,
-    /// Groups broken off because the server was too slow to take them.
+    /// Groups reset because the server was too slow to take them.
     pub drops: u64,
-    /// Tracks that the server takes.
+    /// Tracks that the server is subscribed to.
     pub subscriptions: usize,
-    /// To the server and back.
+    /// Round-trip time to the server, while connected.
     pub rtt: Option<Duration>,
 }
 
-/// What is going on.
+/// A state of publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The server has taken the broadcast.
+    /// The server has accepted the broadcast.
     Live,
-    /// There is no connection, and another attempt is to come.
+    /// The connection is lost, and another attempt is to come.
     Reconnecting {
-        /// Why.
+        /// The reason for the loss.
         reason: String,
-        /// When, from now.
+        /// Time until the next attempt.
         pause: Duration,
     },
-    /// All is sent.
+    /// Everything is sent.
     Ended,
 }
 
 /// Publishes a source until it ends, `shutdown` resolves or the server refuses.
 ///
-/// A first connection that fails is an error. One that is lost is replaced, as
-/// often as it takes; the groups go on with their numbers.
+/// A first connection that fails is an error. A lost connection is replaced, as often as it takes; the groups go on
+/// with their numbers.
 pub async fn publish(
     options: Publish,
     source: Source,
@@ -133,7 +135,7 @@ pub async fn publish(
         () = &mut shutdown => return Ok(()),
     };
     let clock = Clock::default();
-    let mut show = Show {
+    let mut publication = Publication {
         broadcast,
         samples: source.start()?,
         clock,
@@ -146,21 +148,21 @@ pub async fn publish(
     let mut backoff = Backoff::default();
     let mut accepted_once = false;
     let outcome = loop {
-        let mut service = Service::new(&mut show);
+        let mut session = PublishSession::new(&mut publication);
         let Connection { transport, config, .. } = connection;
-        let ended = Box::pin(drive(transport, config, clock, &mut service)).await?;
-        let Service { outlet, refusal, moved, leaving, .. } = service;
-        show.drops += outlet.drops();
+        let ended = Box::pin(drive(transport, config, clock, &mut session)).await?;
+        let PublishSession { publisher, refusal, moved, leaving, .. } = session;
+        publication.drops += publisher.drops();
         if leaving.is_some() {
             break Ok(());
         }
-        accepted_once |= outlet.is_accepted();
-        if outlet.is_accepted() {
+        accepted_once |= publisher.is_accepted();
+        if publisher.is_accepted() {
             backoff.reset();
         }
         let mut reason = match moved {
-            Some(uri) => server.go_to(&uri),
-            None => match server.verdict(ended, refusal, accepted_once) {
+            Some(uri) => server.follow_goaway(&uri),
+            None => match server.retry_reason(ended, refusal, accepted_once) {
                 Ok(reason) => reason,
                 Err(error) => break Err(error),
             },
@@ -168,22 +170,22 @@ pub async fn publish(
         connection = loop {
             let random = RandomState::new().hash_one(0);
             let pause = backoff.pause(random).into();
-            show.tell(State::Reconnecting { reason, pause }, &Outlet::default(), None);
-            if show.meanwhile(tokio::time::sleep(pause)).await.is_none() {
-                return show.end(&endpoint, Ok(())).await;
+            publication.report_state(State::Reconnecting { reason, pause }, &Publisher::default(), None);
+            if publication.take_samples_during(tokio::time::sleep(pause)).await.is_none() {
+                return publication.end(&endpoint, Ok(())).await;
             }
-            match show.meanwhile(server.connect(&endpoint)).await {
-                None => return show.end(&endpoint, Ok(())).await,
+            match publication.take_samples_during(server.connect(&endpoint)).await {
+                None => return publication.end(&endpoint, Ok(())).await,
                 Some(Ok(connection)) => break connection,
                 Some(Err(error)) => reason = error.to_string(),
             }
         };
     };
-    show.end(&endpoint, outcome).await
+    publication.end(&endpoint, outcome).await
 }
 
 fn endpoint(tls: &ClientConfig) -> Result<Endpoint, Error> {
-    // Both families through one socket, where there are both.
+    // One socket serves both address families, where both exist.
     let any = (Ipv6Addr::UNSPECIFIED, 0).into();
     let only_v4 = (Ipv4Addr::UNSPECIFIED, 0).into();
     Endpoint::client(any, tls.clone())
@@ -191,21 +193,21 @@ fn endpoint(tls: &ClientConfig) -> Result<Endpoint, Error> {
         .map_err(|error| Error::Connect(error.to_string()))
 }
 
-/// The server, as it is addressed.
+/// The server, and the address under which it is dialled.
 struct Server {
     options: Publish,
-    /// With what only the server is to see.
+    /// The address with the token and the takeover flag in its query: not to be shown.
     url: Url,
 }
 
 impl Server {
     fn new(options: Publish) -> Self {
-        let url = Self::addressed(&options, options.url.clone());
+        let url = Self::with_query(&options, options.url.clone());
         Self { options, url }
     }
 
-    /// The address with what the server is told in it.
-    fn addressed(options: &Publish, mut url: Url) -> Url {
+    /// Adds the token and the takeover flag to an address.
+    fn with_query(options: &Publish, mut url: Url) -> Url {
         if let Some(token) = &options.token {
             url.query_pairs_mut().append_pair("jwt", token);
         }
@@ -215,19 +217,19 @@ impl Server {
         url
     }
 
-    /// The server wants us elsewhere, or back later.
-    fn go_to(&mut self, uri: &[u8]) -> String {
+    /// Follows a GOAWAY: changes to the address that the server names, if any. Returns the reason to report.
+    fn follow_goaway(&mut self, uri: &[u8]) -> String {
         let url = std::str::from_utf8(uri).ok().and_then(|uri| Url::parse(uri).ok());
         if let Some(url) = url {
             self.options.url = url.clone();
-            self.url = Self::addressed(&self.options, url);
+            self.url = Self::with_query(&self.options, url);
         }
-        format!("the server is going away, on to {}", self.options.url)
+        format!("the server is going away; connecting to {}", self.options.url)
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, Error> {
         let mut connection = endpoint.connect(&self.url).await.map_err(|error| {
-            // The address we were given, and not the token in it.
+            // Publication the address that we were given, without the token.
             let shown = error.to_string().replace(self.url.as_str(), self.options.url.as_str());
             Error::Connect(shown)
         })?;
@@ -237,12 +239,18 @@ impl Server {
         Ok(connection)
     }
 
-    /// Why to connect again; or why not.
-    fn verdict(&self, ended: Ended, refusal: Option<Refusal>, accepted_once: bool) -> Result<String, Error> {
+    /// Decides after a connection has ended: returns the reason to report before connecting again, or the error to end
+    /// with.
+    fn retry_reason(
+        &self,
+        ended: Ended,
+        refusal: Option<Refusal>,
+        accepted_once: bool,
+    ) -> Result<String, Error> {
         let server = self.options.url.to_string();
         if let Some(Refusal { code, reason }) = refusal {
             let reason = if reason.is_empty() { code.to_string() } else { reason };
-            // One who was live before may find the room held by its own lost connection.
+            // A creator that was live before may find the room held by its own lost connection.
             let for_good = [
                 RequestCode::UNAUTHORIZED,
                 RequestCode::MALFORMED_AUTH_TOKEN,
@@ -269,8 +277,8 @@ impl Server {
     }
 }
 
-/// What outlives connections.
-struct Show<'a, R, S> {
+/// The broadcast's state that outlives connections.
+struct Publication<'a, R, S> {
     broadcast: Broadcast,
     samples: Samples,
     clock: Clock,
@@ -281,16 +289,16 @@ struct Show<'a, R, S> {
     stop: Stop,
 }
 
-/// Whether to end.
+/// Decision whether to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     No,
-    /// The source is over, or we were told to.
+    /// The source has ended, or a shutdown was requested.
     Yes,
 }
 
-impl<R: FnMut(&Report), S: Future<Output = ()>> Show<'_, R, S> {
-    /// Takes in what the source has.
+impl<R: FnMut(&Report), S: Future<Output = ()>> Publication<'_, R, S> {
+    /// Moves the source's samples into the broadcast.
     fn poll(&mut self, task: &mut Context<'_>) {
         while self.stop == Stop::No {
             match self.samples.poll_recv(task) {
@@ -308,8 +316,8 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> Show<'_, R, S> {
         }
     }
 
-    /// Goes on without a connection until `work` is done; `None` at the end.
-    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    /// Keeps taking samples without a connection until `work` is done; returns `None` at the end of the source.
+    async fn take_samples_during<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         std::future::poll_fn(|task| {
             self.poll(task);
@@ -321,55 +329,55 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> Show<'_, R, S> {
         .await
     }
 
-    fn tell(&mut self, state: State, outlet: &Outlet, rtt: Option<Duration>) {
+    fn report_state(&mut self, state: State, publisher: &Publisher, rtt: Option<Duration>) {
         (self.report)(&Report {
             state,
             counts: self.broadcast.counts(),
-            drops: self.drops + outlet.drops(),
-            subscriptions: outlet.subscriptions(),
+            drops: self.drops + publisher.drops(),
+            subscriptions: publisher.subscriptions(),
             rtt,
         });
     }
 
     async fn end(mut self, endpoint: &Endpoint, outcome: Result<(), Error>) -> Result<(), Error> {
-        // Who asked us to end does not wait for a server that is gone.
+        // A shutdown does not wait for a server that is gone.
         let _ = tokio::time::timeout(LINGER, endpoint.close()).await;
         outcome?;
-        self.tell(State::Ended, &Outlet::default(), None);
+        self.report_state(State::Ended, &Publisher::default(), None);
         self.failure.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
 /// The broadcast on one connection.
-struct Service<'a, 'b, R, S> {
-    show: &'a mut Show<'b, R, S>,
-    outlet: Outlet,
+struct PublishSession<'a, 'b, R, S> {
+    publication: &'a mut Publication<'b, R, S>,
+    publisher: Publisher,
     tick: Interval,
     refusal: Option<Refusal>,
-    /// Where the server sends us, if it does.
+    /// The address in the server's GOAWAY.
     moved: Option<bytes::Bytes>,
-    /// Until when the end is waited for.
+    /// Timer that bounds the wait for the last data to arrive.
     leaving: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a, 'b, R, S> Service<'a, 'b, R, S> {
-    fn new(show: &'a mut Show<'b, R, S>) -> Self {
+impl<'a, 'b, R, S> PublishSession<'a, 'b, R, S> {
+    fn new(publication: &'a mut Publication<'b, R, S>) -> Self {
         let mut tick = tokio::time::interval(REPORT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { show, outlet: Outlet::default(), tick, refusal: None, moved: None, leaving: None }
+        Self { publication, publisher: Publisher::default(), tick, refusal: None, moved: None, leaving: None }
     }
 }
 
-impl<R: FnMut(&Report), S: Future<Output = ()>> App for Service<'_, '_, R, S> {
+impl<R: FnMut(&Report), S: Future<Output = ()>> App for PublishSession<'_, '_, R, S> {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         if let Event::GoAway { uri, .. } = &event {
             self.moved = Some(uri.clone());
         }
-        let accepted = self.outlet.is_accepted();
-        if let Err(refusal) = self.outlet.event(cx, &self.show.broadcast, &event) {
+        let accepted = self.publisher.is_accepted();
+        if let Err(refusal) = self.publisher.event(cx, &self.publication.broadcast, &event) {
             self.refusal = Some(refusal);
         }
-        if !accepted && self.outlet.is_accepted() {
+        if !accepted && self.publisher.is_accepted() {
             self.tick.reset_immediately();
         }
     }
@@ -378,15 +386,15 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> App for Service<'_, '_, R, S> {
         if self.refusal.is_some() || self.moved.is_some() {
             return Poll::Ready(());
         }
-        self.show.poll(task);
-        if self.show.stop == Stop::Yes && self.leaving.is_none() {
-            self.show.broadcast.finish(cx.now);
+        self.publication.poll(task);
+        if self.publication.stop == Stop::Yes && self.leaving.is_none() {
+            self.publication.broadcast.finish(cx.now);
             self.leaving = Some(Box::pin(tokio::time::sleep(LINGER)));
         }
-        self.outlet.flush(cx, &self.show.broadcast);
+        self.publisher.flush(cx, &self.publication.broadcast);
         while self.tick.poll_tick(task).is_ready() {
-            if self.outlet.is_accepted() {
-                self.show.tell(State::Live, &self.outlet, cx.rtt());
+            if self.publisher.is_accepted() {
+                self.publication.report_state(State::Live, &self.publisher, cx.rtt());
             }
         }
         match &mut self.leaving {

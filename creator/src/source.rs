@@ -1,3 +1,5 @@
+//! Inputs: files, pipes and the test card, each read by a thread of its own.
+
 use std::{
     fmt,
     fs::File,
@@ -10,27 +12,27 @@ use std::{
 use media::{Demuxer, Micros, Pacer, Packaging, Sample, Timeline, TrackInfo, testcard};
 use tokio::sync::{mpsc, oneshot};
 
-/// Samples that may wait between an input and the broadcast; then the input waits.
+/// Samples that may wait between an input and the broadcast; then the input blocks.
 const CHANNEL: usize = 256;
-/// A pipe brings its samples when it has them, as long as they are not earlier than
-/// this: one that brings a whole film at once is slowed down to real time.
+/// Lead that a pipe's samples may have over real time. A pipe delivers samples when it has them; one that delivers a
+/// whole film at once is slowed down to real time.
 const PIPE_LEAD: Micros = Micros(500_000);
 
-/// Where samples come from.
+/// An input that samples are read from.
 pub enum Input {
-    /// A file: sent in real time.
+    /// A file, sent in real time.
     File(PathBuf),
-    /// A pipe: sent as it comes.
+    /// A pipe, sent as it comes.
     Pipe {
-        /// What to call it.
+        /// Name of the pipe in messages.
         name: String,
-        /// It.
+        /// The stream to read.
         reader: Box<dyn Read + Send>,
     },
 }
 
 impl Input {
-    /// Standard input.
+    /// Returns standard input as a pipe.
     pub fn stdin() -> Self {
         Self::Pipe { name: "-".to_owned(), reader: Box::new(io::stdin()) }
     }
@@ -49,40 +51,40 @@ impl fmt::Debug for Input {
     }
 }
 
-/// What to do at the end of a file.
+/// Behaviour at the end of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Repeat {
-    /// End.
+    /// End the broadcast.
     #[default]
     Once,
-    /// Start over.
+    /// Start the file over.
     Forever,
 }
 
-/// Why an input cannot be used, or not any longer.
+/// A reason why an input cannot be used, or has failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
     /// The file cannot be opened.
     #[error("cannot open {input}: {source}")]
     Open {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What is in it cannot be published.
+    /// The contents cannot be published.
     #[error("{input}: {source}")]
     Media {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Why not.
+        /// The demuxer's error.
         source: media::Error,
     },
-    /// Only files can start over.
+    /// Only a file can start over.
     #[error("{input} is a pipe, which cannot start over: leave out --loop, or give a file")]
     Repeat {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// The operating system gives us no thread.
@@ -90,17 +92,17 @@ pub enum SourceError {
     Thread(io::Error),
 }
 
-/// Inputs that have been opened, and start when they are told to.
+/// Opened inputs, ready to be started.
 pub struct Source {
     tracks: Vec<TrackInfo>,
     packaging: Packaging,
     works: Vec<Work>,
 }
 
-/// What comes from inputs that have started; it ends when all have.
+/// The samples of inputs that have started; the channel closes when all have ended.
 pub(crate) type Samples = mpsc::Receiver<Result<Sample, SourceError>>;
 type Sink = mpsc::Sender<Result<Sample, SourceError>>;
-/// An input's thread.
+/// The body of an input's thread.
 type Work = Box<dyn FnOnce(Epoch, Sink) + Send>;
 
 impl fmt::Debug for Source {
@@ -110,7 +112,7 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
-    /// The test card, live.
+    /// Creates a source of the test card, live.
     pub fn demo(config: testcard::Config) -> Result<Self, SourceError> {
         let wrong = |source| SourceError::Media { input: "test card".to_owned(), source };
         let mut card = testcard::TestCard::new(config).map_err(wrong)?;
@@ -133,14 +135,14 @@ impl Source {
         Ok(Self { tracks, packaging: Packaging::Frames, works: vec![Box::new(work)] })
     }
 
-    /// Opens inputs, whose tracks are published together; waits for pipes to begin.
+    /// Opens inputs whose tracks are published together; waits until each pipe has begun.
     pub async fn open(inputs: Vec<Input>, packaging: Packaging, repeat: Repeat) -> Result<Self, SourceError> {
         let mut source = Self { tracks: Vec::new(), packaging, works: Vec::new() };
         for input in inputs {
             if repeat == Repeat::Forever && matches!(input, Input::Pipe { .. }) {
                 return Err(SourceError::Repeat { input: input.name() });
             }
-            // A pipe can take its time, which is not the runtime's.
+            // A pipe may block for long, so it is opened on a thread of its own and not on the runtime's.
             let (done, opened) = oneshot::channel();
             spawn(move || {
                 let _ = done.send(Opened::new(input, packaging));
@@ -154,18 +156,17 @@ impl Source {
         Ok(source)
     }
 
-    /// The tracks of all inputs.
+    /// Returns the tracks of all inputs.
     pub fn tracks(&self) -> &[TrackInfo] {
         &self.tracks
     }
 
-    /// What its samples hold.
+    /// Returns the container of the samples.
     pub fn packaging(&self) -> Packaging {
         self.packaging
     }
 
-    /// Starts the inputs, each in a thread that ends when the samples are not taken
-    /// any more.
+    /// Starts each input in a thread, which ends when the samples are not taken any more.
     pub(crate) fn start(self) -> Result<Samples, SourceError> {
         let (sink, samples) = mpsc::channel(CHANNEL);
         let epoch = Epoch::new();
@@ -181,7 +182,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), SourceError> {
     thread::Builder::new().name("source".to_owned()).spawn(work).map(drop).map_err(SourceError::Thread)
 }
 
-/// The time since the UNIX epoch, which does not jump.
+/// The time since the UNIX epoch, from a clock that does not jump.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch {
     start: Micros,
@@ -212,7 +213,7 @@ struct Opened {
     name: String,
     demuxer: Demuxer,
     packaging: Packaging,
-    /// What to open again to start over.
+    /// The file to open again to start over.
     file: Option<PathBuf>,
 }
 
@@ -229,7 +230,7 @@ impl Opened {
         Ok(Self { name, demuxer, packaging, file })
     }
 
-    /// Sends samples in real time until the input ends or nobody takes them.
+    /// Sends samples in real time until the input ends or the receiver is dropped.
     fn run(mut self, epoch: Epoch, first_track: usize, repeat: Repeat, sink: &Sink) {
         let mut timeline = Timeline::starting_at(epoch.now());
         let mut pacer = Pacer::new();

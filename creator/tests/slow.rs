@@ -1,33 +1,33 @@
-//! A subscriber that is too slow misses the rest of a group, and goes on with the next.
+//! Slow subscribers: one that is too slow misses the rest of a group, and goes on with the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use creator::{Broadcast, Config, Link, MAX_BACKLOG, MAX_GROUP_BYTES, Outlet};
+use creator::{Broadcast, Config, MAX_BACKLOG, MAX_GROUP_BYTES, Publisher, SessionContext};
 use media::{Packaging, Sample, TrackInfo, testcard};
 use moqt::{
     Event, Input, Location, Micros, Namespace, Output, Params, ResetCode, Session, TrackName, Version,
     session::{Config as SessionConfig, Dir, Side, StreamId, Transport},
 };
 
-/// A creator's session and its peer's, with nothing between them that takes time.
+/// A creator's session and its peer's, connected without any delay.
 struct Pair {
     creator: Session,
     peer: Session,
-    /// The peer's names for streams, by ours; and ours for the peer's, by the peer's.
+    /// The peer's stream IDs by ours, and ours by the peer's.
     there: BTreeMap<StreamId, StreamId>,
     here: BTreeMap<StreamId, StreamId>,
     now: Micros,
-    /// What the transport seems not to take.
+    /// Streams whose data the transport pretends not to take.
     stuck: BTreeSet<StreamId>,
     opened: Vec<StreamId>,
     resets: Vec<ResetCode>,
-    /// What the peer got.
+    /// Locations of the objects that the peer received.
     got: Vec<Location>,
     groups: BTreeMap<StreamId, u64>,
 }
 
-impl Link for Pair {
+impl SessionContext for Pair {
     fn session(&mut self) -> &mut Session {
         &mut self.creator
     }
@@ -59,15 +59,15 @@ impl Pair {
         }
     }
 
-    /// Carries everything over, both ways, until there is nothing more.
-    fn settle(&mut self, outlet: &mut Outlet, broadcast: &Broadcast) {
+    /// Carries everything over, both ways, until nothing is left.
+    fn settle(&mut self, publisher: &mut Publisher, broadcast: &Broadcast) {
         loop {
-            outlet.flush(self, broadcast);
+            publisher.flush(self, broadcast);
             let mut idle = true;
             while let Some(output) = self.creator.poll() {
                 idle = false;
                 match output {
-                    Output::Event(event) => outlet.event(self, broadcast, &event).unwrap(),
+                    Output::Event(event) => publisher.event(self, broadcast, &event).unwrap(),
                     Output::Open { stream, dir, .. } => {
                         let theirs = self.peer.opened(dir);
                         self.there.insert(stream, theirs);
@@ -86,7 +86,7 @@ impl Pair {
             while let Some(output) = self.peer.poll() {
                 idle = false;
                 match output {
-                    Output::Event(event) => self.told(event),
+                    Output::Event(event) => self.on_event(event),
                     Output::Open { stream, dir, .. } => {
                         let ours = self.creator.opened(dir);
                         self.here.insert(stream, ours);
@@ -101,7 +101,7 @@ impl Pair {
         }
     }
 
-    fn told(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Subgroup { stream, header, .. } => {
                 self.groups.insert(stream, header.group);
@@ -136,7 +136,7 @@ fn broadcast() -> Broadcast {
     Broadcast::new(Config { namespace, packaging: Packaging::Frames, now }, &tracks()).unwrap()
 }
 
-/// Ten frames a second, a key frame first.
+/// Returns a frame of ten a second, the first a key frame.
 fn frame(number: u64, len: usize) -> Sample {
     let at = media::Micros::from_millis(number * 100);
     let (duration, keyframe) = (media::Micros::ZERO, number.is_multiple_of(10));
@@ -145,27 +145,27 @@ fn frame(number: u64, len: usize) -> Sample {
 
 #[test]
 fn the_rest_of_a_group_is_left_out() {
-    let (mut pair, mut outlet, mut broadcast) = (Pair::new(), Outlet::default(), broadcast());
-    pair.settle(&mut outlet, &broadcast);
+    let (mut pair, mut publisher, mut broadcast) = (Pair::new(), Publisher::default(), broadcast());
+    pair.settle(&mut publisher, &broadcast);
     let track = TrackName::new(broadcast.namespace().clone(), "video/64p").unwrap();
     pair.peer.subscribe(track, Params::default()).unwrap();
-    pair.settle(&mut outlet, &broadcast);
+    pair.settle(&mut publisher, &broadcast);
     pair.opened.clear();
     for number in 0..25 {
         if number == 5 {
-            // The first group's stream gets stuck.
+            // The stream of the first group gets stuck.
             pair.stuck.extend(pair.opened.iter().copied());
         }
         broadcast.push(pair.now, frame(number, 100));
-        pair.settle(&mut outlet, &broadcast);
+        pair.settle(&mut publisher, &broadcast);
     }
     let expected = (0..5).chain(10..25).map(|number| Location::new(number / 10, number % 10));
     assert_eq!(pair.got, expected.collect::<Vec<_>>());
-    assert_eq!((outlet.drops(), &pair.resets[..]), (1, &[ResetCode::TOO_FAR_BEHIND][..]));
+    assert_eq!((publisher.drops(), &pair.resets[..]), (1, &[ResetCode::TOO_FAR_BEHIND][..]));
 }
 
 #[test]
-fn what_is_kept_has_a_bound() {
+fn kept_groups_are_bounded() {
     let mut broadcast = broadcast();
     let mebibyte = 1 << 20;
     // One group without end, and then two more.

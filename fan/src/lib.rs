@@ -1,7 +1,7 @@
 //! A fan without a browser: [`take_part`] in a room over QUIC, from a terminal or a script.
 //!
-//! What is said goes through the same [`Voice`] as in a browser: numbered, sent again over
-//! every new connection, and settled once.
+//! Acts go through the same [`Outbox`] as in a browser: numbered, sent again over every new connection, and settled
+//! once.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -13,104 +13,104 @@ use std::{
 };
 
 use moqt::{
-    App, Cx, Event, Micros, Misuse, NameError, Namespace, Params, Properties, RequestCode, SessionCode, Token,
-    TrackName,
+    App, Cx, Event, Micros, Misuse, NameError, Namespace, Params, Properties, RequestCode, SessionCode,
+    Token, TrackName,
     packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
 };
+use outbox::{Failure, HeldLine, Identity, Outbox, Outcome, Output, Ticket, act_json::ActJson};
 use quic::{Clock, Endpoint};
 use rustls::ClientConfig;
+use timing::Backoff;
 use tokio::{
     sync::mpsc,
     time::{Instant, Sleep},
 };
 use url::Url;
-use timing::Backoff;
-use outbox::{Failure, Identity, Outcome, Output, Ticket, Voice, Waiting, wish::Wish};
 use wire::{ChatId, Track, limits, names};
 
-/// Where an edge has WebSockets.
+/// Path of an edge's WebSocket endpoint.
 const WEBSOCKET_PATH: &str = "/moq";
-/// Before what an edge refused, or broke off, is asked for again.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How long an edge may wait for a room.
-const PATIENCE_MS: u64 = 5000;
-/// The tracks that all fans see.
+/// Pause before a request that the edge refused or ended is sent again.
+const RETRY: Duration = Duration::from_millis(500);
+/// Time that an edge may hold a subscription until the room exists, in milliseconds.
+const RENDEZVOUS_MS: u64 = 5000;
+/// The tracks that every fan of a room subscribes to.
 const SHOWN: [Track; 3] = [Track::Chat, Track::Pulse, Track::Stage];
 
-/// Where to take part, and as whom.
+/// Parameters of taking part: the edges, the room and the fan.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// An edge: `moqt://…` or `https://…`.
+    /// The edge to connect to first: `moqt://…` or `https://…`.
     pub url: Url,
-    /// Others, which are tried in turn when there is no connection to that one any more.
+    /// Further edges, tried in turn when the connection to the one before has ended.
     pub others: Vec<Url>,
-    /// Whom to trust as that edge.
+    /// TLS settings: the certificates that an edge may present.
     pub tls: ClientConfig,
-    /// The room.
+    /// The name of the room.
     pub room: Namespace,
-    /// Who one is; a stranger, without.
+    /// The fan's token, a JWT; without one the fan is anonymous.
     pub token: Option<String>,
-    /// A random number, another for each time that one takes part.
+    /// A random number, different for each call, because two clients with one seed would take each other's numbers.
     pub seed: u64,
 }
 
-/// What a fan wants to do, and what they call it.
+/// An act to be sent, with the caller's own number for it.
 #[derive(Debug)]
 pub struct Order {
-    /// What they call it.
+    /// The number that [`Update::Settled`] will repeat.
     pub ticket: Ticket,
-    /// What it is.
-    pub wish: Wish,
+    /// The act, in the JSON form of pages.
+    pub act: ActJson,
 }
 
-/// What a fan hears.
+/// A change that the caller of [`take_part`] is notified of.
 #[derive(Clone, Debug)]
-pub enum Heard {
-    /// There is a place in the room from now on.
+pub enum Update {
+    /// The edge takes this fan's acts from now on.
     Joined,
-    /// There is none for the moment, or not for the reason that was told before.
+    /// The edge takes none at present. Reported again only if the reason changes.
     Left {
-        /// Why.
+        /// The reason, in words.
         why: String,
     },
-    /// What became of an order.
+    /// An order is settled.
     Settled {
-        /// Which.
+        /// The order's number.
         ticket: Ticket,
-        /// What.
+        /// The result: counted, held or failed.
         outcome: Outcome,
     },
-    /// Who one is.
+    /// The fan's identity, role, standing or vote is now this.
     Identity(Identity),
-    /// To be shown the next time.
+    /// Use this token the next time.
     Token(String),
-    /// An object of one of the tracks to all fans: a packet of [`wire::TrackItem`]s.
+    /// An object of a track that all fans see: a packet of [`wire::TrackItem`]s.
     Shown {
-        /// Which track's.
+        /// The track of the object.
         track: Track,
-        /// The packet.
+        /// The object's payload.
         packet: Vec<u8>,
     },
-    /// A line waits for moderators, of whom one is one.
-    Waits(Waiting),
-    /// It waits no more.
+    /// A chat line is held for a moderator; only moderators receive this.
+    Held(HeldLine),
+    /// A moderator has approved or refused the held line.
     Reviewed(ChatId),
 }
 
-/// Why somebody cannot take part.
+/// A reason why taking part cannot begin.
 #[derive(Debug)]
 pub enum Error {
     /// The room's name cannot be a namespace.
     Room(NameError),
-    /// No socket can be had.
+    /// The operating system gives us no socket.
     Endpoint(quic::Error),
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Room(error) => write!(f, "the room cannot be called that: {error}"),
+            Self::Room(error) => write!(f, "invalid room name: {error}"),
             Self::Endpoint(error) => error.fmt(f),
         }
     }
@@ -118,37 +118,37 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Takes part until nobody can give orders any more and all that were given are settled. To be run in a
-/// [`LocalSet`](tokio::task::LocalSet).
+/// Takes part until `orders` is closed and every order is settled. Run it in a [`LocalSet`](tokio::task::LocalSet).
 pub async fn take_part(
     options: Options,
     orders: mpsc::Receiver<Order>,
-    heard: impl FnMut(Heard),
+    on_update: impl FnMut(Update),
 ) -> Result<(), Error> {
     let any = match options.url.host() {
         Some(url::Host::Ipv6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
     };
     let endpoint = Endpoint::client(any, options.tls.clone()).map_err(Error::Endpoint)?;
-    take_part_from(&endpoint, options, orders, heard).await
+    take_part_from(&endpoint, options, orders, on_update).await
 }
 
-/// The same, through a socket that is there.
+/// Takes part like [`take_part`], but through a socket that the caller already has.
 pub async fn take_part_from(
     endpoint: &Endpoint,
     options: Options,
     orders: mpsc::Receiver<Order>,
-    heard: impl FnMut(Heard),
+    on_update: impl FnMut(Update),
 ) -> Result<(), Error> {
     let names = Names::new(&options.room).map_err(Error::Room)?;
     let clock = Clock::default();
     let token = options.token.clone();
-    let voice = if token.is_some() { Voice::new(options.seed) } else { Voice::stranger(options.seed) };
-    let mut fan = Fan { names, clock, voice, orders, heard, token, waiting: 0, over: false, absent: None };
+    let outbox = if token.is_some() { Outbox::new(options.seed) } else { Outbox::anonymous(options.seed) };
+    let mut fan =
+        Fan { names, clock, outbox, orders, on_update, token, waiting: 0, over: false, left_why: None };
     let mut backoff = Backoff::default();
     let room = options.room.path().unwrap_or_default();
     let urls = std::iter::once(&options.url).chain(&options.others);
-    let urls: Vec<_> = urls.map(|url| at_room(url, &room, options.token.as_deref())).collect();
+    let urls: Vec<_> = urls.map(|url| room_url(url, &room, options.token.as_deref())).collect();
     for url in urls.iter().cycle() {
         if fan.is_done() {
             break;
@@ -157,8 +157,8 @@ pub async fn take_part_from(
         let why = match endpoint.dial(url).await {
             Ok(mut connection) => {
                 connection.config().setup.tokens.extend(fan.token.clone().map(Token::value));
-                let mut visit = Visit::new(&mut fan);
-                let ended = connection.run(&mut visit).await;
+                let mut session = RoomSession::new(&mut fan);
+                let ended = connection.run(&mut session).await;
                 ended.map_or_else(|error| error.to_string(), |ended| ended.reason)
             }
             Err(error) => error.to_string(),
@@ -172,9 +172,9 @@ pub async fn take_part_from(
     Ok(())
 }
 
-/// Where a room is. Whoever has an object for each room has to know which, and whether to open it, before the session
-/// begins; whoever has them all does not mind.
-fn at_room(url: &Url, room: &str, token: Option<&str>) -> Url {
+/// Returns the address of a room. A Durable Object serves one room over WebSocket, so it must know the room and check
+/// the token before the session begins; the address carries both. A node serves all its rooms and ignores them.
+fn room_url(url: &Url, room: &str, token: Option<&str>) -> Url {
     let mut url = url.clone();
     if matches!(url.scheme(), "ws" | "wss") {
         if url.path() == "/" {
@@ -188,7 +188,7 @@ fn at_room(url: &Url, room: &str, token: Option<&str>) -> Url {
     url
 }
 
-/// What the tracks are called.
+/// The names of a room's tracks.
 struct Names {
     acts: TrackName,
     answers: TrackName,
@@ -208,78 +208,78 @@ impl Names {
     }
 }
 
-/// What outlives a connection.
+/// State that outlives a connection.
 struct Fan<F> {
     names: Names,
     clock: Clock,
-    voice: Voice,
+    outbox: Outbox,
     orders: mpsc::Receiver<Order>,
-    heard: F,
+    on_update: F,
     token: Option<String>,
-    /// Orders that are not settled.
+    /// Number of orders that are not settled.
     waiting: usize,
-    /// Nobody gives orders any more.
+    /// Set once `orders` is closed.
     over: bool,
-    /// Why there is no place in the room, as it was last told.
-    absent: Option<String>,
+    /// The last reported reason for having left the room.
+    left_why: Option<String>,
 }
 
-impl<F: FnMut(Heard)> Fan<F> {
+impl<F: FnMut(Update)> Fan<F> {
     fn is_done(&self) -> bool {
         self.over && self.waiting == 0
     }
 
     fn order(&mut self, now: Micros, order: Option<Order>) {
-        let Some(Order { ticket, wish }) = order else {
+        let Some(Order { ticket, act }) = order else {
             self.over = true;
             return;
         };
         self.waiting += 1;
-        match wish.act() {
-            Ok(act) => self.voice.act(now, ticket, act),
-            Err(error) => self.settled(ticket, Outcome::Failed(Failure::Invalid(error))),
+        match act.act() {
+            Ok(act) => self.outbox.act(now, ticket, act),
+            Err(error) => self.settle(ticket, Outcome::Failed(Failure::Invalid(error))),
         }
     }
 
-    fn settled(&mut self, ticket: Ticket, outcome: Outcome) {
+    fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
         self.waiting = self.waiting.saturating_sub(1);
-        (self.heard)(Heard::Settled { ticket, outcome });
+        (self.on_update)(Update::Settled { ticket, outcome });
     }
 
-    /// Tells what the voice knows; what it sends is for the caller.
+    /// Reports the outbox's facts and returns its next step for the connection.
     fn next(&mut self) -> Option<Out> {
         loop {
-            match self.voice.poll()? {
+            match self.outbox.poll()? {
                 Output::Send(packet) => return Some(Out::Send(packet)),
                 Output::StartOver => return Some(Out::StartOver),
-                Output::Settled { ticket, outcome } => self.settled(ticket, outcome),
-                Output::Identity(identity) => (self.heard)(Heard::Identity(identity)),
+                Output::Settled { ticket, outcome } => self.settle(ticket, outcome),
+                Output::Identity(identity) => (self.on_update)(Update::Identity(identity)),
                 Output::Token(token) => {
-                    (self.heard)(Heard::Token(token.clone()));
+                    (self.on_update)(Update::Token(token.clone()));
                     self.token = Some(token);
                 }
-                Output::Waits(waiting) => (self.heard)(Heard::Waits(waiting)),
-                Output::Reviewed(chat) => (self.heard)(Heard::Reviewed(chat)),
+                Output::Held(waiting) => (self.on_update)(Update::Held(waiting)),
+                Output::Reviewed(chat) => (self.on_update)(Update::Reviewed(chat)),
             }
         }
     }
 
     fn left(&mut self, why: String) {
-        let was_joined = self.voice.is_joined();
-        self.voice.left();
-        let is_news = was_joined || self.absent.as_ref() != Some(&why);
-        if is_news && !self.is_done() {
-            self.absent = Some(why.clone());
-            (self.heard)(Heard::Left { why });
+        let was_joined = self.outbox.is_joined();
+        self.outbox.left();
+        let is_new = was_joined || self.left_why.as_ref() != Some(&why);
+        if is_new && !self.is_done() {
+            self.left_why = Some(why.clone());
+            (self.on_update)(Update::Left { why });
         }
     }
 
-    /// Takes orders without a connection, for a while.
+    /// Takes orders without a connection until the pause is over.
     async fn wait(&mut self, pause: Duration) {
         let mut sleep = pin!(tokio::time::sleep(pause));
         loop {
             let now = self.clock.now();
-            self.voice.tick(now);
+            self.outbox.tick(now);
             while self.next().is_some() {}
             tokio::select! {
                 () = &mut sleep => return,
@@ -294,27 +294,27 @@ enum Out {
     StartOver,
 }
 
-/// One connection.
-struct Visit<'a, F> {
+/// The fan's part in a room on one connection.
+struct RoomSession<'a, F> {
     fan: &'a mut Fan<F>,
     answers: Option<RequestId>,
     acts: Option<RequestId>,
     inflow: Inflow,
     outflow: Option<Outflow>,
     shown: [Shown; 3],
-    /// When what is missing is asked for again.
-    again: Option<Instant>,
+    /// The time at which missing requests are sent again.
+    retry_at: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// A track to all fans.
+/// The state of a track that all fans see.
 #[derive(Default)]
 struct Shown {
     request: Option<RequestId>,
     reading: Vec<(StreamId, Vec<u8>, u64)>,
 }
 
-impl<'a, F: FnMut(Heard)> Visit<'a, F> {
+impl<'a, F: FnMut(Update)> RoomSession<'a, F> {
     fn new(fan: &'a mut Fan<F>) -> Self {
         Self {
             fan,
@@ -323,19 +323,19 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
             inflow: Inflow::new(limits::FRAME),
             outflow: None,
             shown: Default::default(),
-            again: None,
-            sleep: Box::pin(tokio::time::sleep(AGAIN)),
+            retry_at: None,
+            sleep: Box::pin(tokio::time::sleep(RETRY)),
         }
     }
 
-    /// Asks for what is missing.
+    /// Sends the requests that are missing.
     fn ask(&mut self, cx: &mut Cx<'_>) -> Result<(), Misuse> {
         if self.answers.is_none() {
             self.answers = Some(cx.session.subscribe(self.fan.names.answers.clone(), Params::default())?);
         }
         for (shown, name) in self.shown.iter_mut().zip(&self.fan.names.shown) {
             if shown.request.is_none() {
-                let params = Params { rendezvous_timeout: Some(PATIENCE_MS), ..Params::default() };
+                let params = Params { rendezvous_timeout: Some(RENDEZVOUS_MS), ..Params::default() };
                 shown.request = Some(cx.session.subscribe(name.clone(), params)?);
             }
         }
@@ -351,10 +351,10 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
                 *shown = Shown::default();
             }
         }
-        self.again.get_or_insert_with(|| Instant::now() + AGAIN);
+        self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
     }
 
-    /// Gives back the place in the room; another is taken after a while.
+    /// Ends the fan's own two tracks; they are requested again after a pause.
     fn start_over(&mut self, cx: &mut Cx<'_>, why: &str) {
         for request in [self.answers.take(), self.acts.take()].into_iter().flatten() {
             let _ = cx.session.cancel(request);
@@ -362,11 +362,11 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
         self.inflow = Inflow::new(limits::FRAME);
         self.outflow = None;
         self.fan.left(why.to_owned());
-        self.again.get_or_insert_with(|| Instant::now() + AGAIN);
+        self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
     }
 
     fn data(&mut self, event: &Event) -> Result<(), &'static str> {
-        let broken = |_| "what comes cannot be put in order";
+        let broken = |_| "the answers cannot be put in order";
         match event {
             Event::Subgroup { stream, request, header } => {
                 if self.answers == Some(*request) {
@@ -403,7 +403,7 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
             Event::StreamStopped { stream, .. }
                 if self.outflow.as_ref().is_some_and(|flow| flow.is(*stream)) =>
             {
-                return Err("the edge takes no more");
+                return Err("the edge stopped the stream of acts");
             }
             _ => {}
         }
@@ -422,7 +422,7 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
         });
         let of = |shown: &Shown| shown.reading.iter().any(|(of, ..)| *of == stream);
         if let (Some(packet), Some(at)) = (whole, self.shown.iter().position(of)) {
-            (self.fan.heard)(Heard::Shown { track: SHOWN[at], packet });
+            (self.fan.on_update)(Update::Shown { track: SHOWN[at], packet });
         }
     }
 
@@ -430,7 +430,7 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
         while let Some(out) = self.fan.next() {
             match (out, &mut self.outflow) {
                 (Out::Send(packet), Some(outflow)) => {
-                    outflow.send(cx, packet.into()).map_err(|_| "nothing can be sent")?;
+                    outflow.send(cx, packet.into()).map_err(|_| "the acts cannot be sent")?;
                 }
                 (Out::Send(_), None) => {}
                 (Out::StartOver, _) => return Err("the room has forgotten this connection"),
@@ -440,26 +440,26 @@ impl<'a, F: FnMut(Heard)> Visit<'a, F> {
     }
 }
 
-impl<F: FnMut(Heard)> App for Visit<'_, F> {
+impl<F: FnMut(Update)> App for RoomSession<'_, F> {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
-            Event::Ready(_) => self.again = Some(Instant::now()),
+            Event::Ready(_) => self.retry_at = Some(Instant::now()),
             Event::SubscribeOk { request, .. } if self.answers == Some(request) => {
                 let name = self.fan.names.acts.clone();
                 self.acts = cx.session.publish(name, Params::default(), Properties::NONE).ok();
             }
             Event::RequestOk { request, .. } if self.acts == Some(request) => {
                 self.outflow = Some(Outflow::new(request, u64::MAX));
-                self.fan.voice.joined(self.fan.clock.now());
-                (self.fan.heard)(Heard::Joined);
+                self.fan.outbox.joined(self.fan.clock.now());
+                (self.fan.on_update)(Update::Joined);
             }
             Event::RequestError { request, error } => self.lost(cx, request, error.reason_text()),
-            Event::Done { request, .. } => self.lost(cx, request, "the track is over"),
-            Event::Cancelled { request, .. } => self.lost(cx, request, "the edge has broken it off"),
-            Event::GoAway { .. } => cx.session.close(SessionCode::NO_ERROR, "moving on"),
+            Event::Done { request, .. } => self.lost(cx, request, "the track has ended"),
+            Event::Cancelled { request, .. } => self.lost(cx, request, "the edge cancelled the track"),
+            Event::GoAway { .. } => cx.session.close(SessionCode::NO_ERROR, "connecting again"),
             Event::Publish { request, .. } => {
                 let error =
-                    moqt::message::RequestError::new(RequestCode::NOT_SUPPORTED, "a fan takes no tracks");
+                    moqt::message::RequestError::new(RequestCode::NOT_SUPPORTED, "a fan accepts no published tracks");
                 let _ = cx.session.reject(request, error);
             }
             event => {
@@ -471,14 +471,14 @@ impl<F: FnMut(Heard)> App for Visit<'_, F> {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        if self.again.is_some_and(|at| at <= Instant::now()) {
-            self.again = None;
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            self.retry_at = None;
             if self.ask(cx).is_err() {
                 return Poll::Ready(());
             }
         }
         while let Some(packet) = self.inflow.take() {
-            if self.fan.voice.heard(self.fan.clock.now(), &packet).is_err() {
+            if self.fan.outbox.receive(self.fan.clock.now(), &packet).is_err() {
                 self.start_over(cx, "the edge speaks another version");
             }
         }
@@ -487,15 +487,15 @@ impl<F: FnMut(Heard)> App for Visit<'_, F> {
         {
             self.fan.order(self.fan.clock.now(), order);
         }
-        self.fan.voice.tick(self.fan.clock.now());
+        self.fan.outbox.tick(self.fan.clock.now());
         if let Err(why) = self.send(cx) {
             self.start_over(cx, why);
         }
         if self.fan.is_done() {
             return Poll::Ready(());
         }
-        let due = self.fan.voice.timeout().map(|at| Instant::from_std(self.fan.clock.instant(at)));
-        if let Some(at) = [due, self.again].into_iter().flatten().min() {
+        let due = self.fan.outbox.timeout().map(|at| Instant::from_std(self.fan.clock.instant(at)));
+        if let Some(at) = [due, self.retry_at].into_iter().flatten().min() {
             self.sleep.as_mut().reset(at);
             if self.sleep.as_mut().poll(task).is_ready() {
                 task.waker().wake_by_ref();

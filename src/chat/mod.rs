@@ -1,32 +1,32 @@
-//! `fanfare chat`.
+//! The command `fanfare chat`.
 
 use clap::Args as ClapArgs;
-use fan::{Heard, Options, Order, take_part};
+use fan::{Options, Order, Update, take_part};
 use moqt::Namespace;
+use outbox::{Outcome, Ticket, act_json::ActJson};
 use quic::{Fingerprint, Trust};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     sync::mpsc,
 };
 use url::Url;
-use outbox::{Outcome, Ticket, wish::Wish};
 
 use crate::{Failure, publish, signal::interrupted};
 
-mod line;
+mod command;
 mod show;
 
-use line::Line;
+use command::Command;
 use show::Screen;
 
 const COMMANDS: &str = "\
-What is typed is said. Lines that begin with a slash do something else:
+A typed line is sent to the chat. Lines that begin with a slash are commands:
   /cheer [N]             cheer, N times
   /gift ID [N]           give a gift of the catalogue
   /vote N                vote for option N of the open poll
   /ask TEXT              ask the creator a question
-  /upvote ID             have a question, too
-  /name NAME             be called that
+  /upvote ID             vote for a question
+  /name NAME             change your name
   /reply ID TEXT         answer a line
   /quit                  leave
 
@@ -38,37 +38,38 @@ Moderators and the creator:
 
 /// Take part in a room from a terminal, or a script: chat, cheers, gifts, votes and questions.
 ///
-/// Lines of the room go to the standard output; what became of one's own that was not taken, to the standard
-/// error. It ends with the input, once all that was said is answered.
+/// Lines of the room go to the standard output; acts that were refused are reported on the standard error. The command
+/// ends with its input, once every act is answered.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = COMMANDS)]
 pub(crate) struct Args {
-    /// The room
+    /// Name of the room
     #[arg(value_name = "ROOM", value_parser = publish::room)]
     room: Namespace,
 
-    /// The edge: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/ for WebTransport, ws://HOST:PORT for a WebSocket
+    /// Address of the edge: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/ for WebTransport, ws://HOST:PORT for a
+    /// WebSocket
     #[arg(value_name = "URL", value_parser = edge, default_value = "moqt://localhost:8080")]
     edge: Url,
 
-    /// Who one is, a JWT; a stranger, without
+    /// Your token, a JWT; without one you are anonymous
     #[arg(long, value_name = "JWT", env = "FANFARE_TOKEN", hide_env_values = true)]
     token: Option<String>,
 
-    /// What to be called, for who has no name in their token
+    /// Your name in the room, if your token has none
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Trust whoever answers at the address, without looking at the certificate
+    /// Accept any certificate of the edge
     #[arg(long)]
     insecure: bool,
 
-    /// Trust the edge with this certificate, whoever signed it; may be given more than once
+    /// Accept the edge only with this certificate, also a self-signed one; may be given more than once
     #[arg(long, value_name = "SHA256HEX", conflicts_with = "insecure")]
     fingerprint: Vec<Fingerprint>,
 }
 
-/// Where to take part: what one publishes to, or a WebSocket.
+/// Parses the address of an edge: one that `fanfare publish` takes, or a WebSocket.
 fn edge(url: &str) -> Result<Url, String> {
     match Url::parse(url) {
         Ok(url) if url.scheme() == "ws" && url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
@@ -76,7 +77,7 @@ fn edge(url: &str) -> Result<Url, String> {
     }
 }
 
-/// Orders that wait for a connection.
+/// Orders that may wait for a connection.
 const ORDERS: usize = 64;
 
 /// Runs until the input ends, or Ctrl-C.
@@ -100,8 +101,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (orders, taken) = mpsc::channel(ORDERS);
-        let (tell, mut heard) = mpsc::unbounded_channel();
-        let part = tokio::task::spawn_local(take_part(options, taken, move |heard| drop(tell.send(heard))));
+        let (notify, mut updates) = mpsc::unbounded_channel();
+        let part = tokio::task::spawn_local(take_part(options, taken, move |update| drop(notify.send(update))));
         let mut screen = Screen::default();
         if let Some(name) = args.name {
             order(&orders, 0, &serde_json::json!({ "rename": { "name": name } })).await;
@@ -114,36 +115,36 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 line = input.next_line(), if orders.is_some() && screen.is_ready() => {
-                    match line.ok().flatten().map(|line| Line::read(&line, screen.poll())) {
-                        Some(Ok(Line::Wish(wish))) => {
+                    match line.ok().flatten().map(|line| Command::parse(&line, screen.poll())) {
+                        Some(Ok(Command::Act(act))) => {
                             ticket = ticket.wrapping_add(1);
                             if let Some(orders) = &orders {
-                                order(orders, ticket, &wish).await;
+                                order(orders, ticket, &act).await;
                             }
                         }
-                        Some(Ok(Line::Nothing)) => {}
-                        Some(Ok(Line::Quit)) | None => orders = None,
+                        Some(Ok(Command::Nothing)) => {}
+                        Some(Ok(Command::Quit)) | None => orders = None,
                         Some(Err(why)) => eprintln!("{why}"),
                     }
                 }
-                heard = heard.recv() => match heard {
-                    Some(Heard::Settled { outcome: Outcome::Failed(failure), .. }) => eprintln!("not taken: {failure}"),
-                    Some(Heard::Settled { outcome: Outcome::Held, .. }) => eprintln!("waits for a moderator"),
-                    Some(heard) => screen.heard(heard),
+                update = updates.recv() => match update {
+                    Some(Update::Settled { outcome: Outcome::Failed(failure), .. }) => eprintln!("not counted: {failure}"),
+                    Some(Update::Settled { outcome: Outcome::Held, .. }) => eprintln!("held for a moderator"),
+                    Some(update) => screen.update(update),
                     None => break,
                 },
             }
         }
         part.await.map_err(Failure::run)?.map_err(Failure::run)
     });
-    // A read of the terminal cannot be taken back.
+    // A blocked read of the terminal cannot be cancelled.
     runtime.shutdown_background();
     outcome
 }
 
-async fn order(orders: &mpsc::Sender<Order>, ticket: Ticket, wish: &serde_json::Value) {
-    match Wish::parse(&wish.to_string()) {
-        Ok(wish) => drop(orders.send(Order { ticket, wish }).await),
+async fn order(orders: &mpsc::Sender<Order>, ticket: Ticket, json: &serde_json::Value) {
+    match ActJson::parse(&json.to_string()) {
+        Ok(act) => drop(orders.send(Order { ticket, act }).await),
         Err(error) => eprintln!("{error}"),
     }
 }

@@ -1,39 +1,39 @@
-//! What a terminal shows of a room.
+//! The terminal's view of a room.
 
-use fan::Heard;
+use fan::Update;
 use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem};
 
-/// What has been shown, so that it is not shown again.
+/// The shown part of the room, so that nothing is printed twice.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
-    /// It is known what is on.
+    /// Set once the room's state is known.
     ready: bool,
-    /// Lines up to this one.
+    /// Number of the newest line that was printed.
     newest: Option<ChatId>,
     title: String,
-    /// The open poll.
+    /// Number of the open poll.
     poll: Option<u32>,
     pinned: Option<ChatId>,
     questions: Vec<u32>,
 }
 
 impl Screen {
-    /// Whether it is known what is on: before, nobody can vote.
+    /// Returns whether the room's state is known: before, a vote could not name its poll.
     pub(super) fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// The poll that is open.
+    /// Returns the number of the open poll.
     pub(super) fn poll(&self) -> Option<u32> {
         self.poll
     }
 
-    /// Something of the room.
-    pub(super) fn heard(&mut self, heard: Heard) {
-        match heard {
-            Heard::Joined => eprintln!("in the room"),
-            Heard::Left { why } => eprintln!("not in the room: {}; trying again", plain(&why)),
-            Heard::Shown { packet, .. } => {
+    /// Prints an update of the room.
+    pub(super) fn update(&mut self, update: Update) {
+        match update {
+            Update::Joined => eprintln!("in the room"),
+            Update::Left { why } => eprintln!("not in the room: {}; trying again", plain(&why)),
+            Update::Shown { packet, .. } => {
                 let Ok(items) = Frames::<TrackItem<'_>>::new(&packet) else { return };
                 for item in items {
                     if let Ok(Frame::Known(item)) = item {
@@ -41,11 +41,11 @@ impl Screen {
                     }
                 }
             }
-            Heard::Waits(line) => {
-                println!("waits #{}  {}: {}", line.chat.0, plain(&line.name), plain(&line.text));
+            Update::Held(line) => {
+                println!("held #{}  {}: {}", line.chat.0, plain(&line.name), plain(&line.text));
             }
-            Heard::Reviewed(chat) => println!("waits no more #{}", chat.0),
-            Heard::Settled { .. } | Heard::Identity(_) | Heard::Token(_) => {}
+            Update::Reviewed(chat) => println!("reviewed #{}", chat.0),
+            Update::Settled { .. } | Update::Identity(_) | Update::Token(_) => {}
         }
     }
 
@@ -117,7 +117,7 @@ fn said(line: &Line<'_>) -> String {
     format!("#{}  {mark}{}: {reply}{}", line.id.0, plain(line.name), plain(line.text))
 }
 
-/// What others wrote moves no cursor and rings no bell.
+/// Replaces control characters: text of other fans must not move the cursor or ring the bell.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

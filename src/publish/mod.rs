@@ -1,4 +1,4 @@
-//! `fanfare publish`.
+//! The command `fanfare publish`.
 
 use std::{io, path::PathBuf};
 
@@ -11,9 +11,9 @@ use url::Url;
 
 use crate::{Failure, signal::interrupted};
 
-mod line;
+mod progress;
 
-use line::Line;
+use progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,25 +30,23 @@ Examples:
 
 /// Publish a room: files, a pipe, or the test card.
 ///
-/// Fragmented or plain MP4, MPEG-TS, Matroska and WebM are understood, with H.264, H.265, AV1, VP9,
-/// Opus and AAC in them. Frames go out as they are, without being encoded anew; only the test card
-/// is encoded here. Several inputs are published together: give the renditions of one show, with
-/// their key frames at the same times.
+/// The containers are fragmented or plain MP4, MPEG-TS, Matroska and WebM, the codecs H.264, H.265, AV1, VP9, Opus and
+/// AAC. Frames are sent without being encoded anew; only the test card is encoded here. Several inputs are published
+/// together: give the renditions of one show, with their key frames at the same times.
 ///
-/// Files go out in real time. A pipe goes out as it comes: what feeds it sets the pace.
+/// Files are sent in real time. A pipe is sent as it comes: the program that feeds it sets the pace.
 ///
-/// A connection that is lost is made again, and the groups go on with their numbers. Ctrl-C ends the
-/// show for the fans too.
+/// A lost connection is replaced, and the groups go on with their numbers. Ctrl-C ends the show for the fans too.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
 pub(crate) struct Args {
-    /// The room: one or more names with slashes between them
+    /// Name of the room: one or more names with slashes between them
     #[arg(long, value_name = "NAME", value_parser = room)]
     room: Namespace,
 
-    /// The right to publish in the room, a JWT. Best given in the environment, where other users of
-    /// this machine do not see it
+    /// Token with the right to publish in the room, a JWT. Best given in the environment, where other users of this
+    /// machine do not see it
     #[arg(long, value_name = "JWT", env = "FANFARE_TOKEN", hide_env_values = true)]
     token: Option<String>,
 
@@ -56,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["inputs", "repeat", "cmaf"])]
     demo: bool,
 
-    /// Pass the fragments of fragmented MP4 on as they are (CMAF) instead of single frames (LOC)
+    /// Pass on the fragments of fragmented MP4 as they are (CMAF) instead of single frames (LOC)
     #[arg(long)]
     cmaf: bool,
 
@@ -68,19 +66,19 @@ pub(crate) struct Args {
     #[arg(long)]
     takeover: bool,
 
-    /// Trust whoever answers at the address, without looking at the certificate
+    /// Accept any certificate of the server
     #[arg(long)]
     insecure: bool,
 
-    /// Trust the server with this certificate, whoever signed it; may be given more than once
+    /// Accept the server only with this certificate, also a self-signed one; may be given more than once
     #[arg(long, value_name = "SHA256HEX", conflicts_with = "insecure")]
     fingerprint: Vec<Fingerprint>,
 
-    /// The server: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/PATH for WebTransport
+    /// Address of the server: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/PATH for WebTransport
     #[arg(value_name = "URL", value_parser = server)]
     url: Url,
 
-    /// What to publish; - is standard input
+    /// Files to publish; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "demo")]
     inputs: Vec<PathBuf>,
 }
@@ -97,8 +95,8 @@ pub(crate) fn server(url: &str) -> Result<Url, String> {
     let url = Url::parse(url).map_err(|error| format!("{error}; {HINT}"))?;
     match (url.scheme(), url.host_str()) {
         ("moqt" | "https", Some(host)) if !host.is_empty() => Ok(url),
-        ("moqt" | "https", _) => Err(format!("it names no host; {HINT}")),
-        (scheme, _) => Err(format!("{scheme}:// is no way to publish; {HINT}")),
+        ("moqt" | "https", _) => Err(format!("the address has no host; {HINT}")),
+        (scheme, _) => Err(format!("{scheme}:// is not supported; {HINT}")),
     }
 }
 
@@ -114,7 +112,7 @@ impl Args {
     fn inputs(&self) -> Result<Vec<Input>, Failure> {
         let pipes = self.inputs.iter().filter(|input| is_stdin(input)).count();
         if pipes > 1 {
-            return Err(Failure::usage("- is standard input, which there is only one of"));
+            return Err(Failure::usage("- is standard input and can be given only once"));
         }
         if pipes > 0 && self.repeat {
             return Err(Failure::usage(
@@ -151,13 +149,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             token: args.token.clone(),
             takeover: args.takeover,
         };
-        let mut line = Line::new(io::stderr(), &args.url);
+        let mut line = Progress::new(io::stderr(), &args.url);
         creator::publish(options, source, |report| line.show(report), interrupted()).await.map_err(|error| {
             line.end();
             Failure::run(error)
         })
     });
-    // A pipe that brings nothing is not waited for.
+    // A read of a silent pipe cannot be cancelled.
     runtime.shutdown_background();
     outcome
 }

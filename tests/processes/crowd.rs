@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use fan::{Heard, Options, Order, take_part_from};
+use fan::{Options, Order, Update, take_part_from};
 use moqt::Namespace;
 use quic::{Endpoint, Trust};
 use room::rehearsal::SplitMix64;
@@ -21,7 +21,7 @@ use tokio::{
     time::Instant,
 };
 use url::Url;
-use outbox::{Failure, Outcome, wish::Wish};
+use outbox::{Failure, Outcome, act_json::ActJson};
 use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
 
 use crate::{LIFE, ROOM};
@@ -192,12 +192,12 @@ impl Crowd {
 impl Fan {
     /// Does something.
     pub(crate) fn act(&self, deed: Deed) -> Result<()> {
-        let wish = Wish::parse(&deed.wish().to_string())?;
+        let act = ActJson::parse(&deed.wish().to_string())?;
         let mut record = self.record.borrow_mut();
         let ticket = u32::try_from(record.deeds.len())?;
         record.deeds.push((deed, None));
         self.seen.open.update(|open| open + 1);
-        self.orders.try_send(Order { ticket, wish }).context("too many orders")
+        self.orders.try_send(Order { ticket, act }).context("too many orders")
     }
 
     /// Acts by the script, until then.
@@ -225,17 +225,17 @@ impl Fan {
         Ok(())
     }
 
-    fn hear(&self, heard: Heard) -> Result<()> {
+    fn hear(&self, heard: Update) -> Result<()> {
         match heard {
-            Heard::Joined => self.record.borrow_mut().joined += 1,
-            Heard::Settled { ticket, outcome } => self.settled(ticket, outcome)?,
-            Heard::Identity(identity) => {
+            Update::Joined => self.record.borrow_mut().joined += 1,
+            Update::Settled { ticket, outcome } => self.settled(ticket, outcome)?,
+            Update::Identity(identity) => {
                 let mut record = self.record.borrow_mut();
                 let fan = *record.fan.get_or_insert(identity.fan);
                 anyhow::ensure!(identity.fan == fan, "{fan} was taken for {}", identity.fan);
             }
-            Heard::Shown { track: Track::Chat, packet } => self.chat(&packet)?,
-            Heard::Shown { track: Track::Pulse, packet } => self.pulse(&packet)?,
+            Update::Shown { track: Track::Chat, packet } => self.chat(&packet)?,
+            Update::Shown { track: Track::Pulse, packet } => self.pulse(&packet)?,
             _ => {}
         }
         Ok(())

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result};
-use fan::{Heard, Options, Order, take_part};
+use fan::{Options, Order, Update, take_part};
 use moqt::Namespace;
 use quic::Trust;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
-use outbox::{Outcome, Ticket, wish::Wish};
+use outbox::{Outcome, Ticket, act_json::ActJson};
 use wire::{FanId, Frame, Frames, TrackItem};
 
 use crate::{Door, House, ROOM};
@@ -20,7 +20,7 @@ const ORDERS: usize = 4096;
 /// One. Leaves when it is dropped and all it said is settled. To be made in a [`LocalSet`](tokio::task::LocalSet).
 pub struct Talker {
     orders: mpsc::Sender<Order>,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    heard: mpsc::UnboundedReceiver<Update>,
     /// What was shown while something else was waited for.
     shown: VecDeque<Vec<u8>>,
     /// Who they are, once they know.
@@ -61,9 +61,9 @@ impl Talker {
     }
 
     /// The next that is heard.
-    pub async fn next(&mut self) -> Result<Heard> {
+    pub async fn next(&mut self) -> Result<Update> {
         let heard = self.heard.recv().await.context("the fan is gone")?;
-        if let Heard::Identity(identity) = &heard {
+        if let Update::Identity(identity) = &heard {
             self.fan = Some(identity.fan);
         }
         Ok(heard)
@@ -73,8 +73,8 @@ impl Talker {
     pub async fn joined(&mut self) -> Result<()> {
         loop {
             match self.next().await? {
-                Heard::Joined => return Ok(()),
-                Heard::Shown { packet, .. } => self.shown.push_back(packet),
+                Update::Joined => return Ok(()),
+                Update::Shown { packet, .. } => self.shown.push_back(packet),
                 _ => {}
             }
         }
@@ -82,8 +82,8 @@ impl Talker {
 
     /// Does something, in the JSON of the browser's client.
     pub fn send(&self, ticket: Ticket, wish: Value) -> Result<()> {
-        let wish = Wish::parse(&wish.to_string())?;
-        self.orders.try_send(Order { ticket, wish }).context("too many orders")
+        let act = ActJson::parse(&wish.to_string())?;
+        self.orders.try_send(Order { ticket, act }).context("too many orders")
     }
 
     /// Does something, and waits for what becomes of it.
@@ -100,8 +100,8 @@ impl Talker {
     pub async fn settled(&mut self) -> Result<(Ticket, Outcome)> {
         loop {
             match self.next().await? {
-                Heard::Settled { ticket, outcome } => return Ok((ticket, outcome)),
-                Heard::Shown { packet, .. } => self.shown.push_back(packet),
+                Update::Settled { ticket, outcome } => return Ok((ticket, outcome)),
+                Update::Shown { packet, .. } => self.shown.push_back(packet),
                 _ => {}
             }
         }
@@ -113,7 +113,7 @@ impl Talker {
             let packet = match self.shown.pop_front() {
                 Some(packet) => packet,
                 None => match self.next().await? {
-                    Heard::Shown { packet, .. } => packet,
+                    Update::Shown { packet, .. } => packet,
                     _ => continue,
                 },
             };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use creator::Source;
-use fan::Heard;
+use fan::Update;
 use fanfare_tests::{Door, Exit, Guest, House, Talker, room_component};
 use media::testcard::{Config, Rendition};
 use moqt::{Event, Namespace, Params};
@@ -65,7 +65,7 @@ async fn a_show_in_a_part_of_a_room_has_a_room_of_its_own() -> Result<()> {
 
         let mut lost = Talker::enter_room(&house, Door::Fans, "festival/other stage", None)?;
         let why = loop {
-            if let Heard::Left { why } = lost.next().await? {
+            if let Update::Left { why } = lost.next().await? {
                 break why;
             }
         };
@@ -88,7 +88,7 @@ async fn a_token_for_the_room_gives_its_rights_there() -> Result<()> {
         ] {
             let mut one = Talker::enter(&house, Door::Fans, Some(house.token_of(role, "somebody")?))?;
             let identity = loop {
-                if let Heard::Identity(identity) = one.next().await? {
+                if let Update::Identity(identity) = one.next().await? {
                     break identity;
                 }
             };

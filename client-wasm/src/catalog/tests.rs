@@ -1,3 +1,5 @@
+//! Catalogs as other implementations write them, and as ours does.
+
 use moqt::msf::Role;
 
 use super::*;
@@ -36,7 +38,7 @@ const MOQ_CLI_TS: [&[u8]; 2] = [
     include_bytes!("../../tests/catalogs/moq-cli-ts.msf.json"),
     include_bytes!("../../tests/catalogs/moq-cli-ts.hang.json"),
 ];
-/// A picture and sound, and their fragments, which say nothing here.
+/// A segment of picture and sound with fragments, which are not used here.
 const SEGMENT: &[u8] = include_bytes!("../../../media/tests/fixtures/h264-aac.frag.mp4");
 
 #[test]

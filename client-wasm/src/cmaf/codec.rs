@@ -1,4 +1,4 @@
-//! What each codec's configuration says: its RFC 6381 name, and what WebCodecs takes of it.
+//! Codec configurations: the RFC 6381 name of each, and the part that WebCodecs takes.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use super::{
 /// Opus always counts in 48 kHz.
 pub(super) const OPUS_RATE: u32 = 48_000;
 
-/// `avc1.42c01f`: profile, constraints and level of an avcC (ISO/IEC 14496-15, Section 5.3.3).
+/// Returns `avc1.42c01f`: profile, constraints and level of an avcC (ISO/IEC 14496-15, Section 5.3.3).
 pub(super) fn h264(name: Name, avcc: &[u8]) -> Result<String, Error> {
     let [_, profile, constraints, level, ..] = avcc else { return Err(Error::Truncated("avcC")) };
     Ok(format!("{}.{profile:02x}{constraints:02x}{level:02x}", text(&name)))
 }
 
-/// `hvc1.1.6.L93.B0` of an hvcC (ISO/IEC 14496-15, Annex E.3).
+/// Returns `hvc1.1.6.L93.B0` of an hvcC (ISO/IEC 14496-15, Annex E.3).
 pub(super) fn h265(name: Name, hvcc: &[u8]) -> Result<String, Error> {
     let mut reader = Reader::new(hvcc, "hvcC");
     reader.u8()?;
@@ -34,7 +34,7 @@ pub(super) fn h265(name: Name, hvcc: &[u8]) -> Result<String, Error> {
     Ok(codec)
 }
 
-/// `av01.0.04M.08` of an av1C (AV1-ISOBMFF, Section 2.3.3), and the sequence header in it.
+/// Returns `av01.0.04M.08` of an av1C (AV1-ISOBMFF, Section 2.3.3), and the sequence header in it.
 pub(super) fn av1(av1c: &[u8]) -> Result<(String, &[u8]), Error> {
     let [_, profile_level, flags, _, header @ ..] = av1c else { return Err(Error::Truncated("av1C")) };
     let tier = if flags & 0x80 == 0 { 'M' } else { 'H' };
@@ -47,7 +47,8 @@ pub(super) fn av1(av1c: &[u8]) -> Result<(String, &[u8]), Error> {
     Ok((format!("av01.{profile}.{level:02}{tier}.{depth:02}"), header))
 }
 
-/// Whether a temporal unit of AV1 starts with its sequence header, maybe after a temporal delimiter, which is empty.
+/// Returns whether a temporal unit of AV1 starts with its sequence header, maybe after a temporal delimiter, which is
+/// empty.
 pub(super) fn has_sequence_header(unit: &[u8]) -> bool {
     const SEQUENCE_HEADER: u8 = 1;
     const TEMPORAL_DELIMITER: u8 = 2;
@@ -59,7 +60,7 @@ pub(super) fn has_sequence_header(unit: &[u8]) -> bool {
     }
 }
 
-/// `vp09.00.10.08` of a vpcC (VP Codec ISO Media File Format Binding).
+/// Returns `vp09.00.10.08` of a vpcC (VP Codec ISO Media File Format Binding).
 pub(super) fn vp9(vpcc: &[u8]) -> Result<String, Error> {
     let mut reader = Reader::new(vpcc, "vpcC");
     reader.version_and_flags()?;
@@ -67,7 +68,8 @@ pub(super) fn vp9(vpcc: &[u8]) -> Result<String, Error> {
     Ok(format!("vp09.{profile:02}.{level:02}.{depth:02}"))
 }
 
-/// `mp4a.40.2` of an esds (ISO/IEC 14496-1, Section 7.2.6), and its AudioSpecificConfig; `None` if it is not AAC.
+/// Returns `mp4a.40.2` of an esds (ISO/IEC 14496-1, Section 7.2.6), and its AudioSpecificConfig; `None` if it is not
+/// AAC.
 pub(super) fn aac(esds: &[u8]) -> Result<Option<(String, &[u8])>, Error> {
     const ES: u8 = 3;
     const DECODER_CONFIG: u8 = 4;
@@ -102,7 +104,7 @@ pub(super) fn aac(esds: &[u8]) -> Result<Option<(String, &[u8])>, Error> {
     Ok(Some((format!("mp4a.40.{object_type}"), specific)))
 }
 
-/// The body of a descriptor: its tag, then its length in up to four bytes of seven bits.
+/// Returns the body of a descriptor: its tag, then its length in up to four bytes of seven bits.
 fn descriptor(data: &[u8], tag: u8) -> Result<Reader<'_>, Error> {
     let mut reader = Reader::new(data, "esds");
     if reader.u8()? != tag {
@@ -119,8 +121,8 @@ fn descriptor(data: &[u8], tag: u8) -> Result<Reader<'_>, Error> {
     Ok(Reader::new(reader.take(len)?, "esds"))
 }
 
-/// The channels of a dOps, and the `OpusHead` (RFC 7845, Section 5.1) that says the same where WebCodecs wants one:
-/// with more than two of them.
+/// Returns the channels of a dOps, and the `OpusHead` (RFC 7845, Section 5.1) with the same content, which WebCodecs
+/// needs for more than two channels.
 pub(super) fn opus(dops: &[u8]) -> Result<(u32, Option<Vec<u8>>), Error> {
     let mut reader = Reader::new(dops, "dOps");
     reader.u8()?;

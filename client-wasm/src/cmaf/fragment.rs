@@ -1,4 +1,4 @@
-//! moof and mdat: samples, and when they are shown.
+//! moof and mdat: the samples of a fragment and their presentation times.
 
 use bytes::{Bytes, BytesMut};
 use moqt::Micros;
@@ -9,18 +9,18 @@ use super::{
     reader::{Found, Reader, boxes, child},
 };
 
-/// A sample as its decoder takes it.
+/// A sample in the form that its decoder takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// When it is shown, by the clock that all tracks of the initialisation segment share.
+    /// Presentation time, by the clock that all tracks of the initialisation segment share.
     pub media: Micros,
-    /// Whether decoding can start with it.
+    /// Set if decoding can start with it.
     pub key: bool,
-    /// It.
+    /// The sample's bytes.
     pub data: Bytes,
 }
 
-/// What tfhd's flags say that there is (Section 8.8.7).
+/// Flags of tfhd: the optional fields that it has (Section 8.8.7).
 mod tfhd {
     pub(super) const BASE_DATA_OFFSET: u32 = 0x01;
     pub(super) const SAMPLE_DESCRIPTION: u32 = 0x02;
@@ -29,7 +29,7 @@ mod tfhd {
     pub(super) const FLAGS: u32 = 0x20;
 }
 
-/// What trun's flags say that there is (Section 8.8.8).
+/// Flags of trun: the optional fields that it has (Section 8.8.8).
 mod trun {
     pub(super) const DATA_OFFSET: u32 = 0x001;
     pub(super) const FIRST_FLAGS: u32 = 0x004;
@@ -49,7 +49,7 @@ const DEPENDS_ON_OTHERS: u32 = 0x0100_0000;
 struct Sample {
     ticks: i128,
     flags: u32,
-    /// Where it is in the object.
+    /// Offset in the object.
     at: i64,
     size: u32,
 }
@@ -57,7 +57,7 @@ struct Sample {
 /// A track's part of a moof.
 struct Run<'a> {
     id: u32,
-    /// Offsets count from the start of a file that the object was once part of.
+    /// Set if offsets count from the start of a file that the object was once part of.
     foreign: bool,
     defaults: Defaults,
     decode: u64,
@@ -65,7 +65,7 @@ struct Run<'a> {
 }
 
 impl Track {
-    /// The samples of this track in an object, in the order in which they are decoded.
+    /// Returns this track's samples in an object, in decoding order.
     pub fn frames(&self, object: &Bytes) -> Result<Vec<Frame>, Error> {
         let mut frames = Vec::new();
         let mut moof = None;
@@ -95,7 +95,7 @@ impl Track {
         if start < mdat.body_at || end > mdat.body_at + mdat.body.len() {
             return Err(OUTSIDE);
         }
-        // Nothing was encoded for that time.
+        // An empty sample: nothing was encoded for that time.
         if start == end {
             return Ok(None);
         }
@@ -114,13 +114,13 @@ impl Track {
         Ok(Some(Frame { media: self.time(sample.ticks), key, data }))
     }
 
-    /// The samples of this track that a moof describes, whose mdat is that.
+    /// Returns this track's samples that a moof describes, with their bytes in its mdat.
     fn samples(&self, moof: &Found<'_>, mdat: &Found<'_>) -> Result<Vec<Sample>, Error> {
         let mut runs = Vec::new();
         for traf in boxes(moof.body).filter_map(Result::ok).filter(|found| found.name == *b"traf") {
             runs.push(self.run(traf.body)?);
         }
-        // Where there is one track, fragments are the track's, whatever number they give it.
+        // A segment with one track owns all fragments, whatever track number they have.
         let only = self.alone && runs.len() == 1;
         let mut samples = Vec::new();
         let mut end = mdat.body_at as i64;
@@ -167,7 +167,7 @@ impl Track {
 }
 
 impl Run<'_> {
-    /// Takes the samples one by one; the first is at `end` unless an offset from `base` says where. Gives the new end.
+    /// Passes each sample to `take`. The first is at `end` unless an offset from `base` is given. Returns the new end.
     fn read(
         &self,
         mut base: Option<i64>,
@@ -175,7 +175,8 @@ impl Run<'_> {
         mut take: impl FnMut(Sample) -> Result<(), Error>,
     ) -> Result<i64, Error> {
         let mut decode = i128::from(self.decode);
-        // What samples without a word of their own in the object cost nothing to claim.
+        // Samples that need no bytes of their own in the object cost an attacker nothing to claim, so they are
+        // counted.
         let mut claimed = 0usize;
         for found in boxes(self.traf).filter_map(Result::ok).filter(|found| found.name == *b"trun") {
             let mut reader = Reader::new(found.body, "trun");
@@ -187,7 +188,7 @@ impl Run<'_> {
             }
             if flags & trun::DATA_OFFSET != 0 {
                 let offset = i64::from(reader.u32()? as i32);
-                // Wherever the file had it: what comes first in mdat is what comes first here.
+                // The absolute offset is of the original file; here the first sample begins the mdat.
                 end = base.get_or_insert(end - offset).saturating_add(offset);
             }
             let first = if flags & trun::FIRST_FLAGS != 0 { Some(reader.u32()?) } else { None };
@@ -196,7 +197,7 @@ impl Run<'_> {
                 let duration = field(trun::DURATION, self.defaults.duration)?;
                 let size = field(trun::SIZE, self.defaults.size)?;
                 let own = field(trun::FLAGS, self.defaults.flags)?;
-                // Below zero also where a version that has no such offsets was written.
+                // Some writers use negative offsets also in version 0, which has none.
                 let offset = field(trun::COMPOSITION, 0)? as i32;
                 let flags = first.filter(|_| index == 0).unwrap_or(own);
                 take(Sample { ticks: decode + i128::from(offset), flags, at: end, size })?;

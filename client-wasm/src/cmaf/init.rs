@@ -1,4 +1,4 @@
-//! moov: which tracks there are, and how they are decoded.
+//! moov: the tracks of an initialisation segment, and their decoders' configuration.
 
 use bytes::Bytes;
 use moqt::Micros;
@@ -14,44 +14,44 @@ const MICROS: i128 = 1_000_000;
 /// A track of an initialisation segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// Its number, by which fragments refer to it.
+    /// The number by which fragments refer to it.
     pub id: u32,
-    /// What it holds.
+    /// The kind of media.
     pub kind: Kind,
-    /// How it is encoded, as WebCodecs writes it.
+    /// The codec string of WebCodecs.
     pub codec: String,
-    /// What the decoder must know beforehand.
+    /// The decoder's configuration.
     pub description: Option<Bytes>,
-    /// What a key frame must begin with, if it does not.
+    /// Bytes that a key frame must begin with; they are prepended if missing.
     pub(super) prefix: Option<Bytes>,
-    /// Whether its segment describes no other.
+    /// Set if its segment describes no other track.
     pub(super) alone: bool,
     pub(super) timescale: u32,
-    /// How much later than by the track's own clock it is shown, in microseconds.
+    /// Shift of presentation times against the track's own clock, in microseconds.
     pub(super) shift: i64,
     pub(super) defaults: Defaults,
 }
 
-/// What a track holds.
+/// The kind of media in a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Pictures of this size.
     Video {
-        /// Pixels across.
+        /// Width in pixels.
         width: u32,
-        /// Pixels down.
+        /// Height in pixels.
         height: u32,
     },
     /// Sound.
     Audio {
-        /// Samples a second.
+        /// Samples per second.
         rate: u32,
-        /// How many channels.
+        /// Number of channels.
         channels: u32,
     },
 }
 
-/// What samples are that do not say it themselves (trex, Section 8.8.3).
+/// Default values of samples that do not give their own (trex, Section 8.8.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Defaults {
     pub(super) duration: u32,
@@ -59,7 +59,7 @@ pub(super) struct Defaults {
     pub(super) flags: u32,
 }
 
-/// The tracks of an initialisation segment that can be played.
+/// Returns the tracks of an initialisation segment that can be played.
 pub fn tracks(segment: &Bytes) -> Result<Vec<Track>, Error> {
     let moov = child(segment, *b"moov").ok_or(Error::Missing("moov"))?;
     let movie_timescale = child(moov, *b"mvhd").map_or(Ok(0), timescale)?;
@@ -106,7 +106,7 @@ fn track(segment: &Bytes, trak: &[u8], movie_timescale: u32) -> Result<Option<Tr
     Ok(Some(Track { id, kind, codec, description, prefix, alone: false, timescale, shift, defaults }))
 }
 
-/// What a sample entry says.
+/// The content of a sample entry.
 struct Described {
     kind: Kind,
     codec: String,
@@ -115,10 +115,10 @@ struct Described {
 }
 
 fn sample_entry(segment: &Bytes, name: Name, body: &[u8]) -> Result<Option<Described>, Error> {
-    /// Where the size is in a sample entry of pictures (Section 12.1.3), and its boxes.
+    /// Offset of the size in a visual sample entry (Section 12.1.3); its boxes follow.
     const SIZE: usize = 24;
     const VISUAL: usize = 78;
-    /// The same for sound (Section 12.2.3).
+    /// Offset of the channel count in an audio sample entry (Section 12.2.3).
     const CHANNELS: usize = 16;
     const AUDIO: usize = 28;
     let part = |from: usize| body.get(from..).ok_or(Error::Truncated("a sample entry"));
@@ -133,7 +133,7 @@ fn sample_entry(segment: &Bytes, name: Name, body: &[u8]) -> Result<Option<Descr
         let mut reader = Reader::new(part(CHANNELS)?, "a sample entry");
         let channels = reader.u16()?.into();
         reader.take(6)?;
-        // In 16.16.
+        // The rate is in 16.16 fixed point.
         Ok(Kind::Audio { rate: reader.u32()? >> 16, channels })
     };
     let described = match &name {
@@ -168,7 +168,7 @@ fn sample_entry(segment: &Bytes, name: Name, body: &[u8]) -> Result<Option<Descr
     Ok(Some(described))
 }
 
-/// The timescale in an mdhd or an mvhd, which start alike.
+/// Returns the timescale of an mdhd or an mvhd, which start alike.
 fn timescale(header: &[u8]) -> Result<u32, Error> {
     let mut reader = Reader::new(header, "mdhd");
     let (version, _) = reader.version_and_flags()?;
@@ -196,7 +196,8 @@ fn defaults(trex: &[u8]) -> Result<(u32, Defaults), Error> {
     Ok((id, Defaults { duration: reader.u32()?, size: reader.u32()?, flags: reader.u32()? }))
 }
 
-/// How far an edit list moves a track, in microseconds: a pause before it, less what it skips at its start.
+/// Returns the shift that an edit list gives a track, in microseconds: a pause before it, less the part skipped at its
+/// start.
 fn edits(elst: Option<&[u8]>, movie_timescale: u32, timescale: u32) -> Result<i64, Error> {
     let Some(elst) = elst else { return Ok(0) };
     let mut reader = Reader::new(elst, "elst");
@@ -216,20 +217,20 @@ fn edits(elst: Option<&[u8]>, movie_timescale: u32, timescale: u32) -> Result<i6
     Ok(shift)
 }
 
-/// Microseconds from ticks; none where there is no clock.
+/// Converts ticks to microseconds; 0 where there is no clock.
 fn micros(ticks: i128, timescale: u32) -> i64 {
     let micros = ticks * MICROS / i128::from(timescale.max(1));
     i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
 }
 
 impl Track {
-    /// When a tick of the track is shown.
+    /// Returns the presentation time of a tick of the track.
     pub(super) fn time(&self, ticks: i128) -> Micros {
         let shown = micros(ticks, self.timescale).saturating_add(self.shift);
         Micros(u64::try_from(shown).unwrap_or_default())
     }
 
-    /// Whether it holds pictures.
+    /// Returns whether it holds pictures.
     pub fn is_video(&self) -> bool {
         matches!(self.kind, Kind::Video { .. })
     }

@@ -1,8 +1,9 @@
-//! CMAF: what initialisation segments and fragments of MP4 say (ISO/IEC 14496-12), as far as a player must know.
+//! CMAF: initialisation segments and fragments of MP4 (ISO/IEC 14496-12), as far as a player must know them.
 //!
-//! [`tracks`] reads an initialisation segment, [`Track::frames`] an object: one or more pairs of moof and mdat. Written
-//! by hand: the crate that `media` reads MP4 with makes structures of every box there is, which is more code than a
-//! browser should load, and writes a decoder's configuration anew, where WebCodecs takes its bytes as they are.
+//! [`tracks`] reads an initialisation segment, [`Track::frames`] an object: one or more pairs of moof and mdat. The
+//! parser is written by hand: the crate that `media` reads MP4 with builds structures for every kind of box, which is
+//! more code than a browser should load, and rewrites a decoder's configuration, while WebCodecs takes its bytes as
+//! they are.
 
 mod codec;
 mod fragment;
@@ -12,28 +13,28 @@ mod reader;
 pub use fragment::Frame;
 pub use init::{Kind, Track, tracks};
 
-/// Tracks in an initialisation segment, at most.
+/// Largest number of tracks in an initialisation segment.
 pub const MAX_TRACKS: usize = 32;
-/// Samples in an object, at most: some minutes of sound.
+/// Largest number of samples in an object: some minutes of sound.
 pub const MAX_SAMPLES: usize = 4_096;
 
-/// Not MP4, or not whole.
+/// A reason why bytes are not readable as CMAF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Less than it says it is.
+    /// The data ends before the length that it declares.
     #[error("{0} ends too early")]
     Truncated(&'static str),
-    /// Without something that it must have.
-    #[error("there is no {0}")]
+    /// A required box is missing.
+    #[error("missing {0}")]
     Missing(&'static str),
-    /// Something that cannot be.
-    #[error("{0} that cannot be")]
+    /// A field has an impossible value.
+    #[error("invalid CMAF: {0}")]
     Malformed(&'static str),
-    /// More than anybody needs.
+    /// An object has more samples than [`MAX_SAMPLES`].
     #[error("an object of more than {MAX_SAMPLES} samples")]
     TooManySamples,
-    /// More than anybody needs.
+    /// A segment has more tracks than [`MAX_TRACKS`].
     #[error("an initialisation segment of more than {MAX_TRACKS} tracks")]
     TooManyTracks,
 }

@@ -2,20 +2,20 @@
 
 use super::Error;
 
-/// What a box is.
+/// The four-character name of a box.
 pub(super) type Name = [u8; 4];
 
-/// A box; where it is counts from the start of what it was found in.
+/// A box; its offsets count from the start of the data that it was found in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
     pub(super) name: Name,
     pub(super) at: usize,
-    /// Where its body starts.
+    /// Offset of its body.
     pub(super) body_at: usize,
     pub(super) body: &'a [u8],
 }
 
-/// The boxes in `data`, one after the other, until one is not whole.
+/// Returns the boxes in `data`, one after the other, until one is cut off.
 pub(super) fn boxes(data: &[u8]) -> impl Iterator<Item = Result<Found<'_>, Error>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -34,7 +34,7 @@ fn next(data: &[u8], at: usize) -> Result<Found<'_>, Error> {
     let size = reader.u32()?;
     let name = reader.array()?;
     let len = match size {
-        // To the end.
+        // Size 0: the box reaches to the end.
         0 => data.len() - at,
         1 => usize::try_from(reader.u64()?).map_err(|_| Error::Truncated(BOX))?,
         size => size as usize,
@@ -48,17 +48,17 @@ fn next(data: &[u8], at: usize) -> Result<Found<'_>, Error> {
     Ok(Found { name, at, body_at, body })
 }
 
-/// The first box of that name.
+/// Returns the first box of that name.
 pub(super) fn child(data: &[u8], name: Name) -> Option<&[u8]> {
     boxes(data).filter_map(Result::ok).find(|found| found.name == name).map(|found| found.body)
 }
 
-/// The box that is reached by these names.
+/// Returns the box at the end of this path of names.
 pub(super) fn descend<'a>(data: &'a [u8], names: &[Name]) -> Option<&'a [u8]> {
     names.iter().try_fold(data, |data, name| child(data, *name))
 }
 
-/// Reads numbers, the most significant byte first.
+/// Reads big-endian numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
@@ -102,12 +102,12 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// As many bytes as that version of a box has for a time: eight since version 1, four before.
+    /// Reads a time, which has eight bytes since version 1 and four before.
     pub(super) fn time(&mut self, version: u8) -> Result<u64, Error> {
         if version == 0 { self.u32().map(u64::from) } else { self.u64() }
     }
 
-    /// The version and the flags that a full box starts with.
+    /// Reads the version and the flags that a full box starts with.
     pub(super) fn version_and_flags(&mut self) -> Result<(u8, u32), Error> {
         let word = self.u32()?;
         Ok(((word >> 24) as u8, word & 0x00FF_FFFF))

@@ -1,4 +1,4 @@
-//! Against `media`, which reads MP4 with another crate, on what ffmpeg writes.
+//! Comparison with `media`, which reads MP4 by another crate, on ffmpeg's output.
 
 use std::io::Cursor;
 
@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::cmaf::reader::boxes;
 
-/// Files of fragments; the first two have B-frames and fragments of half a second and more, the others a sample in each.
+/// Fragmented files; the first two have B-frames and fragments of half a second and more, the others one sample per
+/// fragment.
 const FILES: [(&str, &[u8]); 5] = [
     ("h264-aac", include_bytes!("../../../media/tests/fixtures/h264-aac.frag.mp4")),
     ("h264-opus", include_bytes!("../../../media/tests/fixtures/h264-opus.frag.mp4")),
@@ -18,7 +19,7 @@ const FILES: [(&str, &[u8]); 5] = [
     ("vp9-opus", include_bytes!("../../../media/tests/fixtures/vp9-opus.frag.mp4")),
 ];
 
-/// Cuts a file into its initialisation segment and what comes after.
+/// Splits a file into its initialisation segment and the rest.
 fn cut(file: &'static [u8]) -> (Bytes, Bytes) {
     let file = Bytes::from_static(file);
     let first = boxes(&file).map(Result::unwrap).find(|found| found.name == *b"moof").unwrap();
@@ -53,7 +54,7 @@ fn frames_are_those_that_another_reader_finds() {
             for (ours, theirs) in frames.iter().zip(&theirs) {
                 assert_eq!((&ours.data, ours.key), (&theirs.data, theirs.keyframe), "{name}");
             }
-            // Theirs begin no earlier than 0; nor do ours, of which what comes before is at 0.
+            // The other reader's times begin no earlier than 0; ours put everything before that at 0.
             shifts
                 .extend(frames.iter().zip(&theirs).skip(3).map(|(ours, theirs)| theirs.pts.0 - ours.media.0));
         }
@@ -88,7 +89,7 @@ fn an_object_may_be_one_fragment_or_several() {
         one_by_one.extend(track.frames(&object.slice(*start..*end)).unwrap());
     }
     assert_eq!(one_by_one, all);
-    // Of a segment with no other track.
+    // A segment with no other track.
     let alone = Track { id: 77, alone: true, ..track.clone() };
     assert_eq!(alone.frames(&object.slice(starts[0]..starts[1])).unwrap(), all[..1]);
 }
@@ -145,7 +146,7 @@ proptest! {
             }
             Bytes::from(bytes)
         };
-        // Where the boxes are, rather than in what they hold.
+        // Spoil the headers of the boxes rather than their content.
         let spoilt = spoil(&object.slice(..600), 0);
         for track in whole.iter().chain(&tracks(&spoil(&segment, 0)).unwrap_or_default()) {
             if let Ok(frames) = track.frames(&spoilt) {

@@ -1,18 +1,18 @@
-//! Cheers are sent as counts: many in a moment are one message.
+//! Cheers collected into counts: all cheers of one kind within a moment leave as one message.
 
 use moqt::Micros;
 use wire::limits;
 
 use super::{PATIENCE, Ticket};
 
-/// For how long cheers are collected.
+/// Time for which cheers of one kind are collected before they are sent.
 const TICK: Micros = Micros::from_millis(80);
 
-/// Cheers that are not sent, the oldest first; of each kind once.
+/// Cheers that are not sent yet, oldest first, with one entry per kind.
 #[derive(Debug, Default)]
 pub(super) struct Cheers(Vec<Pending>);
 
-/// Cheers of one kind.
+/// Collected cheers of one kind, with the tickets that their message will settle.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) kind: u8,
@@ -22,8 +22,8 @@ pub(super) struct Pending {
 }
 
 impl Cheers {
-    /// Whether so many more still go into one message.
-    pub(super) fn has_room(&self, kind: u8, count: u16) -> bool {
+    /// Returns whether `count` more cheers of this kind still go into one message.
+    pub(super) fn fits(&self, kind: u8, count: u16) -> bool {
         let of_kind = |pending: &&Pending| pending.kind == kind;
         self.0.iter().find(of_kind).is_none_or(|pending| pending.count + count <= limits::CHEERS)
     }
@@ -43,7 +43,7 @@ impl Cheers {
         Some(self.0.remove(at))
     }
 
-    /// When the first of them is to be sent.
+    /// Returns the time at which the oldest entry is to be sent.
     pub(super) fn due(&self) -> Option<Micros> {
         self.0.first().map(|pending| pending.since + TICK)
     }
@@ -52,7 +52,7 @@ impl Cheers {
         self.due().filter(|due| *due <= now).map(|_| self.0.remove(0))
     }
 
-    /// When the first of them has waited too long.
+    /// Returns the time at which the oldest entry is given up.
     pub(super) fn given_up(&self) -> Option<Micros> {
         self.0.first().map(|pending| pending.since + PATIENCE)
     }

@@ -1,12 +1,12 @@
-//! What a fan says: numbered, sent again until it is answered, and counted once.
+//! A client's acts: numbered, sent again until they are answered, and counted once.
 //!
-//! [`Voice`] is the client's half of the promise that what was acked is counted, once; `core/room` has the other half.
-//! It knows no sockets and no clock.
+//! [`Outbox`] is the client's half of the promise that an acked act is counted exactly once; `core/room` has the other
+//! half. It has no sockets and no clock.
 
+pub mod act_json;
 mod cheers;
 pub mod outcome;
 pub mod presence;
-pub mod wish;
 
 use std::collections::VecDeque;
 
@@ -19,94 +19,95 @@ use wire::{
 use self::cheers::{Cheers, Pending};
 pub use self::outcome::{Failure, Outcome};
 
-/// Messages whose answer does not come are sent again this often: an edge that is full asks for them once.
+/// Interval at which unanswered messages are sent again. A full edge asks for them only once, so the client cannot wait
+/// for it.
 const RETRY: Micros = Micros::from_millis(4_000);
-/// For how long a message is sent again before it is given up.
+/// Time after which an unanswered message is given up.
 const PATIENCE: Micros = Micros::from_millis(limits::RESEND_SECONDS * 1_000);
 
-/// What a page calls something that it asked for.
+/// The page's own number for something that it asked for.
 pub type Ticket = u32;
 
-/// What is to be done, or known.
+/// A step for the caller to take, or a fact for it to show.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Send a packet.
+    /// Send this packet to the edge.
     Send(Vec<u8>),
     /// End this connection's streams, and join anew.
     StartOver,
-    /// What became of something that was asked for.
+    /// An act that the page asked for is settled.
     Settled {
-        /// What.
+        /// The ticket that the page gave to the act.
         ticket: Ticket,
-        /// How.
+        /// The result: counted, held or failed.
         outcome: Outcome,
     },
-    /// Who the fan is, as of now.
+    /// The fan's identity, role, standing or vote is now this.
     Identity(Identity),
-    /// A token to be shown on the next connection.
+    /// Present this token on the next connection.
     Token(String),
-    /// A line waits for a moderator.
-    Waits(Waiting),
-    /// It waits no more.
+    /// A chat line is held for a moderator; only moderators receive this.
+    Held(HeldLine),
+    /// A moderator has approved or refused the held line.
     Reviewed(ChatId),
 }
 
-/// Who a fan is, and what they may do.
+/// The fan's identity, and what the room lets them do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Who.
+    /// The fan's identity, which is the same on every connection with one token.
     pub fan: FanId,
-    /// In general.
+    /// The role that the token or a moderator gives.
     pub role: Role,
-    /// At the moment.
+    /// The fan's present standing, such as muted or banned until some time.
     pub standing: Standing,
-    /// Their vote in the open poll.
+    /// The fan's vote in the open poll.
     pub vote: Option<Vote>,
 }
 
-/// A line that waits for a moderator.
+/// A chat line that is held for a moderator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// What moderators call it.
+pub struct HeldLine {
+    /// The number by which a moderator approves or refuses it.
     pub chat: ChatId,
-    /// When it was written.
+    /// The time at which the fan sent it.
     pub at: wire::Micros,
-    /// Whose it is.
+    /// The author's identity.
     pub fan: FanId,
-    /// Their name.
+    /// The author's name.
     pub name: String,
-    /// What it says.
+    /// The text of the line.
     pub text: String,
 }
 
-/// What a fan's client has to say, as a state machine.
+/// The outbox of one fan's client, as a state machine.
 ///
 /// # Contract
 ///
-/// * **Inputs.** [`joined`](Self::joined) when a connection can carry packets, [`left`](Self::left) when it no longer can,
-///   [`heard`](Self::heard) for each packet of the edge's; [`act`](Self::act) and [`beat`](Self::beat) for what the fan
-///   does; [`tick`](Self::tick) at the moment that [`timeout`](Self::timeout) gave.
+/// * **Inputs.** [`joined`](Self::joined) when a connection can carry packets, [`left`](Self::left) when it no longer
+///   can, [`receive`](Self::receive) for each packet from the edge; [`act`](Self::act) and [`beat`](Self::beat) for
+///   what the fan does; [`tick`](Self::tick) at the moment that [`timeout`](Self::timeout) gave.
 /// * **Outputs.** After any input, [`poll`](Self::poll) until it gives `None`.
 ///
 /// The one invariant: each ticket is settled once, and as taken only if the room has counted it, once.
 #[derive(Debug)]
-pub struct Voice {
-    /// What the next stream is made from.
+pub struct Outbox {
+    /// State of the generator that draws the numbers of streams.
     seed: u64,
     stream: StreamId,
-    /// The next message's number.
+    /// Number of the next message on this stream, from 1.
     next: u64,
     unacked: VecDeque<Message>,
     cheers: Cheers,
     is_joined: bool,
-    /// There is a token to be the same fan with on the next connection.
-    is_known: bool,
-    /// What is to be sent again, and when; nothing else is sent before.
-    again: Option<(u64, Micros)>,
-    /// When all of it is, if no answer comes.
+    /// Set if the next connection can present a token and so be the same fan.
+    has_token: bool,
+    /// The first number to send again and the time to do so, as the edge asked. Nothing else is sent before.
+    resend: Option<(u64, Micros)>,
+    /// The time at which all unacked messages are sent again if no answer comes.
     retry: Option<Micros>,
     identity: Option<Identity>,
-    /// From a message to its ack, in milliseconds, of the slowest since the last beat.
+    /// The longest time from a message to its ack since the last beat, in milliseconds.
     slowest: Option<u32>,
     outputs: VecDeque<Output>,
 }
@@ -120,48 +121,49 @@ struct Message {
     is_sent: bool,
     tickets: Vec<Ticket>,
     vote: Option<Vote>,
-    /// What the next ack will settle it as.
+    /// The outcome that the next ack will settle it with.
     outcome: Outcome,
 }
 
-impl Voice {
-    /// One that has said nothing. Two with one seed would take each other's numbers: it is to be random.
+impl Outbox {
+    /// Creates an empty outbox for a fan with a token. The seed must be random: two outboxes with one seed would use
+    /// the same stream, and each would take the other's numbers.
     pub fn new(seed: u64) -> Self {
-        let mut voice = Self {
+        let mut outbox = Self {
             seed,
             stream: StreamId(0),
             next: 1,
             unacked: VecDeque::new(),
             cheers: Cheers::default(),
             is_joined: false,
-            is_known: true,
-            again: None,
+            has_token: true,
+            resend: None,
             retry: None,
             identity: None,
             slowest: None,
             outputs: VecDeque::new(),
         };
-        voice.begin_stream();
-        voice
+        outbox.begin_stream();
+        outbox
     }
 
-    /// One of a fan without a token. Nothing that counts is sent before the edge has given them one: what is sent again
-    /// without it, over another connection, would be somebody else's, and count once more.
-    pub fn stranger(seed: u64) -> Self {
-        Self { is_known: false, ..Self::new(seed) }
+    /// Creates an empty outbox for a fan without a token. It holds back every act until the edge has issued a token: an
+    /// act that is sent again without it over another connection would belong to another fan, and would count twice.
+    pub fn anonymous(seed: u64) -> Self {
+        Self { has_token: false, ..Self::new(seed) }
     }
 
-    /// What is to be done next.
+    /// Returns the next output; see the contract.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Whether packets reach an edge.
+    /// Returns whether packets reach an edge.
     pub fn is_joined(&self) -> bool {
         self.is_joined
     }
 
-    /// The fan does something.
+    /// Queues an act of the fan. It is settled at once if it is too large or the outbox is full.
     pub fn act(&mut self, now: Micros, ticket: Ticket, act: Act<'_>) {
         if let Act::Cheer { kind, count } = act {
             return self.cheer(now, ticket, kind, count);
@@ -172,7 +174,7 @@ impl Voice {
         self.push(now, vec![ticket], act);
     }
 
-    /// The fan was active for so long since the last time.
+    /// Sends a heartbeat: the fan was active for `active_ms` milliseconds since the last one.
     pub fn beat(&mut self, active_ms: u32, playing: Playing) {
         if self.is_joined {
             let beat = Beat { active_ms, playing, latency_ms: self.slowest.take() };
@@ -180,39 +182,39 @@ impl Voice {
         }
     }
 
-    /// A connection is there: what is not acked is sent over it.
+    /// Begins a connection: sends a hello, and everything that is not acked.
     pub fn joined(&mut self, now: Micros) {
         self.left();
         self.is_joined = true;
-        self.greet(now);
+        self.send_hello(now);
         self.tick(now);
     }
 
-    /// The connection is gone.
+    /// Ends the connection; unacked messages stay for the next one.
     pub fn left(&mut self) {
         self.is_joined = false;
-        self.unsend();
+        self.drop_unsent();
     }
 
-    /// The edge says something. After an error, the connection is of no use.
-    pub fn heard(&mut self, now: Micros, packet: &[u8]) -> Result<(), wire::Error> {
+    /// Handles a packet from the edge. After an error the connection is of no use.
+    pub fn receive(&mut self, now: Micros, packet: &[u8]) -> Result<(), wire::Error> {
         for message in Frames::<EdgeMessage<'_>>::new(packet)? {
             if let Frame::Known(message) = message? {
-                self.word(now, message);
+                self.on_message(now, message);
             }
         }
         Ok(())
     }
 
-    /// When something is due by itself.
+    /// Returns the time at which [`tick`](Self::tick) has something to do.
     pub fn timeout(&self) -> Option<Micros> {
         let given_up = self.unacked.front().map(|message| message.begun + PATIENCE);
         let cheers = if self.is_joined && !self.is_full() { self.cheers.due() } else { None };
-        let again = self.again.map(|(_, at)| at).or(self.retry);
-        [given_up, cheers, again, self.cheers.given_up()].into_iter().flatten().min()
+        let resend = self.resend.map(|(_, at)| at).or(self.retry);
+        [given_up, cheers, resend, self.cheers.given_up()].into_iter().flatten().min()
     }
 
-    /// Does what is due.
+    /// Sends and gives up whatever is due at `now`.
     pub fn tick(&mut self, now: Micros) {
         while self.is_joined
             && !self.is_full()
@@ -220,13 +222,13 @@ impl Voice {
         {
             self.push_cheers(now, pending);
         }
-        if let Some((from, at)) = self.again
+        if let Some((from, at)) = self.resend
             && at <= now
         {
-            self.again = None;
+            self.resend = None;
             self.send_from(now, from);
         }
-        if self.again.is_none() && self.retry.is_some_and(|at| at <= now) {
+        if self.resend.is_none() && self.retry.is_some_and(|at| at <= now) {
             self.send_from(now, 0);
         }
         self.give_up(now);
@@ -241,7 +243,7 @@ impl Voice {
         if !is_one {
             return self.settle(ticket, Outcome::Failed(Failure::Rejected(Reason::OutOfRange)));
         }
-        if !self.cheers.has_room(kind, count) {
+        if !self.cheers.fits(kind, count) {
             if self.is_full() {
                 return self.settle(ticket, Outcome::Failed(Failure::Full));
             }
@@ -272,7 +274,7 @@ impl Voice {
             return;
         }
         self.next += 1;
-        let is_sent = self.is_joined && self.is_known && self.again.is_none();
+        let is_sent = self.is_joined && self.has_token && self.resend.is_none();
         if is_sent {
             self.send(&frame);
             self.retry.get_or_insert(now + RETRY);
@@ -281,40 +283,43 @@ impl Voice {
         self.unacked.push_back(Message { number, frame, begun: now, is_sent, tickets, vote, outcome });
     }
 
-    /// A message of the edge's.
-    fn word(&mut self, now: Micros, message: EdgeMessage<'_>) {
+    /// Handles one message from the edge.
+    fn on_message(&mut self, now: Micros, message: EdgeMessage<'_>) {
         match message {
             EdgeMessage::Welcome { fan, role, mark, vote, standing } => {
                 self.next = self.next.max(mark.saturating_add(1));
-                self.know(Identity { fan, role, standing, vote });
+                self.set_identity(Identity { fan, role, standing, vote });
             }
             EdgeMessage::Token { token } => {
                 self.outputs.push_back(Output::Token(token.to_owned()));
-                if !std::mem::replace(&mut self.is_known, true) && self.is_joined {
+                if !std::mem::replace(&mut self.has_token, true) && self.is_joined {
                     self.send_from(now, 0);
                 }
             }
             EdgeMessage::Acked { through } => self.acked(now, through),
             EdgeMessage::Rejected { number, reason } => {
-                self.note(number, Outcome::Failed(Failure::Rejected(reason)));
+                self.set_outcome(number, Outcome::Failed(Failure::Rejected(reason)));
             }
-            EdgeMessage::Held { number } => self.note(number, Outcome::Held),
-            EdgeMessage::Said { number, chat } => self.note(number, Outcome::Taken { line: Some(chat) }),
+            EdgeMessage::Held { number } => self.set_outcome(number, Outcome::Held),
+            EdgeMessage::Said { number, chat } => {
+                self.set_outcome(number, Outcome::Taken { line: Some(chat) })
+            }
             EdgeMessage::Resend { from, after_ms } => {
                 let at = now + Micros::from_millis(after_ms.into());
-                let (from, at) = self.again.map_or((from, at), |(other, due)| (from.min(other), at.max(due)));
-                self.again = Some((from, at));
+                let (from, at) =
+                    self.resend.map_or((from, at), |(other, due)| (from.min(other), at.max(due)));
+                self.resend = Some((from, at));
                 self.tick(now);
             }
             EdgeMessage::Restart => self.restart(now),
             EdgeMessage::Standing { standing, role } => {
                 if let Some(identity) = self.identity {
-                    self.know(Identity { role, standing, ..identity });
+                    self.set_identity(Identity { role, standing, ..identity });
                 }
             }
             EdgeMessage::Review(wire::Review::Held { chat, at, fan, name, text }) => {
                 let (name, text) = (name.to_owned(), text.to_owned());
-                self.outputs.push_back(Output::Waits(Waiting { chat, at, fan, name, text }));
+                self.outputs.push_back(Output::Held(HeldLine { chat, at, fan, name, text }));
             }
             EdgeMessage::Review(wire::Review::Done { chat }) => {
                 self.outputs.push_back(Output::Reviewed(chat));
@@ -322,13 +327,13 @@ impl Voice {
         }
     }
 
-    fn know(&mut self, identity: Identity) {
+    fn set_identity(&mut self, identity: Identity) {
         if self.identity.replace(identity) != Some(identity) {
             self.outputs.push_back(Output::Identity(identity));
         }
     }
 
-    fn note(&mut self, number: u64, outcome: Outcome) {
+    fn set_outcome(&mut self, number: u64, outcome: Outcome) {
         if let Some(message) = self.unacked.iter_mut().find(|message| message.number == number) {
             message.outcome = outcome;
         }
@@ -341,51 +346,51 @@ impl Voice {
             if let (Some(vote), Some(identity), Outcome::Taken { .. }) =
                 (message.vote, self.identity, message.outcome)
             {
-                self.know(Identity { vote: Some(vote), ..identity });
+                self.set_identity(Identity { vote: Some(vote), ..identity });
             }
             self.settle_all(message.tickets, message.outcome);
         }
         self.retry = (!self.unacked.is_empty()).then_some(now + RETRY);
-        // There is room for cheers that waited.
+        // The ack has freed a slot for cheers that waited for one.
         self.tick(now);
     }
 
     fn give_up(&mut self, now: Micros) {
         let late = |message: &mut Message| message.begun + PATIENCE <= now;
-        let mut is_heard = false;
+        let mut was_sent = false;
         while let Some(message) = self.unacked.pop_front_if(late) {
-            is_heard |= message.is_sent;
-            self.lose(message);
+            was_sent |= message.is_sent;
+            self.fail(message);
         }
         while let Some(pending) = self.cheers.take_given_up(now) {
             self.settle_all(pending.tickets, Outcome::Failed(Failure::NotSent));
         }
-        // An edge that knows of it waits for its number: only a new hello tells that it does not come.
-        if is_heard && self.is_joined {
+        // The edge waits for the number of a message that it was sent: only a new hello shows that it will not come.
+        if was_sent && self.is_joined {
             self.left();
             self.outputs.push_back(Output::StartOver);
         }
     }
 
-    /// The room has forgotten the stream.
+    /// Begins a new stream, because the room has forgotten this one: messages on it may or may not have been counted.
     fn restart(&mut self, now: Micros) {
         while let Some(message) = self.unacked.pop_front() {
-            self.lose(message);
+            self.fail(message);
         }
         self.begin_stream();
         if self.is_joined {
-            self.unsend();
-            self.greet(now);
+            self.drop_unsent();
+            self.send_hello(now);
         }
     }
 
-    /// Packets that have not left are of no use any more.
-    fn unsend(&mut self) {
-        (self.again, self.retry) = (None, None);
+    /// Drops packets that were not polled yet: they belong to a connection that has ended.
+    fn drop_unsent(&mut self) {
+        (self.resend, self.retry) = (None, None);
         self.outputs.retain(|output| !matches!(output, Output::Send(_)));
     }
 
-    fn lose(&mut self, message: Message) {
+    fn fail(&mut self, message: Message) {
         let failure = if message.is_sent { Failure::Unknown } else { Failure::NotSent };
         self.settle_all(message.tickets, Outcome::Failed(failure));
     }
@@ -400,15 +405,15 @@ impl Voice {
         self.next = 1;
     }
 
-    fn greet(&mut self, now: Micros) {
+    fn send_hello(&mut self, now: Micros) {
         let next = self.unacked.front().map_or(self.next, |message| message.number);
         self.send_message(&FanMessage::Hello(Hello { stream: self.stream, next }));
         self.send_from(now, 0);
     }
 
-    /// Sends what is not acked from that number on.
+    /// Sends every unacked message with this number or a higher one.
     fn send_from(&mut self, now: Micros, from: u64) {
-        if !self.is_known {
+        if !self.has_token {
             return;
         }
         let mut unacked = std::mem::take(&mut self.unacked);
@@ -426,7 +431,7 @@ impl Voice {
         self.send(&frame);
     }
 
-    /// Puts a frame into the packet that goes out next.
+    /// Appends a frame to the last packet that was not polled yet, or starts another.
     fn send(&mut self, frame: &[u8]) {
         if let Some(Output::Send(packet)) = self.outputs.back_mut()
             && packet.len() + frame.len() <= limits::FAN_PACKET

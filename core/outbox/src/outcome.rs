@@ -1,52 +1,52 @@
-//! What became of what a fan did, as the page is told.
+//! The result of an act, and its JSON form for the page.
 
 use serde::Serialize;
 use wire::{ChatId, Reason};
 
 use super::Ticket;
-use crate::wish::Error as Unreadable;
+use crate::act_json::Error as ActJsonError;
 
-/// What became of it.
+/// The result of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is counted.
+    /// The room has counted it.
     Taken {
-        /// The line that it is, if it is one and that is known.
+        /// The number of the chat line that the act became, if it became one and the edge named it.
         line: Option<ChatId>,
     },
-    /// It waits for a moderator.
+    /// A moderator has to approve it first.
     Held,
-    /// It is not counted, or nobody knows.
+    /// It is not counted, or the client cannot know.
     Failed(Failure),
 }
 
-/// Why something was not counted.
+/// A reason why an act was not counted, or may not have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The room did not take it.
+    /// The room refused it.
     #[error("{0}")]
     Rejected(Reason),
-    /// More is on its way than may be.
-    #[error("too many messages are not answered yet: wait until they are")]
+    /// The limit of unanswered messages, [`limits::UNACKED`](wire::limits::UNACKED), is reached.
+    #[error("too many messages are unanswered: wait for the answers")]
     Full,
-    /// It is no act: a field is missing, or has a value out of range.
+    /// The page's JSON is not an act.
     #[error("{0}")]
-    Invalid(Unreadable),
-    /// Larger than a packet.
-    #[error("that is more than goes into one message")]
+    Invalid(ActJsonError),
+    /// It is larger than a packet may be.
+    #[error("the message is too large")]
     TooLarge,
     /// It never left this client.
-    #[error("it could not be sent: there is no connection")]
+    #[error("the message could not be sent: there is no connection")]
     NotSent,
-    /// It was sent, and no answer came.
-    #[error("no answer came: it may have been counted")]
+    /// It was sent, and no answer came in time.
+    #[error("no answer came: the message may have been counted")]
     Unknown,
-    /// There is no room to take part in.
-    #[error("nothing but the stage is open here")]
+    /// The edge offers the media but no room to take part in.
+    #[error("this edge offers the media only, not the room")]
     Closed,
 }
 
-/// As the page gets it.
+/// The JSON object that the page gets for a settled ticket.
 #[derive(Serialize)]
 struct Settled {
     ticket: Ticket,
@@ -61,21 +61,21 @@ struct Settled {
 struct Error {
     code: &'static str,
     message: String,
-    /// When it may be tried again, in milliseconds since the UNIX epoch.
+    /// The earliest time to try again, in milliseconds since the UNIX epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u16>,
 }
 
-/// What becomes of a wish that cannot be read, for the page.
+/// Returns the page's JSON for an act that cannot be read.
 pub fn invalid(ticket: Ticket, message: &str) -> String {
     let error = Error { code: "invalid", message: message.to_owned(), until: None, max: None };
     serde_json::to_string(&Settled { ticket, id: None, held: false, error: Some(error) }).unwrap_or_default()
 }
 
 impl Outcome {
-    /// For the page.
+    /// Returns the page's JSON for this outcome.
     pub fn json(&self, now: moqt::Micros, ticket: Ticket) -> String {
         let (id, held, error) = match self {
             Self::Taken { line } => (line.map(|chat| chat.0), false, None),

@@ -1,43 +1,43 @@
-//! Whether a fan is active: the page is visible, and they moved, typed or touched within the last half minute.
+//! A fan's presence: active while the page is visible and they have moved, typed or touched within half a minute.
 
 use moqt::Micros;
 use wire::Playing;
 
-/// For how long somebody counts as active who does not move.
+/// Time for which a fan counts as active after they last moved.
 const LINGER: Micros = Micros::from_millis(30_000);
-/// How often the edge is told.
+/// Interval between heartbeats to the edge.
 pub const BEAT: Micros = Micros::from_millis(5_000);
 
-/// What a fan does besides what they say.
+/// Counter of the time for which a fan is active.
 #[derive(Clone, Copy, Debug)]
 pub struct Presence {
     is_visible: bool,
-    /// Up to when they count as active.
+    /// The time up to which the fan counts as active.
     until: Micros,
-    /// Up to when that was counted.
+    /// The time up to which `active` is counted.
     counted: Micros,
     active: Micros,
 }
 
 impl Presence {
-    /// Somebody who has just come.
+    /// Creates the counter of a fan who has just opened the page.
     pub fn new(now: Micros) -> Self {
         Self { is_visible: true, until: now + LINGER, counted: now, active: Micros(0) }
     }
 
-    /// They moved.
+    /// Records that the fan moved.
     pub fn moved(&mut self, now: Micros) {
         self.count(now);
         self.until = now + LINGER;
     }
 
-    /// The page was shown, or hidden.
+    /// Records that the page was shown or hidden.
     pub fn visible(&mut self, now: Micros, visible: bool) {
         self.count(now);
         self.is_visible = visible;
     }
 
-    /// How many milliseconds they were active since this was last asked.
+    /// Returns the active time since the last call, in milliseconds.
     pub fn take_active_ms(&mut self, now: Micros) -> u32 {
         self.count(now);
         std::mem::take(&mut self.active).as_millis().min(u32::MAX.into()) as u32
@@ -51,7 +51,7 @@ impl Presence {
     }
 }
 
-/// As it goes over the wire.
+/// Returns the wire's form of whether the stage is playing.
 pub fn playing(is_playing: bool) -> Playing {
     if is_playing { Playing::Playing } else { Playing::Paused }
 }
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_move_is_active_for_half_a_minute() {
+    fn a_fan_who_does_not_move_is_active_for_half_a_minute() {
         let mut presence = Presence::new(at(0));
         assert_eq!(presence.take_active_ms(at(5)), 5_000);
         assert_eq!(presence.take_active_ms(at(40)), 25_000);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_elsewhere_is_not_active() {
+    fn a_fan_with_a_hidden_page_is_not_active() {
         let mut presence = Presence::new(at(0));
         presence.visible(at(2), false);
         presence.moved(at(5));

@@ -89,7 +89,7 @@ async fn an_empty_room_says_so_and_no_room_asks() -> Result<()> {
     let folder = std::env::var_os(SCREENSHOTS);
     let page = fixture.browser.open(&fixture.site.url("/"), 390, 844).await?;
     let asks = "new Promise((asked) => {
-        const look = () => document.querySelector('.door')?.hidden === false ? asked(true) : requestAnimationFrame(look);
+        const look = () => document.querySelector('.enter-room')?.hidden === false ? asked(true) : requestAnimationFrame(look);
         look();
     })";
     assert_eq!(page.eval(asks).await?, true);

@@ -105,7 +105,7 @@ async fn exactly_once_though_the_platform_is_killed() -> Result<()> {
             }
             let mut settled = 0;
             while settled < 15 {
-                if let fan::Heard::Settled { outcome, .. } = one.next().await? {
+                if let fan::Update::Settled { outcome, .. } = one.next().await? {
                     ensure!(matches!(outcome, Outcome::Taken { .. }), "{outcome:?}");
                     settled += 1;
                 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use fan::Heard;
+use fan::Update;
 use fanfare_tests::{Door, House, ROOM, Talker};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
@@ -17,7 +17,7 @@ const LIFE: std::time::Duration = std::time::Duration::from_hours(1);
 async fn is_nobody(house: &House, token: String) -> Result<()> {
     let mut forger = Talker::enter(house, Door::Fans, Some(token))?;
     let identity = loop {
-        if let Heard::Identity(identity) = forger.next().await? {
+        if let Update::Identity(identity) = forger.next().await? {
             break identity;
         }
     };

@@ -14,7 +14,7 @@ use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::sync::mpsc;
 use url::Url;
-use outbox::wish::Wish;
+use outbox::act_json::ActJson;
 use wire::{Frame, Frames, Track, TrackItem};
 
 use crate::{Crowd, ROOM, SPEAKERS, crowd::Ear};
@@ -80,8 +80,8 @@ pub(crate) async fn chat(fans: usize) -> Result<Crowd> {
         }
     };
     Crowd::gather(isolate, fans, enter, move |number| {
-        let wish = Wish::parse(&json!({ "say": { "text": line(number) } }).to_string())?;
-        let order = Order { ticket: u32::try_from(number)?, wish };
+        let act = ActJson::parse(&json!({ "say": { "text": line(number) } }).to_string())?;
+        let order = Order { ticket: u32::try_from(number)?, act };
         orders[number as usize % SPEAKERS].try_send(order).context("too many orders")
     })
     .await
@@ -94,11 +94,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn hear(&mut self, said: fan::Heard) {
+    fn hear(&mut self, said: fan::Update) {
         match said {
-            fan::Heard::Joined => self.ear.came(),
-            fan::Heard::Left { why } => eprintln!("a fan has no place: {why}"),
-            fan::Heard::Shown { track: Track::Chat, packet } => {
+            fan::Update::Joined => self.ear.came(),
+            fan::Update::Left { why } => eprintln!("a fan has no place: {why}"),
+            fan::Update::Shown { track: Track::Chat, packet } => {
                 if let Err(error) = self.read(&packet) {
                     eprintln!("a fan cannot read: {error:#}");
                 }

@@ -1,10 +1,10 @@
-//! Voices against real rooms: what was acked is counted, once.
+//! Outboxes against real rooms: an acked act is counted exactly once.
 
 mod net;
 
 use moqt::Micros;
+use outbox::{Failure, Outbox, Outcome, Output};
 use proptest::prelude::*;
-use outbox::{Failure, Outcome, Output, Voice};
 use wire::{Act, EdgeMessage, FanMessage, Frame, Frames, Hello, Reason, Say, limits};
 
 use net::{Deed, Faults, Net};
@@ -13,7 +13,7 @@ fn taken(net: &Net) -> usize {
     net.fates().filter(|(_, _, outcome)| matches!(outcome, Outcome::Taken { .. })).count()
 }
 
-/// All is counted once, and nobody had to give up.
+/// Every act is counted once, and no client had to give up.
 fn all_is_known(net: &Net) {
     net.check();
     let given_up = Outcome::Failed(Failure::Unknown);
@@ -63,15 +63,15 @@ proptest! {
         all_is_known(&Net::run(seed, Faults { fan_moves, link_breaks, edge_crashes, root_crashes, away: 4_000, ..Faults::default() }));
     }
 
-    /// The root is away for longer than edges keep deltas: they are full, and ask fans to wait. All of it is known before
-    /// a client has lost patience.
+    /// The root is away for longer than edges keep deltas: they are full, and ask fans to wait. Every act is settled
+    /// before a client gives up.
     #[test]
     fn exactly_once_while_edges_are_full(seed: u64, link_breaks in 1..3_u64, fan_moves in 0..10_u64) {
         let (away, busy) = (250_000, 500_000);
         all_is_known(&Net::run(seed, Faults { fan_moves, link_breaks, away, busy, ..Faults::default() }));
     }
 
-    /// Away for longer than a client has patience.
+    /// The root is away for longer than a client sends an act again.
     #[test]
     fn exactly_once_or_given_up(seed: u64, fan_moves in 0..10_u64, link_breaks in 0..3_u64, root_crashes in 0..3_u64) {
         let away = 1_500_000;
@@ -79,10 +79,10 @@ proptest! {
     }
 }
 
-/// Messages of a packet that a voice sends.
-fn sent(voice: &mut Voice) -> Vec<String> {
+/// Drains the outbox and names the messages in the packets that it sends.
+fn sent(outbox: &mut Outbox) -> Vec<String> {
     let mut messages = Vec::new();
-    while let Some(output) = voice.poll() {
+    while let Some(output) = outbox.poll() {
         let Output::Send(packet) = output else { continue };
         for message in Frames::<FanMessage<'_>>::new(&packet).expect("a packet") {
             let Ok(Frame::Known(message)) = message else { panic!("{message:?}") };
@@ -99,12 +99,12 @@ fn sent(voice: &mut Voice) -> Vec<String> {
     messages
 }
 
-fn hear(voice: &mut Voice, at: Micros, message: &EdgeMessage<'_>) {
-    voice.heard(at, &wire::packet(message)).expect("a packet");
+fn hear(outbox: &mut Outbox, at: Micros, message: &EdgeMessage<'_>) {
+    outbox.receive(at, &wire::packet(message)).expect("a packet");
 }
 
-fn settled(voice: &mut Voice) -> Vec<(u32, Outcome)> {
-    let outputs = std::iter::from_fn(|| voice.poll());
+fn settled(outbox: &mut Outbox) -> Vec<(u32, Outcome)> {
+    let outputs = std::iter::from_fn(|| outbox.poll());
     let settled = |output| match output {
         Output::Settled { ticket, outcome } => Some((ticket, outcome)),
         _ => None,
@@ -116,47 +116,48 @@ const START: Micros = Micros(1_000_000_000);
 const SAY: Act<'static> =
     Act::Say(Say { text: "hello", reply: None, mentions: wire::List(Vec::new()), danmaku: None });
 
-/// Whose edge is killed before they have a token comes back as somebody else: nothing of theirs may have been counted.
+/// A fan whose edge is killed before they have a token comes back with another identity, so none of their acts may have
+/// been counted.
 #[test]
-fn exactly_once_for_a_stranger() {
-    let mut voice = Voice::stranger(1);
-    voice.joined(START);
-    voice.act(START, 1, SAY);
-    assert_eq!(sent(&mut voice), ["hello 1"]);
-    voice.left();
-    voice.joined(START);
-    assert_eq!(sent(&mut voice), ["hello 1"], "nobody has told who they are");
-    voice.tick(START + Micros::from_millis(60_000));
-    assert_eq!(sent(&mut voice), [] as [&str; 0]);
-    hear(&mut voice, START, &EdgeMessage::Token { token: "theirs" });
-    assert_eq!(voice.poll(), Some(Output::Token("theirs".to_owned())), "kept before anything is sent");
-    assert_eq!(sent(&mut voice), ["1: hello"]);
-    voice.act(START, 2, SAY);
-    assert_eq!(sent(&mut voice), ["2: hello"]);
-    voice.left();
-    voice.joined(START);
-    assert_eq!(sent(&mut voice), ["hello 1", "1: hello", "2: hello"]);
+fn exactly_once_for_an_anonymous_fan() {
+    let mut outbox = Outbox::anonymous(1);
+    outbox.joined(START);
+    outbox.act(START, 1, SAY);
+    assert_eq!(sent(&mut outbox), ["hello 1"]);
+    outbox.left();
+    outbox.joined(START);
+    assert_eq!(sent(&mut outbox), ["hello 1"], "the edge has issued no token");
+    outbox.tick(START + Micros::from_millis(60_000));
+    assert_eq!(sent(&mut outbox), [] as [&str; 0]);
+    hear(&mut outbox, START, &EdgeMessage::Token { token: "theirs" });
+    assert_eq!(outbox.poll(), Some(Output::Token("theirs".to_owned())), "kept before anything is sent");
+    assert_eq!(sent(&mut outbox), ["1: hello"]);
+    outbox.act(START, 2, SAY);
+    assert_eq!(sent(&mut outbox), ["2: hello"]);
+    outbox.left();
+    outbox.joined(START);
+    assert_eq!(sent(&mut outbox), ["hello 1", "1: hello", "2: hello"]);
 }
 
 #[test]
 fn cheers_of_a_moment_are_one_message() {
-    let mut voice = Voice::new(1);
-    voice.joined(START);
-    assert_eq!(sent(&mut voice), ["hello 1"]);
+    let mut outbox = Outbox::new(1);
+    outbox.joined(START);
+    assert_eq!(sent(&mut outbox), ["hello 1"]);
     for ticket in 0..30 {
-        voice.act(START, ticket, Act::Cheer { kind: 2, count: 2 });
+        outbox.act(START, ticket, Act::Cheer { kind: 2, count: 2 });
     }
-    voice.act(START, 30, Act::Cheer { kind: 0, count: 1 });
-    assert_eq!(sent(&mut voice), [] as [&str; 0]);
-    voice.act(START, 31, Act::Cheer { kind: 2, count: 50 });
-    assert_eq!(sent(&mut voice), ["1: cheer 2 × 60"], "110 are too many for one");
-    let due = voice.timeout().expect("something is due");
+    outbox.act(START, 30, Act::Cheer { kind: 0, count: 1 });
+    assert_eq!(sent(&mut outbox), [] as [&str; 0]);
+    outbox.act(START, 31, Act::Cheer { kind: 2, count: 50 });
+    assert_eq!(sent(&mut outbox), ["1: cheer 2 × 60"], "110 are too many for one");
+    let due = outbox.timeout().expect("something is due");
     assert!((50..=100).contains(&(due - START).as_millis()));
-    voice.tick(due);
-    assert_eq!(sent(&mut voice), ["2: cheer 0 × 1", "3: cheer 2 × 50"]);
-    hear(&mut voice, due, &EdgeMessage::Rejected { number: 2, reason: Reason::Banned });
-    hear(&mut voice, due, &EdgeMessage::Acked { through: 3 });
-    let outcomes = settled(&mut voice);
+    outbox.tick(due);
+    assert_eq!(sent(&mut outbox), ["2: cheer 0 × 1", "3: cheer 2 × 50"]);
+    hear(&mut outbox, due, &EdgeMessage::Rejected { number: 2, reason: Reason::Banned });
+    hear(&mut outbox, due, &EdgeMessage::Acked { through: 3 });
+    let outcomes = settled(&mut outbox);
     assert_eq!(outcomes.len(), 32);
     let banned = Outcome::Failed(Failure::Rejected(Reason::Banned));
     assert!(outcomes.iter().all(|(ticket, outcome)| (*ticket == 30) == (*outcome == banned)), "{outcomes:?}");
@@ -164,109 +165,113 @@ fn cheers_of_a_moment_are_one_message() {
 
 #[test]
 fn no_more_is_on_its_way_than_may_be() {
-    let mut voice = Voice::new(1);
+    let mut outbox = Outbox::new(1);
     let window = limits::UNACKED as u32;
     for ticket in 0..=window {
-        voice.act(START, ticket, SAY);
+        outbox.act(START, ticket, SAY);
     }
-    assert_eq!(settled(&mut voice), [(window, Outcome::Failed(Failure::Full))]);
-    voice.joined(START);
-    assert_eq!(sent(&mut voice).len(), 1 + limits::UNACKED as usize, "it is sent once there is a connection");
-    hear(&mut voice, START, &EdgeMessage::Acked { through: 1 });
-    assert_eq!(settled(&mut voice), [(0, Outcome::Taken { line: None })]);
-    voice.act(START, 100, SAY);
-    assert_eq!(sent(&mut voice), ["65: hello"]);
+    assert_eq!(settled(&mut outbox), [(window, Outcome::Failed(Failure::Full))]);
+    outbox.joined(START);
+    assert_eq!(
+        sent(&mut outbox).len(),
+        1 + limits::UNACKED as usize,
+        "it is sent once there is a connection"
+    );
+    hear(&mut outbox, START, &EdgeMessage::Acked { through: 1 });
+    assert_eq!(settled(&mut outbox), [(0, Outcome::Taken { line: None })]);
+    outbox.act(START, 100, SAY);
+    assert_eq!(sent(&mut outbox), ["65: hello"]);
 }
 
 #[test]
 fn a_message_that_is_too_large_is_refused_here() {
-    let mut voice = Voice::new(1);
+    let mut outbox = Outbox::new(1);
     let text = "x".repeat(limits::FAN_PACKET);
-    voice.act(START, 5, Act::Ask { text: &text });
-    assert_eq!(settled(&mut voice), [(5, Outcome::Failed(Failure::TooLarge))]);
-    voice.act(START, 6, SAY);
-    voice.joined(START);
-    assert_eq!(sent(&mut voice), ["hello 1", "1: hello"], "its number is not used up");
+    outbox.act(START, 5, Act::Ask { text: &text });
+    assert_eq!(settled(&mut outbox), [(5, Outcome::Failed(Failure::TooLarge))]);
+    outbox.act(START, 6, SAY);
+    outbox.joined(START);
+    assert_eq!(sent(&mut outbox), ["hello 1", "1: hello"], "its number is not used up");
 }
 
 #[test]
-fn what_an_edge_asks_for_comes_again_in_its_time() {
-    let mut voice = Voice::new(1);
-    voice.joined(START);
-    (0..3).for_each(|ticket| voice.act(START, ticket, SAY));
-    sent(&mut voice);
-    hear(&mut voice, START, &EdgeMessage::Resend { from: 2, after_ms: 1_000 });
-    voice.act(START, 3, SAY);
-    assert_eq!(sent(&mut voice), [] as [&str; 0], "nothing overtakes");
-    let due = voice.timeout().expect("it is due");
+fn an_edge_gets_what_it_asks_for_again_at_its_time() {
+    let mut outbox = Outbox::new(1);
+    outbox.joined(START);
+    (0..3).for_each(|ticket| outbox.act(START, ticket, SAY));
+    sent(&mut outbox);
+    hear(&mut outbox, START, &EdgeMessage::Resend { from: 2, after_ms: 1_000 });
+    outbox.act(START, 3, SAY);
+    assert_eq!(sent(&mut outbox), [] as [&str; 0], "nothing overtakes");
+    let due = outbox.timeout().expect("it is due");
     assert_eq!(due, START + Micros::from_millis(1_000));
-    voice.tick(due);
-    assert_eq!(sent(&mut voice), ["2: hello", "3: hello", "4: hello"]);
-    let due = voice.timeout().expect("an edge that is still full asks but once");
-    voice.tick(due);
-    assert_eq!(sent(&mut voice).len(), 4);
+    outbox.tick(due);
+    assert_eq!(sent(&mut outbox), ["2: hello", "3: hello", "4: hello"]);
+    let due = outbox.timeout().expect("an edge that is still full asks but once");
+    outbox.tick(due);
+    assert_eq!(sent(&mut outbox).len(), 4);
 }
 
-/// What is to be sent at its time is not due before: a page would be woken over and over.
+/// A resend that the edge has timed is not due before: a page would be woken over and over.
 #[test]
 fn nothing_is_due_before_what_an_edge_asks_for() {
-    let mut voice = Voice::new(1);
-    voice.joined(START);
-    voice.act(START, 0, SAY);
-    sent(&mut voice);
+    let mut outbox = Outbox::new(1);
+    outbox.joined(START);
+    outbox.act(START, 0, SAY);
+    sent(&mut outbox);
     let late = START + Micros::from_millis(3_500);
-    hear(&mut voice, late, &EdgeMessage::Resend { from: 1, after_ms: 1_000 });
+    hear(&mut outbox, late, &EdgeMessage::Resend { from: 1, after_ms: 1_000 });
     let due = late + Micros::from_millis(1_000);
-    assert_eq!(voice.timeout(), Some(due), "not when an answer is missed");
-    voice.tick(due);
-    assert_eq!(sent(&mut voice), ["1: hello"]);
-    assert_eq!(voice.timeout(), Some(due + Micros::from_millis(4_000)));
+    assert_eq!(outbox.timeout(), Some(due), "not when an answer is missed");
+    outbox.tick(due);
+    assert_eq!(sent(&mut outbox), ["1: hello"]);
+    assert_eq!(outbox.timeout(), Some(due + Micros::from_millis(4_000)));
 }
 
 #[test]
 fn a_connection_begins_with_what_is_not_acked() {
-    let mut voice = Voice::new(1);
-    voice.joined(START);
-    (0..3).for_each(|ticket| voice.act(START, ticket, SAY));
-    hear(&mut voice, START, &EdgeMessage::Acked { through: 2 });
-    voice.left();
-    voice.act(START, 3, SAY);
-    voice.joined(START);
-    assert_eq!(sent(&mut voice), ["hello 3", "3: hello", "4: hello"]);
+    let mut outbox = Outbox::new(1);
+    outbox.joined(START);
+    (0..3).for_each(|ticket| outbox.act(START, ticket, SAY));
+    hear(&mut outbox, START, &EdgeMessage::Acked { through: 2 });
+    outbox.left();
+    outbox.act(START, 3, SAY);
+    outbox.joined(START);
+    assert_eq!(sent(&mut outbox), ["hello 3", "3: hello", "4: hello"]);
 }
 
 #[test]
-fn what_nobody_answers_is_unknown_after_ten_minutes() {
-    let mut voice = Voice::new(1);
-    voice.joined(START);
-    voice.act(START, 0, SAY);
-    sent(&mut voice);
-    voice.left();
-    voice.act(START, 1, SAY);
-    voice.act(START, 2, Act::Cheer { kind: 0, count: 1 });
+fn an_unanswered_act_is_unknown_after_ten_minutes() {
+    let mut outbox = Outbox::new(1);
+    outbox.joined(START);
+    outbox.act(START, 0, SAY);
+    sent(&mut outbox);
+    outbox.left();
+    outbox.act(START, 1, SAY);
+    outbox.act(START, 2, Act::Cheer { kind: 0, count: 1 });
     let end = START + Micros::from_millis(limits::RESEND_SECONDS * 1_000);
-    voice.tick(Micros(end.0 - 1));
-    assert_eq!(settled(&mut voice), []);
-    assert_eq!(voice.timeout(), Some(end));
-    voice.tick(end);
+    outbox.tick(Micros(end.0 - 1));
+    assert_eq!(settled(&mut outbox), []);
+    assert_eq!(outbox.timeout(), Some(end));
+    outbox.tick(end);
     let failed = |failure| Outcome::Failed(failure);
     let expected =
         [(0, failed(Failure::Unknown)), (1, failed(Failure::NotSent)), (2, failed(Failure::NotSent))];
-    assert_eq!(settled(&mut voice), expected);
-    voice.joined(end);
-    assert_eq!(sent(&mut voice), ["hello 3"], "what was given up does not come any more");
-    assert_eq!(voice.timeout(), None);
+    assert_eq!(settled(&mut outbox), expected);
+    outbox.joined(end);
+    assert_eq!(sent(&mut outbox), ["hello 3"], "what was given up does not come any more");
+    assert_eq!(outbox.timeout(), None);
 }
 
 #[test]
 fn giving_up_on_a_live_connection_begins_another() {
-    let mut voice = Voice::new(1);
-    voice.joined(START);
-    voice.act(START, 0, SAY);
-    voice.tick(START + Micros::from_millis(limits::RESEND_SECONDS * 1_000));
-    let outputs: Vec<Output> = std::iter::from_fn(|| voice.poll()).collect();
+    let mut outbox = Outbox::new(1);
+    outbox.joined(START);
+    outbox.act(START, 0, SAY);
+    outbox.tick(START + Micros::from_millis(limits::RESEND_SECONDS * 1_000));
+    let outputs: Vec<Output> = std::iter::from_fn(|| outbox.poll()).collect();
     assert!(outputs.contains(&Output::StartOver), "{outputs:?}");
-    assert!(!voice.is_joined());
+    assert!(!outbox.is_joined());
 }
 
 #[test]

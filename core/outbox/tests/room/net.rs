@@ -1,11 +1,11 @@
-//! Voices at real rooms: a root, edges, and what happens to the lines between them, by a seed.
+//! A simulated net of outboxes and real rooms: a root, edges, and the packets between them, all drawn from one seed.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use moqt::Micros;
+use outbox::{Failure, Outbox, Outcome, Output, Ticket};
 use room::rehearsal::SplitMix64;
 use room::{Config, Room};
-use outbox::{Failure, Outcome, Output, Ticket, Voice};
 use wire::worker::{Effect, Identity, Input, Row, Seat, Seen};
 use wire::{
     Act, Choice, EdgeId, FanId, Frame, Frames, Gift, GiftId, List, Moderation, PollId, Pulse, Role, Say,
@@ -16,20 +16,20 @@ pub(crate) const EDGES: usize = 2;
 const FANS: u64 = 4;
 const DEEDS: usize = 40;
 const TICK: u64 = 50;
-/// For how long a fan who has left is away, at most.
+/// The longest time for which a fan who has left is away, in milliseconds.
 const FAN_AWAY: u64 = 5_000;
 const EPOCH: u64 = 1_700_000_000_000;
 
-/// What goes wrong: how many of each, at random times.
+/// Numbers of faults of each kind, which come at random times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Faults {
     pub(crate) fan_moves: u64,
     pub(crate) link_breaks: u64,
     pub(crate) edge_crashes: u64,
     pub(crate) root_crashes: u64,
-    /// For how long at most what crashed or broke is away; fans come back sooner.
+    /// The longest time for which a crashed or cut-off part is away, in milliseconds; fans come back sooner.
     pub(crate) away: u64,
-    /// Deeds and faults come within this, in milliseconds.
+    /// Time within which deeds and faults come, in milliseconds.
     pub(crate) busy: u64,
 }
 
@@ -49,11 +49,11 @@ pub(crate) enum Deed {
 
 pub(crate) struct Fan {
     id: FanId,
-    pub(crate) voice: Voice,
-    /// Where they are: the edge, the session and the connection's number.
+    pub(crate) outbox: Outbox,
+    /// The fan's edge, session and connection number, while connected.
     at: Option<(usize, SessionId, u64)>,
     connections: u64,
-    /// When they are woken next.
+    /// The time at which the fan's outbox is ticked next.
     wake: Option<u64>,
     deeds: Vec<Deed>,
     pub(crate) outcomes: BTreeMap<Ticket, Outcome>,
@@ -86,7 +86,7 @@ enum Event {
     RootCrashes,
 }
 
-/// Something that goes wrong, to whomever chance has it.
+/// A fault that hits a part drawn at random.
 type Mishap = fn(&mut Net) -> Event;
 
 pub(crate) struct Net {
@@ -95,10 +95,10 @@ pub(crate) struct Net {
     pub(crate) now: u64,
     order: u64,
     queue: BTreeMap<(u64, u64), Event>,
-    /// When the last packet of each line arrives: lines keep their order.
-    lines: BTreeMap<(u8, usize, u64), u64>,
+    /// Arrival time of the last packet on each path: packets on one path keep their order.
+    paths: BTreeMap<(u8, usize, u64), u64>,
     root: Option<Room>,
-    /// What outlives the root.
+    /// The root's batches, which outlive it.
     journal: Vec<(wire::Micros, Vec<u8>)>,
     edges: Vec<Edge>,
     pub(crate) fans: Vec<Fan>,
@@ -109,12 +109,12 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// Plays it out: until all is settled, as it is once a client has lost patience.
+    /// Runs a whole scenario, until every act is settled; a client gives up in the end, so it ends.
     pub(crate) fn run(seed: u64, faults: Faults) -> Self {
         let mut net = Self::new(seed, faults);
         net.plan();
         net.play(faults.busy + wire::limits::RESEND_SECONDS * 1000 + 10_000);
-        // Numbers are there once the root is.
+        // The counts can be read only while there is a root.
         while net.root.is_none() {
             net.pass(1_000);
         }
@@ -125,12 +125,12 @@ impl Net {
         net
     }
 
-    /// With nothing planned but fans who connect.
+    /// Creates a net in which fans connect and nothing else is planned.
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         let edge = |_| Edge { leaf: None, incarnation: 0, sessions: Vec::new(), link: None, links: 0 };
         let fan = |id: u64| Fan {
             id: FanId(id),
-            voice: Voice::new(seed ^ id << 32),
+            outbox: Outbox::new(seed ^ id << 32),
             at: None,
             connections: 0,
             wake: None,
@@ -143,7 +143,7 @@ impl Net {
             now: 0,
             order: 0,
             queue: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            paths: BTreeMap::new(),
             root: None,
             journal: Vec::new(),
             edges: (0..EDGES).map(edge).collect(),
@@ -199,7 +199,7 @@ impl Net {
         }
     }
 
-    /// Lets time pass until all that was asked for is settled, for so long at most.
+    /// Lets time pass until every act is settled, but at most for `most` milliseconds.
     pub(crate) fn play(&mut self, most: u64) {
         let end = self.now + most;
         while let Some(((at, _), event)) = self.queue.pop_first() {
@@ -213,7 +213,7 @@ impl Net {
         }
     }
 
-    /// Lets time pass.
+    /// Lets this many milliseconds pass.
     pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
         while let Some(entry) = self.queue.first_entry()
@@ -235,9 +235,9 @@ impl Net {
         self.queue.insert((time, self.order), event);
     }
 
-    fn send(&mut self, line: (u8, usize, u64), event: Event) {
+    fn send(&mut self, path: (u8, usize, u64), event: Event) {
         let latency = 5 + self.below(60);
-        let last = self.lines.entry(line).or_default();
+        let last = self.paths.entry(path).or_default();
         *last = (*last).max(self.now + latency);
         let at = *last;
         self.at(at, event);
@@ -261,13 +261,13 @@ impl Net {
                 let deed = self.deed(fan);
                 self.act(fan, deed);
             }
-            // Whoever is woken at another time now is not woken at this one.
+            // A wake event counts only if the fan's timeout has not moved since.
             Event::Wake { fan } if self.fans[fan].wake == Some(self.now) => {
                 let now = self.moment();
                 self.fans[fan].wake = None;
-                self.fans[fan].voice.tick(now);
+                self.fans[fan].outbox.tick(now);
                 self.drain(fan);
-                let due = self.fans[fan].voice.timeout();
+                let due = self.fans[fan].outbox.timeout();
                 assert!(due.is_none_or(|due| due > now), "fan {fan} is due at {due:?}, and woken at {now:?}");
             }
             Event::Connect { fan } => self.connect(fan),
@@ -281,7 +281,7 @@ impl Net {
             Event::ToFan { fan, connection, packet } => {
                 if self.fans[fan].at.is_some_and(|(_, _, here)| here == connection) {
                     let now = self.moment();
-                    self.fans[fan].voice.heard(now, &packet).expect("an edge's packet");
+                    self.fans[fan].outbox.receive(now, &packet).expect("an edge's packet");
                     self.drain(fan);
                 }
             }
@@ -306,7 +306,7 @@ impl Net {
         Micros::from_millis(EPOCH + self.now)
     }
 
-    // Fans.
+    // Fans: acts, connections and what they receive.
 
     fn deed(&mut self, fan: usize) -> Deed {
         let nth = self.fans[fan].deeds.len();
@@ -328,15 +328,15 @@ impl Net {
             Deed::Gift(count, key) => Act::Gift { gift: GiftId(1), count: *count, key: *key },
             Deed::Vote(option) => Act::Vote { poll: PollId(1), option: *option },
         };
-        fan.voice.act(now, ticket, act);
+        fan.outbox.act(now, ticket, act);
         fan.deeds.push(deed);
         self.drain(at);
         ticket
     }
 
-    /// Does what a voice says.
+    /// Carries out the outputs of a fan's outbox.
     fn drain(&mut self, at: usize) {
-        while let Some(output) = self.fans[at].voice.poll() {
+        while let Some(output) = self.fans[at].outbox.poll() {
             match output {
                 Output::Send(packet) => {
                     let (_, _, connection) = self.fans[at].at.expect("a connection");
@@ -352,7 +352,7 @@ impl Net {
                 other => panic!("{other:?} to a fan"),
             }
         }
-        let due = self.fans[at].voice.timeout();
+        let due = self.fans[at].outbox.timeout();
         let due = due.map(|due| due.0.div_ceil(1000).saturating_sub(EPOCH).max(self.now));
         if std::mem::replace(&mut self.fans[at].wake, due) != due
             && let Some(due) = due
@@ -382,14 +382,14 @@ impl Net {
         let fan = Identity { id, name: "somebody", role: Role::Fan, anonymous: true, follower: false };
         self.leaf_input(edge, &[Input::FanJoined { session, fan }]);
         let now = self.moment();
-        self.fans[at].voice.joined(now);
+        self.fans[at].outbox.joined(now);
         self.drain(at);
     }
 
-    /// The fan's connection ends. The edge notices unless it is the one that ended.
+    /// Ends the fan's connection. The edge notices, unless the edge itself has crashed.
     pub(crate) fn leave(&mut self, at: usize, noticed: bool) {
         let Some((edge, session, _)) = self.fans[at].at.take() else { return };
-        self.fans[at].voice.left();
+        self.fans[at].outbox.left();
         self.drain(at);
         if noticed {
             self.edges[edge].sessions[session.0 as usize] = None;
@@ -398,7 +398,7 @@ impl Net {
         self.back(FAN_AWAY, Event::Connect { fan: at });
     }
 
-    // Edges.
+    // Edges: starts, crashes and their links to the root.
 
     fn start_edge(&mut self, at: usize) {
         let edge = &mut self.edges[at];
@@ -468,7 +468,7 @@ impl Net {
                     let (fan, connection, packet) = (*fan, *connection, packet.to_vec());
                     self.send((3, fan, connection), Event::ToFan { fan, connection, packet });
                 }
-                // An edge that is full takes nobody: they come again.
+                // A full edge turns fans away; they come again.
                 Effect::CloseFan { session, why: wire::worker::Close::Full } => {
                     if let Some(Some((fan, _))) = self.edges[at].sessions.get(session.0 as usize) {
                         self.leave(*fan, true);
@@ -479,7 +479,7 @@ impl Net {
         }
     }
 
-    // The root.
+    // The root: starts, crashes and its journal.
 
     fn start_root(&mut self) {
         if self.root.is_none() {
@@ -501,7 +501,7 @@ impl Net {
         }
     }
 
-    /// The root has forgotten everything.
+    /// Has the root lose its journal as well.
     pub(crate) fn forget_all(&mut self) {
         self.crash_root();
         self.journal.clear();
@@ -542,7 +542,7 @@ impl Net {
         }
     }
 
-    /// What was done, by whom, and what became of it.
+    /// Returns each deed with its fan and its outcome.
     pub(crate) fn fates(&self) -> impl Iterator<Item = (FanId, &Deed, Outcome)> {
         self.fans.iter().flat_map(|fan| {
             let fate = |(ticket, deed)| {
@@ -553,7 +553,7 @@ impl Net {
         })
     }
 
-    /// All that was taken is counted, once; what is unknown, once or not at all; nothing else is.
+    /// Checks that every taken act is counted once, an unknown one at most once, and nothing else at all.
     pub(crate) fn check(&self) {
         let mut cheers = (0, 0);
         let mut votes: BTreeMap<FanId, (u64, u64)> = BTreeMap::new();

@@ -1,0 +1,4 @@
+//! Flags that several commands share.
+
+pub(crate) mod data_dir;
+pub(crate) mod worker;
