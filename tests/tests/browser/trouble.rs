@@ -82,6 +82,7 @@ async fn a_picture_that_was_hidden_comes_back_live() -> Result<()> {
     let fixture = Fixture::new(Isolation::Isolated).await?;
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
+    // The scenario's length: the stream goes on for so long without a picture.
     let back = "new Promise((shown) => {
         test.player.pause();
         setTimeout(() => {
