@@ -145,6 +145,7 @@ fn is_shown(crowd: &Crowd, end: Micros, last: u64) -> bool {
 async fn disasters(parts: &mut Parts, roll: &mut SplitMix64, until: Instant) -> Result<u32> {
     let mut disasters = 0;
     loop {
+        // The plan paces the failures: this long until the next.
         tokio::time::sleep(pause(roll, PEACE)).await;
         if Instant::now() >= until {
             return Ok(disasters);
@@ -159,6 +160,7 @@ async fn disasters(parts: &mut Parts, roll: &mut SplitMix64, until: Instant) -> 
             println!("{} is killed", parts.all[*at].name);
             parts.all[*at].kill().await?;
         }
+        // And this long is the outage.
         tokio::time::sleep(pause(roll, OUTAGE)).await;
         for at in down {
             parts.all[at].start().await?;

@@ -67,6 +67,7 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
 async fn disasters(isolate: &mut Isolate, roll: &mut SplitMix64, until: Instant) -> Result<(u32, u32)> {
     let (mut kills, mut panics) = (0, 0);
     loop {
+        // The plan paces the failures: this long until the next.
         tokio::time::sleep(pause(roll, PEACE)).await;
         if Instant::now() >= until {
             return Ok((kills, panics));

@@ -204,6 +204,7 @@ impl Fan {
     pub(crate) async fn play(self, mut roll: SplitMix64, at: usize, until: Instant) -> Result<()> {
         let mut key = 0;
         for nth in 0.. {
+            // The script paces each fan.
             tokio::time::sleep(pause(&mut roll, PACE)).await;
             if Instant::now() >= until {
                 break;

@@ -70,11 +70,8 @@ struct Wire {
 }
 
 impl Browser {
-    /// Starts it; `None` where tests may not have one.
-    pub async fn start() -> Result<Option<Self>> {
-        if std::env::var_os("FANFARE_NO_BROWSER").is_some() {
-            return Ok(None);
-        }
+    /// Starts it. Without a browser on the machine, the test fails.
+    pub async fn start() -> Result<Self> {
         let turn = TURN.lock().await;
         let program = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("chromium"), PathBuf::from);
         let profile = tempfile::tempdir()?;
@@ -86,7 +83,7 @@ impl Browser {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}: install it, or set CHROMIUM", program.display()))?;
+            .map_err(|error| missing(&program, &error))?;
         let stderr = process.stderr.take().context("the browser has no stderr")?;
         let mut lines = BufReader::new(stderr).lines();
         let url = loop {
@@ -97,7 +94,7 @@ impl Browser {
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let wire = Wire::connect(&url).await?;
-        Ok(Some(Self { wire, _process: process, _profile: profile, _turn: turn }))
+        Ok(Self { wire, _process: process, _profile: profile, _turn: turn })
     }
 
     /// Opens a page, of that many pixels.
@@ -249,6 +246,15 @@ impl Wire {
         let answered = answered.with_context(|| format!("nothing came of {}", what()))?;
         answered.context("the browser is gone")?.with_context(what)
     }
+}
+
+/// The error of a test that has no browser, in one line.
+fn missing(program: &Path, error: &std::io::Error) -> anyhow::Error {
+    anyhow!(
+        "cannot start the browser {}: {error}; `cargo xtask test` installs it (CHROMIUM names another), \
+         and `cargo xtask test --no-browser` leaves out the tests that need it",
+        program.display()
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -10,13 +10,11 @@ use moqt::{
     session::RequestId,
 };
 use quic::{Clock, Connection, Endpoint, Trust, drive};
+use testnet::{Probe, Word};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
-use crate::{
-    Door, House,
-    probe::{Probe, Word},
-};
+use crate::{Door, House};
 
 /// The session. It ends when this is dropped. To be made in a [`LocalSet`](tokio::task::LocalSet).
 pub struct Guest {

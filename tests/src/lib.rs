@@ -19,9 +19,6 @@ pub use house::{Door, House};
 mod part;
 pub use part::Exit;
 
-#[path = "../../quic/tests/loopback/probe.rs"]
-mod probe;
-
 mod peer;
 pub use peer::{Peer, moq_watch, peers};
 

@@ -10,6 +10,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::{Door, House, ROOM};
+
 /// How long a peer may take for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may run that ends by itself, with timeouts of its own.
@@ -79,6 +81,22 @@ impl Peer {
             }
         });
         Ok(Self { name, process, stdin, stdout, said })
+    }
+
+    /// Starts `moq`, which publishes its input or plays into its output, with a token of the house.
+    pub fn moq(house: &House, door: Door, scheme: &str, command: &[&str]) -> Result<Self> {
+        let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
+        let connect =
+            ["--connect", &url, "--connect-tls-fingerprint", house.fingerprint(), "--broadcast", ROOM];
+        Self::start("moq", connect.iter().chain(command))
+    }
+
+    /// Starts `moq-pub`, which publishes its input, and waits until its namespace is accepted.
+    pub async fn moq_pub(house: &House, door: Door, scheme: &str) -> Result<Self> {
+        let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
+        let peer = Self::start("moq-pub", ["--tls-disable-verify", "--name", ROOM, &url])?;
+        peer.says(&["direction=\"recv\" msg_type=\"REQUEST_OK\""]).await?;
+        Ok(peer)
     }
 
     /// Waits until one line that it wrote to stderr has all of these in it.

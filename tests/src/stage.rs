@@ -329,6 +329,7 @@ fn encode(dialect: Dialect, mut card: testcard::TestCard) -> Result<mpsc::Unboun
                 }
             }
             let due = card.next_due().map_or(0, |due| due.0);
+            // The pace of the test card: frames are due in real time.
             thread::sleep(Duration::from_micros(due.saturating_sub(epoch())));
         }
     })?;

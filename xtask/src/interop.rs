@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use crate::peers::{self, Weight};
-use crate::process::{cargo, run, which};
-use crate::test::NO_BROWSER;
+use crate::process::{cargo, run, say, which};
 use crate::tools::CHROMIUM;
 use crate::wasm;
 use crate::workspace::Workspace;
@@ -20,7 +19,7 @@ pub(crate) struct Interop {
     #[arg(long)]
     install: bool,
 
-    /// Leave out what needs a browser
+    /// Leave out the test binary that needs a browser
     #[arg(long)]
     no_browser: bool,
 
@@ -33,9 +32,7 @@ impl Interop {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         peers::install(workspace, Weight::Heavy)?;
         let mut tests = cargo();
-        if self.no_browser {
-            tests.env(NO_BROWSER, "1");
-        } else {
+        if !self.no_browser {
             peers::bundle_watch(workspace)?;
             tests.env(CHROMIUM.variable, CHROMIUM.ensure()?);
         }
@@ -47,6 +44,11 @@ impl Interop {
         let nextest = which("cargo-nextest").is_some();
         tests.args(if nextest { &["nextest", "run"][..] } else { &["test"] });
         tests.args(["--package", "fanfare-tests", "--test", "interop"]);
+        if self.no_browser {
+            say("left out, for it needs a browser: 1 test binary (interop_browser)");
+        } else {
+            tests.args(["--test", "interop_browser"]);
+        }
         tests.args(if nextest {
             &["--run-ignored", "all"][..]
         } else {

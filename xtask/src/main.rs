@@ -9,7 +9,9 @@ mod interop;
 mod licences;
 mod pages;
 mod peers;
+mod phases;
 mod process;
+mod spin;
 mod test;
 mod tools;
 mod up;
@@ -37,6 +39,8 @@ enum Xtask {
     Wasm(wasm::Wasm),
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
+    #[command(hide = true)]
+    Spin(spin::Spin),
 }
 
 impl Xtask {
@@ -50,6 +54,7 @@ impl Xtask {
             Self::Wasm(command) => command.run(&workspace),
             Self::Bench(command) => command.run(&workspace),
             Self::Fuzz(command) => command.run(&workspace),
+            Self::Spin(command) => command.run(),
         }
     }
 }

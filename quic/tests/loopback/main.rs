@@ -3,7 +3,6 @@
 //! subscribing, on streams and in datagrams.
 
 mod ours;
-mod probe;
 mod theirs;
 
 mod discovery;

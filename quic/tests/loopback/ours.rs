@@ -10,12 +10,10 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 use quic::{Connection, drive};
+use testnet::{Probe, Word};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::{
-    probe::{Probe, Word},
-    within,
-};
+use crate::within;
 
 /// A group as it was published: its ID and its objects' payloads.
 pub(crate) type Group = (u64, Vec<Bytes>);

@@ -2,10 +2,16 @@
 //!
 //! [`Net`] carries what sessions say, and keeps the time; it owns no session, so that a caller may drive its sessions
 //! from tasks. [`World`] owns the sessions too, and calls an [`App`] on each node: enough for tests of the session itself.
+//!
+//! Tests on a real network have a [`Probe`] on a session instead: it makes the calls that they send, and sends them all
+//! events.
 #![forbid(unsafe_code)]
 
 mod net;
 pub use net::{Due, EndId, Net};
+
+mod probe;
+pub use probe::{Probe, Word};
 
 mod rng;
 pub use rng::{Rng, Seeds};

@@ -17,7 +17,6 @@ mod room_page;
 mod sparing;
 mod trouble;
 mod watch_page;
-mod words;
 
 use anyhow::{Context as _, Result};
 use fanfare_tests::{Browser, Isolation, Page, Site, Stage};
@@ -32,12 +31,11 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// `None` where there may be no browser.
-    async fn new(isolation: Isolation) -> Result<Option<Self>> {
-        let Some(browser) = Browser::start().await? else { return Ok(None) };
+    async fn new(isolation: Isolation) -> Result<Self> {
+        let browser = Browser::start().await?;
         let stage = Stage::open(card()).await?;
         let site = Site::start(stage.edge(), isolation).await?;
-        Ok(Some(Self { stage, site, browser }))
+        Ok(Self { stage, site, browser })
     }
 
     async fn play(&self, query: &str) -> Result<Page> {

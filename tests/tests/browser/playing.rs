@@ -38,7 +38,7 @@ async fn live_over_a_websocket_on_a_page_without_shared_memory() -> Result<()> {
 }
 
 async fn live(over: Over, isolation: Isolation) -> Result<()> {
-    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let browser = Browser::start().await?;
     let house = House::open(Source::demo(card())?).await?;
     let mut edge = house.edge();
     if over == Over::WebSocket {
@@ -83,7 +83,7 @@ const SLOW: &str = "/test/player.html?lag=200&skew=300";
 
 #[tokio::test]
 async fn sound_is_in_step_through_a_slow_loudspeaker_and_whatever_the_clocks_say() -> Result<()> {
-    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let browser = Browser::start().await?;
     let house = House::open(Source::demo(card())?).await?;
     let site = Site::start(house.edge(), Isolation::Isolated).await?;
     let page = browser.open(&site.url(SLOW), 800, 600).await?;
@@ -106,7 +106,7 @@ async fn sound_is_in_step_through_a_slow_loudspeaker_and_whatever_the_clocks_say
 
 #[tokio::test]
 async fn who_publishes_as_moq_dev_does_is_found_and_played() -> Result<()> {
-    let Some(browser) = Browser::start().await? else { return Ok(()) };
+    let browser = Browser::start().await?;
     let stage = Stage::open_in(Dialect::Hang, card()).await?;
     let site = Site::start(stage.edge(), Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;

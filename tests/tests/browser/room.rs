@@ -32,9 +32,9 @@ struct Evening {
 }
 
 impl Evening {
-    /// Over one way alone; `None` where there may be no browser.
-    async fn new(way: Way) -> Result<Option<Self>> {
-        let Some(browser) = Browser::start().await? else { return Ok(None) };
+    /// Over one way alone.
+    async fn new(way: Way) -> Result<Self> {
+        let browser = Browser::start().await?;
         let house = House::open(Source::demo(card())?).await?;
         let mut edge = house.edge();
         let mut isolate = None;
@@ -54,7 +54,7 @@ impl Evening {
         ];
         let fans = [enter(&browser, &sites[0], "").await?, enter(&browser, &sites[1], "").await?];
         assert_ne!(who(&fans[0]).await?, who(&fans[1]).await?, "two fans");
-        Ok(Some(Self { house, _isolate: isolate, edge, sites, fans, browser }))
+        Ok(Self { house, _isolate: isolate, edge, sites, fans, browser })
     }
 
     /// Somebody with a token, in a page of their own.
@@ -106,7 +106,7 @@ fn soon(what: &str, way: Way, mut took: Vec<f64>) {
 #[tokio::test]
 async fn what_one_says_cheers_and_votes_the_other_sees_at_once() -> Result<()> {
     for way in [Way::WebTransport, Way::WebSocket, Way::Cloudflare] {
-        let Some(evening) = Evening::new(way).await? else { return Ok(()) };
+        let evening = Evening::new(way).await?;
         let [ada, ben] = &evening.fans;
         let transport = if way == Way::WebTransport { "WebTransport" } else { "WebSocket" };
         assert_eq!(text(&ada.eval("test.stats().then(({ transport }) => transport)").await?), transport);
@@ -137,7 +137,7 @@ async fn what_one_says_cheers_and_votes_the_other_sees_at_once() -> Result<()> {
 
 #[tokio::test]
 async fn who_loads_the_page_again_is_the_same_fan_with_the_same_vote() -> Result<()> {
-    let Some(evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
+    let evening = Evening::new(Way::WebTransport).await?;
     let (_site, creator) = evening.creator().await?;
     let [ada, _] = &evening.fans;
     let ask =
@@ -155,7 +155,7 @@ async fn who_loads_the_page_again_is_the_same_fan_with_the_same_vote() -> Result
 
 #[tokio::test]
 async fn a_banned_fan_stays_banned() -> Result<()> {
-    let Some(evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
+    let evening = Evening::new(Way::WebTransport).await?;
     let (_site, creator) = evening.creator().await?;
     let [ada, ben] = &evening.fans;
     let fan = who(ada).await?;
@@ -174,7 +174,7 @@ async fn a_banned_fan_stays_banned() -> Result<()> {
 
 #[tokio::test]
 async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
-    let Some(evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
+    let evening = Evening::new(Way::WebTransport).await?;
     let page =
         evening.browser.open(&evening.house.url(&format!("/{}", fanfare_tests::ROOM)), 1280, 800).await?;
     page.eval("new Promise((open) => { const look = () => document.querySelector('.side')?.hidden === false ? open(true) : requestAnimationFrame(look); look(); })")
@@ -196,7 +196,7 @@ async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
 /// What is said while there is no connection is there once there is one, and once.
 #[tokio::test]
 async fn what_is_said_while_the_edge_is_away_is_there_once() -> Result<()> {
-    let Some(mut evening) = Evening::new(Way::WebTransport).await? else { return Ok(()) };
+    let mut evening = Evening::new(Way::WebTransport).await?;
     let away = "globalThis.away = test.player.say('are you there?'), true";
     evening.house.restart(fanfare_tests::Door::Fans, fanfare_tests::Exit::Killed).await?;
     let [ada, ben] = &evening.fans;

@@ -106,20 +106,23 @@ fn picture() -> Result<TrackName> {
 
 /// Longer than a room in which nobody takes part is kept awake.
 const LONG: Duration = Duration::from_secs(20);
+/// Groups that come meanwhile, at least.
+const LEAST_GROUPS: usize = 10;
 
 #[tokio::test]
 async fn who_only_watches_watches_on() -> Result<()> {
     let all = async {
         let (_house, isolate) = show(300_000).await?;
         let mut fan = Slow::subscribe(isolate.open(ROOM, None).await?, picture()?)?;
+        // The platform's clock decides when a room may sleep, so this has to last. A busy machine makes it last longer.
         let end = Instant::now() + LONG;
-        while Instant::now() < end {
+        while Instant::now() < end || fan.groups.len() < LEAST_GROUPS {
             fan.until(Instant::now() + Duration::from_millis(500)).await?;
             fan.take_all().await?;
         }
         let groups = &fan.groups;
         let missing = groups.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-        ensure!(groups.len() as u64 >= LONG.as_secs() / 2 && missing == 0, "{groups:?}");
+        ensure!(missing == 0, "{groups:?}");
         Ok(())
     };
     tokio::time::timeout(Duration::from_mins(1), LocalSet::new().run_until(all)).await.context("too slow")?
@@ -133,19 +136,18 @@ async fn who_lags_is_sent_no_more_than_a_window_and_then_the_newest() -> Result<
         while slow.came < WINDOW {
             slow.until(Instant::now() + Duration::from_millis(100)).await?;
         }
-        // What is under way; then nothing, however long.
+        // What is under way; then nothing. There is no event for that: the test lets time pass.
         slow.until(Instant::now() + LAG).await?;
         let most = WINDOW + 4 * MAX_DATA as u64;
         ensure!(slow.came < most, "{} bytes came, and nothing was taken", slow.came);
         let before = slow.groups.last().copied().context("no group came")?;
-        for _ in 0..20 {
+        while slow.broken == 0 || slow.groups.last() == Some(&before) {
             slow.take_all().await?;
             slow.until(Instant::now() + Duration::from_millis(100)).await?;
         }
         let after: Vec<_> = slow.groups.iter().copied().filter(|group| *group > before).collect();
         println!("up to {before}, then {after:?}; {} broken off", slow.broken);
         ensure!(after.first().is_some_and(|first| *first > before + 1), "{before}, then {after:?}");
-        ensure!(slow.broken > 0, "nothing was broken off");
         Ok(())
     };
     tokio::time::timeout(Duration::from_mins(1), LocalSet::new().run_until(all)).await.context("too slow")?

@@ -5,6 +5,4 @@
 
 mod moq_cli;
 mod moq_rs;
-mod moq_watch;
-mod our_player;
 mod test_client;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use fanfare_tests::{Door, House, Peer, ROOM, Tape, demux};
+use fanfare_tests::{Door, House, Peer, Tape, demux};
 use media::Sample;
 
 /// What a player is to have written before we look at it: more than two seconds.
@@ -45,10 +45,10 @@ async fn who_comes_late_to_the_origin_misses_nothing_from_then_on() -> Result<()
 async fn frames_come_through(creators: Door, fans: Door, scheme: &str, pieces: usize) -> Result<()> {
     let house = House::empty().await?;
     let mut tape = Tape::new()?;
-    let mut publisher = moq(&house, creators, scheme, &["import", "fmp4"])?;
+    let mut publisher = Peer::moq(&house, creators, scheme, &["import", "fmp4"])?;
     publisher.write(tape.header()).await?;
     tape.play(&mut publisher, pieces).await?;
-    let mut player = moq(&house, fans, scheme, &["export", "fmp4"])?;
+    let mut player = Peer::moq(&house, fans, scheme, &["export", "fmp4"])?;
     let received = tokio::select! {
         received = player.read(BYTES) => received?,
         ended = tape.play_on(&mut publisher) => match ended? {},
@@ -70,13 +70,6 @@ async fn frames_come_through(creators: Door, fans: Door, scheme: &str, pieces: u
         println!("track {track}: {} frames from {first} on", received.len());
     }
     Ok(())
-}
-
-/// A program that publishes its input to a door, or plays from there.
-pub(crate) fn moq(house: &House, door: Door, scheme: &str, command: &[&str]) -> Result<Peer> {
-    let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
-    let connect = ["--connect", &url, "--connect-tls-fingerprint", house.fingerprint(), "--broadcast", ROOM];
-    Peer::start("moq", connect.iter().chain(command))
 }
 
 /// Which frames of what was sent came, for people to look at.

@@ -28,7 +28,7 @@ async fn every_frame_comes_from_one_edge_to_another_over_raw_quic() -> Result<()
 async fn every_frame_comes_through(creators: Door, fans: Door, scheme: &str) -> Result<()> {
     let house = House::empty().await?;
     let mut tape = Tape::new()?;
-    let mut publisher = publish(&house, creators, scheme).await?;
+    let mut publisher = Peer::moq_pub(&house, creators, scheme).await?;
     publisher.write(tape.header()).await?;
     let mut player = play(&house, fans, scheme)?;
     // From now on it misses nothing.
@@ -78,14 +78,6 @@ async fn who_has_no_token_publishes_nothing() -> Result<()> {
         publisher.says(&["msg_type=\"REQUEST_ERROR\"", "error_code=1 ", "publishing needs a token"]).await?;
     }
     Ok(())
-}
-
-/// Somebody who publishes a pipe, and has been let in.
-pub(crate) async fn publish(house: &House, door: Door, scheme: &str) -> Result<Peer> {
-    let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
-    let peer = Peer::start("moq-pub", ["--tls-disable-verify", "--name", ROOM, &url])?;
-    peer.says(&["direction=\"recv\" msg_type=\"REQUEST_OK\""]).await?;
-    Ok(peer)
 }
 
 /// Somebody who plays into a pipe.

@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use fan::{Options, Order, take_part_from};
 use fanfare_tests::{Deployed, Isolate, Talker};
-use moqt::{Event, Namespace, Params, TrackName, session::StreamId};
 use moqt::{App, Cx};
+use moqt::{Event, Namespace, Params, TrackName, session::StreamId};
 use node::{Edge, EdgeConfig};
+use outbox::wish::Wish;
 use quic::{Certificate, CertificateSource, Endpoint, Trust};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
@@ -152,7 +153,7 @@ pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
     };
     Crowd::gather(isolate, fans, enter, move |number| {
         ensure!(!serving.is_finished(), "the origin is gone");
-        track.object(number.is_multiple_of(GROUP), object(number, bytes));
+        track.push_object(number.is_multiple_of(GROUP), object(number, bytes));
         Ok(())
     })
     .await

@@ -1,22 +1,24 @@
-//! What runs on a session that does what a test says and tells all it hears.
+//! A real session that a test controls from outside: see [`Probe`].
 
 use std::task::{Context, Poll};
 
-use moqt::{App, Cx};
-use moqt::{Event, Micros, Session};
+use moqt::{App, Cx, Event, Micros, Session};
 use tokio::sync::mpsc;
 
-/// Something that the session is to do.
-pub(crate) type Word = Box<dyn FnOnce(&mut Session, Micros)>;
+/// A call on the session.
+pub type Word = Box<dyn FnOnce(&mut Session, Micros)>;
 
-pub(crate) struct Probe {
+/// An application of one session: it makes the calls that a test sends, and sends all events to the test.
+///
+/// It ends when the test drops the sender of the calls.
+pub struct Probe {
     words: mpsc::UnboundedReceiver<Word>,
     events: mpsc::UnboundedSender<Event>,
 }
 
 impl Probe {
-    /// One, whom to tell what to do, and where to hear what has come.
-    pub(crate) fn new() -> (Self, mpsc::UnboundedSender<Word>, mpsc::UnboundedReceiver<Event>) {
+    /// Creates a probe, with the sender of its calls and the receiver of its events.
+    pub fn new() -> (Self, mpsc::UnboundedSender<Word>, mpsc::UnboundedReceiver<Event>) {
         let (say, words) = mpsc::unbounded_channel();
         let (events, hear) = mpsc::unbounded_channel();
         (Self { words, events }, say, hear)
