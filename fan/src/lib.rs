@@ -458,8 +458,10 @@ impl<F: FnMut(Update)> App for RoomSession<'_, F> {
             Event::Cancelled { request, .. } => self.lost(cx, request, "the edge cancelled the track"),
             Event::GoAway { .. } => cx.session.close(SessionCode::NO_ERROR, "connecting again"),
             Event::Publish { request, .. } => {
-                let error =
-                    moqt::message::RequestError::new(RequestCode::NOT_SUPPORTED, "a fan accepts no published tracks");
+                let error = moqt::message::RequestError::new(
+                    RequestCode::NOT_SUPPORTED,
+                    "a fan accepts no published tracks",
+                );
                 let _ = cx.session.reject(request, error);
             }
             event => {

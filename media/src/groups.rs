@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn sound_alone_is_cut_by_time() {
         let mut groups = Groups::new(&tracks(0), 0);
-        let positions: Vec<_> = (0..4).map(|packet| position_of(&mut groups, 0, packet * 500, true)).collect();
+        let positions: Vec<_> =
+            (0..4).map(|packet| position_of(&mut groups, 0, packet * 500, true)).collect();
         assert_eq!(positions, [Some((0, 0)), Some((0, 1)), Some((1, 0)), Some((1, 1))]);
     }
 }

@@ -11,10 +11,7 @@ use crate::Error;
 const PORT_TRIES: usize = 16;
 
 /// Takes the UDP and the TCP address; with port 0, one port that is free for both.
-pub(crate) fn listen(
-    addr: SocketAddr,
-    http: Option<SocketAddr>,
-) -> Result<(UdpSocket, TcpListener), Error> {
+pub(crate) fn listen(addr: SocketAddr, http: Option<SocketAddr>) -> Result<(UdpSocket, TcpListener), Error> {
     let failed = |protocol, addr| {
         move |source: io::Error| {
             let hint = match source.kind() {

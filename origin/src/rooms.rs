@@ -75,7 +75,12 @@ impl Rooms {
             published: BTreeMap::new(),
             journalled: BTreeSet::new(),
         };
-        Arc::new(Self { config, inner: Mutex::new(inner), changes: watch::Sender::new(0), due: Notify::new() })
+        Arc::new(Self {
+            config,
+            inner: Mutex::new(inner),
+            changes: watch::Sender::new(0),
+            due: Notify::new(),
+        })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -240,7 +245,8 @@ impl Rooms {
         }
         let inner = self.inner();
         // An edge's token for every room tells which edge it is, not that its fans may watch.
-        let is_for_watching = |claims: &&Claims| (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM);
+        let is_for_watching =
+            |claims: &&Claims| (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM);
         match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()).filter(is_for_watching) {
             Some(claims) => Ok(claims.check(&room, token::now())?),
             None => Err(Error::NoToken("watching a private room")),
@@ -293,8 +299,12 @@ impl Rooms {
         let Some(room) = room.map(|(name, _)| name.clone()) else { return Ok(Arc::default()) };
         inner.has_space_for(track, &room)?;
         let stats = Arc::<TrackStats>::default();
-        let entry =
-            Entry { room, stats: Arc::clone(&stats), viewers: HashMap::new(), rate: Rate::new(Instant::now()) };
+        let entry = Entry {
+            room,
+            stats: Arc::clone(&stats),
+            viewers: HashMap::new(),
+            rate: Rate::new(Instant::now()),
+        };
         inner.tracks.insert(track.clone(), entry);
         Ok(stats)
     }

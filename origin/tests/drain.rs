@@ -55,7 +55,10 @@ async fn a_bad_configuration_is_one_clear_line() {
             "choose another",
         ),
         (
-            Config { certificate: CertificateSource::Files { cert: file.clone(), key: file.clone() }, ..base.clone() },
+            Config {
+                certificate: CertificateSource::Files { cert: file.clone(), key: file.clone() },
+                ..base.clone()
+            },
             format!("certificate {} is not usable", file.display()),
             "holds no PEM block",
         ),

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
-pub use certificate::{BACKDATE, Certificate, CertificateError, CertificateSource, RENEW_BEFORE, VALIDITY, provider};
+pub use certificate::{
+    BACKDATE, Certificate, CertificateError, CertificateSource, RENEW_BEFORE, VALIDITY, provider,
+};
 
 mod clock;
 pub use clock::Clock;

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use origin::keep::{Archive, FILE};
-use serde_json::Value;
 use outbox::Outcome;
+use serde_json::Value;
 use wire::FanId;
 
 use crate::{

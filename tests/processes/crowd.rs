@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use fan::{Options, Order, Update, take_part_from};
 use moqt::Namespace;
+use outbox::{Failure, Outcome, act_json::ActJson};
 use quic::{Endpoint, Trust};
 use room::rehearsal::SplitMix64;
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ use tokio::{
     time::Instant,
 };
 use url::Url;
-use outbox::{Failure, Outcome, act_json::ActJson};
 use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
 
 use crate::{LIFE, ROOM};

@@ -8,14 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use creator::{Publish, Source};
-use wasm_host::{Engine, Version};
 use moqt::Namespace;
 use node::{Edge, EdgeConfig, Pages, RoomsConfig};
-use quic::{Certificate, CertificateSource, Trust};
 use origin::{
     Handle, Origin, State,
     keep::{self, Keep, Retention},
 };
+use quic::{Certificate, CertificateSource, Trust};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use token::{Algorithm, Claims, EVERY_ROOM, Keys, Role};
@@ -25,6 +24,7 @@ use tokio::{
 };
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use url::Url;
+use wasm_host::{Engine, Version};
 use wire::EdgeId;
 
 use crate::{

@@ -21,13 +21,13 @@ use axum::{
 };
 use bytes::Bytes;
 use media::{Groups, Kind, Micros as MediaMicros, TrackInfo, testcard};
+use moqt::{App, Cx};
 use moqt::{
     Event, Input, Location, Micros, Output, Properties, Session, SessionCode, Version, loc,
     msf::{self, Packaging, Role, Track},
     mux::{Mux, subprotocol},
     session::{Config, Side, Transport},
 };
-use moqt::{App, Cx};
 use quic::{Clock, Endpoint, drive};
 use serde_json::{Value, json};
 use tokio::{

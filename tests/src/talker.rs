@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use anyhow::{Context as _, Result};
 use fan::{Options, Order, Update, take_part};
 use moqt::Namespace;
+use outbox::{Outcome, Ticket, act_json::ActJson};
 use quic::Trust;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
-use outbox::{Outcome, Ticket, act_json::ActJson};
 use wire::{FanId, Frame, Frames, TrackItem};
 
 use crate::{Door, House, ROOM};

@@ -29,19 +29,19 @@ async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
 async fn video(house: &House, door: Door) -> Result<(Guest, moqt::session::RequestId)> {
     let mut guest = Guest::enter(house, door, None).await?;
     let name = TrackName::new(Namespace::from_path(ROOM)?, "video/90p")?;
-    let request =
-        guest.call(move |session, _| session.subscribe(name, Params::default())).await??;
+    let request = guest.call(move |session, _| session.subscribe(name, Params::default())).await??;
     guest.until(|event| matches!(event, Event::SubscribeOk { .. }).then_some(())).await?;
     Ok((guest, request))
 }
 
 /// The next group that begins.
 async fn group(guest: &mut Guest) -> Result<u64> {
-    guest.until(|event| match event {
-        Event::Subgroup { header, .. } => Some(header.group),
-        _ => None,
-    })
-    .await
+    guest
+        .until(|event| match event {
+            Event::Subgroup { header, .. } => Some(header.group),
+            _ => None,
+        })
+        .await
 }
 
 #[tokio::test]

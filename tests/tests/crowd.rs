@@ -14,8 +14,8 @@ use cap::Cap;
 use creator::Source;
 use fanfare_tests::{House, ROOM};
 use media::testcard::{Config, Rendition};
-use moqt::{Event, Namespace, Params, TrackName, session::RequestId};
 use moqt::{App, Cx};
+use moqt::{Event, Namespace, Params, TrackName, session::RequestId};
 use quic::{Clock, Endpoint, Trust, drive};
 use tokio::{
     sync::{Semaphore, watch},

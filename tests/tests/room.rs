@@ -8,10 +8,10 @@ use fan::Update;
 use fanfare_tests::{Door, Exit, Guest, House, Talker, room_component};
 use media::testcard::{Config, Rendition};
 use moqt::{Event, Namespace, Params};
+use outbox::Outcome;
 use serde_json::json;
 use token::{Claims, Role};
 use tokio::task::LocalSet;
-use outbox::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_secs(40);

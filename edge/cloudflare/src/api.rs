@@ -1,7 +1,7 @@
 //! What is not a room's WebSocket: where the edge is, which rooms there are, and what is kept of people.
 
-use token::{Claims, EVERY_ROOM, Role};
 use archive::TABLES;
+use token::{Claims, EVERY_ROOM, Role};
 use wire::FanId;
 use worker::{Env, Method, Request, Response, Result};
 
@@ -91,8 +91,11 @@ async fn person(request: &Request, fan: &str, env: &Env) -> Result<Response> {
         _ => return Response::error("GET what is kept of a fan, or DELETE it\n", 405),
     };
     let names = directory(env, "names").await?.text().await?;
-    let mut tables: Vec<(&str, Vec<String>)> =
-        TABLES.iter().filter(|table| table.page_of_person().is_some()).map(|table| (table.name, Vec::new())).collect();
+    let mut tables: Vec<(&str, Vec<String>)> = TABLES
+        .iter()
+        .filter(|table| table.page_of_person().is_some())
+        .map(|table| (table.name, Vec::new()))
+        .collect();
     for line in names.lines() {
         let room = decoded(line);
         let url = within(&format!("{what}/{fan}"), &room);

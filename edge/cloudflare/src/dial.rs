@@ -99,8 +99,9 @@ fn upgrade(url: &str, token: Option<&str>) -> Result<Request> {
 fn connected(answer: Result<Response>, token: String) -> std::result::Result<Box<dyn Connected>, DialError> {
     let answer = answer.map_err(unreachable)?;
     let status = answer.status_code();
-    let socket =
-        answer.websocket().ok_or_else(|| DialError::Unreachable(format!("it answered {status}, and not with a WebSocket")))?;
+    let socket = answer
+        .websocket()
+        .ok_or_else(|| DialError::Unreachable(format!("it answered {status}, and not with a WebSocket")))?;
     // Or messages come as blobs, which have to be waited for.
     socket.as_ref().set_binary_type(BinaryType::Arraybuffer);
     let mut config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);

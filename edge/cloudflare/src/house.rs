@@ -103,7 +103,8 @@ impl House {
             let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
             services.push(Rc::new(HubService::new(hub, keys, platform)));
         }
-        let relay = Relay::new(Rc::clone(&platform), figures, relay::Config { services, ..relay::Config::default() });
+        let relay =
+            Relay::new(Rc::clone(&platform), figures, relay::Config { services, ..relay::Config::default() });
         if share != ROOT || env.var(ORIGIN).is_ok() {
             relay.expect_upstream();
         }

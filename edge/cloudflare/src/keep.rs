@@ -211,7 +211,11 @@ impl Journal for Keep {
         Box::pin(std::future::ready(self.load_now().map_err(failed)))
     }
 
-    fn append(&self, batch: Batch, effects: Bytes) -> Later<'_, std::result::Result<(), room_runtime::Error>> {
+    fn append(
+        &self,
+        batch: Batch,
+        effects: Bytes,
+    ) -> Later<'_, std::result::Result<(), room_runtime::Error>> {
         Box::pin(std::future::ready(self.append_now(&batch, &effects).map_err(failed)))
     }
 

@@ -167,11 +167,7 @@ impl Stage {
     }
 
     /// What is kept, if the room was ever opened.
-    fn past(
-        &self,
-        room: String,
-        read: impl FnOnce(&Keep) -> Result<String>,
-    ) -> Result<Response> {
+    fn past(&self, room: String, read: impl FnOnce(&Keep) -> Result<String>) -> Result<Response> {
         let keep = self.keep(room)?;
         Response::ok(if keep.is_open()? { read(&keep)? } else { String::new() })
     }

@@ -63,11 +63,11 @@ impl Workers for WasmWorkers {
         role: Seat,
         kept: Kept,
     ) -> Later<'_, Result<Box<dyn Worker>, room_runtime::Error>> {
-        let mut setup =
-            wasm_host::Setup::new(room.to_string(), room::Config::new(role), self.worker.clone());
+        let mut setup = wasm_host::Setup::new(room.to_string(), room::Config::new(role), self.worker.clone());
         setup.fallback.clone_from(&self.fallback);
         Box::pin(async move {
-            let batches = kept.batches.into_iter().map(|Batch { now, inputs }| wasm_host::Batch { now, inputs });
+            let batches =
+                kept.batches.into_iter().map(|Batch { now, inputs }| wasm_host::Batch { now, inputs });
             let worker = if let Some(snapshot) = kept.snapshot {
                 let batches = batches.collect();
                 wasm_host::Worker::restore(&self.engine, setup, snapshot, batches).await.map_err(failed)?

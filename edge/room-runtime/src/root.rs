@@ -22,10 +22,7 @@ use wire::{
     worker::{Effect, Group, Input, Level, Seat},
 };
 
-use crate::{
-    Batch, Error, Hub, HubEvent, Journal, Worked, Worker, Workers,
-    figures::Figures,
-};
+use crate::{Batch, Error, Hub, HubEvent, Journal, Worked, Worker, Workers, figures::Figures};
 
 /// The shortest interval between a root's batches.
 pub const ROOT_TICK: Duration = Duration::from_millis(45);

@@ -11,8 +11,11 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use moqt::{
+    App, Cx,
+    packet_track::{Inflow, Outflow},
+};
 use moqt::{Event, Namespace, Params, Properties, Token, TrackName, session::RequestId};
-use moqt::{App, Cx, packet_track::{Inflow, Outflow}};
 use quic::{Clock, Connection, Endpoint, Trust, drive};
 use token::{Claims, EVERY_ROOM, Role};
 use tokio::{

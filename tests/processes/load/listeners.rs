@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use moqt::{App, Cx, packet_track::Outflow};
 use moqt::{
     Event, Namespace, Params, Properties, TrackName,
     session::{RequestId, StreamId},
 };
-use moqt::{App, Cx, packet_track::Outflow};
 use quic::{Clock, Connection, Endpoint, Trust, drive};
 use room::rehearsal::SplitMix64;
 use token::Role;

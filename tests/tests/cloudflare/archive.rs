@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use fanfare_tests::Talker;
+use outbox::Outcome;
 use serde_json::{Value, json};
 use token::{Claims, Role};
-use outbox::Outcome;
 
 use crate::{LIFE, ROOM, evening, owner};
 

@@ -9,10 +9,10 @@ use moqt::{
     Version,
     mux::{self, MAX_FRAME},
 };
+use outbox::Outcome;
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use outbox::Outcome;
 use wire::TrackItem;
 
 use crate::{LIFE, ROOM, evening, owner};

@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use fanfare_tests::{Deployed, Isolate, Talker};
+use outbox::Outcome;
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::task::LocalSet;
-use outbox::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -52,8 +52,8 @@ async fn wrangler_would_deploy_it() -> Result<()> {
 
     // The modules are those that tests run.
     for name in ["index.js", "fanfare-cloudflare.js", "fanfare-cloudflare_bg.wasm"] {
-        let [built, uploaded] =
-            [target()?.join("wasm-out/fanfare-cloudflare"), folder.path().join("out")].map(|at| at.join(name));
+        let [built, uploaded] = [target()?.join("wasm-out/fanfare-cloudflare"), folder.path().join("out")]
+            .map(|at| at.join(name));
         assert!(fs::read(built)? == fs::read(uploaded)?, "{name}");
     }
 

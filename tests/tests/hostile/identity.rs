@@ -4,9 +4,9 @@ use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use fan::Update;
 use fanfare_tests::{Door, House, ROOM, Talker};
+use outbox::{Failure, Outcome};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
-use outbox::{Failure, Outcome};
 use wire::Reason;
 
 use crate::{Innocents, evening};

@@ -17,9 +17,9 @@ use anyhow::{Context as _, Result, ensure};
 use creator::Source;
 use fanfare_tests::{Door, House, ROOM, Talker};
 use media::testcard::{Config, Rendition};
+use outbox::Outcome;
 use serde_json::json;
 use tokio::task::LocalSet;
-use outbox::Outcome;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use fanfare_tests::{Door, House, Talker};
 use moqt::DoneCode;
+use outbox::Outcome;
 use serde_json::json;
 use token::{Claims, Role};
-use outbox::Outcome;
 use wire::{Act, EdgeMessage, FanMessage, TrackItem, limits};
 
 use crate::{

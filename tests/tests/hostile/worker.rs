@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use fanfare_tests::{Door, Exit, Guest, House, ROOM, Talker};
 use moqt::{DoneCode, Event, Namespace, Params};
-use serde_json::json;
 use outbox::Outcome;
+use serde_json::json;
 
 use crate::{
     Innocents, evening,

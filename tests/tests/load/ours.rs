@@ -9,13 +9,13 @@ use fanfare_tests::{Deployed, Isolate, Talker};
 use moqt::{App, Cx};
 use moqt::{Event, Namespace, Params, TrackName, session::StreamId};
 use node::{Edge, EdgeConfig};
+use outbox::act_json::ActJson;
 use outbox::wish::Wish;
 use quic::{Certificate, CertificateSource, Endpoint, Trust};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use tokio::sync::mpsc;
 use url::Url;
-use outbox::act_json::ActJson;
 use wire::{Frame, Frames, Track, TrackItem};
 
 use crate::{Crowd, ROOM, SPEAKERS, crowd::Ear};

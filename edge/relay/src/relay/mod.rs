@@ -32,14 +32,12 @@ use moqt::{
     SessionCode, Token, TrackName, message::RequestError, session::RequestId,
 };
 
-use crate::{
-    Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service, cache::Cache, platform::wait,
-};
+use crate::{Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service, cache::Cache, platform::wait};
 use fetch_proxy::{ProxiedFetch, Step};
 use session::{Kind, Session};
 use timing::Backoff;
-use wire::names;
 use track::{State, Track};
+use wire::names;
 
 /// How long the upstream may look for the publisher of a track that was live: a creator
 /// comes back to an origin that was restarted no sooner than its edges do.
@@ -499,7 +497,8 @@ impl Hub {
 
     /// Creates a track without a source.
     fn new_track(&self, name: &TrackName) -> Track {
-        let stats = self.admission.as_ref().map_or_else(|| Ok(Arc::default()), |admission| admission.stats(name));
+        let stats =
+            self.admission.as_ref().map_or_else(|| Ok(Arc::default()), |admission| admission.stats(name));
         let stats = stats.unwrap_or_default();
         Track::new(name.clone(), self.figures.clone(), Rc::clone(&self.cache), stats)
     }

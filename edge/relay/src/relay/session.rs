@@ -270,7 +270,12 @@ impl Session {
                     Ok(request) => {
                         self.asked.insert(request, Asked::Offer(answer));
                         let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
-                        self.subscriptions.push(Subscription::offered(track, request, answer.is_none(), viewer));
+                        self.subscriptions.push(Subscription::offered(
+                            track,
+                            request,
+                            answer.is_none(),
+                            viewer,
+                        ));
                     }
                     Err(error) => self.failed(Asked::Offer(answer), misused(&error)),
                 }
@@ -776,7 +781,8 @@ impl App for Session {
                     })
                     .filter(|track| {
                         let track = track.borrow();
-                        admission.is_none_or(|admission| admission.watch(self.id, track.name.namespace()).is_ok())
+                        admission
+                            .is_none_or(|admission| admission.watch(self.id, track.name.namespace()).is_ok())
                     })
                     .cloned()
                     .collect();
@@ -832,7 +838,9 @@ impl App for Session {
                 }
             }
             Event::RequestOk { request, .. } if matches!(self.asked.get(&request), Some(Asked::Own)) => {
-                tracing::error!("the upstream follows this node: an edge may not follow itself; change --origin");
+                tracing::error!(
+                    "the upstream follows this node: an edge may not follow itself; change --origin"
+                );
                 cx.session.close(SessionCode::NO_ERROR, "this node follows itself");
             }
             Event::RequestOk { request, params, properties } => self.answered(request, *params, properties),
