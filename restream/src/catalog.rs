@@ -410,7 +410,11 @@ mod tests {
     fn catalogs_of_each_kind_name_their_tracks() {
         let cases = [
             (r#"{"version":"draft-01","tracks":[{"name":"v","packaging":"loc","isLive":true}]}"#, vec!["v"]),
-            (r#"{"version":1,"tracks":[{"name":"1.m4s","initTrack":"0.mp4"}]}"#, vec!["1.m4s", "0.mp4"]),
+            (
+                r#"{"version":1,"commonTrackFields":{"packaging":"cmaf"},
+                    "tracks":[{"name":"1.m4s","initTrack":"0.mp4"}]}"#,
+                vec!["1.m4s", "0.mp4"],
+            ),
             (
                 r#"{"deltaUpdate":true,"addTracks":[{"name":"a"}],"cloneTracks":[{"name":"b"}]}"#,
                 vec!["a", "b"],
@@ -455,7 +459,7 @@ mod tests {
     fn tracks_that_come_later_are_named_and_those_that_go_stay_named() {
         let mut catalogs = Catalogs::default();
         let catalog = |name: &str| -> &'static str {
-            format!(r#"{{"version":1,"tracks":[{{"name":"{name}"}}]}}"#).leak()
+            format!(r#"{{"version":1,"tracks":[{{"name":"{name}","packaging":"cmaf"}}]}}"#).leak()
         };
         catalogs.add(Kind::Msf, at(0, 0, 0), object(catalog("a")));
         assert!(catalogs.names(b"a") && !catalogs.names(b"b"));

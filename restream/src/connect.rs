@@ -37,7 +37,7 @@ const SEND_WINDOW: u64 = 8 << 20;
 const CLOSE_FLUSH: Duration = Duration::from_secs(1);
 /// Session codes of the draft (§15.10.1).
 const NO_ERROR: u32 = 0x0;
-const UNAUTHORIZED: u64 = 0x2;
+const UNAUTHORIZED: u32 = 0x2;
 /// The type of a token that both sides agreed on elsewhere.
 const TOKEN_TYPE: u64 = 0;
 
@@ -94,14 +94,9 @@ pub(crate) async fn connect(
 ) -> Result<Connected, Failure> {
     let connecting = async {
         let (endpoint, quic) = dial(address, tls).await?;
-        let established = establish(address, &quic, meter).await;
-        let connection = |transport| Connection { transport, quic: quic.clone(), endpoint };
-        match established {
-            Ok((transport, (session, publisher, subscriber))) => {
-                Ok(Connected { session, publisher, subscriber, connection: connection(transport) })
-            }
-            Err(failure) => Err(closed(&quic).unwrap_or(failure)),
-        }
+        let established = establish(address, &quic, meter).await?;
+        let (transport, (session, publisher, subscriber)) = established;
+        Ok(Connected { session, publisher, subscriber, connection: Connection { transport, quic, endpoint } })
     };
     timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| lost("no answer in time"))?
 }
@@ -166,7 +161,7 @@ async fn establish(
     let transport = transport::Session::new(Guarded::new(inner, Arc::clone(meter)), url);
     let token = address.token().map(|token| AuthorizationToken::new(TOKEN_TYPE, token.into()));
     let session = Session::connect_with_tokens(transport.clone(), None, kind, token.into_iter().collect());
-    Ok((transport, session.await.map_err(lost)?))
+    Ok((transport, session.await.map_err(|error| ended(&error, quic))?))
 }
 
 /// Why a relay did not accept a WebTransport session.
@@ -187,25 +182,30 @@ fn rejected(error: ClientError) -> Failure {
     }
 }
 
-/// Why a connection was closed by the relay, if it was.
-fn closed(quic: &quinn::Connection) -> Option<Failure> {
-    let ConnectionError::ApplicationClosed(close) = quic.close_reason()? else { return None };
-    let code = close.error_code.into_inner();
-    let code = proto::error_from_http3(code).map_or(code, u64::from);
-    let reason = String::from_utf8_lossy(&close.reason).into_owned();
-    Some(match code {
-        UNAUTHORIZED if reason.is_empty() => Failure::Unauthorized("the relay closes the session".into()),
+/// Why a session is over that ended so: the relay closed it, with WebTransport or with QUIC, or something failed.
+fn ended(error: &SessionError, quic: &quinn::Connection) -> Failure {
+    let by_webtransport = match error {
+        SessionError::WebTransport(error) => error.session_error(),
+        _ => None,
+    };
+    let by_quic = || {
+        let ConnectionError::ApplicationClosed(close) = quic.close_reason()? else { return None };
+        let code = close.error_code.into_inner();
+        let code = proto::error_from_http3(code).or_else(|| u32::try_from(code).ok())?;
+        Some((code, String::from_utf8_lossy(&close.reason).into_owned()))
+    };
+    let Some((code, reason)) = by_webtransport.or_else(by_quic) else { return lost(error) };
+    let reason = if reason.is_empty() { "the relay closes the session".to_owned() } else { reason };
+    match code {
         UNAUTHORIZED => Failure::Unauthorized(reason),
-        code => Failure::Lost(format!("the relay closes the session: {reason} (code {code:#x})")),
-    })
+        code => Failure::Lost(format!("{reason} (code {code:#x})")),
+    }
 }
 
 impl Connection {
     /// Why a session is over that ended so.
-    pub(crate) fn failure(&self, ended: Result<(), SessionError>) -> Failure {
-        let otherwise =
-            || lost(ended.err().map_or_else(|| "the session ended".into(), |error| error.to_string()));
-        closed(&self.quic).unwrap_or_else(otherwise)
+    pub(crate) fn failure(&self, outcome: Result<(), SessionError>) -> Failure {
+        outcome.map_or_else(|error| ended(&error, &self.quic), |()| lost("the session ended"))
     }
 
     /// Ends the session, and waits until the relay knows.

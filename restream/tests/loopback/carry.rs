@@ -1,10 +1,11 @@
 //! What is carried.
 
 use moq_transport::{
-    coding::{KeyValuePairs, Location},
-    data::{ExtensionHeaders, FetchRecord, ObjectStatus},
-    message::StandaloneFetch,
+    coding::{KeyValuePairs, Location, TrackNamespace},
+    data::{ExtensionHeaders, FetchRecord, FetchRecordObject, ObjectStatus},
+    message::{StandaloneFetch, TrackExtensions},
     serve::{ServeError, Subgroup},
+    session::FetchOkInfo,
 };
 use tokio::sync::watch;
 
@@ -158,7 +159,7 @@ async fn a_track_that_a_later_catalog_names_is_carried_and_others_are_not() {
     };
     let (refused, carried) = tokio::join!(refused, carried);
     assert_eq!(carried.expect("a track").stream().await.group, 3);
-    assert!(matches!(refused, Err(ServeError::Closed(0x10))), "DOES_NOT_EXIST, not {:?}", refused.err());
+    assert!(matches!(refused, Err(ServeError::NotFoundWithId(..))), "{:?}", refused.err());
     assert!(!wired.stage.is_wanted("secret"));
 }
 
@@ -225,15 +226,15 @@ async fn a_fetch_of_the_destination_is_answered_by_the_source() {
     let answering = async {
         let request = within("FETCH", publisher.fetch_requested()).await.expect("a session");
         let range = request.resolve().await.expect("a range").expect("a range");
-        assert_eq!(range.track_namespace.to_utf8_path(), FROM);
-        let info = moq_transport::session::FetchOkInfo {
+        assert_eq!(range.track_namespace, TrackNamespace::from_utf8_path(FROM));
+        let info = FetchOkInfo {
             end_of_track: false,
             end_location: Location::new(4, 1),
             params: KeyValuePairs::default(),
-            track_extensions: moq_transport::message::TrackExtensions::default(),
+            track_extensions: TrackExtensions::default(),
         };
         let mut writer = request.respond(info).await.expect("a session");
-        let record = moq_transport::data::FetchRecordObject {
+        let record = FetchRecordObject {
             group_id: 4,
             subgroup_id: Some(0),
             object_id: 0,
@@ -246,7 +247,7 @@ async fn a_fetch_of_the_destination_is_answered_by_the_source() {
         writer.finish().await.expect("a stream");
     };
     let range = StandaloneFetch {
-        track_namespace: moq_transport::coding::TrackNamespace::from_utf8_path(TO),
+        track_namespace: TrackNamespace::from_utf8_path(TO),
         track_name: "video".into(),
         start_location: Location::new(4, 0),
         end_location: Location::new(4, 1),

@@ -1,6 +1,6 @@
 //! The two ends: who they are, what they refuse, and how they are lost and found.
 
-use moq_transport::session::SessionError;
+use moq_transport::{coding::TrackNamespace, session::SessionError};
 use restream::{End, Error, Link, Options, Room};
 
 use crate::{
@@ -43,7 +43,7 @@ async fn a_room_is_announced_once_the_source_has_it_and_withdrawn_when_it_has_it
     let mut catalog = stage.track(FROM, "catalog.json");
     write(&mut catalog, 0, 0, &[(0, r#"{"video":{"renditions":{}}}"#)]);
     let room = destination.announced().await;
-    assert_eq!(room.namespace.to_utf8_path(), TO);
+    assert_eq!(room.namespace, TrackNamespace::from_utf8_path(TO));
     running.until("an announced room", |report| report.room == Room::Announced).await;
 
     drop(catalog);
@@ -125,7 +125,8 @@ async fn a_relay_that_cannot_be_reached_at_first_is_an_error() {
         tls: trusted,
         tracks: Vec::new(),
     });
-    let error = running.ended().await.expect_err("no connection");
+    let (ended, ()) = tokio::join!(running.ended(), from.refused());
+    let error = ended.expect_err("no connection");
     assert!(matches!(error, Error::Connect { end: End::Source, .. }), "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
 }

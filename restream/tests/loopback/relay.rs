@@ -76,6 +76,12 @@ impl Relay {
         self.accept_gated(watch::Sender::new(true).subscribe()).await
     }
 
+    /// The next connection, which the client does not like.
+    pub(crate) async fn refused(&self) {
+        let incoming = within("a connection", self.endpoint.accept()).await.expect("open");
+        assert!(within("a refusal", async { incoming.await }).await.is_err());
+    }
+
     /// The next session of a client, whose streams are not looked at while the gate is closed.
     pub(crate) async fn accept_gated(&self, gate: watch::Receiver<bool>) -> Client {
         let incoming = within("a connection", self.endpoint.accept()).await.expect("open");

@@ -4,7 +4,7 @@ use moq_transport::{
     coding::TrackNamespace,
     data::{ExtensionHeaders, ObjectStatus},
     serve::{ServeError, Subgroup, SubgroupReader, SubgroupsReader, SubgroupsWriter, Track, TrackReaderMode},
-    session::{Subscribe, Subscriber},
+    session::{PublishedNamespace, Subscribe, Subscriber},
 };
 use restream::{Error, Options, Report, restream};
 use tokio::{
@@ -19,7 +19,8 @@ pub(crate) const FROM: &str = "show/one";
 /// The room at the destination.
 pub(crate) const TO: &str = "guest";
 /// A catalog with two tracks.
-pub(crate) const CATALOG: &str = r#"{"version":1,"tracks":[{"name":"video"},{"name":"audio"}]}"#;
+pub(crate) const CATALOG: &str = r#"{"version":1,"commonTrackFields":{"packaging":"cmaf"},
+    "tracks":[{"name":"video"},{"name":"audio"}]}"#;
 
 /// A restream that runs between two relays.
 pub(crate) struct Running {
@@ -87,15 +88,12 @@ pub(crate) struct Wired {
 
 impl Wired {
     /// A room with a catalog, which has been announced at the destination.
-    pub(crate) async fn start(scheme: &str) -> (Self, moq_transport::session::PublishedNamespace) {
+    pub(crate) async fn start(scheme: &str) -> (Self, PublishedNamespace) {
         Self::gated(scheme, watch::Sender::new(true).subscribe()).await
     }
 
     /// The same, with a destination that reads nothing while the gate is closed.
-    pub(crate) async fn gated(
-        scheme: &str,
-        gate: watch::Receiver<bool>,
-    ) -> (Self, moq_transport::session::PublishedNamespace) {
+    pub(crate) async fn gated(scheme: &str, gate: watch::Receiver<bool>) -> (Self, PublishedNamespace) {
         let (from, to) = (Relay::start(), Relay::start());
         let stage = Stage::default();
         let mut catalog = stage.track(FROM, "catalog");
