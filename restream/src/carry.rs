@@ -15,9 +15,9 @@ use crate::{
     hub::Hub,
 };
 
-/// How long a request for a track waits for a catalog that names the track.
+/// The time that a request for a track waits for a catalog that names the track.
 const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a FETCH may take.
+/// The time that a FETCH may take, from the request to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves one SUBSCRIBE of the destination until either end ends it.
@@ -72,7 +72,7 @@ async fn track(hub: &Hub, subscribed: Subscribed) -> Result<(), SessionError> {
 pub(crate) async fn fetch(hub: Arc<Hub>, request: FetchRequested) {
     let range = match timeout(NAMING_TIMEOUT, request.resolve()).await {
         Ok(Ok(Some(range))) => range,
-        // It has been refused.
+        // `resolve` has refused the request.
         Ok(Ok(None) | Err(_)) => return,
         Err(_) => {
             return drop(request.reject(RequestErrorCode::Timeout, "the subscription is not established"));

@@ -36,7 +36,7 @@ const CHUNK: usize = 64 << 10;
 pub(crate) enum Kind {
     /// The MOQT Streaming Format.
     Msf,
-    /// That of moq-dev.
+    /// The format of moq-dev's programs.
     Hang,
     /// The common catalog format, which came before MSF.
     Common,
@@ -85,7 +85,7 @@ struct Group {
     id: u64,
     /// By their subgroups and ids.
     objects: BTreeMap<(u64, u64), Object>,
-    /// Whether all objects have come that were there before the subscription.
+    /// Set once all objects have come that were published before the subscription.
     whole: bool,
 }
 
@@ -98,17 +98,17 @@ struct Object {
 }
 
 impl Catalogs {
-    /// Whether a catalog names this track.
+    /// Tells if a catalog names this track.
     pub(crate) fn names(&self, track: &[u8]) -> bool {
         self.names.contains(track)
     }
 
-    /// Whether the room has a catalog.
+    /// Tells if the room has a catalog.
     pub(crate) fn is_present(&self) -> bool {
         self.editions.iter().any(|edition| matches!(edition, Edition::Present(_)))
     }
 
-    /// Whether it is known that the room has none.
+    /// Tells if the source has answered that the room has none of the three.
     pub(crate) fn is_absent(&self) -> bool {
         self.editions.iter().all(|edition| matches!(edition, Edition::Absent))
     }
@@ -153,14 +153,14 @@ impl Catalogs {
     }
 }
 
-/// Where an object of a catalog belongs.
+/// The position of an object of a catalog.
 #[derive(Clone, Copy)]
 struct Arrival {
     subscription: u64,
     group: u64,
     subgroup: u64,
     object: u64,
-    /// Whether nothing before it can be missing.
+    /// Set if no earlier object of the group can be missing.
     whole: bool,
 }
 
@@ -204,26 +204,31 @@ pub(crate) async fn follow(hub: Arc<Hub>, mut subscriber: Subscriber, kind: Kind
     let mut pauses = Pauses::default();
     loop {
         let (writer, reader) = Track::new(hub.from.clone(), kind.track()).produce();
-        match subscriber.subscribe_open(writer).await {
-            Ok(subscribe) => {
-                let came = read(&hub, kind, &mut subscriber, &subscribe, reader).await;
-                tracing::debug!(?kind, ?came, "a catalog has ended");
-                subscribe.unsubscribe().await;
-                if came == Came::Something {
-                    pauses = Pauses::default();
+        if let Ok(subscribe) = subscriber.subscribe_start(writer).await {
+            let is_over = match subscribe.ok().await {
+                Ok(()) => {
+                    if read(&hub, kind, &mut subscriber, &subscribe, reader).await == Came::Something {
+                        pauses = Pauses::default();
+                    }
+                    subscribe.publish_done().is_some()
                 }
+                Err(ServeError::Closed(code)) if code == RequestErrorCode::Unauthorized as u64 => {
+                    return Failure::refused("the room", code);
+                }
+                Err(_) => subscribe.peer_rejected(),
+            };
+            subscribe.unsubscribe().await;
+            // Otherwise the session is over, which says nothing of the room.
+            if is_over {
+                tracing::debug!(?kind, "the source has no such catalog, or has ended it");
+                hub.catalogs.send_modify(|catalogs| catalogs.editions[kind as usize] = Edition::Absent);
             }
-            Err(ServeError::Closed(code)) if code == RequestErrorCode::Unauthorized as u64 => {
-                return Failure::refused("the room", code);
-            }
-            Err(error) => tracing::debug!(?kind, %error, "no catalog"),
         }
-        hub.catalogs.send_modify(|catalogs| catalogs.editions[kind as usize] = Edition::Absent);
         sleep(pauses.next()).await;
     }
 }
 
-/// Whether a subscription brought an object.
+/// The outcome of a subscription to a catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Came {
     Nothing,
@@ -350,11 +355,11 @@ pub(crate) async fn serve(hub: &Hub, kind: Kind, subscribed: Subscribed) -> Resu
             }
         }
     };
-    // When the writer is gone, so is the track, and serving it ends.
+    // `writing` owns the writer: dropping it ends the track, and that ends `serving`.
     tokio::join!(serving, writing).0
 }
 
-/// How far a catalog has been written.
+/// The part of a catalog that has been written to the destination.
 struct Written {
     to: SubgroupsWriter,
     group: Option<u64>,
@@ -380,7 +385,7 @@ impl Written {
             let properties = Some(object.properties.clone());
             match subgroup.create_with_id_and_status(*id, object.payload.len(), object.status, properties) {
                 Ok(mut to) => to.write(object.payload.clone())?,
-                // It has been written.
+                // This object was written before.
                 Err(ServeError::Duplicate) => {}
                 Err(error) => return Err(error),
             }

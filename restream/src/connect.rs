@@ -1,4 +1,4 @@
-//! Connections to relays.
+//! Sessions with relays: QUIC or WebTransport, TLS, SETUP and the token.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -27,13 +27,13 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A relay that is silent for this long is gone.
 const IDLE: Duration = Duration::from_secs(10);
-/// How often an idle connection is kept alive.
+/// The interval of the keep-alives of an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// Streams that a relay may have open towards us: one for each live subgroup or request.
 const MAX_STREAMS: u32 = 1024;
 /// Bytes that may be sent and not acknowledged, over all streams.
 const SEND_WINDOW: u64 = 8 << 20;
-/// How long the end of a session is given to reach the relay.
+/// The time that the end of a session is given to reach the relay.
 const CLOSE_FLUSH: Duration = Duration::from_secs(1);
 /// Session codes of the draft (§15.10.1).
 const NO_ERROR: u32 = 0x0;
@@ -56,7 +56,7 @@ pub(crate) struct Connection {
     endpoint: quinn::Endpoint,
 }
 
-/// Why there is no session with a relay.
+/// The reason for having no session with a relay.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The relay refuses us, and would again.
@@ -164,7 +164,7 @@ async fn establish(
     Ok((transport, session.await.map_err(|error| ended(&error, quic))?))
 }
 
-/// Why a relay did not accept a WebTransport session.
+/// The reason for which a relay did not accept a WebTransport session.
 fn rejected(error: ClientError) -> Failure {
     use web_transport::ConnectError;
     let status = match &error {
@@ -182,7 +182,7 @@ fn rejected(error: ClientError) -> Failure {
     }
 }
 
-/// Why a session is over that ended so: the relay closed it, with WebTransport or with QUIC, or something failed.
+/// The reason for the end of a session: the relay closed it, by WebTransport or by QUIC, or something failed.
 fn ended(error: &SessionError, quic: &quinn::Connection) -> Failure {
     let by_webtransport = match error {
         SessionError::WebTransport(error) => error.session_error(),
@@ -203,7 +203,7 @@ fn ended(error: &SessionError, quic: &quinn::Connection) -> Failure {
 }
 
 impl Connection {
-    /// Why a session is over that ended so.
+    /// The reason for the end of the session, given the outcome of running it.
     pub(crate) fn failure(&self, outcome: Result<(), SessionError>) -> Failure {
         outcome.map_or_else(|error| ended(&error, &self.quic), |()| lost("the session ended"))
     }

@@ -15,7 +15,7 @@ use crate::{
     hub::{Hub, decline},
 };
 
-/// How long the withdrawal of the room is given to reach the relay before the session is closed.
+/// The time that the withdrawal of the room is given to reach the relay before the session is closed.
 const WITHDRAWAL_FLUSH: Duration = Duration::from_millis(250);
 
 /// Announces the room while the source has it, and answers requests for its tracks, until the session is over.

@@ -1,4 +1,4 @@
-//! Why a restream ends before its time.
+//! Errors that end a restream.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl End {
     }
 }
 
-/// Why a restream ends before its time. A connection that was there and is lost is made again, and is no error.
+/// Errors that end a restream. A connection that was established and is lost is made again, and is no error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

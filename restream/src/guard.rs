@@ -24,8 +24,8 @@ use moq_transport::{
 use tokio::{sync::watch, time::Instant};
 use web_transport::{ReadError, SessionError, WriteError};
 
-/// How long the peer may take for an older group once a newer one of its track has begun. After that the rest of the
-/// older group is skipped.
+/// The time that the peer may take for an older group once a newer one of its track has begun. After that, the rest of
+/// the older group is skipped.
 pub const MAX_LAG: Duration = Duration::from_secs(1);
 /// Bytes of one subgroup that are read, at most: all of them are in memory until the subgroup ends.
 pub const MAX_GROUP_BYTES: u64 = 64 << 20;
@@ -54,7 +54,7 @@ struct Shared {
     lanes: Mutex<HashMap<u64, Weak<Lane>>>,
 }
 
-/// What the streams of one track have in common.
+/// The state that the streams of one track share.
 struct Lane {
     /// The newest group that a stream has been begun for.
     newest: watch::Sender<u64>,
@@ -151,14 +151,14 @@ impl contract::Session for Guarded {
     }
 }
 
-/// Where in a stream the next byte is. `moq-transport` writes each header in one piece, so that a header is whole where
+/// The position of the next byte in a stream. `moq-transport` writes each header in one piece, so that a header is whole where
 /// it begins.
 enum Position {
     /// At the header of the stream.
     Begin,
-    /// In a subgroup.
+    /// Between the objects of a subgroup, or within one.
     Subgroup(Subgroup),
-    /// In something else, which is not looked at.
+    /// A stream of another kind, which is not looked at.
     Opaque,
 }
 
@@ -173,7 +173,7 @@ struct Subgroup {
 }
 
 impl Position {
-    /// What a stream is, by its first bytes.
+    /// Recognises a stream by its first bytes.
     fn of(buf: &[u8], shared: &Shared) -> Self {
         let mut rest = buf;
         match StreamHeader::decode(&mut rest) {

@@ -1,4 +1,4 @@
-//! What the two ends of a restream have in common.
+//! The state that the two ends of a restream share, and the loop that keeps a session with each.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +26,7 @@ use crate::{
     pauses::Pauses,
 };
 
-/// What the two ends of a restream have in common.
+/// The state that the two ends of a restream share.
 pub(crate) struct Hub {
     options: Options,
     /// The room as the source has it.
@@ -86,7 +86,7 @@ impl Hub {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
-    /// Whether a track is carried: a catalog, one that a catalog names, or one that was asked for.
+    /// Tells if a track is carried: a catalog, one that a catalog names, or one of [`Options::tracks`].
     pub(crate) fn carries(&self, catalogs: &Catalogs, name: &[u8]) -> bool {
         Kind::of(name).is_some() || self.extra.contains(name) || catalogs.names(name)
     }
@@ -163,7 +163,7 @@ impl Hub {
         Counted(&self.tracks)
     }
 
-    /// Keeps a session with the relay of an end, which `serve` uses until it is over, and returns once that is
+    /// Keeps a session with the relay of an end, which `serve` uses until it is over. Returns once the restream is
     /// [stopped](Self::stop).
     pub(crate) async fn keep<F, S>(self: &Arc<Self>, end: End, serve: F) -> Result<(), Error>
     where

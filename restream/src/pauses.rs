@@ -1,4 +1,4 @@
-//! Pauses between attempts.
+//! The pauses between attempts to reach a relay.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How a restream goes.
+//! Reports on the progress of a restream.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::End;
 
-/// How a restream goes, once a second and whenever something changes.
+/// The state of a restream, reported once a second and whenever something changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The connection to the source.
@@ -15,7 +15,7 @@ pub struct Report {
     pub destination: Link,
     /// The room at the source.
     pub room: Room,
-    /// What has been carried since the beginning.
+    /// Counters since the beginning.
     pub counts: Counts,
 }
 
@@ -32,14 +32,14 @@ pub enum Link {
     },
     /// There is none, and an attempt will be made.
     Down {
-        /// The reason.
+        /// The reason, in one line.
         reason: String,
         /// The pause before the attempt.
         pause: Duration,
     },
 }
 
-/// Whether the source has the room.
+/// The state of the room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Room {
     /// The source has not answered yet.
@@ -53,12 +53,12 @@ pub enum Room {
     Announced,
 }
 
-/// What has been carried.
+/// Counters of the objects that have been carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Tracks that the destination is subscribed to now.
     pub tracks: u64,
-    /// Objects.
+    /// Objects that have been handed to QUIC.
     pub frames: u64,
     /// Bytes of streams with objects.
     pub bytes: u64,
@@ -67,7 +67,7 @@ pub struct Counts {
 }
 
 impl Report {
-    /// Since when both ends are connected and the room is at the destination.
+    /// The time since which both ends are connected, if they are and the room is at the destination.
     pub fn live_since(&self) -> Option<Instant> {
         match (&self.source, &self.destination, self.room) {
             (Link::Up { since: source }, Link::Up { since: destination }, Room::Announced) => {

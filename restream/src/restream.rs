@@ -1,4 +1,4 @@
-//! The restream itself.
+//! The entry point: both ends together, until the restream is stopped.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -6,10 +6,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{Address, End, Error, Report, destination, hub::Hub, source};
 
-/// How often there is a report if nothing changes.
+/// The interval of reports if nothing changes.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// What to carry, from where and to where.
+/// The room to carry and the two relays.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The relay that has the room.

@@ -1,4 +1,4 @@
-//! What is carried.
+//! Tests of what is carried: objects, tracks, catalogs and FETCH.
 
 use moq_transport::{
     coding::{KeyValuePairs, Location, TrackNamespace},
@@ -207,7 +207,7 @@ async fn a_slow_destination_skips_to_the_newest_group() {
     }
     assert_eq!(whole[0].group, GROUPS);
     assert!(whole[0].objects.iter().all(|object| object.payload == payload(GROUPS)));
-    // It goes on.
+    // The track goes on after the skip.
     write(&mut video, GROUPS + 1, 0, &[(0, "small")]);
     loop {
         let stream = watching.next().await;

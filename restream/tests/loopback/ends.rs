@@ -65,7 +65,11 @@ async fn a_lost_source_is_connected_to_again_and_the_room_stays() {
     write(&mut video, 5, 0, &[(0, "frame")]);
     let mut watching = watch(&mut wired.destination.subscriber, "video").await.expect("a track");
     assert_eq!(watching.stream().await.group, 5);
-    drop(room);
+    tokio::select! {
+        biased;
+        _ = room.closed() => panic!("the room was withdrawn"),
+        () = std::future::ready(()) => {}
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use url::Url;
 
-/// How long anything may take.
+/// The time that anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The version that is spoken.
 const PROTOCOL: &str = "moqt-18";
@@ -39,7 +39,7 @@ pub(crate) async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
     timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("{what} does not happen"))
 }
 
-/// Where a relay listens, and its certificate.
+/// A relay that listens, and its certificate.
 pub(crate) struct Relay {
     endpoint: quinn::Endpoint,
     certificate: CertificateDer<'static>,
@@ -151,7 +151,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Breaks the connection.
+    /// Breaks the connection with an error code.
     pub(crate) fn break_off(&self) {
         self.quic.close(VarInt::from_u32(0x1), b"broken");
     }

@@ -1,4 +1,4 @@
-//! A restream that runs.
+//! A restream that runs between two relays, and what a subscriber at the destination sees.
 
 use moq_transport::{
     coding::TrackNamespace,
@@ -57,7 +57,7 @@ impl Running {
         report.expect("the restream is there").clone().expect("checked")
     }
 
-    /// Ends it.
+    /// Asks the restream to end, and waits until it has.
     pub(crate) async fn stop(&mut self) -> Result<(), Error> {
         drop(self.stop.take());
         self.ended().await
@@ -107,7 +107,7 @@ impl Wired {
     }
 }
 
-/// Writes a whole subgroup.
+/// Writes a subgroup with these objects, and ends it.
 pub(crate) fn write(track: &mut SubgroupsWriter, group_id: u64, subgroup_id: u64, objects: &[(u64, &str)]) {
     let mut subgroup = track.create(Subgroup { group_id, subgroup_id, priority: 9 }).expect("an open track");
     for (id, payload) in objects {
@@ -132,7 +132,7 @@ pub(crate) async fn watch(subscriber: &mut Subscriber, name: &str) -> Result<Wat
     }
 }
 
-/// What is seen of an object.
+/// An object as a subscriber sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) id: u64,
@@ -141,7 +141,7 @@ pub(crate) struct Seen {
     pub(crate) payload: String,
 }
 
-/// What is seen of a stream.
+/// A stream as a subscriber sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stream {
     pub(crate) group: u64,
