@@ -1,37 +1,24 @@
 use std::{
     fmt::Write as _,
     io::{IsTerminal, Write},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use creator::{Counts, Report, State};
 use url::Url;
 
-/// How often there is a line where lines cannot be rewritten.
-const EVERY: Duration = Duration::from_secs(10);
+use crate::line;
 
-/// The line that says how it goes: rewritten on a terminal, else a new one now and then.
+/// The line that says how a show goes.
 pub(crate) struct Line<W> {
-    out: W,
+    line: line::Line<W>,
     server: String,
-    style: Style,
     before: Option<(Instant, Counts)>,
-    written: Option<Instant>,
-    /// Whether the cursor is behind a line that is to be rewritten.
-    open: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Style {
-    Rewritten,
-    Plain,
 }
 
 impl<W: Write + IsTerminal> Line<W> {
     pub(crate) fn new(out: W, server: &Url) -> Self {
-        let style = if out.is_terminal() { Style::Rewritten } else { Style::Plain };
-        let server = server.to_string();
-        Self { out, server, style, before: None, written: None, open: false }
+        Self { line: line::Line::new(out), server: server.to_string(), before: None }
     }
 }
 
@@ -41,52 +28,27 @@ impl<W: Write> Line<W> {
         match &report.state {
             State::Live => {
                 let Some((since, before)) = self.before.replace((now, report.counts)) else {
-                    let server = self.server.clone();
-                    self.say(&format!("live at {server}"));
+                    self.line.say(&format!("live at {}", self.server));
                     return;
                 };
-                let due = self.style == Style::Rewritten
-                    || self.written.is_none_or(|written| now - written >= EVERY);
                 // Over the time since the last report, however long that took.
-                let line = live(report, &before, (now - since).as_secs_f64());
-                if due {
-                    self.write(&line);
-                    self.written = Some(now);
-                }
+                self.line.update(&live(report, &before, (now - since).as_secs_f64()));
             }
             State::Reconnecting { reason, pause } => {
                 self.before = None;
-                self.say(&format!("{reason}: again in {:.1} s", pause.as_secs_f64()));
+                self.line.say(&format!("{reason}: again in {:.1} s", pause.as_secs_f64()));
             }
             State::Ended => {
                 let Counts { frames, groups, bytes, .. } = report.counts;
                 let megabytes = bytes as f64 / 1e6;
-                self.say(&format!("ended after {groups} groups, {frames} frames, {megabytes:.1} MB"));
+                self.line.say(&format!("ended after {groups} groups, {frames} frames, {megabytes:.1} MB"));
             }
         }
     }
 
     /// Leaves the line for what others have to say.
     pub(crate) fn end(&mut self) {
-        if std::mem::take(&mut self.open) {
-            let _ = writeln!(self.out);
-        }
-    }
-
-    /// A line of its own.
-    fn say(&mut self, line: &str) {
-        self.end();
-        let _ = writeln!(self.out, "{line}");
-    }
-
-    fn write(&mut self, line: &str) {
-        let _ = match self.style {
-            // Erases what a longer line left behind.
-            Style::Rewritten => write!(self.out, "\r{line}\x1b[K"),
-            Style::Plain => writeln!(self.out, "{line}"),
-        };
-        let _ = self.out.flush();
-        self.open = self.style == Style::Rewritten;
+        self.line.end();
     }
 }
 
@@ -110,11 +72,14 @@ fn live(report: &Report, before: &Counts, seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::line::Style;
 
     fn line(style: Style) -> Line<Vec<u8>> {
         let server = "moqt://localhost:4443".to_owned();
-        Line { out: Vec::new(), server, style, before: None, written: None, open: false }
+        Line { line: line::Line::styled(Vec::new(), style), server, before: None }
     }
 
     fn report(state: State, seconds: u64) -> Report {
@@ -145,7 +110,7 @@ mod tests {
         }
         let reason = "timed out".to_owned();
         line.show(&report(State::Reconnecting { reason, pause: Duration::from_millis(250) }, 3));
-        let text = String::from_utf8(line.out).unwrap();
+        let text = String::from_utf8(line.line.out).unwrap();
         assert_eq!(text.matches('\r').count(), 2, "{text:?}");
         assert!(text.ends_with("\ntimed out: again in 0.2 s\n"), "{text:?}");
 
@@ -154,7 +119,7 @@ mod tests {
             plain.show(&report(State::Live, seconds));
         }
         plain.show(&report(State::Ended, 4));
-        let text = String::from_utf8(plain.out).unwrap();
+        let text = String::from_utf8(plain.line.out).unwrap();
         assert_eq!(text.lines().count(), 3, "the first, one in ten seconds, and the end: {text:?}");
         assert!(text.ends_with("ended after 4 groups, 120 frames, 1.0 MB\n"), "{text:?}");
     }

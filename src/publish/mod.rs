@@ -6,10 +6,9 @@ use clap::Args as ClapArgs;
 use creator::{Input, Publish, Repeat, Source};
 use media::{Packaging, testcard};
 use moqt::Namespace;
-use node::{Fingerprint, Trust};
 use url::Url;
 
-use crate::{Failure, signal::interrupted};
+use crate::{Failure, signal::interrupted, trust::TrustArgs};
 
 mod line;
 
@@ -68,13 +67,8 @@ pub(crate) struct Args {
     #[arg(long)]
     takeover: bool,
 
-    /// Trust whoever answers at the address, without looking at the certificate
-    #[arg(long)]
-    insecure: bool,
-
-    /// Trust the server with this certificate, whoever signed it; may be given more than once
-    #[arg(long, value_name = "SHA256HEX", conflicts_with = "insecure")]
-    fingerprint: Vec<Fingerprint>,
+    #[command(flatten)]
+    trust: TrustArgs,
 
     /// The server: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/PATH for WebTransport
     #[arg(value_name = "URL", value_parser = server)]
@@ -103,14 +97,6 @@ pub(crate) fn server(url: &str) -> Result<Url, String> {
 }
 
 impl Args {
-    fn trust(&self) -> Trust {
-        match (&self.fingerprint[..], self.insecure) {
-            (_, true) => Trust::Anyone,
-            ([], false) => Trust::System,
-            (fingerprints, false) => Trust::Fingerprints(fingerprints.to_vec()),
-        }
-    }
-
     fn inputs(&self) -> Result<Vec<Input>, Failure> {
         let pipes = self.inputs.iter().filter(|input| is_stdin(input)).count();
         if pipes > 1 {
@@ -133,7 +119,7 @@ fn is_stdin(input: &std::path::Path) -> bool {
 /// Publishes until the end of the inputs, or Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let inputs = args.inputs()?;
-    let tls = args.trust().client_config().map_err(Failure::run)?;
+    let tls = args.trust.trust().client_config().map_err(Failure::run)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
