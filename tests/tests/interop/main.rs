@@ -7,4 +7,5 @@ mod moq_cli;
 mod moq_rs;
 mod moq_watch;
 mod our_player;
+mod restream;
 mod test_client;
