@@ -11,11 +11,14 @@ mod edge;
 mod export;
 mod failure;
 mod forget;
+mod line;
 mod log;
 mod origin;
 mod publish;
+mod restream;
 mod signal;
 mod token;
+mod trust;
 mod up;
 
 use failure::Failure;
@@ -45,6 +48,7 @@ struct Cli {
 enum Command {
     Up(up::Args),
     Publish(publish::Args),
+    Restream(restream::Args),
     Chat(chat::Args),
     Origin(origin::Args),
     Edge(edge::Args),
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Up(args) => up::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Restream(args) => restream::run(args),
         Command::Chat(args) => chat::run(args),
         Command::Origin(args) => origin::run(args),
         Command::Edge(args) => edge::run(args),

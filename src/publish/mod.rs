@@ -6,10 +6,9 @@ use clap::Args as ClapArgs;
 use creator::{Input, Publish, Repeat, Source};
 use media::{Packaging, testcard};
 use moqt::Namespace;
-use quic::{Fingerprint, Trust};
 use url::Url;
 
-use crate::{Failure, signal::interrupted};
+use crate::{Failure, signal::interrupted, trust::TrustArgs};
 
 mod progress;
 
@@ -66,13 +65,8 @@ pub(crate) struct Args {
     #[arg(long)]
     takeover: bool,
 
-    /// Accept any certificate of the server
-    #[arg(long)]
-    insecure: bool,
-
-    /// Accept the server only with this certificate, also a self-signed one; may be given more than once
-    #[arg(long, value_name = "SHA256HEX", conflicts_with = "insecure")]
-    fingerprint: Vec<Fingerprint>,
+    #[command(flatten)]
+    trust: TrustArgs,
 
     /// Address of the server: moqt://HOST:PORT for raw QUIC, https://HOST:PORT/PATH for WebTransport
     #[arg(value_name = "URL", value_parser = server)]
@@ -101,14 +95,6 @@ pub(crate) fn server(url: &str) -> Result<Url, String> {
 }
 
 impl Args {
-    fn trust(&self) -> Trust {
-        match (&self.fingerprint[..], self.insecure) {
-            (_, true) => Trust::Anyone,
-            ([], false) => Trust::System,
-            (fingerprints, false) => Trust::Fingerprints(fingerprints.to_vec()),
-        }
-    }
-
     fn inputs(&self) -> Result<Vec<Input>, Failure> {
         let pipes = self.inputs.iter().filter(|input| is_stdin(input)).count();
         if pipes > 1 {
@@ -131,7 +117,7 @@ fn is_stdin(input: &std::path::Path) -> bool {
 /// Publishes until the end of the inputs, or Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let inputs = args.inputs()?;
-    let tls = args.trust().client_config().map_err(Failure::run)?;
+    let tls = args.trust.trust().client_config().map_err(Failure::run)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -3,37 +3,24 @@
 use std::{
     fmt::Write as _,
     io::{IsTerminal, Write},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use creator::{Counts, Report, State};
 use url::Url;
 
-/// Interval between lines on an output that is not a terminal.
-const EVERY: Duration = Duration::from_secs(10);
+use crate::line;
 
 /// Prints progress: one line that is rewritten on a terminal, or a new line at intervals elsewhere.
 pub(crate) struct Progress<W> {
-    out: W,
+    line: line::Line<W>,
     server: String,
-    style: Style,
     before: Option<(Instant, Counts)>,
-    written: Option<Instant>,
-    /// Set while the cursor is behind a line that will be rewritten.
-    open: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Style {
-    Rewritten,
-    Plain,
 }
 
 impl<W: Write + IsTerminal> Progress<W> {
     pub(crate) fn new(out: W, server: &Url) -> Self {
-        let style = if out.is_terminal() { Style::Rewritten } else { Style::Plain };
-        let server = server.to_string();
-        Self { out, server, style, before: None, written: None, open: false }
+        Self { line: line::Line::new(out), server: server.to_string(), before: None }
     }
 }
 
@@ -43,52 +30,27 @@ impl<W: Write> Progress<W> {
         match &report.state {
             State::Live => {
                 let Some((since, before)) = self.before.replace((now, report.counts)) else {
-                    let server = self.server.clone();
-                    self.print(&format!("live at {server}"));
+                    self.line.say(&format!("live at {}", self.server));
                     return;
                 };
-                let due = self.style == Style::Rewritten
-                    || self.written.is_none_or(|written| now - written >= EVERY);
                 // Rates are over the actual time since the last report.
-                let line = live(report, &before, (now - since).as_secs_f64());
-                if due {
-                    self.write(&line);
-                    self.written = Some(now);
-                }
+                self.line.update(&live(report, &before, (now - since).as_secs_f64()));
             }
             State::Reconnecting { reason, pause } => {
                 self.before = None;
-                self.print(&format!("{reason}: connecting again in {:.1} s", pause.as_secs_f64()));
+                self.line.say(&format!("{reason}: connecting again in {:.1} s", pause.as_secs_f64()));
             }
             State::Ended => {
                 let Counts { frames, groups, bytes, .. } = report.counts;
                 let megabytes = bytes as f64 / 1e6;
-                self.print(&format!("ended after {groups} groups, {frames} frames, {megabytes:.1} MB"));
+                self.line.say(&format!("ended after {groups} groups, {frames} frames, {megabytes:.1} MB"));
             }
         }
     }
 
     /// Ends the rewritten line, so that other output begins on a new one.
     pub(crate) fn end(&mut self) {
-        if std::mem::take(&mut self.open) {
-            let _ = writeln!(self.out);
-        }
-    }
-
-    /// Prints a line that stays.
-    fn print(&mut self, line: &str) {
-        self.end();
-        let _ = writeln!(self.out, "{line}");
-    }
-
-    fn write(&mut self, line: &str) {
-        let _ = match self.style {
-            // Erase the rest of a longer line.
-            Style::Rewritten => write!(self.out, "\r{line}\x1b[K"),
-            Style::Plain => writeln!(self.out, "{line}"),
-        };
-        let _ = self.out.flush();
-        self.open = self.style == Style::Rewritten;
+        self.line.end();
     }
 }
 
@@ -112,11 +74,14 @@ fn live(report: &Report, before: &Counts, seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::line::Style;
 
     fn line(style: Style) -> Progress<Vec<u8>> {
         let server = "moqt://localhost:4443".to_owned();
-        Progress { out: Vec::new(), server, style, before: None, written: None, open: false }
+        Progress { line: line::Line::styled(Vec::new(), style), server, before: None }
     }
 
     fn report(state: State, seconds: u64) -> Report {
@@ -147,7 +112,7 @@ mod tests {
         }
         let reason = "timed out".to_owned();
         line.show(&report(State::Reconnecting { reason, pause: Duration::from_millis(250) }, 3));
-        let text = String::from_utf8(line.out).unwrap();
+        let text = String::from_utf8(line.line.out).unwrap();
         assert_eq!(text.matches('\r').count(), 2, "{text:?}");
         assert!(text.ends_with("\ntimed out: connecting again in 0.2 s\n"), "{text:?}");
 
@@ -156,7 +121,7 @@ mod tests {
             plain.show(&report(State::Live, seconds));
         }
         plain.show(&report(State::Ended, 4));
-        let text = String::from_utf8(plain.out).unwrap();
+        let text = String::from_utf8(plain.line.out).unwrap();
         assert_eq!(text.lines().count(), 3, "the first, one in ten seconds, and the end: {text:?}");
         assert!(text.ends_with("ended after 4 groups, 120 frames, 1.0 MB\n"), "{text:?}");
     }

@@ -10,9 +10,9 @@ use crate::workspace::Workspace;
 
 /// Run the programs of other people that speak MoQ against ours
 ///
-/// Builds them first, at fixed versions, into target/peers: `moq-test-client`, `moq-pub` and
-/// `moq-sub` of moq-rs, and `moq` and `@moq/watch` of moq-dev. `cargo xtask test` runs the same
-/// tests, less those that need `moq`.
+/// Builds them first, at fixed versions, into target/peers: `moq-test-client`, `moq-pub`, `moq-sub` and
+/// `moq-relay-ietf` of moq-rs, and `moq`, `moq-relay` and `@moq/watch` of moq-dev. `cargo xtask test` runs the same
+/// tests, less those that need `moq` or a relay.
 #[derive(clap::Args)]
 pub(crate) struct Interop {
     /// Build what is missing, and run nothing

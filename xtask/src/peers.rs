@@ -57,6 +57,25 @@ const PROGRAMS: &[Program] = &[
         weight: Weight::Light,
         why: "plays into a pipe",
     },
+    // Three minutes of a processor, on top of what it has in common with those above.
+    Program {
+        package: "moq-relay-ietf",
+        version: "0.8.0",
+        executable: "moq-relay-ietf",
+        features: None,
+        weight: Weight::Heavy,
+        why: "relays what is restreamed",
+    },
+    // 0.17.10, for one, has a lock file that names what cannot be had any more. Without peer-to-peer transports and Unix
+    // sockets, which it has by default.
+    Program {
+        package: "moq-relay",
+        version: "0.14.12",
+        executable: "moq-relay",
+        features: Some("quinn,websocket"),
+        weight: Weight::Heavy,
+        why: "relays what is restreamed, in moq-dev's way",
+    },
     // The newest whose lock file names only what can still be had. Without graphics cards and
     // peer-to-peer transports, which it has by default.
     Program {

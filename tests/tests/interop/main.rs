@@ -5,4 +5,5 @@
 
 mod moq_cli;
 mod moq_rs;
+mod restream;
 mod test_client;

@@ -1,0 +1,6 @@
+//! A restream between two relays, on real QUIC over loopback.
+
+mod carry;
+mod ends;
+mod relay;
+mod running;
