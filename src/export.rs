@@ -6,7 +6,7 @@ use ::origin::keep::{Archive, FILE};
 use clap::Args as ClapArgs;
 use wire::FanId;
 
-use crate::{Failure, args::data_dir, forget};
+use crate::{Failure, args::data_dir};
 
 /// Print an origin's archive of a person or of a room.
 ///

@@ -274,7 +274,7 @@ mod tests {
         for (group, object) in objects {
             reorder.insert(entry(*group, *object, 1));
         }
-        order
+        reorder
     }
 
     fn all(reorder: &mut Reorder<()>, playhead: Micros) -> Vec<(u64, u64)> {
