@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn a_line_has_the_seconds_first() {
-        let took = Duration::from_millis(61_250);
+        let took = Duration::from_millis(61_300);
         let phase = Phase { name: "tests".to_owned(), took, outcome: Outcome::Failed };
-        assert_eq!(phase.to_string(), "   61.2 s  tests (failed)");
+        assert_eq!(phase.to_string(), "   61.3 s  tests (failed)");
     }
 }

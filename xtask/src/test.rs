@@ -238,7 +238,7 @@ mod tests {
     /// The text of a test binary's source files.
     fn sources(main: &Path) -> String {
         let folder = main.parent().unwrap();
-        let files = if main.ends_with("main.rs") {
+        let files: Vec<PathBuf> = if main.ends_with("main.rs") {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
         } else {
             vec![main.to_owned()]

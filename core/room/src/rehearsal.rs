@@ -128,17 +128,17 @@ impl Play {
         play
     }
 
-    fn rng(&mut self, end: u64) -> u64 {
+    fn below(&mut self, end: u64) -> u64 {
         self.rng.below(end)
     }
 
     fn tick(&mut self) {
-        self.now = self.now + Micros(50_000 + self.rng(5000));
-        for _ in 0..self.rng(12) {
-            let (edge, session) = (self.rng(EDGES as u64) as usize, self.rng(SESSIONS));
+        self.now = self.now + Micros(50_000 + self.below(5000));
+        for _ in 0..self.below(12) {
+            let (edge, session) = (self.below(EDGES as u64) as usize, self.below(SESSIONS));
             self.fan(edge, session);
         }
-        if self.rng(20) == 0 {
+        if self.below(20) == 0 {
             self.misbehave();
         }
         for edge in 0..EDGES {
@@ -154,15 +154,15 @@ impl Play {
         if number == 0 {
             return self.comes(edge, at);
         }
-        match self.rng(12) {
+        match self.below(12) {
             0 => {
                 self.numbers[edge][at as usize] = 0;
                 self.leaf(edge, &[Input::FanLeft { session }]);
             }
             1 => {
-                let playing = if self.rng(2) == 0 { Playing::Playing } else { Playing::Paused };
-                let latency_ms = Some(self.rng(400) as u32);
-                let beat = Beat { active_ms: self.rng(9000) as u32, playing, latency_ms };
+                let playing = if self.below(2) == 0 { Playing::Playing } else { Playing::Paused };
+                let latency_ms = Some(self.below(400) as u32);
+                let beat = Beat { active_ms: self.below(9000) as u32, playing, latency_ms };
                 self.sends(edge, session, &FanMessage::Beat(beat));
             }
             _ => {
@@ -175,13 +175,13 @@ impl Play {
 
     fn comes(&mut self, edge: usize, at: u64) {
         self.streams += 1;
-        let role = match self.rng(8) {
+        let role = match self.below(8) {
             0 => Role::Moderator,
             1 => Role::Creator,
             _ => Role::Fan,
         };
-        let (anonymous, follower) = (self.rng(2) == 0, self.rng(2) == 0);
-        let fan = Identity { id: FanId(1 + self.rng(20)), name: "somebody", role, anonymous, follower };
+        let (anonymous, follower) = (self.below(2) == 0, self.below(2) == 0);
+        let fan = Identity { id: FanId(1 + self.below(20)), name: "somebody", role, anonymous, follower };
         let hello = FanMessage::Hello(Hello { stream: StreamId(self.streams), next: 1 });
         let session = SessionId(at as u32);
         self.leaf(edge, &[Input::FanJoined { session, fan }]);
@@ -190,18 +190,22 @@ impl Play {
     }
 
     fn text(&mut self) -> &'static str {
-        TEXTS[self.rng(TEXTS.len() as u64) as usize]
+        TEXTS[self.below(TEXTS.len() as u64) as usize]
     }
 
     fn act(&mut self) -> Act<'static> {
-        match self.rng(10) {
-            0..3 => Act::Cheer { kind: self.rng(18) as u8, count: self.rng(110) as u16 },
+        match self.below(10) {
+            0..3 => Act::Cheer { kind: self.below(18) as u8, count: self.below(110) as u16 },
             3..6 => self.say(),
-            6 => Act::Gift { gift: GiftId(self.rng(4) as u16), count: self.rng(5) as u16, key: self.rng(40) },
-            7 => match self.rng(4) {
-                0 | 3 => Act::Vote { poll: PollId(1 + self.rng(3) as u32), option: self.rng(4) as u8 },
+            6 => Act::Gift {
+                gift: GiftId(self.below(4) as u16),
+                count: self.below(5) as u16,
+                key: self.below(40),
+            },
+            7 => match self.below(4) {
+                0 | 3 => Act::Vote { poll: PollId(1 + self.below(3) as u32), option: self.below(4) as u8 },
                 1 => Act::Ask { text: self.text() },
-                _ => Act::Upvote { question: QuestionId(self.rng(9) as u32) },
+                _ => Act::Upvote { question: QuestionId(self.below(9) as u32) },
             },
             8 => Act::Rename { name: self.text() },
             _ => Act::Moderate(self.moderation()),
@@ -209,23 +213,23 @@ impl Play {
     }
 
     fn say(&mut self) -> Act<'static> {
-        let lane = if self.rng(2) == 0 { Lane::Any } else { Lane::At(self.rng(14) as u8) };
-        let colour = self.rng(18) as u8;
+        let lane = if self.below(2) == 0 { Lane::Any } else { Lane::At(self.below(14) as u8) };
+        let colour = self.below(18) as u8;
         let danmaku = Danmaku { lane, colour, size: DanmakuSize::Normal };
-        let danmaku = (self.rng(3) == 0).then_some(danmaku);
-        let reply = (self.rng(4) == 0).then_some(ChatId(self.rng(90)));
-        let mentions = (0..self.rng(3)).map(FanId).collect();
+        let danmaku = (self.below(3) == 0).then_some(danmaku);
+        let reply = (self.below(4) == 0).then_some(ChatId(self.below(90)));
+        let mentions = (0..self.below(3)).map(FanId).collect();
         Act::Say(Say { text: self.text(), reply, mentions, danmaku })
     }
 
     fn moderation(&mut self) -> Moderation<'static> {
-        let (chat, fan) = (ChatId(self.rng(120)), FanId(1 + self.rng(20)));
-        let subject = if self.rng(2) == 0 { Subject::Fan(fan) } else { Subject::Author(chat) };
-        match self.rng(18) {
+        let (chat, fan) = (ChatId(self.below(120)), FanId(1 + self.below(20)));
+        let subject = if self.below(2) == 0 { Subject::Fan(fan) } else { Subject::Author(chat) };
+        match self.below(18) {
             0 => Moderation::Delete(chat),
             1 => Moderation::Pin(chat),
             2 => Moderation::Unpin,
-            3 => Moderation::Timeout { subject, seconds: self.rng(20) as u32 },
+            3 => Moderation::Timeout { subject, seconds: self.below(20) as u32 },
             4 => Moderation::Ban(subject),
             5 => Moderation::ShadowMute(subject),
             6 | 7 => Moderation::Pardon(subject),
@@ -234,17 +238,17 @@ impl Play {
             10 => Moderation::OpenPoll {
                 question: "Encore?",
                 options: List(vec!["yes", "no", "maybe"]),
-                seconds: 1 + self.rng(20) as u32,
-                choice: if self.rng(2) == 0 { Choice::Final } else { Choice::Changeable },
+                seconds: 1 + self.below(20) as u32,
+                choice: if self.below(2) == 0 { Choice::Final } else { Choice::Changeable },
             },
-            11 => Moderation::ClosePoll(PollId(self.rng(5) as u32)),
-            12 => Moderation::Answer(QuestionId(self.rng(9) as u32)),
+            11 => Moderation::ClosePoll(PollId(self.below(5) as u32)),
+            12 => Moderation::Answer(QuestionId(self.below(9) as u32)),
             13 => Moderation::SetModes(Modes {
-                slow_seconds: self.rng(3) as u16,
-                followers_only: self.rng(8) == 0,
-                emoji_only: self.rng(8) == 0,
-                hold_all: self.rng(8) == 0,
-                links: [Links::Allow, Links::Hold, Links::Reject][self.rng(3) as usize],
+                slow_seconds: self.below(3) as u16,
+                followers_only: self.below(8) == 0,
+                emoji_only: self.below(8) == 0,
+                hold_all: self.below(8) == 0,
+                links: [Links::Allow, Links::Hold, Links::Reject][self.below(3) as usize],
             }),
             14 => Moderation::SetPatterns(List(vec![
                 Pattern { text: "casino*", action: OnMatch::Reject },
@@ -261,15 +265,15 @@ impl Play {
 
     /// Sends something that no proper client sends.
     fn misbehave(&mut self) {
-        let edge = self.rng(EDGES as u64);
-        match self.rng(5) {
+        let edge = self.below(EDGES as u64);
+        match self.below(5) {
             0 => {
                 self.root(&[Input::EdgeLeft { edge: EdgeId(edge) }]);
                 self.root(&[Input::EdgeJoined { edge: EdgeId(edge), incarnation: 1 }]);
                 self.leaf(edge as usize, &[Input::RootConnected]);
             }
             1 => {
-                let fan = FanId(1 + self.rng(20));
+                let fan = FanId(1 + self.below(20));
                 self.root(&[Input::Forget { fan }]);
             }
             2 => self.leaf(edge as usize, &[Input::FanPacket { session: SessionId(1), packet: &[1, 9, 9] }]),

@@ -53,7 +53,7 @@ pub enum Up<'a> {
         number: u64,
         /// The edge's verdict: whether a moderator should see the message first.
         screen: Screen,
-        /// The act itself.
+        /// The act that the message carries.
         #[serde(borrow)]
         act: Act<'a>,
     },
@@ -108,7 +108,7 @@ pub enum Screen {
 /// Duration of a fan's time in the room, by one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
-    /// Milliseconds in all.
+    /// Milliseconds of the connection in all.
     pub total_ms: u64,
     /// Milliseconds while the stage played.
     pub watched_ms: u64,
@@ -128,7 +128,7 @@ pub struct Report {
 /// Number of latencies in one bucket of the latency sketch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatencyBucket {
-    /// The bucket's index.
+    /// Index of the bucket in the sketch.
     pub bucket: u16,
     /// Latencies counted in it.
     pub count: u32,

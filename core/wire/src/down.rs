@@ -86,7 +86,7 @@ pub enum Down<'a> {
     Settings(#[serde(borrow)] Settings<'a>),
     /// A fan's standing or role has changed; sent to every edge that the fan is connected to.
     Standing {
-        /// The fan's identity.
+        /// Identity of the fan, the same on every edge.
         fan: FanId,
         /// The fan's standing now: free, timed out or banned.
         standing: Standing,
@@ -97,7 +97,7 @@ pub enum Down<'a> {
     Moderators(Review<'a>),
     /// A review for one moderator.
     Moderator {
-        /// The moderator's session.
+        /// The moderator's session at the edge.
         session: SessionId,
         /// The review, of a held line.
         review: Review<'a>,

@@ -9,7 +9,7 @@ use crate::{ChatId, FanId, Micros, PollId, Reason, Role, Standing};
 pub enum EdgeMessage<'a> {
     /// The answer to a hello, first on each connection.
     Welcome {
-        /// The fan's identity.
+        /// Identity of the fan, the same on every edge.
         fan: FanId,
         /// The fan's role in general.
         role: Role,
@@ -88,13 +88,13 @@ pub enum Review<'a> {
         /// The number that moderators refer to. The published line gets another, at the moment of its
         /// approval.
         chat: ChatId,
-        /// Time of writing.
+        /// Time of writing, by the origin's clock.
         at: Micros,
-        /// The author's identity.
+        /// Identity of the fan who is the author.
         fan: FanId,
         /// The author's display name.
         name: &'a str,
-        /// The line's text.
+        /// Text of the line: plain, never markup.
         text: &'a str,
     },
     /// A chat line waits no more: it was approved, refused or taken back.

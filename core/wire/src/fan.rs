@@ -16,7 +16,7 @@ pub enum FanMessage<'a> {
     Act {
         /// 1 for the stream's first message, and one more for each.
         number: u64,
-        /// The act itself.
+        /// The act that the message carries.
         #[serde(borrow)]
         act: Act<'a>,
     },
@@ -57,7 +57,7 @@ pub struct Beat {
 /// Playback state of the stage in the fan's page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Playing {
-    /// The stage plays.
+    /// The stage plays in the fan's page.
     #[default]
     Playing,
     /// The stage does not play.
@@ -96,7 +96,7 @@ pub enum Act<'a> {
     },
     /// A question to the creator.
     Ask {
-        /// The question's text.
+        /// Text of the question: plain, never markup.
         text: &'a str,
     },
     /// An upvote: the fan has the same question.
@@ -108,7 +108,7 @@ pub enum Act<'a> {
     Moderate(Moderation<'a>),
     /// The name that a fan without an account takes.
     Rename {
-        /// The new name.
+        /// The new name, which the room checks.
         name: &'a str,
     },
 }
@@ -116,7 +116,7 @@ pub enum Act<'a> {
 /// A chat line, before the root gives it a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Say<'a> {
-    /// The line's text.
+    /// Text of the line: plain, never markup.
     pub text: &'a str,
     /// The chat line that this one answers.
     pub reply: Option<ChatId>,
@@ -133,7 +133,7 @@ pub struct Danmaku {
     pub lane: Lane,
     /// The palette index, below [`limits::COLOURS`](crate::limits::COLOURS).
     pub colour: u8,
-    /// The text's size.
+    /// Size of the text over the picture.
     pub size: DanmakuSize,
 }
 

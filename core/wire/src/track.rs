@@ -40,7 +40,7 @@ pub enum TrackItem<'a> {
         id: ChatId,
         /// Time of the event, by the origin's clock.
         at: Micros,
-        /// The giver's identity.
+        /// Identity of the fan who gave it.
         fan: FanId,
         /// The giver's display name.
         name: &'a str,
@@ -66,7 +66,7 @@ pub struct Line<'a> {
     pub id: ChatId,
     /// Time at which the origin took the line.
     pub at: Micros,
-    /// The author's identity.
+    /// Identity of the fan who is the author.
     pub fan: FanId,
     /// The author's name at the time.
     pub name: &'a str,
@@ -87,7 +87,7 @@ pub struct Line<'a> {
 pub struct Pulse<'a> {
     /// Time of the count, by the origin's clock.
     pub at: Micros,
-    /// Fans connected now.
+    /// Fans connected now, at all edges.
     pub viewers: u32,
     /// Different fans ever here, within 1 %.
     pub uniques: u64,
@@ -158,7 +158,7 @@ pub struct QuestionVotes {
 /// One entry in a list of the most active fans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Top<'a> {
-    /// The fan's identity.
+    /// Identity of the fan, the same on every edge.
     pub fan: FanId,
     /// The fan's display name.
     pub name: &'a str,
@@ -176,7 +176,7 @@ pub struct Stage<'a> {
     pub pinned: Option<Line<'a>>,
     /// The poll: the open one, or the last.
     pub poll: Option<PollView<'a>>,
-    /// The room's modes.
+    /// The room's modes: the rules for writing in it.
     pub modes: Modes,
     /// The catalogue of gifts that fans can give.
     pub gifts: List<Gift<'a>>,
@@ -206,10 +206,10 @@ pub struct PollView<'a> {
 pub struct QuestionView<'a> {
     /// The question's number in the room.
     pub question: QuestionId,
-    /// The author's identity.
+    /// Identity of the fan who is the author.
     pub fan: FanId,
     /// The author's display name.
     pub name: &'a str,
-    /// The question's text.
+    /// Text of the question: plain, never markup.
     pub text: &'a str,
 }

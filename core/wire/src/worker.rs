@@ -21,7 +21,7 @@ pub enum Input<'a> {
     },
     /// Leaf: a packet of [`FanMessage`](crate::FanMessage)s, unchanged from the wire.
     FanPacket {
-        /// The sender's session.
+        /// Session of the fan who sent it.
         session: SessionId,
         /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
@@ -45,7 +45,7 @@ pub enum Input<'a> {
     Opened,
     /// Root: an edge has connected.
     EdgeJoined {
-        /// The edge's identity.
+        /// Identity of the edge, the same over its restarts.
         edge: EdgeId,
         /// The edge's incarnation: higher each time the edge starts with no state.
         incarnation: u64,
@@ -71,7 +71,7 @@ pub enum Input<'a> {
     },
     /// Root: erase everything kept of a person.
     Forget {
-        /// The fan's identity.
+        /// Identity of the fan, the same on every edge.
         fan: FanId,
     },
 }
@@ -79,7 +79,7 @@ pub enum Input<'a> {
 /// A fan as the node has verified them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity<'a> {
-    /// The fan's identity.
+    /// Identity of the fan, the same on every edge.
     pub id: FanId,
     /// The fan's display name; may be empty.
     pub name: &'a str,
@@ -99,7 +99,7 @@ pub struct Identity<'a> {
 pub enum Effect<'a> {
     /// Leaf: a packet of [`EdgeMessage`](crate::EdgeMessage)s for one fan.
     ToFan {
-        /// The receiver's session.
+        /// Session of the fan who receives it.
         session: SessionId,
         /// The packet's bytes, with its version byte.
         #[serde(with = "crate::bytes", borrow)]
@@ -145,9 +145,9 @@ pub enum Effect<'a> {
     Archive(Row<'a>),
     /// One entry for the node's log.
     Log {
-        /// The entry's severity.
+        /// Severity of the log entry.
         level: Level,
-        /// The entry's text.
+        /// Text of the log entry.
         text: &'a str,
     },
 }
@@ -188,31 +188,31 @@ pub enum Close {
 pub enum Row<'a> {
     /// A chat line was taken.
     Said {
-        /// Its place among the lines.
+        /// The number in the room's one order of chat lines.
         id: ChatId,
         /// Time of the event, by the origin's clock.
         at: Micros,
-        /// The author's identity.
+        /// Identity of the fan who is the author.
         fan: FanId,
         /// The author's display name.
         name: &'a str,
-        /// The line's text.
+        /// Text of the line: plain, never markup.
         text: &'a str,
         /// The chat line that this one answers.
         reply: Option<ChatId>,
-        /// The line's audience.
+        /// Audience that sees the line.
         seen: Seen,
     },
     /// A chat line's audience has changed.
     Seen {
         /// The number in the room's one order of chat lines.
         id: ChatId,
-        /// The new audience.
+        /// Audience that sees the line from now on.
         seen: Seen,
     },
     /// All published lines of a fan are taken back.
     Purged {
-        /// The author's identity.
+        /// Identity of the fan who is the author.
         fan: FanId,
     },
     /// Gifts were given, of one kind.
@@ -221,7 +221,7 @@ pub enum Row<'a> {
         id: ChatId,
         /// Time of the event, by the origin's clock.
         at: Micros,
-        /// The giver's identity.
+        /// Identity of the fan who gave it.
         fan: FanId,
         /// The giver's display name.
         name: &'a str,
@@ -249,14 +249,14 @@ pub enum Row<'a> {
         poll: PollId,
         /// The option's index, counted from 0.
         option: u8,
-        /// The option's text.
+        /// Text of the option: plain, never markup.
         text: &'a str,
     },
     /// A vote; replaces the fan's earlier one in this poll.
     Voted {
         /// The poll's number in the room.
         poll: PollId,
-        /// The voter's identity.
+        /// Identity of the fan who voted.
         fan: FanId,
         /// Index of the chosen option.
         option: u8,
@@ -274,11 +274,11 @@ pub enum Row<'a> {
         question: QuestionId,
         /// Time of the event, by the origin's clock.
         at: Micros,
-        /// The author's identity.
+        /// Identity of the fan who is the author.
         fan: FanId,
         /// The author's display name.
         name: &'a str,
-        /// The question's text.
+        /// Text of the question: plain, never markup.
         text: &'a str,
     },
     /// A question is answered or dismissed.
@@ -294,7 +294,7 @@ pub enum Row<'a> {
     },
     /// A connection has ended: the fan's activity during it.
     Visited {
-        /// The fan's identity.
+        /// Identity of the fan, the same on every edge.
         fan: FanId,
         /// Time of the connection's end.
         at: Micros,
@@ -318,7 +318,7 @@ pub enum Row<'a> {
     },
     /// All rows of a person are to be erased.
     Forgotten {
-        /// The person's identity.
+        /// Identity of the person as a fan.
         fan: FanId,
     },
 }
@@ -371,7 +371,7 @@ pub enum Seat {
     Root,
     /// A leaf, on an edge.
     Leaf {
-        /// The edge's identity.
+        /// Identity of the edge, the same over its restarts.
         edge: EdgeId,
         /// The edge's incarnation: higher each time the edge starts with no state.
         incarnation: u64,

@@ -43,7 +43,7 @@ async fn child() {
             }
         })
     });
-    let ended = futures::future::select_all(rooms).await.0;
+    let ended = futures_util::future::select_all(rooms).await.0;
     ended.expect("it goes on for ever");
 }
 

@@ -123,7 +123,7 @@ impl Root {
             }
             Up::Report(report) => self.tally.report(id, reply.edge.incarnation(), head.sequence, &report),
             Up::Latency(buckets) => {
-                self.tally.latency(id, reply.edge.incarnation(), Sketch::from_wire(&buckets))
+                self.tally.latency(id, reply.edge.incarnation(), Sketch::from_wire(&buckets));
             }
             Up::Head { .. } => {}
         }

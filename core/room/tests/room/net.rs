@@ -448,9 +448,9 @@ impl Net {
         if heals && self.rng.percent(self.faults.lost) {
             return;
         }
-        self.send(line, event());
+        self.send(channel, event());
         if heals && self.rng.percent(self.faults.doubled) {
-            self.send(line, event());
+            self.send(channel, event());
         }
     }
 

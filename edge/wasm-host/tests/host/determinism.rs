@@ -97,11 +97,11 @@ fn determinism_through_snapshots() {
         let script = Script::new(seed, TICKS);
         for (config, log) in seats(&script) {
             let mut calls = 0;
-            let moving = |place: &mut Host, now, inputs: &[u8]| {
+            let moving = |host: &mut Host, now, inputs: &[u8]| {
                 calls += 1;
                 if calls % 7 == 0 {
-                    let snapshot = place.snapshot();
-                    *place = if calls % 2 == 0 {
+                    let snapshot = host.snapshot();
+                    *host = if calls % 2 == 0 {
                         Host::Native(Room::restore(config, &snapshot).expect("its snapshot"))
                     } else {
                         let mut room = instance(&version, config);
@@ -109,7 +109,7 @@ fn determinism_through_snapshots() {
                         Host::Wasm(room)
                     };
                 }
-                place.handle(now, inputs)
+                host.handle(now, inputs)
             };
             let digest = perform(log, &mut Host::Native(Room::new(config)), moving, Host::snapshot);
             assert_eq!(digest, natively(config, log), "seed {seed}, {:?}", config.seat);
