@@ -101,16 +101,18 @@ impl Rooms {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Lets time pass. Returns the rooms that ended.
-    pub(crate) fn poll(&self) -> (Vec<String>, Option<Instant>) {
+    /// Lets time pass, and returns the time to call it again. `release` drops what is kept of a room that has ended,
+    /// before anybody can see that it has.
+    pub(crate) fn poll(&self, release: impl Fn(&str)) -> Option<Instant> {
         let mut inner = self.inner();
         let (ended, next) = inner.ownership.poll(Instant::now());
         inner.tracks.retain(|_, entry| !ended.contains(&entry.room));
+        ended.iter().for_each(|room| release(room));
         drop(inner);
         if !ended.is_empty() {
             self.changed();
         }
-        (ended, next)
+        next
     }
 
     /// Waits until the time to [`poll`](Self::poll) again, or until that may have come nearer.

@@ -153,12 +153,11 @@ impl Serve {
 /// Ends rooms whose creators do not return.
 async fn keep_time(rooms: &Rooms, relay: &Relay) {
     loop {
-        let (ended, next) = rooms.poll();
-        for room in ended {
-            if let Ok(namespace) = Namespace::from_path(&room) {
+        let next = rooms.poll(|room| {
+            if let Ok(namespace) = Namespace::from_path(room) {
                 relay.release(&namespace);
             }
-        }
+        });
         rooms.due(next).await;
     }
 }

@@ -108,13 +108,15 @@ impl Stage {
                 web_transport::proto::ConnectResponse::default(),
             ),
         };
+        let carrier = session.clone();
         let session = transport::Session::from(session);
         let tokens = tokens.iter().map(|jwt| AuthorizationToken::new(0, jwt.clone().into_bytes())).collect();
-        let (session, publisher, subscriber) = Session::connect_with_tokens(session, None, transport, tokens)
-            .await
-            .map_err(|err| err.to_string())?;
+        let connected = Session::connect_with_tokens(session, None, transport, tokens).await;
+        let Ok((session, publisher, subscriber)) = connected else {
+            return Err(within("the session's end", carrier.closed()).await.to_string());
+        };
         let run = tokio::spawn(session.run());
-        Ok(Client { publisher, subscriber, connection, run, _endpoint: endpoint })
+        Ok(Client { publisher, subscriber, connection, carrier, _run: run, _endpoint: endpoint })
     }
 
     /// A client that needs no token.
@@ -208,7 +210,9 @@ pub(crate) struct Client {
     pub(crate) publisher: Publisher,
     pub(crate) subscriber: Subscriber,
     pub(crate) connection: quinn::Connection,
-    run: JoinHandle<Result<(), SessionError>>,
+    /// The session under the library's, which reports the reason that it was closed with.
+    carrier: web_transport::Session,
+    _run: JoinHandle<Result<(), SessionError>>,
     _endpoint: quinn::Endpoint,
 }
 
@@ -247,10 +251,10 @@ impl Client {
         self.subscribe_with(room, name, KeyValuePairs::default()).await
     }
 
-    /// Waits for the session's end and returns what the origin gave as the reason.
+    /// Waits for the session's end and returns the reason that the origin gave. The library itself may notice first
+    /// that a stream has broken off.
     pub(crate) async fn ended(self) -> String {
-        let ended = within("the session's end", self.run).await.expect("no panic");
-        ended.expect_err("closed by the origin").to_string()
+        within("the session's end", self.carrier.closed()).await.to_string()
     }
 
     /// Goes without a word.

@@ -38,7 +38,6 @@ pub(crate) struct House {
     env: Env,
     share: u32,
     room: String,
-    namespace: Namespace,
     keep: Keep,
     keys: Keys,
     platform: Rc<dyn Platform>,
@@ -98,7 +97,7 @@ impl House {
         let config = RoomsConfig { edge: EdgeId(share.into()), keys: keys.clone() };
         let rooms = Rooms::new(Rc::clone(&platform), Rc::new(LocalWorkers), config, &figures);
         let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
-        let hub = (share == ROOT).then(|| Hub::new(namespace.clone()));
+        let hub = (share == ROOT).then(|| Hub::new(namespace));
         if let Some(hub) = hub.clone() {
             let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
             services.push(Rc::new(HubService::new(hub, keys, platform)));
@@ -112,7 +111,6 @@ impl House {
             env,
             share,
             room,
-            namespace,
             keep,
             keys,
             platform,

@@ -24,8 +24,8 @@ use moq_transport::{
     },
 };
 use moqt::msf;
-use quic::Trust;
-use origin::{Origin, tls};
+use quic::{Certificate, CertificateSource, Trust};
+use origin::Origin;
 use restream::{Options, Report, Room, restream};
 use tokio::{
     sync::watch,
@@ -134,7 +134,7 @@ impl Relay {
     async fn start(kind: Kind, dir: &Path) -> Result<Self> {
         let dir = dir.join(format!("{kind:?}"));
         let names = vec!["localhost".to_owned()];
-        let certificate = tls::Source::SelfSigned { dir: dir.clone(), names };
+        let certificate = CertificateSource::SelfSigned { dir: dir.clone(), names };
         let mut serving = JoinSet::new();
         if kind == Kind::Origin {
             let listen = (Ipv4Addr::LOCALHOST, 0).into();
@@ -144,7 +144,7 @@ impl Relay {
             serving.spawn(origin.run(std::future::pending()));
             return Ok(Self { kind, port, peer: None, _origin: serving });
         }
-        tls::Certificate::load(certificate, std::time::SystemTime::now())?;
+        Certificate::load(certificate, std::time::SystemTime::now())?;
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
         let (cert, key) = (cert.display().to_string(), key.display().to_string());
