@@ -122,12 +122,11 @@ impl Origin {
             () = shutdown => None,
             served = &mut has_ended => Some(served),
         };
-        let served = match served {
-            Some(served) => served,
-            None => {
-                drop(stop);
-                has_ended.await
-            }
+        let served = if let Some(served) = served {
+            served
+        } else {
+            drop(stop);
+            has_ended.await
         };
         let _ = stop_http.send(());
         let _ = tokio::time::timeout(FLUSH, tasks.join_next()).await;

@@ -107,7 +107,9 @@ impl Rooms {
         let mut inner = self.inner();
         let (ended, next) = inner.ownership.poll(Instant::now());
         inner.tracks.retain(|_, entry| !ended.contains(&entry.room));
-        ended.iter().for_each(|room| release(room));
+        for room in &ended {
+            release(room);
+        }
         drop(inner);
         if !ended.is_empty() {
             self.changed();

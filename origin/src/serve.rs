@@ -38,7 +38,7 @@ const SHUTTING_DOWN: &str = "the origin is shutting down";
 /// A call from another thread.
 pub(crate) enum Call {
     /// Serve an edge on a WebSocket.
-    Socket(EdgeSocket),
+    Socket(Box<EdgeSocket>),
     /// Erase a person from all rooms.
     Forget(FanId, oneshot::Sender<Result<(), Error>>),
 }
@@ -180,8 +180,8 @@ async fn serve_connection(relay: Relay, figures: RoomFigures, incoming: quic::In
     tracing::debug!(%from, ?ended, "session ended");
 }
 
-async fn serve_socket(relay: Relay, edge: EdgeSocket) {
-    let EdgeSocket { socket, version, jwt } = edge;
+async fn serve_socket(relay: Relay, edge: Box<EdgeSocket>) {
+    let EdgeSocket { socket, version, jwt } = *edge;
     let mut guest = relay.enter(Credentials { query: None, tokens: vec![moqt::Token::value(jwt)] });
     let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
     let _ = websocket::drive(socket, config, Clock::default(), &mut guest).await;

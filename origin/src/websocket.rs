@@ -40,7 +40,7 @@ pub(crate) async fn accept(
     match websocket::negotiate(upgrade) {
         Ok((upgrade, version)) => upgrade.on_upgrade(move |socket| async move {
             // A full queue means that the origin has more than it can take: the socket is closed.
-            let _ = front.calls.try_send(Call::Socket(EdgeSocket { socket, version, jwt }));
+            let _ = front.calls.try_send(Call::Socket(Box::new(EdgeSocket { socket, version, jwt })));
         }),
         Err(refusal) => refusal.into_response(),
     }

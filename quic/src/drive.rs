@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use moqt::{
     App, Cx, Ended, Event, Input, Micros, Misuse, Output, ResetCode, Session, SessionCode, Transit,
-    session::{Config, Dir, StreamId},
+    session::{Closer, Config, Dir, StreamId},
 };
 use tokio::time::{Instant, Sleep};
 
@@ -38,6 +38,9 @@ impl Transit for Quic<'_> {
         Some(self.link.transport().quic().rtt())
     }
 }
+
+/// The time that a WebTransport peer has to take the close of its session.
+const CLOSE_FLUSH: Duration = Duration::from_millis(250);
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 type Accept<T> = Pin<Box<dyn Future<Output = Result<T, Gone>>>>;
@@ -84,7 +87,13 @@ pub async fn drive(
         tasks: FuturesUnordered::new(),
         ended: None,
     };
-    Ok(poll_fn(|task| driver.poll(task)).await)
+    let ended = poll_fn(|task| driver.poll(task)).await;
+    // WebTransport carries the close on a stream of its own. Dropped with the driver, the session's streams would be
+    // finished, and a peer may see that first and take it for the end of a message.
+    if let (Closer::Us, Transport::WebTransport(session)) = (ended.by, driver.link.transport()) {
+        let _ = tokio::time::timeout(CLOSE_FLUSH, quinn::Connection::closed(session)).await;
+    }
+    Ok(ended)
 }
 
 /// What the peer opened or sent, if anything. Once the connection is gone, nothing more.

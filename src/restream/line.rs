@@ -9,7 +9,7 @@ use crate::line;
 
 /// The line that says how a restream goes.
 pub(crate) struct Line<W> {
-    line: line::Line<W>,
+    status: line::Line<W>,
     from: String,
     to: String,
     phase: Option<Phase>,
@@ -49,9 +49,9 @@ impl<W: Write> Line<W> {
         }
         match (&phase, report.down()) {
             (Phase::Down(end, reason), Some((_, _, pause))) => {
-                self.line.say(&format!("{end}: {reason}: again in {:.1} s", pause.as_secs_f64()));
+                self.status.say(&format!("{end}: {reason}: again in {:.1} s", pause.as_secs_f64()));
             }
-            (Phase::Absent, _) => self.line.say(&format!("there is no room at {}: waiting", self.from)),
+            (Phase::Absent, _) => self.status.say(&format!("there is no room at {}: waiting", self.from)),
             _ => {}
         }
         self.phase = Some(phase);
@@ -59,21 +59,21 @@ impl<W: Write> Line<W> {
 
     fn live(&mut self, report: &Report, since: Instant) {
         if self.phase.replace(Phase::Live) != Some(Phase::Live) {
-            self.line.say(&format!("live from {} to {}", self.from, self.to));
+            self.status.say(&format!("live from {} to {}", self.from, self.to));
         }
         let now = Instant::now();
         let (then, before) = *self.before.get_or_insert((now, report.counts));
         let seconds = (now - then).as_secs_f64();
         // Rates over less are noise: a report comes with every change, too.
         if seconds >= 0.5 {
-            self.line.update(&live(&report.counts, &before, seconds, (now - since).as_secs()));
+            self.status.update(&live(&report.counts, &before, seconds, (now - since).as_secs()));
             self.before = Some((now, report.counts));
         }
     }
 
     /// Leaves the line for what others have to say.
     pub(crate) fn end(&mut self) {
-        self.line.end();
+        self.status.end();
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
         ] {
             line.show(&report);
         }
-        let text = String::from_utf8(line.line.out).unwrap();
+        let text = String::from_utf8(line.status.out).unwrap();
         let expected = "there is no room at moqt://a:1/x: waiting\nlive from moqt://a:1/x to moqt://b:2/y\n\
             source: timed out: again in 0.1 s\nlive from moqt://a:1/x to moqt://b:2/y\n";
         assert_eq!(text, expected);

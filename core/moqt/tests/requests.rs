@@ -70,8 +70,12 @@ fn two_hundred_thousand_requests_are_answered_in_one_session() {
             std::iter::from_fn(|| server.pop(now)).collect(),
         );
         assert!(!up.is_empty() || !down.is_empty(), "both wait after {} answers", asker.refused);
-        up.into_iter().for_each(|message| server.received(now, message));
-        down.into_iter().for_each(|message| client.received(now, message));
+        for message in up {
+            server.received(now, message);
+        }
+        for message in down {
+            client.received(now, message);
+        }
     }
     assert_eq!(asker.asked, REQUESTS);
 }

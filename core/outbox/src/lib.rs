@@ -302,7 +302,7 @@ impl Outbox {
             }
             EdgeMessage::Held { number } => self.set_outcome(number, Outcome::Held),
             EdgeMessage::Said { number, chat } => {
-                self.set_outcome(number, Outcome::Taken { line: Some(chat) })
+                self.set_outcome(number, Outcome::Taken { line: Some(chat) });
             }
             EdgeMessage::Resend { from, after_ms } => {
                 let at = now + Micros::from_millis(after_ms.into());

@@ -240,7 +240,10 @@ impl RoomUplink {
             _ => ("it does not accept the link", false),
         };
         if for_good && matches!(self.leaf.status(), Status::Opening) {
-            self.leaf.set(Status::Refused(RequestError::new(error.code, why)));
+            // A room that was waited for in vain is one that does not exist.
+            let code =
+                if error.code == RequestCode::TIMEOUT { RequestCode::DOES_NOT_EXIST } else { error.code };
+            self.leaf.set(Status::Refused(RequestError::new(code, why)));
         }
         Err(Error::Refused(why))
     }

@@ -24,8 +24,8 @@ use moq_transport::{
     },
 };
 use moqt::msf;
-use quic::{Certificate, CertificateSource, Trust};
 use origin::Origin;
+use quic::{Certificate, CertificateSource, Trust};
 use restream::{Options, Report, Room, restream};
 use tokio::{
     sync::watch,

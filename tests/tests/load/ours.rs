@@ -10,7 +10,6 @@ use moqt::{App, Cx};
 use moqt::{Event, Namespace, Params, TrackName, session::StreamId};
 use node::{Edge, EdgeConfig};
 use outbox::act_json::ActJson;
-use outbox::wish::Wish;
 use quic::{Certificate, CertificateSource, Endpoint, Trust};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
