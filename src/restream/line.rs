@@ -32,8 +32,8 @@ impl<W: Write + IsTerminal> Line<W> {
 }
 
 impl<W: Write> Line<W> {
-    fn of(line: line::Line<W>, from: String, to: String) -> Self {
-        Self { line, from, to, phase: None, before: None }
+    fn of(status: line::Line<W>, from: String, to: String) -> Self {
+        Self { status, from, to, phase: None, before: None }
     }
 
     pub(crate) fn show(&mut self, report: &Report) {
