@@ -113,11 +113,24 @@ impl Origin {
         let thread = std::thread::Builder::new().name("origin".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let served = runtime.map_err(|_| Error::Thread).and_then(|runtime| {
-                LocalSet::new().block_on(&runtime, serve.run(async { drop(stopped.await) }))
+                LocalSet::new().block_on(&runtime, async {
+                    let (drain, drained) = oneshot::channel();
+                    // A caller that is gone asks for nothing: what it ran ends in the middle of what it does.
+                    let gone = async {
+                        if stopped.await.is_ok() {
+                            let _ = drain.send(());
+                            std::future::pending::<()>().await;
+                        }
+                    };
+                    tokio::select! {
+                        served = serve.run(async { drop(drained.await) }) => served,
+                        () = gone => Ok(()),
+                    }
+                })
             });
             let _ = ended.send(served);
         });
-        let thread = thread.map_err(|_| Error::Thread)?;
+        let mut running = Running { stop: Some(stop), thread: Some(thread.map_err(|_| Error::Thread)?) };
         let served = tokio::select! {
             () = shutdown => None,
             served = &mut has_ended => Some(served),
@@ -125,14 +138,36 @@ impl Origin {
         let served = if let Some(served) = served {
             served
         } else {
-            drop(stop);
+            running.stop();
             has_ended.await
         };
         let _ = stop_http.send(());
         let _ = tokio::time::timeout(FLUSH, tasks.join_next()).await;
-        // It has ended, or is about to: it has said so.
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         served.unwrap_or(Err(Error::Thread))
+    }
+}
+
+/// The origin's thread. When this is dropped, the thread ends, and its sockets are free.
+struct Running {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Has the origin drain and end.
+    fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
