@@ -111,12 +111,16 @@ impl Stage {
         let carrier = session.clone();
         let session = transport::Session::from(session);
         let tokens = tokens.iter().map(|jwt| AuthorizationToken::new(0, jwt.clone().into_bytes())).collect();
-        let connected = Session::connect_with_tokens(session, None, transport, tokens).await;
-        let Ok((session, publisher, subscriber)) = connected else {
-            return Err(within("the session's end", carrier.closed()).await.to_string());
-        };
+        let (session, publisher, subscriber) =
+            match Session::connect_with_tokens(session, None, transport, tokens).await {
+                Ok(connected) => connected,
+                Err(error) => {
+                    let closed = within("the session's end", carrier.closed()).await;
+                    return Err(format!("{error}; {closed}"));
+                }
+            };
         let run = tokio::spawn(session.run());
-        Ok(Client { publisher, subscriber, connection, carrier, _run: run, _endpoint: endpoint })
+        Ok(Client { publisher, subscriber, connection, carrier, run, _endpoint: endpoint })
     }
 
     /// A client that needs no token.
@@ -212,7 +216,7 @@ pub(crate) struct Client {
     pub(crate) connection: quinn::Connection,
     /// The session under the library's, which reports the reason that it was closed with.
     carrier: web_transport::Session,
-    _run: JoinHandle<Result<(), SessionError>>,
+    run: JoinHandle<Result<(), SessionError>>,
     _endpoint: quinn::Endpoint,
 }
 
@@ -254,7 +258,10 @@ impl Client {
     /// Waits for the session's end and returns the reason that the origin gave. The library itself may notice first
     /// that a stream has broken off.
     pub(crate) async fn ended(self) -> String {
-        within("the session's end", self.carrier.closed()).await.to_string()
+        let run = within("the session's end", self.run).await.expect("no panic");
+        let error = run.err().map(|error| error.to_string()).unwrap_or_default();
+        let closed = within("the connection's end", self.carrier.closed()).await;
+        format!("{error}; {closed}")
     }
 
     /// Goes without a word.
