@@ -68,7 +68,7 @@ pub(super) struct Subscription {
     _viewer: Option<Viewer>,
     /// By group and subgroup, of the groups that began last.
     sent: BTreeMap<(u64, u64), Sent>,
-    /// Those groups, in the order in which they began.
+    /// The numbers of those groups, in the order in which they began.
     groups: VecDeque<u64>,
 }
 

@@ -120,9 +120,9 @@ pub struct Credentials {
 /// The configuration of a relay. By default it is an edge's, without services.
 #[derive(Clone)]
 pub struct Config {
-    /// What it offers to clients beside tracks. An event goes to the first that takes it.
+    /// The services for clients beside tracks. An event goes to the first that takes it.
     pub services: Vec<Rc<dyn Service>>,
-    /// What decides what clients may do. Without it, they may do everything, or what the upstream allows.
+    /// The rules for clients. Without them, clients may do everything, or what the upstream allows.
     pub admission: Option<Rc<dyn Admission>>,
     /// The bounds of the groups that it keeps.
     pub cache: CacheLimits,

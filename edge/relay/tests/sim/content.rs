@@ -93,7 +93,7 @@ pub(crate) fn maker(group: u64) -> u64 {
     group % CREATORS
 }
 
-/// What one creator makes of one track.
+/// The objects that one creator makes for one track.
 pub(crate) struct Log {
     pub(crate) shape: Shape,
     /// Groups that are kept, and how many objects each has.
@@ -131,7 +131,7 @@ impl Log {
     }
 }
 
-/// What one creator makes, for as long as it runs.
+/// All objects of one creator, for as long as it runs.
 pub(crate) struct Broadcast {
     pub(crate) tracks: RefCell<Vec<Log>>,
     pub(crate) news: Signal,

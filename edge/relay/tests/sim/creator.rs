@@ -25,7 +25,7 @@ pub(crate) enum Announce {
     Tracks,
 }
 
-/// What is known of a creator from outside.
+/// The state of a creator that tests can see.
 #[derive(Default)]
 pub(crate) struct Known {
     /// Subscriptions that others asked for.
