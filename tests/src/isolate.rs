@@ -136,7 +136,7 @@ impl Isolate {
         while !answer.ends_with("\r\n\r\n") {
             ensure!(stream.read_line(&mut answer).await? > 0, "half an answer: {answer:?}");
         }
-        if method != "HEAD" {
+        if method != "HEAD" && !answer.starts_with("HTTP/1.1 204") {
             let head = answer.to_ascii_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             let length = length.with_context(|| format!("of what length? {answer}"))?.parse()?;
