@@ -42,6 +42,9 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 const MAX_REQUESTS: u32 = 4096;
 /// Unidirectional streams a peer may have open towards us at once.
 pub const MAX_STREAMS: u32 = 1024;
+/// The round trip that a connection assumes before it has measured one. A first packet that is lost, because a server
+/// is just starting for one, is sent again after three of these. RFC 9002 recommends 333 ms, a whole second of waiting.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// Bytes that a client may have in flight to a server over all its streams.
 const RECEIVE_WINDOW: u32 = 32 << 20;
 /// The port of a URL that names none (Section 3.1.1).
@@ -315,6 +318,7 @@ fn transport_config(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig
 fn base_transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
+        .initial_rtt(INITIAL_RTT)
         .max_idle_timeout(quinn::IdleTimeout::try_from(idle).ok())
         .keep_alive_interval(Some(keep_alive))
         .max_concurrent_bidi_streams(MAX_REQUESTS.into())
