@@ -8,9 +8,9 @@ use worker::{Env, Method, Request, Response, Result};
 use crate::{
     DIRECTORY,
     address::{Address, named},
-    house,
+    object,
     platform::wall,
-    share::{ROOT, stage, within},
+    shard::{ROOT, object_url, room_object},
 };
 
 /// What an answer of an edge has with it: the platform puts it with the pages only.
@@ -59,7 +59,7 @@ async fn directory(env: &Env, what: &str) -> Result<Response> {
 
 async fn one_room(room: &str, env: &Env) -> Result<Response> {
     match named(&decoded(&room.replace('+', "%2B"))) {
-        Ok(room) => directory(env, &within("room", &room)["https://stage/".len()..]).await,
+        Ok(room) => directory(env, &object_url("room", &room)["https://stage/".len()..]).await,
         Err(why) => Response::error(why, 400),
     }
 }
@@ -73,7 +73,7 @@ async fn archive(request: &Request, address: &Address, env: &Env) -> Result<Resp
     if let Err((status, why)) = for_creator(request, &room, env).await {
         return Response::error(why, status);
     }
-    stage(env, ROOT, &room)?.fetch_with_str(&within("archive", &room)).await
+    room_object(env, ROOT, &room)?.fetch_with_str(&object_url("archive", &room)).await
 }
 
 /// What is kept of a person, or its end: for who has a creator's token for all rooms.
@@ -98,8 +98,8 @@ async fn person(request: &Request, fan: &str, env: &Env) -> Result<Response> {
         .collect();
     for line in names.lines() {
         let room = decoded(line);
-        let url = within(&format!("{what}/{fan}"), &room);
-        let mut response = stage(env, ROOT, &room)?.fetch_with_str(&url).await?;
+        let url = object_url(&format!("{what}/{fan}"), &room);
+        let mut response = room_object(env, ROOT, &room)?.fetch_with_str(&url).await?;
         if response.status_code() != 200 {
             let why = format!("room {room:?}: {}", response.text().await?);
             return Response::error(why, response.status_code());
@@ -124,7 +124,7 @@ async fn for_creator(request: &Request, room: &str, env: &Env) -> std::result::R
     let denied = |why: String| (401, format!("{why}\n"));
     let jwt = shown.strip_prefix("Bearer ");
     let jwt = jwt.ok_or_else(|| denied("present a token: Authorization: Bearer JWT".into()))?;
-    let keys = house::keys(env).await.map_err(|error| (500, format!("{error}\n")))?;
+    let keys = object::keys(env).await.map_err(|error| (500, format!("{error}\n")))?;
     let claims = keys.verify(jwt, wall()).map_err(|error| denied(error.to_string()))?;
     let is_theirs =
         if room == EVERY_ROOM { claims.room == EVERY_ROOM } else { claims.check(room, wall()).is_ok() };

@@ -15,9 +15,9 @@ use worker::{
 };
 
 use crate::{
-    line::{Came, drive},
     platform::Isolate,
-    share::{ROOT, stage, within},
+    shard::{ROOT, object_url, room_object},
+    websocket::{SocketEvent, drive},
 };
 
 /// For how long the token is good that is shown there.
@@ -52,27 +52,27 @@ impl Dial for Origin {
 }
 
 /// The object with the room's root, for one with another share of it.
-pub(crate) struct Upper {
+pub(crate) struct RootObject {
     env: Env,
     room: String,
     keys: Keys,
 }
 
-impl Upper {
+impl RootObject {
     pub(crate) fn new(env: Env, room: String, keys: Keys) -> Self {
         Self { env, room, keys }
     }
 }
 
-impl Dial for Upper {
+impl Dial for RootObject {
     fn dial(&self, _: Option<&Credentials>) -> Later<'_, std::result::Result<Box<dyn Connected>, DialError>> {
         Box::pin(async move {
             let token = edge_token(&self.keys)?;
-            let asked = async {
-                let request = upgrade(&within("share", &self.room), None)?;
-                stage(&self.env, ROOT, &self.room)?.fetch_with_request(request).await
+            let answer = async {
+                let request = upgrade(&object_url("share", &self.room), None)?;
+                room_object(&self.env, ROOT, &self.room)?.fetch_with_request(request).await
             };
-            connected(asked.await, token)
+            connected(answer.await, token)
         })
     }
 
@@ -106,18 +106,18 @@ fn connected(answer: Result<Response>, token: String) -> std::result::Result<Box
     socket.as_ref().set_binary_type(BinaryType::Arraybuffer);
     let mut config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
     config.setup.tokens = vec![Token::value(token)];
-    Ok(Box::new(OpenSocket { socket: Open(socket), config }))
+    Ok(Box::new(OpenSocket { socket: OwnedSocket(socket), config }))
 }
 
 struct OpenSocket {
-    socket: Open,
+    socket: OwnedSocket,
     config: Config,
 }
 
 /// A WebSocket of ours, which is closed when nobody has it any more.
-struct Open(WebSocket);
+struct OwnedSocket(WebSocket);
 
-impl Drop for Open {
+impl Drop for OwnedSocket {
     fn drop(&mut self) {
         let _ = self.0.close(Some(1000), Some("nobody is here any more"));
     }
@@ -142,16 +142,16 @@ impl Connected for OpenSocket {
                 let Poll::Ready(event) = Pin::new(&mut events).poll_next(task) else { return None };
                 Some(match event {
                     Some(Ok(WebsocketEvent::Message(message))) => match message.bytes() {
-                        Some(bytes) => Came::Binary(bytes.into()),
-                        None => Came::Text,
+                        Some(bytes) => SocketEvent::Binary(bytes.into()),
+                        None => SocketEvent::Text,
                     },
                     Some(Ok(WebsocketEvent::Close(close))) => {
                         is_over = true;
-                        Came::Closed(close.reason())
+                        SocketEvent::Closed(close.reason())
                     }
                     Some(Err(_)) | None => {
                         is_over = true;
-                        Came::Closed(String::new())
+                        SocketEvent::Closed(String::new())
                     }
                 })
             });

@@ -1,5 +1,5 @@
 //! The object that knows which rooms there are.
-#![allow(missing_docs, reason = "what the platform calls is made by a macro, without a word")]
+#![allow(missing_docs, reason = "what the platform calls is made by a macro, without a report")]
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub struct Directory {
 
 /// What a room says of itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Word {
+pub(crate) struct RoomReport {
     /// How many are there; nobody hears of it any more, without.
     pub(crate) viewers: Option<u64>,
     /// Whether everybody may know.
@@ -39,9 +39,9 @@ pub(crate) struct Word {
 }
 
 /// Says that to the directory.
-pub(crate) async fn tell(env: &Env, room: &str, word: Word) -> Result<()> {
+pub(crate) async fn report(env: &Env, room: &str, report: RoomReport) -> Result<()> {
     let directory = env.durable_object(DIRECTORY)?.get_by_name("")?;
-    let Word { viewers, is_listed } = word;
+    let RoomReport { viewers, is_listed } = report;
     let viewers = viewers.map(|viewers| format!("&viewers={viewers}")).unwrap_or_default();
     let room = encoded(room);
     let url = format!("https://directory/tell?room={room}&listed={}{viewers}", u8::from(is_listed));
@@ -58,7 +58,7 @@ impl DurableObject for Directory {
         let sql = self.state.storage().sql();
         sql.exec(SCHEMA, None)?;
         match (address.path(), address.room()) {
-            ("/tell", Ok(room)) => told(&sql, &address, room),
+            ("/tell", Ok(room)) => record(&sql, &address, room),
             ("/rooms", _) => json(format!("[{}]", list(&sql, "listed = 1", Vec::new())?.join(","))),
             ("/room", Ok(room)) => {
                 match list(&sql, "listed = 1 AND name = ?", vec![Value::String(room.clone())])?.pop() {
@@ -72,17 +72,17 @@ impl DurableObject for Directory {
     }
 }
 
-fn told(sql: &SqlStorage, address: &Address, room: String) -> Result<Response> {
+fn record(sql: &SqlStorage, address: &Address, room: String) -> Result<Response> {
     let number = |key: &str| address.value(key).and_then(|value| value.parse::<i64>().ok());
     let now = (wall().0 / 1_000_000) as i64;
-    let (viewers, told) = match number("viewers") {
+    let (viewers, reported) = match number("viewers") {
         Some(viewers) => (viewers, now),
         None => (0, 0),
     };
     let row = vec![
         Value::String(room),
         Value::Integer(now),
-        Value::Integer(told),
+        Value::Integer(reported),
         Value::Integer(viewers),
         Value::Integer(number("listed").unwrap_or(0)),
         Value::Integer(now - SILENCE_S as i64),

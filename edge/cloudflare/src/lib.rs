@@ -10,20 +10,20 @@ mod address;
 mod api;
 mod dial;
 mod directory;
-mod house;
-mod keep;
-mod line;
-mod mail;
+mod durable_object;
+mod object;
 mod platform;
-mod share;
-mod stage;
+mod send_batch;
+mod shard;
+mod storage;
+mod websocket;
 
 use worker::{Context, Env, Request, Response, Result, event};
 
 use address::Address;
 
 pub use directory::Directory;
-pub use stage::Stage;
+pub use durable_object::Stage;
 
 /// The binding of the rooms' objects.
 const ROOMS: &str = "ROOMS";
@@ -45,7 +45,7 @@ async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
     let address = Address::new(request.inner().url());
     match address.path() {
         "/healthz" => Response::ok("ok\n"),
-        "/moq" => share::enter(&request, &address, &env).await,
+        "/moq" => shard::enter(&request, &address, &env).await,
         path if path.starts_with("/api/") => api::answer(&request, &address, &env).await,
         _ => env.assets(PAGES)?.fetch_request(request).await,
     }

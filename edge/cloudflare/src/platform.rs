@@ -15,7 +15,7 @@ use wire::{
     worker::{Input, Seat},
 };
 
-use crate::keep::Keep;
+use crate::storage::RoomStorage;
 
 /// The isolate.
 pub(crate) struct Isolate;
@@ -68,17 +68,17 @@ impl Workers for LocalWorkers {
 }
 
 /// Erases a person from a room whose root does not run.
-pub(crate) fn forget(keep: &Keep, fan: FanId) -> worker::Result<()> {
+pub(crate) fn forget(storage: &RoomStorage, fan: FanId) -> worker::Result<()> {
     let unreadable = |error: room::Error| worker::Error::from(format!("the journal cannot be read: {error}"));
-    let kept = keep.load_now()?;
+    let kept = storage.load_now()?;
     let last = kept.batches.iter().map(|batch| batch.now).max().unwrap_or_default();
     let mut room = restore(Seat::Root, kept).map_err(unreadable)?;
     let batch = Batch { now: last.max(wall()), inputs: wire::packet(&Input::Forget { fan }).into() };
     let mut effects = Vec::new();
     room.handle(batch.now, &batch.inputs, &mut effects).map_err(unreadable)?;
-    keep.append_now(&batch, &effects)?;
+    storage.append_now(&batch, &effects)?;
     // The snapshot drops the journal, which has what the person said.
-    keep.snapshot_now(&room.snapshot())
+    storage.snapshot_now(&room.snapshot())
 }
 
 /// Makes a room from a journal.

@@ -16,10 +16,10 @@ use moqt::{
 use relay::{Credentials, Deadline, Platform, Relay};
 use worker::WebSocket;
 
-use crate::mail::{Mail, Place};
+use crate::send_batch::{SendBatch, Slot};
 
 /// What has come.
-pub(crate) enum Came {
+pub(crate) enum SocketEvent {
     Binary(Bytes),
     Text,
     /// With why, if that is said.
@@ -28,16 +28,16 @@ pub(crate) enum Came {
 
 /// What the object has of it.
 #[derive(Default)]
-pub(crate) struct Line {
-    came: RefCell<VecDeque<Came>>,
+pub(crate) struct SocketInbox {
+    events: RefCell<VecDeque<SocketEvent>>,
     waker: RefCell<Option<Waker>>,
     over: Cell<bool>,
 }
 
-impl Line {
+impl SocketInbox {
     /// Something has come.
-    pub(crate) fn came(&self, what: Came) {
-        self.came.borrow_mut().push_back(what);
+    pub(crate) fn push(&self, event: SocketEvent) {
+        self.events.borrow_mut().push_back(event);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -49,13 +49,13 @@ impl Line {
 }
 
 /// How messages leave.
-pub(crate) trait Send {
+pub(crate) trait MessageSink {
     /// Whether it is taken.
     fn send(&self, message: &Bytes) -> bool;
     fn close(&self, code: u16, why: &str);
 }
 
-impl Send for WebSocket {
+impl MessageSink for WebSocket {
     fn send(&self, message: &Bytes) -> bool {
         self.send_with_bytes(message).is_ok()
     }
@@ -66,58 +66,58 @@ impl Send for WebSocket {
 }
 
 /// One of the object's sockets.
-struct Posted<'a> {
-    mail: &'a Mail,
-    place: Place,
+struct BatchedSocket<'a> {
+    batch: &'a SendBatch,
+    slot: Slot,
     socket: WebSocket,
 }
 
-impl Send for Posted<'_> {
+impl MessageSink for BatchedSocket<'_> {
     fn send(&self, message: &Bytes) -> bool {
-        self.mail.put(self.place, message);
+        self.batch.push(self.slot, message);
         true
     }
 
     fn close(&self, code: u16, why: &str) {
-        self.mail.post();
+        self.batch.flush();
         let _ = self.socket.close(Some(code), Some(why));
     }
 }
 
-impl Drop for Posted<'_> {
+impl Drop for BatchedSocket<'_> {
     fn drop(&mut self) {
-        self.mail.leave(self.place);
+        self.batch.remove(self.slot);
     }
 }
 
 /// Runs the session of a client until it ends.
 pub(crate) async fn run(
-    line: Rc<Line>,
+    inbox: Rc<SocketInbox>,
     socket: WebSocket,
-    mail: &Mail,
+    batch: &SendBatch,
     version: Version,
     query: String,
     relay: &Relay,
     platform: Rc<dyn Platform>,
 ) {
-    let mut guest = relay.enter(Credentials { query: Some(query), tokens: Vec::new() });
+    let mut session = relay.enter(Credentials { query: Some(query), tokens: Vec::new() });
     let config = Config::new(Side::Server, Transport::WebTransport, version);
     let next = |task: &mut Context<'_>| {
-        line.waker.replace(Some(task.waker().clone()));
-        line.came.borrow_mut().pop_front()
+        inbox.waker.replace(Some(task.waker().clone()));
+        inbox.events.borrow_mut().pop_front()
     };
-    let transport = Posted { mail, place: mail.enter(&socket), socket };
-    let _ = drive(platform, &transport, config, &mut guest, next).await;
-    line.over.set(true);
+    let transport = BatchedSocket { batch, slot: batch.add(&socket), socket };
+    let _ = drive(platform, &transport, config, &mut session, next).await;
+    inbox.over.set(true);
 }
 
 /// Runs a session on a WebSocket until it ends. `next` is what comes, and has the task woken when there is more.
 pub(crate) async fn drive(
     platform: Rc<dyn Platform>,
-    transport: &dyn Send,
+    transport: &dyn MessageSink,
     config: Config,
     app: &mut dyn App,
-    next: impl FnMut(&mut Context<'_>) -> Option<Came>,
+    next: impl FnMut(&mut Context<'_>) -> Option<SocketEvent>,
 ) -> Result<Ended, Misuse> {
     let socket = WebSocketSession::new(platform.now(), config)?;
     let mut running = Running { next, transport, socket, app, platform, deadline: Deadline::default() };
@@ -126,24 +126,24 @@ pub(crate) async fn drive(
 
 struct Running<'a, N> {
     next: N,
-    transport: &'a dyn Send,
+    transport: &'a dyn MessageSink,
     socket: WebSocketSession,
     app: &'a mut dyn App,
     platform: Rc<dyn Platform>,
     deadline: Deadline,
 }
 
-impl<N: FnMut(&mut Context<'_>) -> Option<Came>> Running<'_, N> {
+impl<N: FnMut(&mut Context<'_>) -> Option<SocketEvent>> Running<'_, N> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
         loop {
             let now = self.platform.now();
             let mut busy = false;
-            while let Some(came) = (self.next)(task) {
+            while let Some(event) = (self.next)(task) {
                 busy = true;
-                match came {
-                    Came::Binary(message) => self.socket.received(now, message),
-                    Came::Text => self.socket.violated("text on a session of binary frames"),
-                    Came::Closed(why) => self.socket.closed(now, &why),
+                match event {
+                    SocketEvent::Binary(message) => self.socket.received(now, message),
+                    SocketEvent::Text => self.socket.violated("text on a session of binary frames"),
+                    SocketEvent::Closed(why) => self.socket.closed(now, &why),
                 }
             }
             busy |= self.socket.run(task, now, self.app);

@@ -19,13 +19,13 @@ use worker::{Env, Fetch, Result, WebSocket, console_error, wasm_bindgen_futures:
 use crate::{
     JWKS, KEYS, ORIGIN, SOCKETS,
     address::{Address, encoded},
-    dial::{Origin, Upper},
-    directory::{self, Word},
-    keep::Keep,
-    line::{self, Line},
-    mail::Mail,
+    dial::{Origin, RootObject},
+    directory::{self, RoomReport},
     platform::{Isolate, LocalWorkers, forget, wall},
-    share::{ROOT, Shares},
+    send_batch::SendBatch,
+    shard::{ROOT, Shards},
+    storage::RoomStorage,
+    websocket::{self, SocketInbox},
 };
 
 /// WebSockets that an object has, at most, unless it is told otherwise.
@@ -34,24 +34,24 @@ const DEFAULT_SOCKETS: usize = 500;
 const LINGER: Duration = Duration::from_secs(15);
 
 /// What runs in an object.
-pub(crate) struct House {
+pub(crate) struct RoomObject {
     env: Env,
-    share: u32,
+    shard: u32,
     room: String,
-    keep: Keep,
+    storage: RoomStorage,
     keys: Keys,
     platform: Rc<dyn Platform>,
     relay: Relay,
     rooms: Rooms,
     /// Of the object with the room's root.
     hub: Option<Hub>,
-    lines: RefCell<BTreeMap<u64, Rc<Line>>>,
-    mail: Mail,
+    inboxes: RefCell<BTreeMap<u64, Rc<SocketInbox>>>,
+    batch: SendBatch,
     next: Cell<u64>,
     fans: Cell<usize>,
-    most: usize,
+    max_fans: usize,
     /// Where fans go when there is no room for them here.
-    shares: RefCell<Shares>,
+    shards: RefCell<Shards>,
     is_awake: Cell<bool>,
     is_public: Cell<bool>,
     /// The way to the room's root, while it runs.
@@ -60,10 +60,10 @@ pub(crate) struct House {
 
 /// Who comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum ClientKind {
     Fan,
     /// One of the room's other objects.
-    Share,
+    Shard,
 }
 
 /// The house's keys.
@@ -82,48 +82,50 @@ pub(crate) async fn keys(env: &Env) -> Result<Keys> {
     Ok(keys.and(more))
 }
 
-impl House {
-    pub(crate) async fn new(env: Env, share: u32, room: String, keep: Keep) -> Result<Self> {
+impl RoomObject {
+    pub(crate) async fn new(env: Env, shard: u32, room: String, storage: RoomStorage) -> Result<Self> {
         let keys = keys(&env).await?;
-        let most = match env.var(SOCKETS) {
-            Ok(most) => most.to_string().parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|_| {
-                format!("{SOCKETS}: {:?} is no number of WebSockets, as 500 is", most.to_string())
-            })?,
+        let max_fans = match env.var(SOCKETS) {
+            Ok(max_fans) => {
+                max_fans.to_string().parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|_| {
+                    format!("{SOCKETS}: {:?} is no number of WebSockets, as 500 is", max_fans.to_string())
+                })?
+            }
             Err(_) => DEFAULT_SOCKETS,
         };
         let namespace = Namespace::from_path(&room).map_err(|error| error.to_string())?;
         let platform: Rc<dyn Platform> = Rc::new(Isolate);
         let figures = Figures::new("fanfare_edge");
-        let config = RoomsConfig { edge: EdgeId(share.into()), keys: keys.clone() };
+        let config = RoomsConfig { edge: EdgeId(shard.into()), keys: keys.clone() };
         let rooms = Rooms::new(Rc::clone(&platform), Rc::new(LocalWorkers), config, &figures);
         let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
-        let hub = (share == ROOT).then(|| Hub::new(namespace));
+        let hub = (shard == ROOT).then(|| Hub::new(namespace));
         if let Some(hub) = hub.clone() {
             let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
             services.push(Rc::new(HubService::new(hub, keys, platform)));
         }
         let relay =
             Relay::new(Rc::clone(&platform), figures, relay::Config { services, ..relay::Config::default() });
-        if share != ROOT || env.var(ORIGIN).is_ok() {
+        if shard != ROOT || env.var(ORIGIN).is_ok() {
             relay.expect_upstream();
         }
         Ok(Self {
             env,
-            share,
+            shard,
             room,
-            keep,
+            storage,
             keys,
             platform,
             relay,
             rooms,
             hub,
-            lines: RefCell::default(),
-            mail: Mail::default(),
+            inboxes: RefCell::default(),
+            batch: SendBatch::default(),
             // No socket of a life before has the same.
             next: Cell::new(wall().as_millis()),
             fans: Cell::new(0),
-            most,
-            shares: RefCell::default(),
+            max_fans,
+            shards: RefCell::default(),
             is_awake: Cell::new(false),
             is_public: Cell::new(false),
             root: RefCell::default(),
@@ -131,40 +133,40 @@ impl House {
     }
 
     /// The line of a socket, by its number.
-    pub(crate) fn line(&self, id: u64) -> Option<Rc<Line>> {
-        self.lines.borrow().get(&id).cloned()
+    pub(crate) fn inbox(&self, id: u64) -> Option<Rc<SocketInbox>> {
+        self.inboxes.borrow().get(&id).cloned()
     }
 
     /// Whether a fan has to go to another share, and to which; after the one that has turned out to be full.
-    pub(crate) fn elsewhere(&self, full: Option<u32>) -> Option<u32> {
-        if full.is_none() && self.fans.get() < self.most {
+    pub(crate) fn redirect(&self, full: Option<u32>) -> Option<u32> {
+        if full.is_none() && self.fans.get() < self.max_fans {
             return None;
         }
-        if self.share != ROOT {
+        if self.shard != ROOT {
             return Some(ROOT);
         }
-        Some(self.shares.borrow_mut().next(self.most, full, wall()))
+        Some(self.shards.borrow_mut().next(self.max_fans, full, wall()))
     }
 
     /// Whether there is this room: it has been opened before, or its creator comes, or the origin says so. `None` if
     /// the origin does not answer.
-    pub(crate) async fn is_there(&self, address: &Address) -> Result<Option<bool>> {
-        if self.share != ROOT || self.keep.is_open()? {
+    pub(crate) async fn exists(&self, address: &Address) -> Result<Option<bool>> {
+        if self.shard != ROOT || self.storage.is_open()? {
             return Ok(Some(true));
         }
-        let shown = form_urlencoded::parse(address.query().as_bytes()).filter(|(key, _)| key == "jwt");
+        let presented = form_urlencoded::parse(address.query().as_bytes()).filter(|(key, _)| key == "jwt");
         let opens = |jwt: &str| {
             self.keys.verify(jwt, wall()).is_ok_and(|claims| {
                 claims.check(&self.room, wall()).is_ok()
                     && (claims.role != Role::Fan || claims.room != EVERY_ROOM)
             })
         };
-        let opened = shown.map(|(_, jwt)| jwt).any(|jwt| opens(&jwt));
-        let is_there = if opened { Some(true) } else { self.is_at_origin().await };
-        if is_there == Some(true) && !self.keep.is_open()? {
-            self.keep.open()?;
+        let opened = presented.map(|(_, jwt)| jwt).any(|jwt| opens(&jwt));
+        let exists = if opened { Some(true) } else { self.exists_at_origin().await };
+        if exists == Some(true) && !self.storage.is_open()? {
+            self.storage.open()?;
         }
-        Ok(is_there)
+        Ok(exists)
     }
 
     fn origin(&self) -> Option<String> {
@@ -173,7 +175,7 @@ impl House {
     }
 
     /// Whether the origin says to everybody that there is such a room; `None` if it says nothing.
-    async fn is_at_origin(&self) -> Option<bool> {
+    async fn exists_at_origin(&self) -> Option<bool> {
         let Some(origin) = self.origin() else { return Some(false) };
         // As in a path, where a space is no plus.
         let url =
@@ -199,26 +201,26 @@ impl House {
     /// Takes in who comes on a WebSocket, which has that number from now on.
     pub(crate) fn enter(
         self: &Rc<Self>,
-        who: Who,
+        kind: ClientKind,
         socket: WebSocket,
         version: Version,
         query: String,
     ) -> u64 {
         let id = self.next.replace(self.next.get() + 1);
-        let line = Rc::new(Line::default());
-        self.lines.borrow_mut().insert(id, Rc::clone(&line));
-        let one = usize::from(who == Who::Fan);
-        self.fans.set(self.fans.get() + one);
+        let inbox = Rc::new(SocketInbox::default());
+        self.inboxes.borrow_mut().insert(id, Rc::clone(&inbox));
+        let count = usize::from(kind == ClientKind::Fan);
+        self.fans.set(self.fans.get() + count);
         if !self.is_awake.replace(true) {
-            let house = Rc::clone(self);
-            spawn_local(async move { house.run().await });
+            let object = Rc::clone(self);
+            spawn_local(async move { object.run().await });
         }
-        let house = Rc::clone(self);
+        let object = Rc::clone(self);
         spawn_local(async move {
-            let (relay, platform) = (&house.relay, Rc::clone(&house.platform));
-            line::run(line, socket, &house.mail, version, query, relay, platform).await;
-            house.lines.borrow_mut().remove(&id);
-            house.fans.set(house.fans.get() - one);
+            let (relay, platform) = (&object.relay, Rc::clone(&object.platform));
+            websocket::run(inbox, socket, &object.batch, version, query, relay, platform).await;
+            object.inboxes.borrow_mut().remove(&id);
+            object.fans.set(object.fans.get() - count);
         });
         id
     }
@@ -236,21 +238,21 @@ impl House {
         {
             return Ok(());
         }
-        forget(&self.keep, fan)
+        forget(&self.storage, fan)
     }
 
     /// Tells the directory that the room is open.
     pub(crate) async fn report(&self) {
         let viewers = self.root.borrow().as_ref().map_or(0, RootHandle::viewers);
-        self.tell(Some(viewers)).await;
+        self.send_report(Some(viewers)).await;
     }
 
-    async fn tell(&self, viewers: Option<u64>) {
-        if self.share != ROOT {
+    async fn send_report(&self, viewers: Option<u64>) {
+        if self.shard != ROOT {
             return;
         }
-        let word = Word { viewers, is_listed: self.is_public.get() };
-        if let Err(error) = directory::tell(&self.env, &self.room, word).await {
+        let report = RoomReport { viewers, is_listed: self.is_public.get() };
+        if let Err(error) = directory::report(&self.env, &self.room, report).await {
             console_error!("{}: the directory does not answer: {error}", self.room);
         }
     }
@@ -258,76 +260,77 @@ impl House {
     /// Runs all that is not of one socket, until nobody is there.
     async fn run(&self) {
         loop {
-            let ran = if self.share == ROOT { self.run_root().await } else { self.run_share().await };
+            let ran = if self.shard == ROOT { self.run_root().await } else { self.run_shard().await };
             if let Err(error) = ran {
                 console_error!("{}: the room is closed: {error}", self.room);
-                for line in self.lines.borrow().values() {
-                    line.came(line::Came::Closed(String::new()));
+                for inbox in self.inboxes.borrow().values() {
+                    inbox.push(websocket::SocketEvent::Closed(String::new()));
                 }
                 break;
             }
-            if self.lines.borrow().is_empty() {
+            if self.inboxes.borrow().is_empty() {
                 break;
             }
         }
         self.is_awake.set(false);
-        self.tell(None).await;
+        self.send_report(None).await;
     }
 
     async fn run_root(&self) -> Result<()> {
         let Some(hub) = self.hub.clone() else { return Ok(()) };
-        self.keep.prune(wall())?;
+        self.storage.prune(wall())?;
         let root = RootHandle::default();
         self.root.replace(Some(root.clone()));
         let platform = Rc::clone(&self.platform);
         let figures = RootFigures::default();
         let node = RootNode { platform, relay: &self.relay, workers: &LocalWorkers, figures: &figures };
         let reported = async {
-            self.is_public.set(self.origin().is_none() || self.is_at_origin().await == Some(true));
+            self.is_public.set(self.origin().is_none() || self.exists_at_origin().await == Some(true));
             self.report().await;
             std::future::pending::<()>().await;
         };
-        let inside: Rc<dyn Dial> = Rc::new(Loopback::new(self.relay.clone(), Rc::clone(&self.platform)));
+        let loopback: Rc<dyn Dial> = Rc::new(Loopback::new(self.relay.clone(), Rc::clone(&self.platform)));
         let mut all: Vec<Later<'_, Result<()>>> = vec![
             forever(reported),
             Box::pin(async {
-                let is_used = || !self.lines.borrow().is_empty();
-                let ran = run_root(node, &self.keep, &hub, &root, is_used).await;
+                let is_used = || !self.inboxes.borrow().is_empty();
+                let ran = run_root(node, &self.storage, &hub, &root, is_used).await;
                 ran.map_err(|error| error.to_string().into())
             }),
-            forever(self.rooms.follow(inside)),
+            forever(self.rooms.follow(loopback)),
             forever(self.relay.housekeep()),
-            Box::pin(self.mail.run(&self.keep)),
+            Box::pin(self.batch.run(&self.storage)),
         ];
         // The origin is asked for what there is to see only while somebody is there.
         if let Some(url) = self.origin() {
             all.push(forever(self.relay.follow(Rc::new(Origin::new(url, self.keys.clone())))));
         }
-        let ended = first(all).await;
+        let ended = first_ended(all).await;
         self.root.replace(None);
         ended
     }
 
-    async fn run_share(&self) -> Result<()> {
-        let upper: Rc<dyn Dial> = Rc::new(Upper::new(self.env.clone(), self.room.clone(), self.keys.clone()));
+    async fn run_shard(&self) -> Result<()> {
+        let root_object: Rc<dyn Dial> =
+            Rc::new(RootObject::new(self.env.clone(), self.room.clone(), self.keys.clone()));
         let all = vec![
-            self.deserted(),
-            forever(self.rooms.follow(Rc::clone(&upper))),
-            forever(self.relay.follow(upper)),
+            self.wait_until_idle(),
+            forever(self.rooms.follow(Rc::clone(&root_object))),
+            forever(self.relay.follow(root_object)),
             forever(self.relay.housekeep()),
-            Box::pin(self.mail.run(&self.keep)),
+            Box::pin(self.batch.run(&self.storage)),
         ];
-        first(all).await
+        first_ended(all).await
     }
 
     /// Waits until nobody has been there for a while.
-    fn deserted(&self) -> Later<'_, Result<()>> {
+    fn wait_until_idle(&self) -> Later<'_, Result<()>> {
         Box::pin(async move {
             let mut since = None;
             loop {
                 self.platform.sleep(Duration::from_secs(1)).await;
                 let now = self.platform.now();
-                since = self.lines.borrow().is_empty().then(|| since.unwrap_or(now));
+                since = self.inboxes.borrow().is_empty().then(|| since.unwrap_or(now));
                 if since.is_some_and(|since| (now - since).0 > LINGER.as_micros() as u64) {
                     return Ok(());
                 }
@@ -337,7 +340,7 @@ impl House {
 }
 
 /// Runs all of them until one ends.
-async fn first(all: Vec<Later<'_, Result<()>>>) -> Result<()> {
+async fn first_ended(all: Vec<Later<'_, Result<()>>>) -> Result<()> {
     // Each is polled when it is woken, and no other with it.
     let mut all: FuturesUnordered<_> = all.into_iter().collect();
     all.next().await.unwrap_or(Ok(()))

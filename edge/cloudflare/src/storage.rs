@@ -15,7 +15,7 @@ use worker::{
 };
 
 /// A value holds no more than two megabytes.
-const PIECE: usize = 1 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 /// The format that is written here.
 const FORMAT: i64 = 1;
 
@@ -26,27 +26,27 @@ CREATE TABLE snapshot (piece INTEGER PRIMARY KEY, seq INTEGER NOT NULL, state BL
 
 /// What one object keeps.
 #[derive(Clone)]
-pub(crate) struct Keep {
-    storage: Rc<DurableObjectStorage>,
+pub(crate) struct RoomStorage {
+    raw: Rc<DurableObjectStorage>,
     sql: SqlStorage,
     room: String,
     /// Whether something may not be kept yet.
-    writes: Rc<Cell<bool>>,
+    unsynced: Rc<Cell<bool>>,
     /// The number of the last batch in the journal.
     last: Rc<Cell<i64>>,
 }
 
-impl Keep {
+impl RoomStorage {
     /// What the object of that room keeps.
     pub(crate) fn new(state: &State, room: String) -> Result<Self> {
-        let storage = Rc::new(state.as_raw().storage()?);
-        Ok(Self { storage, sql: state.storage().sql(), room, writes: Rc::default(), last: Rc::default() })
+        let raw = Rc::new(state.as_raw().storage()?);
+        Ok(Self { raw, sql: state.storage().sql(), room, unsynced: Rc::default(), last: Rc::default() })
     }
 
     /// Waits until all is kept. What is sent after that need not wait, each message by itself.
-    pub(crate) async fn kept(&self) -> Result<()> {
-        if self.writes.take() {
-            JsFuture::from(self.storage.sync()?).await?;
+    pub(crate) async fn sync(&self) -> Result<()> {
+        if self.unsynced.take() {
+            JsFuture::from(self.raw.sync()?).await?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Keep {
 
     /// Appends a batch, as [`Journal::append`] does.
     pub(crate) fn append_now(&self, batch: &Batch, effects: &[u8]) -> Result<()> {
-        self.writes.set(true);
+        self.unsynced.set(true);
         self.last.set(self.last.get() + 1);
         let inputs = Value::Blob(batch.inputs.to_vec());
         let row = vec![Value::Integer(self.last.get()), Value::Integer(batch.now.0 as i64), inputs];
@@ -106,7 +106,7 @@ impl Keep {
     /// Replaces the journal by a snapshot, as [`Journal::snapshot`] does.
     pub(crate) fn snapshot_now(&self, state: &[u8]) -> Result<()> {
         self.sql.exec("DELETE FROM snapshot", None)?;
-        for (piece, state) in (0..).zip(state.chunks(PIECE)) {
+        for (piece, state) in (0..).zip(state.chunks(PIECE_BYTES)) {
             let row =
                 vec![Value::Integer(piece), Value::Integer(self.last.get()), Value::Blob(state.to_vec())];
             self.sql.exec("INSERT INTO snapshot VALUES (?, ?, ?)", row)?;
@@ -162,11 +162,11 @@ impl Keep {
     }
 
     /// All rows of what is asked page by page, as JSON.
-    fn pages(&self, query: &str, whose: &str) -> Result<Vec<String>> {
+    fn pages(&self, query: &str, key: &str) -> Result<Vec<String>> {
         let (mut rows, mut after) = (Vec::new(), 0);
         loop {
             let before = rows.len();
-            let values = vec![Value::String(whose.to_owned()), Value::Integer(after)];
+            let values = vec![Value::String(key.to_owned()), Value::Integer(after)];
             for row in self.sql.exec(query, values)?.raw() {
                 if let [at, Value::String(json)] = columns(row?)? {
                     after = number(&at);
@@ -206,7 +206,7 @@ fn blob(value: Value) -> Vec<u8> {
 }
 
 /// The platform holds back what the object sends until what was written before is kept: nothing here has to wait.
-impl Journal for Keep {
+impl Journal for RoomStorage {
     fn load(&self) -> Later<'_, std::result::Result<Kept, room_runtime::Error>> {
         Box::pin(std::future::ready(self.load_now().map_err(failed)))
     }

@@ -12,11 +12,11 @@ use worker::{
 
 use crate::{
     address::Address,
-    house::{House, Who},
-    keep::Keep,
-    line::Came,
+    object::{ClientKind, RoomObject},
     platform,
-    share::{ROOT, SHARE},
+    shard::{ROOT, SHARD_HEADER},
+    storage::RoomStorage,
+    websocket::SocketEvent,
 };
 
 /// Closes a WebSocket: the room starts over, come again.
@@ -33,7 +33,7 @@ const WATCH: Duration = Duration::from_secs(15);
 pub struct Stage {
     state: State,
     env: Env,
-    house: OnceCell<Rc<House>>,
+    object: OnceCell<Rc<RoomObject>>,
 }
 
 impl DurableObject for Stage {
@@ -42,7 +42,7 @@ impl DurableObject for Stage {
         for socket in state.get_websockets() {
             let _ = socket.close(Some(RESTART), Some("the room starts over: come again"));
         }
-        Self { state, env, house: OnceCell::new() }
+        Self { state, env, object: OnceCell::new() }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
@@ -53,12 +53,12 @@ impl DurableObject for Stage {
         let (what, of) = path.split_once('/').unwrap_or((path, ""));
         let of_person = || of.parse::<FanId>().map_err(|error| error.to_string());
         match what {
-            "fan" => self.enter(&request, &address, room, of.parse().unwrap_or(ROOT), Who::Fan).await,
-            "share" => self.enter(&request, &address, room, ROOT, Who::Share).await,
-            "archive" => self.past(room, Keep::export),
+            "fan" => self.enter(&request, &address, room, of.parse().unwrap_or(ROOT), ClientKind::Fan).await,
+            "share" => self.enter(&request, &address, room, ROOT, ClientKind::Shard).await,
+            "archive" => self.read_archive(room, RoomStorage::export),
             "export" => {
                 let fan = of_person()?;
-                self.past(room, |keep| keep.export_person(fan))
+                self.read_archive(room, |storage| storage.export_person(fan))
             }
             "forget" => self.forget(room, of_person()?).await,
             _ => Response::error("an object does not do that\n", 404),
@@ -66,9 +66,9 @@ impl DurableObject for Stage {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        if let Some(house) = self.house.get().filter(|house| house.is_awake()) {
+        if let Some(object) = self.object.get().filter(|object| object.is_awake()) {
             self.state.storage().set_alarm(WATCH).await?;
-            house.report().await;
+            object.report().await;
         }
         Response::empty()
     }
@@ -78,7 +78,7 @@ impl DurableObject for Stage {
 impl Stage {
     /// A binary message has come on the WebSocket with that number. Whether it is known here.
     pub fn message(&self, id: f64, message: Vec<u8>) -> bool {
-        self.came(id, Came::Binary(message.into()))
+        self.push(id, SocketEvent::Binary(message.into()))
     }
 
     /// Text has come.
@@ -86,36 +86,37 @@ impl Stage {
         #[cfg(feature = "panics")]
         assert_ne!(text, "panic", "asked for on a WebSocket");
         let _ = text;
-        self.came(id, Came::Text)
+        self.push(id, SocketEvent::Text)
     }
 
     /// The WebSocket is closed.
     pub fn closed(&self, id: f64) -> bool {
-        self.came(id, Came::Closed(String::new()))
+        self.push(id, SocketEvent::Closed(String::new()))
     }
 }
 
 impl Stage {
-    fn came(&self, id: f64, what: Came) -> bool {
-        let line = self.house.get().and_then(|house| house.line(id as u64)).filter(|line| !line.is_over());
-        line.is_some_and(|line| {
-            line.came(what);
+    fn push(&self, id: f64, event: SocketEvent) -> bool {
+        let inbox =
+            self.object.get().and_then(|object| object.inbox(id as u64)).filter(|inbox| !inbox.is_over());
+        inbox.is_some_and(|inbox| {
+            inbox.push(event);
             true
         })
     }
 
-    fn keep(&self, room: String) -> Result<Keep> {
-        Keep::new(&self.state, room)
+    fn storage(&self, room: String) -> Result<RoomStorage> {
+        RoomStorage::new(&self.state, room)
     }
 
     /// What runs here, from when the first one comes.
-    async fn house(&self, share: u32, room: String) -> Result<Rc<House>> {
-        if let Some(house) = self.house.get() {
-            return Ok(Rc::clone(house));
+    async fn object(&self, shard: u32, room: String) -> Result<Rc<RoomObject>> {
+        if let Some(object) = self.object.get() {
+            return Ok(Rc::clone(object));
         }
-        let house = House::new(self.env.clone(), share, room.clone(), self.keep(room)?).await?;
+        let object = RoomObject::new(self.env.clone(), shard, room.clone(), self.storage(room)?).await?;
         // Somebody may have come meanwhile.
-        Ok(Rc::clone(self.house.get_or_init(|| Rc::new(house))))
+        Ok(Rc::clone(self.object.get_or_init(|| Rc::new(object))))
     }
 
     async fn enter(
@@ -123,8 +124,8 @@ impl Stage {
         request: &Request,
         address: &Address,
         room: String,
-        share: u32,
-        who: Who,
+        shard: u32,
+        kind: ClientKind,
     ) -> Result<Response> {
         let offered = request.headers().get("sec-websocket-protocol")?.unwrap_or_default();
         let version = offered.split(',').find_map(|name| mux::version(name.trim()));
@@ -135,19 +136,19 @@ impl Stage {
             let why = format!("this is for WebSockets: offer the subprotocol {}\n", names.join(" or "));
             return Response::error(why, if is_upgrade { 406 } else { 426 });
         };
-        let house = self.house(share, room).await?;
-        if who == Who::Fan {
-            let full = request.headers().get(SHARE)?.and_then(|full| full.parse().ok());
-            if let Some(share) = house.elsewhere(full) {
+        let object = self.object(shard, room).await?;
+        if kind == ClientKind::Fan {
+            let full = request.headers().get(SHARD_HEADER)?.and_then(|full| full.parse().ok());
+            if let Some(shard) = object.redirect(full) {
                 let response = Response::empty()?;
-                response.headers().set(SHARE, &share.to_string())?;
+                response.headers().set(SHARD_HEADER, &shard.to_string())?;
                 return Ok(response);
             }
         }
         let WebSocketPair { client, server } = WebSocketPair::new()?;
         let response = Response::from_websocket(client)?;
         response.headers().set("sec-websocket-protocol", mux::subprotocol(version))?;
-        let refused = match house.is_there(address).await? {
+        let refused = match object.exists(address).await? {
             Some(true) => None,
             Some(false) => Some((NO_ROOM, "there is no such room: its creator has not opened it")),
             None => Some((UNSURE, "the origin does not answer: come again in a moment")),
@@ -157,28 +158,32 @@ impl Stage {
             server.close(Some(code), Some(why))?;
             return Ok(response);
         }
-        if !house.is_awake() {
+        if !object.is_awake() {
             self.state.storage().set_alarm(WATCH).await?;
         }
         self.state.accept_web_socket(&server);
-        let id = house.enter(who, server.clone(), version, address.query().to_owned());
+        let id = object.enter(kind, server.clone(), version, address.query().to_owned());
         server.serialize_attachment(id as f64)?;
         Ok(response)
     }
 
     /// What is kept, if the room was ever opened.
-    fn past(&self, room: String, read: impl FnOnce(&Keep) -> Result<String>) -> Result<Response> {
-        let keep = self.keep(room)?;
-        Response::ok(if keep.is_open()? { read(&keep)? } else { String::new() })
+    fn read_archive(
+        &self,
+        room: String,
+        read: impl FnOnce(&RoomStorage) -> Result<String>,
+    ) -> Result<Response> {
+        let storage = self.storage(room)?;
+        Response::ok(if storage.is_open()? { read(&storage)? } else { String::new() })
     }
 
     /// Erases a person from what is archived, and from the room.
     async fn forget(&self, room: String, fan: FanId) -> Result<Response> {
-        let keep = self.keep(room)?;
-        if keep.is_open()? {
-            match self.house.get() {
-                Some(house) => house.forget(fan).await?,
-                None => platform::forget(&keep, fan)?,
+        let storage = self.storage(room)?;
+        if storage.is_open()? {
+            match self.object.get() {
+                Some(object) => object.forget(fan).await?,
+                None => platform::forget(&storage, fan)?,
             }
         }
         Response::ok("{}")
