@@ -1,7 +1,7 @@
-// What the platform calls: requests go to the Wasm module, and so does what comes to a room's object.
+// The entry points that the platform calls. They pass requests and WebSocket events on to the Wasm module.
 //
-// A panic ends the module, and with it the memory of every object of the isolate. So the module starts over, and each
-// object is made again of what it has kept, at the next thing that comes to it.
+// A panic ends the module, and with it the memory of every object in the isolate. The module is then started again, and
+// each object is restored from its storage at the next event for it.
 import { DurableObject, WorkerEntrypoint } from 'cloudflare:workers';
 import wasm from './fanfare-cloudflare_bg.wasm';
 import * as rust from './fanfare-cloudflare.js';
@@ -16,7 +16,8 @@ const startOver = () => {
   state.criticalError = false;
 };
 
-// An object of the module's, made again of the same context whenever the module is.
+// Returns a Durable Object class around the module's class of that name. Its instance is created again, in the same
+// context, whenever the module has been restarted.
 const object = (name) => class extends DurableObject {
   #life;
   #object;
@@ -26,7 +27,7 @@ const object = (name) => class extends DurableObject {
     this.now();
   }
 
-  // The object in the module as it is now.
+  // Returns the instance in the current module.
   now() {
     startOver();
     if (this.#life !== state.instanceId) {
@@ -49,14 +50,14 @@ export class Stage extends object('Stage') {
   }
 
   webSocketMessage(socket, message) {
-    const stage = this.now();
+    const object = this.now();
     const id = socket.deserializeAttachment();
     try {
-      const known = typeof message === 'string' ? stage.text(id, message) : stage.message(id, new Uint8Array(message));
-      // Its session was in memory that is gone.
+      const known = typeof message === 'string' ? object.text(id, message) : object.message(id, new Uint8Array(message));
+      // The session was lost with the module's memory.
       if (!known) socket.close(1012, 'the room starts over: come again');
     } catch (error) {
-      // Whoever is here hears of it at once, and not when something comes the next time.
+      // Restart at once, so that all clients of the object are disconnected now and not at the next event.
       this.now();
       throw error;
     }

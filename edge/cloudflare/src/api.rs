@@ -1,4 +1,4 @@
-//! What is not a room's WebSocket: where the edge is, which rooms there are, and what is kept of people.
+//! The HTTP API: the edge's address, the list of rooms, and the archive of rooms and people.
 
 use archive::TABLES;
 use token::{Claims, EVERY_ROOM, Role};
@@ -13,10 +13,10 @@ use crate::{
     shard::{ROOT, object_url, room_object},
 };
 
-/// What an answer of an edge has with it: the platform puts it with the pages only.
+/// The headers that an edge sends with every answer. The platform adds them to the pages only.
 const HEADERS: &str = include_str!("../../_headers");
 
-/// What somebody asked for cannot be done: with which status, and why in one line.
+/// A refused request: its HTTP status, and the reason in one line.
 type Refusal = (u16, String);
 
 pub(crate) async fn answer(request: &Request, address: &Address, env: &Env) -> Result<Response> {
@@ -32,10 +32,10 @@ pub(crate) async fn answer(request: &Request, address: &Address, env: &Env) -> R
     json(answered)
 }
 
-/// Where a browser finds this.
+/// Returns the WebSocket address of this edge, as JSON.
 fn edge(address: &Address) -> String {
     let scheme = if address.is_secure() { "wss" } else { "ws" };
-    // A host has no characters that JSON would have otherwise.
+    // A host has no characters that JSON would escape.
     let host = address.host();
     format!(r#"{{"webtransport":null,"websocket":"{scheme}://{host}/moq","fingerprints":[]}}"#)
 }
@@ -64,7 +64,7 @@ async fn one_room(room: &str, env: &Env) -> Result<Response> {
     }
 }
 
-/// All that is archived of a room, a JSON object a line: for its creator.
+/// Returns all archived rows of a room to its creator, one JSON object per line.
 async fn archive(request: &Request, address: &Address, env: &Env) -> Result<Response> {
     let room = match address.room() {
         Ok(room) => room,
@@ -76,7 +76,7 @@ async fn archive(request: &Request, address: &Address, env: &Env) -> Result<Resp
     room_object(env, ROOT, &room)?.fetch_with_str(&object_url("archive", &room)).await
 }
 
-/// What is kept of a person, or its end: for who has a creator's token for all rooms.
+/// Exports or erases all that is archived of a person. Requires a creator's token for all rooms.
 async fn person(request: &Request, fan: &str, env: &Env) -> Result<Response> {
     if let Err((status, why)) = for_creator(request, EVERY_ROOM, env).await {
         return Response::error(why, status);
@@ -135,7 +135,7 @@ async fn for_creator(request: &Request, room: &str, env: &Env) -> std::result::R
     Ok(claims)
 }
 
-/// A value, as it was before it was encoded.
+/// Decodes a value of a query.
 fn decoded(value: &str) -> String {
     form_urlencoded::parse(value.as_bytes()).map(|(value, _)| value.into_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! Who is asked for what is not here, over a WebSocket: the origin, or the object with the room's root.
+//! The upstreams of an object, over a WebSocket: the origin, or the object with the room's root.
 
 use std::{pin::Pin, rc::Rc, task::Poll};
 
@@ -20,12 +20,12 @@ use crate::{
     websocket::{SocketEvent, drive},
 };
 
-/// For how long the token is good that is shown there.
+/// The life of the token that this node presents upstream.
 const TOKEN_LIFE: wire::Micros = wire::Micros::from_secs(24 * 3600);
-/// What this node is called there.
+/// The name of this node in the token's claims.
 const NAME: &str = "cloudflare";
 
-/// The origin.
+/// The origin as the upstream of the room's root object.
 pub(crate) struct Origin {
     url: String,
     keys: Keys,
@@ -51,7 +51,7 @@ impl Dial for Origin {
     }
 }
 
-/// The object with the room's root, for one with another share of it.
+/// The object with the room's root, as the upstream of another shard of the room.
 pub(crate) struct RootObject {
     env: Env,
     room: String,
@@ -99,10 +99,10 @@ fn upgrade(url: &str, token: Option<&str>) -> Result<Request> {
 fn connected(answer: Result<Response>, token: String) -> std::result::Result<Box<dyn Connected>, DialError> {
     let answer = answer.map_err(unreachable)?;
     let status = answer.status_code();
-    let socket = answer
-        .websocket()
-        .ok_or_else(|| DialError::Unreachable(format!("it answered {status}, and not with a WebSocket")))?;
-    // Or messages come as blobs, which have to be waited for.
+    let socket = answer.websocket().ok_or_else(|| {
+        DialError::Unreachable(format!("it answered {status} instead of opening a WebSocket"))
+    })?;
+    // Otherwise messages are blobs, which can be read only asynchronously.
     socket.as_ref().set_binary_type(BinaryType::Arraybuffer);
     let mut config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
     config.setup.tokens = vec![Token::value(token)];
@@ -114,12 +114,12 @@ struct OpenSocket {
     config: Config,
 }
 
-/// A WebSocket of ours, which is closed when nobody has it any more.
+/// A WebSocket that is closed when this is dropped.
 struct OwnedSocket(WebSocket);
 
 impl Drop for OwnedSocket {
     fn drop(&mut self) {
-        let _ = self.0.close(Some(1000), Some("nobody is here any more"));
+        let _ = self.0.close(Some(1000), Some("no session is left on this WebSocket"));
     }
 }
 

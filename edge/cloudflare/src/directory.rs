@@ -1,5 +1,5 @@
-//! The object that knows which rooms there are.
-#![allow(missing_docs, reason = "what the platform calls is made by a macro, without a report")]
+//! The directory: one Durable Object that lists all rooms.
+#![allow(missing_docs, reason = "the platform's entry points are made by a macro, without documentation")]
 
 use std::fmt::Write as _;
 
@@ -20,25 +20,25 @@ CREATE TABLE IF NOT EXISTS rooms (
   name TEXT PRIMARY KEY, since INTEGER NOT NULL, told INTEGER NOT NULL, viewers INTEGER NOT NULL, listed INTEGER NOT NULL
 );
 ";
-/// A room that has said nothing for so long is over: it says something every quarter of that.
+/// Seconds after its last report that a room is listed. A room reports every quarter of that.
 const SILENCE_S: u64 = 60;
 
-/// The rooms that there are, and who is there.
+/// The directory object: the open rooms and their viewers.
 #[durable_object(fetch)]
 pub struct Directory {
     state: State,
 }
 
-/// What a room says of itself.
+/// A room's report to the directory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoomReport {
-    /// How many are there; nobody hears of it any more, without.
+    /// Viewers of the room. Without them, the room is closed and no longer listed.
     pub(crate) viewers: Option<u64>,
-    /// Whether everybody may know.
+    /// Set if the room may be listed publicly.
     pub(crate) is_listed: bool,
 }
 
-/// Says that to the directory.
+/// Sends a room's report to the directory.
 pub(crate) async fn report(env: &Env, room: &str, report: RoomReport) -> Result<()> {
     let directory = env.durable_object(DIRECTORY)?.get_by_name("")?;
     let RoomReport { viewers, is_listed } = report;
@@ -67,7 +67,7 @@ impl DurableObject for Directory {
                 }
             }
             ("/names", _) => names(&sql),
-            _ => Response::error("the directory knows nothing of that\n", 404),
+            _ => Response::error("the directory has no such address\n", 404),
         }
     }
 }
@@ -96,7 +96,7 @@ fn record(sql: &SqlStorage, address: &Address, room: String) -> Result<Response>
     Response::empty()
 }
 
-/// The rooms as `/api/rooms` shows them, of those that are not over.
+/// Returns the open rooms as the JSON objects of `/api/rooms`.
 fn list(sql: &SqlStorage, which: &str, values: Vec<Value>) -> Result<Vec<String>> {
     let since = wall().0 / 1_000_000 - SILENCE_S;
     let query = format!(

@@ -1,5 +1,5 @@
-//! One of a room's objects, as the platform calls it.
-#![allow(missing_docs, reason = "what the platform calls is made by a macro, without a word")]
+//! The Durable Object class of a room's objects: the entry points that the platform calls.
+#![allow(missing_docs, reason = "the platform's entry points are made by a macro, without documentation")]
 
 use std::{cell::OnceCell, rc::Rc, time::Duration};
 
@@ -19,16 +19,16 @@ use crate::{
     websocket::SocketEvent,
 };
 
-/// Closes a WebSocket: the room starts over, come again.
+/// Close code: the room has restarted, reconnect.
 const RESTART: u16 = 1012;
-/// Closes a WebSocket: there is no such room.
+/// Close code: there is no such room.
 const NO_ROOM: u16 = 4404;
-/// Closes a WebSocket: nobody can say now whether there is such a room.
+/// Close code: the origin does not answer, so that the room may or may not exist. Try again later.
 const UNSURE: u16 = 1013;
-/// How often an object that is awake is woken, in case that its memory is gone and its sockets are not.
+/// The interval at which a running object is woken: its memory may be lost while its WebSockets stay open.
 const WATCH: Duration = Duration::from_secs(15);
 
-/// One of a room's objects.
+/// One object of a room: a shard. The class name is that of deployed state.
 #[durable_object(alarm)]
 pub struct Stage {
     state: State,
@@ -38,7 +38,7 @@ pub struct Stage {
 
 impl DurableObject for Stage {
     fn new(state: State, env: Env) -> Self {
-        // Their sessions were in the memory that is gone.
+        // The sessions of these WebSockets were lost with the memory.
         for socket in state.get_websockets() {
             let _ = socket.close(Some(RESTART), Some("the room starts over: come again"));
         }
@@ -61,7 +61,7 @@ impl DurableObject for Stage {
                 self.read_archive(room, |storage| storage.export_person(fan))
             }
             "forget" => self.forget(room, of_person()?).await,
-            _ => Response::error("an object does not do that\n", 404),
+            _ => Response::error("a room's object has no such address\n", 404),
         }
     }
 
@@ -76,12 +76,12 @@ impl DurableObject for Stage {
 
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
 impl Stage {
-    /// A binary message has come on the WebSocket with that number. Whether it is known here.
+    /// Handles a binary message on the WebSocket with that number. Returns whether the WebSocket has a session.
     pub fn message(&self, id: f64, message: Vec<u8>) -> bool {
         self.push(id, SocketEvent::Binary(message.into()))
     }
 
-    /// Text has come.
+    /// Handles a text message, which no session sends. Returns whether the WebSocket has a session.
     pub fn text(&self, id: f64, text: &str) -> bool {
         #[cfg(feature = "panics")]
         assert_ne!(text, "panic", "asked for on a WebSocket");
@@ -89,7 +89,7 @@ impl Stage {
         self.push(id, SocketEvent::Text)
     }
 
-    /// The WebSocket is closed.
+    /// Handles the end of a WebSocket. Returns whether the WebSocket had a session.
     pub fn closed(&self, id: f64) -> bool {
         self.push(id, SocketEvent::Closed(String::new()))
     }
@@ -109,13 +109,13 @@ impl Stage {
         RoomStorage::new(&self.state, room)
     }
 
-    /// What runs here, from when the first one comes.
+    /// Returns the running state of this object, created at the first request.
     async fn object(&self, shard: u32, room: String) -> Result<Rc<RoomObject>> {
         if let Some(object) = self.object.get() {
             return Ok(Rc::clone(object));
         }
         let object = RoomObject::new(self.env.clone(), shard, room.clone(), self.storage(room)?).await?;
-        // Somebody may have come meanwhile.
+        // Another request may have created it meanwhile.
         Ok(Rc::clone(self.object.get_or_init(|| Rc::new(object))))
     }
 
@@ -167,7 +167,7 @@ impl Stage {
         Ok(response)
     }
 
-    /// What is kept, if the room was ever opened.
+    /// Answers with archived rows, or with nothing if the room was never opened.
     fn read_archive(
         &self,
         room: String,
@@ -177,7 +177,7 @@ impl Stage {
         Response::ok(if storage.is_open()? { read(&storage)? } else { String::new() })
     }
 
-    /// Erases a person from what is archived, and from the room.
+    /// Erases a person from the room and its archive.
     async fn forget(&self, room: String, fan: FanId) -> Result<Response> {
         let storage = self.storage(room)?;
         if storage.is_open()? {

@@ -1,9 +1,9 @@
-//! The rooms on Cloudflare: Durable Objects for each, with what an edge and an origin do of it.
+//! Rooms on Cloudflare: each room has Durable Objects that do the work of an edge and of the origin.
 //!
-//! A request comes to any of the platform's places; a WebSocket of a room goes on to one of the room's objects,
-//! [`Stage`]s. The first of them is an edge with one room and the room's root in one: the same relay and the same room
-//! as elsewhere, in one isolate. When it has as many sockets as it may, there are more, which are edges of the first.
-//! The [`Directory`] knows the rooms that there are.
+//! A request reaches any of the platform's data centres. A WebSocket for a room is passed on to one of the room's
+//! objects, each a [`Stage`]. The first, shard 0, is an edge with that one room and also runs the room's root: the same
+//! relay and the same room as elsewhere, in one isolate. When it has as many WebSockets as it may, further shards are
+//! opened, which are edges of the first. The [`Directory`] lists the rooms.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -25,19 +25,19 @@ use address::Address;
 pub use directory::Directory;
 pub use durable_object::Stage;
 
-/// The binding of the rooms' objects.
+/// The binding of the rooms' Durable Objects.
 const ROOMS: &str = "ROOMS";
-/// The binding of the directory's object.
+/// The binding of the directory's Durable Object.
 const DIRECTORY: &str = "DIRECTORY";
-/// The binding of the pages.
+/// The binding of the static pages.
 const PAGES: &str = "ASSETS";
-/// The secret with the keys, a JWK Set: the first private one of them signs.
+/// The secret with the keys for tokens, a JWK Set. Its first private key signs.
 const KEYS: &str = "FANFARE_KEYS";
-/// Where more keys are that tokens may be signed with, a JWK Set.
+/// The variable with the URL of a JWK Set: further public keys that tokens may be signed with.
 const JWKS: &str = "FANFARE_JWKS";
-/// Where the origin has its API and its door, if there is something to see.
+/// The variable with the URL of the origin, for its API and its media. Without it, rooms have no media.
 const ORIGIN: &str = "FANFARE_ORIGIN";
-/// How many WebSockets one object has, at most.
+/// The variable with the limit of WebSockets in one object.
 const SOCKETS: &str = "FANFARE_SOCKETS";
 
 #[event(fetch, respond_with_errors)]

@@ -1,4 +1,4 @@
-//! What runs in one of a room's objects.
+//! The state of one Durable Object of a room: its sessions, its relay and, in shard 0, the room's root.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,12 +28,12 @@ use crate::{
     websocket::{self, SocketInbox},
 };
 
-/// WebSockets that an object has, at most, unless it is told otherwise.
+/// The default limit of WebSockets in one object; `FANFARE_SOCKETS` changes it.
 const DEFAULT_SOCKETS: usize = 500;
-/// How long a share goes on when nobody is left.
+/// The time that a shard keeps running after its last session has ended.
 const LINGER: Duration = Duration::from_secs(15);
 
-/// What runs in an object.
+/// One object of a room: a shard with its relay, room leaf and sessions. Shard 0 also runs the room's root.
 pub(crate) struct RoomObject {
     env: Env,
     shard: u32,
@@ -43,30 +43,35 @@ pub(crate) struct RoomObject {
     platform: Rc<dyn Platform>,
     relay: Relay,
     rooms: Rooms,
-    /// Of the object with the room's root.
+    /// Links from the room's other shards; only in the object with the root.
     hub: Option<Hub>,
+    /// Inboxes of the open sessions, by the number of their WebSocket.
     inboxes: RefCell<BTreeMap<u64, Rc<SocketInbox>>>,
     batch: SendBatch,
+    /// The number of the next WebSocket.
     next: Cell<u64>,
+    /// Sessions of fans that are open here.
     fans: Cell<usize>,
     max_fans: usize,
-    /// Where fans go when there is no room for them here.
+    /// The room's further shards, which take the fans that this object has no room for.
     shards: RefCell<Shards>,
+    /// Set while [`run`](Self::run) runs for the sessions here.
     is_awake: Cell<bool>,
+    /// Set if the directory may list the room: the origin, if there is one, lists it too.
     is_public: Cell<bool>,
-    /// The way to the room's root, while it runs.
+    /// The handle of the room's root, while it runs.
     root: RefCell<Option<RootHandle>>,
 }
 
-/// Who comes.
+/// The client at the other end of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientKind {
     Fan,
-    /// One of the room's other objects.
+    /// Another object of the same room, for its fans.
     Shard,
 }
 
-/// The house's keys.
+/// Returns the keys for tokens: those of the secret, and the public ones at `FANFARE_JWKS` if that is set.
 pub(crate) async fn keys(env: &Env) -> Result<Keys> {
     let secret = env
         .secret(KEYS)
@@ -74,7 +79,7 @@ pub(crate) async fn keys(env: &Env) -> Result<Keys> {
     let keys = Keys::parse(&secret.to_string()).map_err(|error| format!("{KEYS}: {error}"))?;
     let Ok(url) = env.var(JWKS) else { return Ok(keys) };
     let url = url.to_string();
-    let failed = |why: String| format!("{JWKS}: nothing of use at {url}: {why}");
+    let failed = |why: String| format!("{JWKS}: no usable keys at {url}: {why}");
     let request =
         worker::Request::new(&url, worker::Method::Get).map_err(|error| failed(error.to_string()))?;
     let mut response = Fetch::Request(request).send().await.map_err(|error| failed(error.to_string()))?;
@@ -121,7 +126,7 @@ impl RoomObject {
             hub,
             inboxes: RefCell::default(),
             batch: SendBatch::default(),
-            // No socket of a life before has the same.
+            // Numbers are not reused after a restart: a WebSocket outlives the memory of its object.
             next: Cell::new(wall().as_millis()),
             fans: Cell::new(0),
             max_fans,
@@ -132,12 +137,13 @@ impl RoomObject {
         })
     }
 
-    /// The line of a socket, by its number.
+    /// Returns the inbox of a WebSocket's session, by the WebSocket's number.
     pub(crate) fn inbox(&self, id: u64) -> Option<Rc<SocketInbox>> {
         self.inboxes.borrow().get(&id).cloned()
     }
 
-    /// Whether a fan has to go to another share, and to which; after the one that has turned out to be full.
+    /// Returns the shard that a fan has to try instead of this one, if this one is full. `full` is the shard that
+    /// turned the fan away before.
     pub(crate) fn redirect(&self, full: Option<u32>) -> Option<u32> {
         if full.is_none() && self.fans.get() < self.max_fans {
             return None;
@@ -148,7 +154,7 @@ impl RoomObject {
         Some(self.shards.borrow_mut().next(self.max_fans, full, wall()))
     }
 
-    /// Whether there is this room: it has been opened before, or its creator comes, or the origin says so. `None` if
+    /// Returns whether the room exists: it was opened before, the client may open it, or the origin lists it. `None` if
     /// the origin does not answer.
     pub(crate) async fn exists(&self, address: &Address) -> Result<Option<bool>> {
         if self.shard != ROOT || self.storage.is_open()? {
@@ -174,10 +180,10 @@ impl RoomObject {
         Some(url.trim_end_matches('/').to_owned())
     }
 
-    /// Whether the origin says to everybody that there is such a room; `None` if it says nothing.
+    /// Returns whether the origin lists the room publicly; `None` if the origin does not answer.
     async fn exists_at_origin(&self) -> Option<bool> {
         let Some(origin) = self.origin() else { return Some(false) };
-        // As in a path, where a space is no plus.
+        // In a path, unlike a query, a plus is not a space.
         let url =
             format!("{origin}/api/rooms/{}", encoded(&self.room).replace('+', "%20").replace("%2F", "/"));
         let status = match worker::Request::new(&url, worker::Method::Get) {
@@ -198,7 +204,7 @@ impl RoomObject {
         }
     }
 
-    /// Takes in who comes on a WebSocket, which has that number from now on.
+    /// Starts a session on a WebSocket and returns the number that the WebSocket has from now on.
     pub(crate) fn enter(
         self: &Rc<Self>,
         kind: ClientKind,
@@ -225,12 +231,12 @@ impl RoomObject {
         id
     }
 
-    /// Whether somebody is there, or was a moment ago.
+    /// Returns whether the object runs: it has a session, or had one a moment ago.
     pub(crate) fn is_awake(&self) -> bool {
         self.is_awake.get()
     }
 
-    /// Erases a person from the room and what is archived of it.
+    /// Erases a person from the room and its archive.
     pub(crate) async fn forget(&self, fan: FanId) -> Result<()> {
         let root = self.root.borrow().clone();
         if let Some(root) = root
@@ -241,7 +247,7 @@ impl RoomObject {
         forget(&self.storage, fan)
     }
 
-    /// Tells the directory that the room is open.
+    /// Reports to the directory that the room is open, with its viewers.
     pub(crate) async fn report(&self) {
         let viewers = self.root.borrow().as_ref().map_or(0, RootHandle::viewers);
         self.send_report(Some(viewers)).await;
@@ -257,7 +263,7 @@ impl RoomObject {
         }
     }
 
-    /// Runs all that is not of one socket, until nobody is there.
+    /// Runs the relay, the room and the links, until no session is left.
     async fn run(&self) {
         loop {
             let ran = if self.shard == ROOT { self.run_root().await } else { self.run_shard().await };
@@ -301,7 +307,7 @@ impl RoomObject {
             forever(self.relay.housekeep()),
             Box::pin(self.batch.run(&self.storage)),
         ];
-        // The origin is asked for what there is to see only while somebody is there.
+        // The object connects to the origin for media only while it has a session.
         if let Some(url) = self.origin() {
             all.push(forever(self.relay.follow(Rc::new(Origin::new(url, self.keys.clone())))));
         }
@@ -323,7 +329,7 @@ impl RoomObject {
         first_ended(all).await
     }
 
-    /// Waits until nobody has been there for a while.
+    /// Resolves once there has been no session for [`LINGER`].
     fn wait_until_idle(&self) -> Later<'_, Result<()>> {
         Box::pin(async move {
             let mut since = None;
@@ -339,9 +345,9 @@ impl RoomObject {
     }
 }
 
-/// Runs all of them until one ends.
+/// Runs all tasks until the first of them ends.
 async fn first_ended(all: Vec<Later<'_, Result<()>>>) -> Result<()> {
-    // Each is polled when it is woken, and no other with it.
+    // `FuturesUnordered` polls only the task that was woken.
     let mut all: FuturesUnordered<_> = all.into_iter().collect();
     all.next().await.unwrap_or(Ok(()))
 }

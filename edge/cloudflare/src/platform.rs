@@ -1,4 +1,4 @@
-//! A relay's platform on Cloudflare: an isolate.
+//! The relay's platform on Cloudflare, an isolate, and the room workers in it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,10 +17,10 @@ use wire::{
 
 use crate::storage::RoomStorage;
 
-/// The isolate.
+/// The [`Platform`] of an isolate: its timers, clock and randomness.
 pub(crate) struct Isolate;
 
-/// Since the UNIX epoch; the platform's clock stands still while nothing comes in or goes out.
+/// Returns the time since the UNIX epoch. The platform's clock advances only with input and output.
 pub(crate) fn wall() -> wire::Micros {
     wire::Micros(worker::js_sys::Date::now() as u64 * 1_000)
 }
@@ -50,7 +50,7 @@ impl Platform for Isolate {
     }
 }
 
-/// Rooms in the isolate itself.
+/// Runs room workers as Rust code in the isolate itself, without a Wasm host.
 pub(crate) struct LocalWorkers;
 
 impl Workers for LocalWorkers {
@@ -77,11 +77,11 @@ pub(crate) fn forget(storage: &RoomStorage, fan: FanId) -> worker::Result<()> {
     let mut effects = Vec::new();
     room.handle(batch.now, &batch.inputs, &mut effects).map_err(unreadable)?;
     storage.append_now(&batch, &effects)?;
-    // The snapshot drops the journal, which has what the person said.
+    // The snapshot replaces the journal, which still has the person's messages.
     storage.snapshot_now(&room.snapshot())
 }
 
-/// Makes a room from a journal.
+/// Restores a room from its snapshot and journal.
 fn restore(role: Seat, kept: Kept) -> Result<Room, room::Error> {
     let config = Config::new(role);
     let mut room = match kept.snapshot {
@@ -96,7 +96,7 @@ fn restore(role: Seat, kept: Kept) -> Result<Room, room::Error> {
     Ok(room)
 }
 
-/// A room in the isolate itself, and the number of batches that it has handled.
+/// A room worker in the isolate itself, and the number of batches that it has handled.
 struct LocalWorker {
     room: RefCell<Room>,
     batches: Cell<u64>,

@@ -1,6 +1,7 @@
-//! What goes out on an object's WebSockets: all that there is at one moment, for all of them, in one call.
+//! Batched sends: all messages of one moment, to all WebSockets of an object, leave in one call to JavaScript.
 //!
-//! A message costs the platform more than what is in it. What is made here costs it one copy for all, and one view each.
+//! A call costs more than the bytes of a message. A batch costs one call and one copy of all bytes, and one view of that
+//! copy per message.
 
 use std::cell::RefCell;
 
@@ -18,15 +19,15 @@ use crate::storage::RoomStorage;
 #[wasm_bindgen(
     wasm_bindgen = wasm_bindgen,
     inline_js = "
-// Each letter is the slot of its socket, where it begins and how long it is.
+// Each send is three numbers: the slot of its socket, and the start and length of its bytes.
 export const send_all = (sockets, sends, bytes) => {
-  // The module's memory changes before all has left.
+  // A copy: the module's memory changes before the platform has sent everything.
   const { buffer } = bytes.slice();
   for (let at = 0; at < sends.length; at += 3) {
     try {
       sockets[sends[at]].send(new Uint8Array(buffer, sends[at + 1], sends[at + 2]));
     } catch {
-      // It is closed, which comes as an event of its own.
+      // The socket is closed. The module gets an event for that.
     }
   }
 };
@@ -36,29 +37,34 @@ extern "C" {
     fn send_all(sockets: &Array, sends: &[u32], bytes: &[u8]);
 }
 
-/// The memory that stays for what comes next.
+/// Bytes of memory that an empty batch keeps for the next messages.
 const SPARE_BYTES: usize = 1 << 20;
 
-/// What waits to go out together.
+/// The messages that wait to be sent together.
 #[derive(Default)]
 pub(crate) struct SendBatch {
     pending: RefCell<Pending>,
+    /// Notified when the first message of a batch is added.
     ready: Notify,
 }
 
+/// The sockets, and the messages that wait for them.
 #[derive(Default)]
 struct Pending {
     sockets: Array,
+    /// Slots without a socket, for reuse.
     free: Vec<u32>,
+    /// Slot, start and length of each message.
     sends: Vec<u32>,
     bytes: Vec<u8>,
 }
 
-/// A socket's place.
+/// The index of a socket in the array that JavaScript sends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot(u32);
 
 impl SendBatch {
+    /// Adds a socket and returns its slot.
     pub(crate) fn add(&self, socket: &WebSocket) -> Slot {
         let mut pending = self.pending.borrow_mut();
         let slot = pending.free.pop().unwrap_or_else(|| pending.sockets.length());
@@ -67,7 +73,7 @@ impl SendBatch {
         Slot(slot)
     }
 
-    /// Nothing more is sent there.
+    /// Sends what waits, and removes a socket.
     pub(crate) fn remove(&self, slot: Slot) {
         self.flush();
         let mut pending = self.pending.borrow_mut();
@@ -75,6 +81,7 @@ impl SendBatch {
         pending.free.push(slot.0);
     }
 
+    /// Adds a message to the batch.
     pub(crate) fn push(&self, slot: Slot, message: &Bytes) {
         let mut pending = self.pending.borrow_mut();
         if pending.sends.is_empty() {
@@ -85,7 +92,7 @@ impl SendBatch {
         pending.bytes.extend_from_slice(message);
     }
 
-    /// Sends what there is.
+    /// Sends all messages that wait.
     pub(crate) fn flush(&self) {
         let pending = &mut *self.pending.borrow_mut();
         if pending.sends.is_empty() {
@@ -97,8 +104,8 @@ impl SendBatch {
         pending.bytes.shrink_to(SPARE_BYTES);
     }
 
-    /// Sends what there is whenever all who had something to say at the moment have said it, and what was to be kept
-    /// is.
+    /// Sends each batch once all sessions woken at that moment have added their messages and the writes before it are
+    /// durable.
     pub(crate) async fn run(&self, storage: &RoomStorage) -> Result<()> {
         loop {
             self.ready.notified().await;

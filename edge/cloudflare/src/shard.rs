@@ -1,5 +1,5 @@
-//! Which of a room's objects a fan is in: each has a share of them, and the first, which has the room's root, is full
-//! before there is a second.
+//! Assigns fans to the room's shards, each a Durable Object. Shard 0 also holds the root; further shards are opened only
+//! when it is full.
 
 use wire::Micros;
 use worker::{Env, Headers, Request, RequestInit, Response, Result, Stub};
@@ -9,18 +9,18 @@ use crate::{
     address::{Address, encoded},
 };
 
-/// The share of the object with the root.
+/// The shard with the room's root.
 pub(crate) const ROOT: u32 = 0;
-/// Objects of one room besides the root's, at most.
+/// The most shards of one room, besides the root's.
 const MAX_SHARDS: usize = 64;
-/// Questions to objects, at most, until a fan is in one.
+/// The most shards that one fan is sent to before the room counts as full.
 const TRIES: usize = 16;
-/// For how long a share is not asked whether somebody has left it.
-const RETRY_FULL: Micros = Micros(10_000_000);
-/// Says in an answer: try that share. In a question to the root: that one is full.
+/// The time after which a full shard is tried again, in case that fans have left it.
+const RETRY_AFTER: Micros = Micros(10_000_000);
+/// A header. In an answer: the shard to try next. In a request to the root: the shard that turned out to be full.
 pub(crate) const SHARD_HEADER: &str = "fanfare-share";
 
-/// Lets a fan into the room that they ask for.
+/// Passes a fan's request on to the shard that takes the fan.
 pub(crate) async fn enter(request: &Request, address: &Address, env: &Env) -> Result<Response> {
     let room = match address.room() {
         Ok(room) => room,
@@ -50,24 +50,24 @@ pub(crate) async fn enter(request: &Request, address: &Address, env: &Env) -> Re
     Response::error(format!("room {room:?} is full: come again in a moment\n"), 503)
 }
 
-/// The room's shards but the root's, as the root knows them.
+/// The room's shards besides the root's, as the root has counted them.
 #[derive(Debug, Default)]
 pub(crate) struct Shards(Vec<Shard>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Shard {
-    /// Fans, at most: some may have left.
+    /// Fans assigned to it: an upper bound, since some may have left.
     fans: usize,
-    /// Since when.
+    /// The time at which it became full.
     full: Option<Micros>,
 }
 
 impl Shards {
-    /// Where the next fan goes, of which so many go into one; or one who has found that share full.
+    /// Returns the shard for the next fan. Each takes `max_fans`; `found_full` is one that has just turned the fan away.
     pub(crate) fn next(&mut self, max_fans: usize, found_full: Option<u32>, now: Micros) -> u32 {
         let found_full = found_full.map(|shard| (shard as usize).clamp(1, MAX_SHARDS));
         if let Some(shard) = found_full {
-            // One of them was opened before the root's memory was.
+            // The shard was opened before the root's object restarted and lost its memory.
             self.0.resize(self.0.len().max(shard), Shard::default());
             self.0[shard - 1].full = Some(now);
         }
@@ -85,22 +85,23 @@ impl Shards {
         next as u32 + 1
     }
 
-    /// The share that somebody may have left: nobody tries two such before a new one is opened for them.
+    /// Returns the shard that has been full for longest, if a fan may have left it. One fan tries one such shard; then a
+    /// new one is opened for the fan.
     fn longest_full(&self, found_full: Option<usize>, now: Micros) -> Option<usize> {
         let can_open = self.0.len() < MAX_SHARDS;
         let since = |at: &usize| self.0[*at].full;
         (0..self.0.len()).min_by_key(since).filter(|at| {
-            !can_open || found_full.is_none() && since(at).is_some_and(|at| now - at >= RETRY_FULL)
+            !can_open || found_full.is_none() && since(at).is_some_and(|at| now - at >= RETRY_AFTER)
         })
     }
 }
 
-/// The object with that share of a room.
+/// Returns the Durable Object of a shard.
 pub(crate) fn room_object(env: &Env, shard: u32, room: &str) -> Result<Stub> {
     env.durable_object(ROOMS)?.get_by_name(&format!("{shard}:{room}"))
 }
 
-/// The address of something of the room's, in its object.
+/// Returns the URL of an action in a room's object.
 pub(crate) fn object_url(what: &str, room: &str) -> String {
     format!("https://stage/{what}?room={}", encoded(room))
 }
@@ -141,12 +142,12 @@ mod tests {
         let mut shards = Shards::default();
         assign(&mut shards, 3, 0);
         assign(&mut shards, 3, 1);
-        assert_eq!(assign(&mut shards, 1, RETRY_FULL.0 - 1), [3]);
-        assert_eq!(assign(&mut shards, 2, RETRY_FULL.0 - 1), [3, 3]);
-        // Two have left the first, and nobody the second.
-        assert_eq!(assign(&mut shards, 2, RETRY_FULL.0 + 1), [1, 1]);
-        assert_eq!(shards.next(MAX_FANS, Some(1), Micros(RETRY_FULL.0 + 1)), 4);
-        assert_eq!(assign(&mut shards, 3, RETRY_FULL.0 + 1), [4, 4, 2]);
+        assert_eq!(assign(&mut shards, 1, RETRY_AFTER.0 - 1), [3]);
+        assert_eq!(assign(&mut shards, 2, RETRY_AFTER.0 - 1), [3, 3]);
+        // Two fans have left the first shard, none the second.
+        assert_eq!(assign(&mut shards, 2, RETRY_AFTER.0 + 1), [1, 1]);
+        assert_eq!(shards.next(MAX_FANS, Some(1), Micros(RETRY_AFTER.0 + 1)), 4);
+        assert_eq!(assign(&mut shards, 3, RETRY_AFTER.0 + 1), [4, 4, 2]);
     }
 
     #[test]

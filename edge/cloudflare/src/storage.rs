@@ -1,6 +1,6 @@
-//! What a room is made of again: the journal in the object's SQLite, and its archive beside it.
+//! A room's storage: the journal from which it is restored, and its archive, both in the object's SQLite.
 //!
-//! Nothing that the object sends leaves it before what was written ahead of it is kept: that is the platform's word.
+//! The platform guarantees that nothing the object sends leaves before what it wrote earlier is durable.
 
 use std::{cell::Cell, fmt::Write as _, rc::Rc};
 
@@ -14,9 +14,9 @@ use worker::{
     worker_sys::DurableObjectStorage,
 };
 
-/// A value holds no more than two megabytes.
+/// Bytes of a snapshot in one row: SQLite values on the platform hold at most two megabytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// The format that is written here.
+/// The version of the tables that this code writes.
 const FORMAT: i64 = 1;
 
 const SCHEMA: &str = "
@@ -24,26 +24,26 @@ CREATE TABLE journal (seq INTEGER PRIMARY KEY, now INTEGER NOT NULL, inputs BLOB
 CREATE TABLE snapshot (piece INTEGER PRIMARY KEY, seq INTEGER NOT NULL, state BLOB NOT NULL);
 ";
 
-/// What one object keeps.
+/// The storage of one object.
 #[derive(Clone)]
 pub(crate) struct RoomStorage {
     raw: Rc<DurableObjectStorage>,
     sql: SqlStorage,
     room: String,
-    /// Whether something may not be kept yet.
+    /// Set if something was written since the last [`sync`](Self::sync).
     unsynced: Rc<Cell<bool>>,
     /// The number of the last batch in the journal.
     last: Rc<Cell<i64>>,
 }
 
 impl RoomStorage {
-    /// What the object of that room keeps.
+    /// Opens the storage of a room's object.
     pub(crate) fn new(state: &State, room: String) -> Result<Self> {
         let raw = Rc::new(state.as_raw().storage()?);
         Ok(Self { raw, sql: state.storage().sql(), room, unsynced: Rc::default(), last: Rc::default() })
     }
 
-    /// Waits until all is kept. What is sent after that need not wait, each message by itself.
+    /// Waits until all writes are durable, so that the platform need not hold back each message sent after it.
     pub(crate) async fn sync(&self) -> Result<()> {
         if self.unsynced.take() {
             JsFuture::from(self.raw.sync()?).await?;
@@ -51,7 +51,7 @@ impl RoomStorage {
         Ok(())
     }
 
-    /// Whether the room has been opened.
+    /// Returns whether the room has been opened. Fails if a newer version has written its tables.
     pub(crate) fn is_open(&self) -> Result<bool> {
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'format'";
         if self.number(tables)? == 0 {
@@ -59,11 +59,14 @@ impl RoomStorage {
         }
         match self.number("SELECT version FROM format")? {
             FORMAT => Ok(true),
-            newer => Err(format!("format {newer} is kept, and {FORMAT} is the newest that is known").into()),
+            newer => {
+                Err(format!("the tables have format {newer}; this version reads formats up to {FORMAT}")
+                    .into())
+            }
         }
     }
 
-    /// Opens the room: its tables are made.
+    /// Opens the room by creating its tables.
     pub(crate) fn open(&self) -> Result<()> {
         self.sql.exec("CREATE TABLE format (version INTEGER NOT NULL)", None)?;
         self.sql.exec(SCHEMA, None)?;
@@ -114,7 +117,7 @@ impl RoomStorage {
         self.sql.exec("DELETE FROM journal", None).map(drop)
     }
 
-    /// Archives a row.
+    /// Writes one row of the archive.
     fn archive(&self, row: &wire::worker::Row<'_>) -> Result<()> {
         for Statement { sql, values } in archive::keep(&self.room, row) {
             let values = values.into_iter().map(|value| match value {
@@ -128,7 +131,7 @@ impl RoomStorage {
         Ok(())
     }
 
-    /// Lets go of what has been archived for longer than it may be: some of it, and again the next time.
+    /// Deletes archived rows that are past their retention. Each call deletes a bounded number of them.
     pub(crate) fn prune(&self, now: Micros) -> Result<()> {
         for (life, sql) in archive::Retention::default().steps() {
             let before = now.0.saturating_sub(life.as_micros() as u64);
@@ -137,7 +140,7 @@ impl RoomStorage {
         Ok(())
     }
 
-    /// All that is archived of the room, a JSON object a line.
+    /// Returns all archived rows of the room, one JSON object per line.
     pub(crate) fn export(&self) -> Result<String> {
         let mut lines = String::new();
         for table in &TABLES {
@@ -149,7 +152,7 @@ impl RoomStorage {
         Ok(lines)
     }
 
-    /// All that is archived of a person here, a row a line: its table, a space, and a JSON object.
+    /// Returns all archived rows of a person in this room, one per line: table, space, JSON object.
     pub(crate) fn export_person(&self, fan: FanId) -> Result<String> {
         let mut lines = String::new();
         for table in &TABLES {
@@ -161,7 +164,7 @@ impl RoomStorage {
         Ok(lines)
     }
 
-    /// All rows of what is asked page by page, as JSON.
+    /// Returns all rows of a paged query, as JSON.
     fn pages(&self, query: &str, key: &str) -> Result<Vec<String>> {
         let (mut rows, mut after) = (Vec::new(), 0);
         loop {
@@ -181,13 +184,13 @@ impl RoomStorage {
 
     fn number(&self, query: &str) -> Result<i64> {
         let row = self.sql.exec(query, None)?.raw().next();
-        let [value] = columns(row.ok_or("a question without an answer")??)?;
+        let [value] = columns(row.ok_or("the query returned no row")??)?;
         Ok(number(&value))
     }
 }
 
 fn columns<const N: usize>(row: Vec<Value>) -> Result<[Value; N]> {
-    row.try_into().map_err(|_| "a row of another shape".into())
+    row.try_into().map_err(|_| "the row has another number of columns".into())
 }
 
 fn number(value: &Value) -> i64 {
@@ -205,7 +208,7 @@ fn blob(value: Value) -> Vec<u8> {
     }
 }
 
-/// The platform holds back what the object sends until what was written before is kept: nothing here has to wait.
+/// Resolves at once: the platform holds back what the object sends until what was written before is durable.
 impl Journal for RoomStorage {
     fn load(&self) -> Later<'_, std::result::Result<Kept, room_runtime::Error>> {
         Box::pin(std::future::ready(self.load_now().map_err(failed)))

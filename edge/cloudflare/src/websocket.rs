@@ -1,4 +1,4 @@
-//! A session on one WebSocket of the object's.
+//! MoQ sessions on the WebSockets of an object.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,15 +18,15 @@ use worker::WebSocket;
 
 use crate::send_batch::{SendBatch, Slot};
 
-/// What has come.
+/// An event of a WebSocket.
 pub(crate) enum SocketEvent {
     Binary(Bytes),
     Text,
-    /// With why, if that is said.
+    /// The WebSocket was closed. The reason may be empty.
     Closed(String),
 }
 
-/// What the object has of it.
+/// The events of one WebSocket that its session has not handled yet. The object pushes, the session takes.
 #[derive(Default)]
 pub(crate) struct SocketInbox {
     events: RefCell<VecDeque<SocketEvent>>,
@@ -35,7 +35,7 @@ pub(crate) struct SocketInbox {
 }
 
 impl SocketInbox {
-    /// Something has come.
+    /// Adds an event and wakes the session.
     pub(crate) fn push(&self, event: SocketEvent) {
         self.events.borrow_mut().push_back(event);
         if let Some(waker) = self.waker.take() {
@@ -48,9 +48,9 @@ impl SocketInbox {
     }
 }
 
-/// How messages leave.
+/// The sending side of a WebSocket.
 pub(crate) trait MessageSink {
-    /// Whether it is taken.
+    /// Sends a binary message. Returns whether the WebSocket took it.
     fn send(&self, message: &Bytes) -> bool;
     fn close(&self, code: u16, why: &str);
 }
@@ -65,7 +65,7 @@ impl MessageSink for WebSocket {
     }
 }
 
-/// One of the object's sockets.
+/// A WebSocket that a client opened to this object. Its messages are sent in batches with those of all others.
 struct BatchedSocket<'a> {
     batch: &'a SendBatch,
     slot: Slot,
@@ -111,7 +111,7 @@ pub(crate) async fn run(
     inbox.over.set(true);
 }
 
-/// Runs a session on a WebSocket until it ends. `next` is what comes, and has the task woken when there is more.
+/// Runs a session on a WebSocket until it ends. `next` returns the next event, or has the task woken when there is one.
 pub(crate) async fn drive(
     platform: Rc<dyn Platform>,
     transport: &dyn MessageSink,
