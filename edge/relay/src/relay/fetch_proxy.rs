@@ -80,7 +80,7 @@ impl PendingFetch {
     pub(super) fn poll(&mut self, waker: &Waker, cx: &mut Cx<'_>) -> bool {
         self.fetch.waker.replace(Some(waker.clone()));
         loop {
-            if self.stream.is_some_and(|stream| cx.backlog(stream) > super::fan::FAN_BACKLOG) {
+            if self.stream.is_some_and(|stream| cx.backlog(stream) > super::subscription::FAN_BACKLOG) {
                 return true;
             }
             let Some(step) = self.fetch.steps.borrow_mut().pop_front() else { return true };

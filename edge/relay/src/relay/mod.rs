@@ -5,16 +5,17 @@
 //! to whenever it is woken, and writes it at its own pace; so a slow peer holds up
 //! nobody, and its old groups are broken off rather than queued.
 
-mod fan;
+mod fetch;
 mod fetch_proxy;
 mod incoming;
 mod publication;
 mod session;
+mod subscription;
 mod track;
 
-pub use fan::{FAN_BACKLOG, FAN_LAG, LINGER};
 pub use fetch_proxy::FETCH_BACKLOG;
 pub use publication::Publication;
+pub use subscription::{FAN_BACKLOG, FAN_LAG};
 
 use std::{
     borrow::Cow,
@@ -42,6 +43,9 @@ use wire::names;
 /// How long the upstream may look for the publisher of a track that was live: a creator
 /// comes back to an origin that was restarted no sooner than its edges do.
 const RESUME: Micros = Micros::from_millis(15_000);
+
+/// The time that a track without a subscription is kept.
+pub const LINGER: Micros = Micros::from_millis(5_000);
 
 /// The name by which a relay introduces itself to its upstream.
 pub const IMPLEMENTATION: &str = concat!("fanfare-edge/", env!("CARGO_PKG_VERSION"));

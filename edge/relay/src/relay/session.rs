@@ -18,9 +18,10 @@ use wire::names;
 
 use super::{
     Command, Credentials, Relay, absent,
-    fan::{Fetch, Subscription, Viewer},
+    fetch::Fetch,
     fetch_proxy::{PendingFetch, ProxiedFetch, Step},
     incoming::Incoming,
+    subscription::{Subscription, Viewer},
     track::{State, Track, is_room_track, is_under},
 };
 use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, Replaced, SessionService, figures::FetchSource};
