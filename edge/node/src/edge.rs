@@ -144,9 +144,9 @@ impl Edge {
                     Some((socket, version, query)) = waiting.recv() => {
                         let relay = relay.clone();
                         tokio::task::spawn_local(async move {
-                            let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
+                            let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
                             let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
-                            let _ = websocket::drive(socket, config, Clock::default(), &mut guest).await;
+                            let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
                         });
                     }
                 }
@@ -170,8 +170,8 @@ impl Edge {
 /// Serves a client until its session ends.
 async fn serve(relay: &Relay, connection: Connection) {
     let query = connection.url.as_ref().and_then(Url::query).map(str::to_owned);
-    let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
-    let _ = drive(connection.transport, connection.config, Clock::default(), &mut guest).await;
+    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let _ = drive(connection.transport, connection.config, Clock::default(), &mut session).await;
 }
 
 fn router(front: Front, pages: Option<Pages>) -> Router {

@@ -26,8 +26,8 @@ pub use platform::{Dial, DialError, Platform, wait};
 
 mod relay;
 pub use relay::{
-    Config, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, Guest, IMPLEMENTATION, LINGER, Publication,
-    Relay,
+    Config, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, IMPLEMENTATION, LINGER, Publication, Relay,
+    RelaySession,
 };
 
 mod service;

@@ -11,7 +11,7 @@ use moqt::{
     session::{Config, Side, Transport},
 };
 
-use crate::{Credentials, Deadline, Dial, DialError, Guest, Platform, Relay};
+use crate::{Credentials, Deadline, Dial, DialError, Platform, Relay, RelaySession};
 
 /// A relay as the upstream of a part of its own node.
 pub struct Loopback {
@@ -28,12 +28,12 @@ impl Loopback {
 
 impl Dial for Loopback {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
-        let guest = self
+        let session = self
             .relay
             .enter(Credentials { query: client.and_then(|client| client.query.clone()), tokens: Vec::new() });
         let config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
         let platform = Rc::clone(&self.platform);
-        Box::pin(async move { Ok(Box::new(Pair { guest, config, platform }) as Box<dyn Connected>) })
+        Box::pin(async move { Ok(Box::new(Pair { session, config, platform }) as Box<dyn Connected>) })
     }
 
     fn name(&self) -> &'static str {
@@ -42,7 +42,7 @@ impl Dial for Loopback {
 }
 
 struct Pair {
-    guest: Guest,
+    session: RelaySession,
     config: Config,
     platform: Rc<dyn Platform>,
 }
@@ -54,11 +54,11 @@ impl Connected for Pair {
 
     fn run(self: Box<Self>, app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>> {
         Box::pin(async move {
-            let Self { guest, config, platform } = *self;
+            let Self { session, config, platform } = *self;
             let now = platform.now();
             let theirs = Config::new(Side::Server, config.transport, config.version);
             let (near, far) = (WebSocketSession::new(now, config)?, WebSocketSession::new(now, theirs)?);
-            let mut both = Both { near, far, guest, platform, deadline: Deadline::default() };
+            let mut both = Both { near, far, session, platform, deadline: Deadline::default() };
             Ok(poll_fn(|task| both.poll(task, app)).await)
         })
     }
@@ -67,7 +67,7 @@ impl Connected for Pair {
 struct Both {
     near: WebSocketSession,
     far: WebSocketSession,
-    guest: Guest,
+    session: RelaySession,
     platform: Rc<dyn Platform>,
     deadline: Deadline,
 }
@@ -77,7 +77,7 @@ impl Both {
         loop {
             let now = self.platform.now();
             let mut busy = self.near.run(task, now, app);
-            busy |= self.far.run(task, now, &mut self.guest);
+            busy |= self.far.run(task, now, &mut self.session);
             while let Some(message) = self.near.pop(now) {
                 self.far.received(now, message);
                 busy = true;

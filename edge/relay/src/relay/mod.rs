@@ -106,7 +106,7 @@ enum Command {
     WatchNamespaces,
     WatchTracks(Namespace),
     /// The namespaces that are known have changed.
-    Look,
+    NamespacesChanged,
     /// The relay is being shut down.
     GoAway(Duration),
     Close(SessionCode, String),
@@ -225,7 +225,7 @@ impl Relay {
     }
 
     /// A client comes: what its session is to be driven with, until it ends.
-    pub fn enter(&self, credentials: Credentials) -> Guest {
+    pub fn enter(&self, credentials: Credentials) -> RelaySession {
         self.enter_as(Kind::Client(credentials))
     }
 
@@ -234,7 +234,7 @@ impl Relay {
         let mut hub = self.0.borrow_mut();
         let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
         for id in peers {
-            hub.tell(id, Command::GoAway(within));
+            hub.send(id, Command::GoAway(within));
         }
     }
 
@@ -243,7 +243,7 @@ impl Relay {
         let mut hub = self.0.borrow_mut();
         let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
         for id in peers {
-            hub.tell(id, Command::Close(SessionCode::NO_ERROR, reason.to_owned()));
+            hub.send(id, Command::Close(SessionCode::NO_ERROR, reason.to_owned()));
         }
     }
 
@@ -302,7 +302,7 @@ impl Relay {
                 .map(|(name, _)| name.clone())
                 .collect();
             for name in unused.intersection(&idle) {
-                hub.let_go(name);
+                hub.drop_unused(name);
             }
             idle = unused;
         }
@@ -310,17 +310,17 @@ impl Relay {
 
     async fn run(&self, mut connection: Box<dyn Connected>, kind: Kind) -> Option<Ended> {
         connection.config().setup.implementation = Some(IMPLEMENTATION.into());
-        let mut guest = self.enter_as(kind);
-        connection.run(&mut guest).await.ok()
+        let mut session = self.enter_as(kind);
+        connection.run(&mut session).await.ok()
     }
 
-    fn enter_as(&self, kind: Kind) -> Guest {
+    fn enter_as(&self, kind: Kind) -> RelaySession {
         let id = self.0.borrow_mut().enter(&kind);
-        Guest { relay: self.clone(), id, session: Some(Session::new(self.clone(), id, kind)) }
+        RelaySession { relay: self.clone(), id, session: Some(Session::new(self.clone(), id, kind)) }
     }
 
     /// Opens a session upstream on behalf of a creator, with what it said of itself.
-    fn act_for(&self, credentials: Credentials) -> PeerId {
+    fn open_on_behalf(&self, credentials: Credentials) -> PeerId {
         let (id, upstream) = {
             let mut hub = self.0.borrow_mut();
             let id = hub.enter(&Kind::OnBehalf);
@@ -329,7 +329,7 @@ impl Relay {
         let relay = self.clone();
         self.platform().spawn(Box::pin(async move {
             if let Some(upstream) = upstream {
-                relay.speak_for(id, &credentials, &*upstream).await;
+                relay.publish_for(id, &credentials, &*upstream).await;
             }
             relay.0.borrow_mut().leave(id);
         }));
@@ -338,15 +338,15 @@ impl Relay {
 
     /// Says upstream what a creator publishes, for as long as the creator is there. Once it
     /// has been heard, it is said again to an upstream that comes back.
-    async fn speak_for(&self, id: PeerId, credentials: &Credentials, upstream: &dyn Dial) {
+    async fn publish_for(&self, id: PeerId, credentials: &Credentials, upstream: &dyn Dial) {
         let platform = self.platform();
-        let mut heard = false;
+        let mut has_connected = false;
         let mut backoff = Backoff::default();
         while self.0.borrow().peers.contains_key(&id) {
             let started = platform.now();
             match upstream.dial(Some(credentials)).await {
                 Ok(mut connection) => {
-                    heard = true;
+                    has_connected = true;
                     let setup = &mut connection.config().setup;
                     setup.implementation = Some(IMPLEMENTATION.into());
                     setup.tokens.clone_from(&credentials.tokens);
@@ -357,15 +357,17 @@ impl Relay {
                     if ended.code == SessionCode::UNAUTHORIZED {
                         return peer.refuse_all(&ended.reason, true);
                     }
-                    let said = peer.said();
+                    let publications = peer.take_publications();
                     let mut hub = self.0.borrow_mut();
-                    hub.disown(id);
+                    hub.drop_source(id);
                     let Some(mailbox) = hub.peers.get_mut(&id) else { return };
-                    for command in said.into_iter().rev() {
+                    for command in publications.into_iter().rev() {
                         mailbox.commands.push_front(command);
                     }
                 }
-                Err(error) if !heard => return self.0.borrow_mut().unreachable(id, &error.to_string()),
+                Err(error) if !has_connected => {
+                    return self.0.borrow_mut().unreachable(id, &error.to_string());
+                }
                 Err(error) => tracing::warn!(url = upstream.name(), %error, "no upstream for a creator"),
             }
             wait(&*platform, &mut backoff, started).await;
@@ -374,13 +376,13 @@ impl Relay {
 }
 
 /// What a session of the relay's is driven with. Whoever is at its other end has left when this is dropped.
-pub struct Guest {
+pub struct RelaySession {
     relay: Relay,
     id: PeerId,
     session: Option<Session>,
 }
 
-impl App for Guest {
+impl App for RelaySession {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         if let Some(session) = &mut self.session {
             session.event(cx, event);
@@ -392,7 +394,7 @@ impl App for Guest {
     }
 }
 
-impl Drop for Guest {
+impl Drop for RelaySession {
     fn drop(&mut self) {
         drop(self.session.take());
         self.relay.0.borrow_mut().leave(self.id);
@@ -409,13 +411,13 @@ impl Hub {
             self.upstream = Some(id);
             self.figures.upstream.set(1);
             if self.wants_namespaces {
-                self.tell(id, Command::WatchNamespaces);
+                self.send(id, Command::WatchNamespaces);
             }
             let prefixes: Vec<_> = self.interests.iter().map(|(_, _, prefix)| prefix.clone()).collect();
             for prefix in prefixes {
-                self.tell(id, Command::WatchTracks(prefix));
+                self.send(id, Command::WatchTracks(prefix));
             }
-            self.ask_again();
+            self.retry_refused();
         }
         id
     }
@@ -442,24 +444,24 @@ impl Hub {
             self.figures.upstream.set(0);
             self.remote.clear();
         }
-        self.disown(id);
+        self.drop_source(id);
         // From here on it knows which publishers are to come back.
         if let Some(admission) = &self.admission {
             admission.leave(id);
         }
-        self.adopt();
-        self.look();
+        self.reassign_orphans();
+        self.notify_namespaces();
     }
 
     /// Has a session end by itself: it finds its mailbox gone when it is woken.
-    fn dismiss(&mut self, id: PeerId) {
+    fn end_session(&mut self, id: PeerId) {
         if let Some(waker) = self.peers.remove(&id).and_then(|mailbox| mailbox.waker) {
             waker.wake();
         }
     }
 
     /// A session gives nothing any more.
-    fn disown(&mut self, id: PeerId) {
+    fn drop_source(&mut self, id: PeerId) {
         for track in self.tracks.values() {
             let mut track = track.borrow_mut();
             if track.source == Some(id) {
@@ -468,7 +470,7 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, id: PeerId, command: Command) {
+    fn send(&mut self, id: PeerId, command: Command) {
         if let Some(mailbox) = self.peers.get_mut(&id) {
             mailbox.commands.push_back(command);
             if let Some(waker) = mailbox.waker.take() {
@@ -477,10 +479,10 @@ impl Hub {
         }
     }
 
-    fn look(&mut self) {
+    fn notify_namespaces(&mut self) {
         let peers: Vec<_> = self.peers.keys().copied().collect();
         for id in peers {
-            self.tell(id, Command::Look);
+            self.send(id, Command::NamespacesChanged);
         }
     }
 
@@ -513,7 +515,7 @@ impl Hub {
     }
 
     /// The track of that name; a new one, if there was none or it is over.
-    fn named(&mut self, name: &TrackName) -> Rc<RefCell<Track>> {
+    fn get_or_create(&mut self, name: &TrackName) -> Rc<RefCell<Track>> {
         if let Some(track) = self.tracks.get(name).filter(|track| !track.borrow().is_over()) {
             return Rc::clone(track);
         }
@@ -524,14 +526,14 @@ impl Hub {
     }
 
     /// The track of that name, asked for if it is not here.
-    fn take(
+    fn get_or_request(
         &mut self,
         name: &TrackName,
         asking: PeerId,
         from_upstream: bool,
         patience: Option<u64>,
     ) -> Rc<RefCell<Track>> {
-        let track = self.named(name);
+        let track = self.get_or_create(name);
         {
             let mut track = track.borrow_mut();
             track.patience = track.patience.max(patience);
@@ -540,19 +542,19 @@ impl Hub {
         let upstream =
             self.upstream.filter(|upstream| from_upstream && track.borrow().source == Some(*upstream));
         if let Some(upstream) = upstream {
-            self.tell(upstream, Command::Unsubscribe(Rc::clone(&track)));
+            self.send(upstream, Command::Unsubscribe(Rc::clone(&track)));
             track.borrow_mut().source = None;
         }
         if track.borrow().source.is_some() {
             return track;
         }
-        track.borrow_mut().ask_again();
+        track.borrow_mut().reopen();
         let source =
             self.source(name, asking).filter(|source| !(from_upstream && self.upstream == Some(*source)));
         match source {
             Some(source) => {
-                track.borrow_mut().asked_of(source);
-                self.tell(source, Command::Subscribe(Rc::clone(&track), patience));
+                track.borrow_mut().requested_from(source);
+                self.send(source, Command::Subscribe(Rc::clone(&track), patience));
             }
             // It waits until the upstream is back, or its publisher.
             None if (self.has_upstream && !from_upstream) || self.expects(name) => {}
@@ -565,26 +567,26 @@ impl Hub {
     }
 
     /// The track of that name, asked of one session only: it belongs to that session's client.
-    fn take_from(&mut self, source: PeerId, name: &TrackName) -> Rc<RefCell<Track>> {
-        let track = self.named(name);
+    fn get_or_request_from(&mut self, source: PeerId, name: &TrackName) -> Rc<RefCell<Track>> {
+        let track = self.get_or_create(name);
         if track.borrow().source.is_none() {
-            track.borrow_mut().ask_again();
-            track.borrow_mut().asked_of(source);
-            self.tell(source, Command::Subscribe(Rc::clone(&track), None));
+            track.borrow_mut().reopen();
+            track.borrow_mut().requested_from(source);
+            self.send(source, Command::Subscribe(Rc::clone(&track), None));
         }
         track
     }
 
     /// Somebody came who may have what others have refused.
-    fn ask_again(&mut self) {
+    fn retry_refused(&mut self) {
         for track in self.tracks.values().filter(|track| track.borrow().source.is_none()) {
-            track.borrow_mut().ask_again();
+            track.borrow_mut().reopen();
         }
-        self.adopt();
+        self.reassign_orphans();
     }
 
     /// Finds publishers for tracks that have lost theirs, or found none yet.
-    fn adopt(&mut self) {
+    fn reassign_orphans(&mut self) {
         let orphans: Vec<_> = self
             .tracks
             .values()
@@ -598,10 +600,10 @@ impl Hub {
             let name = track.borrow().name.clone();
             match self.source(&name, PeerId(u64::MAX)) {
                 Some(source) => {
-                    track.borrow_mut().asked_of(source);
+                    track.borrow_mut().requested_from(source);
                     let resume = track.borrow().is_live().then(|| RESUME.as_millis());
                     let patience = track.borrow().patience.max(resume);
-                    self.tell(source, Command::Subscribe(track, patience));
+                    self.send(source, Command::Subscribe(track, patience));
                 }
                 // Nobody is left who could have it.
                 None if !self.has_upstream && track.borrow().is_live() && !self.expects(&name) => {
@@ -622,7 +624,7 @@ impl Hub {
             }
             let source = before.borrow_mut().source.take();
             if let Some(source) = source.filter(|source| *source != by) {
-                self.tell(source, Command::Unsubscribe(Rc::clone(&before)));
+                self.send(source, Command::Unsubscribe(Rc::clone(&before)));
             }
             let mut before = before.borrow_mut();
             before.successor = Some(Rc::clone(track));
@@ -636,7 +638,7 @@ impl Hub {
             .map(|(peer, ..)| *peer)
             .collect();
         for peer in interested {
-            self.tell(peer, Command::Publish(Rc::clone(track), None));
+            self.send(peer, Command::Publish(Rc::clone(track), None));
         }
     }
 
@@ -645,8 +647,8 @@ impl Hub {
         let peers = self.local.entry(namespace.clone()).or_default();
         peers.retain(|peer| *peer != by);
         peers.push(by);
-        self.ask_again();
-        self.look();
+        self.retry_refused();
+        self.notify_namespaces();
     }
 
     /// A peer has none in that namespace any more.
@@ -664,7 +666,7 @@ impl Hub {
         self.local.keys().chain(&self.remote).filter_map(|namespace| namespace.strip_prefix(prefix)).collect()
     }
 
-    fn let_go(&mut self, name: &TrackName) {
+    fn drop_unused(&mut self, name: &TrackName) {
         let Some(track) = self.tracks.get(name) else { return };
         let source = track.borrow().source;
         let may_go_on = matches!(track.borrow().state, State::Pending | State::Live);
@@ -680,7 +682,7 @@ impl Hub {
                 admission.dropped(name);
             }
             if let Some(source) = source {
-                self.tell(source, Command::Unsubscribe(track));
+                self.send(source, Command::Unsubscribe(track));
             }
         }
     }
@@ -689,21 +691,21 @@ impl Hub {
     fn unreachable(&mut self, id: PeerId, error: &str) {
         let commands = self.peers.get_mut(&id).map(|mailbox| std::mem::take(&mut mailbox.commands));
         for command in commands.into_iter().flatten() {
-            self.decline(command, error);
+            self.refuse(command, error);
         }
     }
 
-    fn decline(&mut self, command: Command, why: &str) {
+    fn refuse(&mut self, command: Command, why: &str) {
         let error = RequestError::new(RequestCode::INTERNAL_ERROR, why);
         match command {
             Command::Publish(_, Some((peer, request))) | Command::PublishNamespace(_, (peer, request)) => {
-                self.tell(peer, Command::Answer(request, Err(error)));
+                self.send(peer, Command::Answer(request, Err(error)));
             }
             Command::Fetch(fetch) => {
                 fetch.push(Step::Error(error));
             }
             Command::Status(_, (peer, request)) => {
-                self.tell(peer, Command::StatusAnswer(request, Err(error)));
+                self.send(peer, Command::StatusAnswer(request, Err(error)));
             }
             Command::Subscribe(track, _) => track.borrow_mut().set(State::Refused(error)),
             _ => {}

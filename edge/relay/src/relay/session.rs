@@ -38,7 +38,7 @@ pub(super) enum Kind {
 }
 
 /// What one of our own requests is for.
-enum Asked {
+enum OwnRequest {
     /// A track, and the milliseconds for which a publisher is waited for.
     Track(Rc<RefCell<Track>>, Option<u64>),
     /// A track that was offered on; the answer is for this request of that peer.
@@ -55,7 +55,7 @@ enum Asked {
 /// How far a fetch has come. The two may come in either order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    Asked,
+    Requested,
     Accepted,
     Delivered,
 }
@@ -73,7 +73,7 @@ pub(super) struct Session {
     kind: Kind,
     /// The session that speaks upstream on this creator's behalf.
     behalf: Option<PeerId>,
-    asked: BTreeMap<RequestId, Asked>,
+    requests: BTreeMap<RequestId, OwnRequest>,
     /// Tracks that the peer offered.
     offered: BTreeMap<RequestId, Rc<RefCell<Track>>>,
     published: BTreeMap<RequestId, Namespace>,
@@ -85,7 +85,7 @@ pub(super) struct Session {
     services: Vec<Box<dyn SessionService>>,
     /// Set for clients, where the relay has one.
     admission: Option<Rc<dyn Admission>>,
-    look: bool,
+    namespaces_changed: bool,
     leaving: bool,
 }
 
@@ -106,7 +106,7 @@ impl Session {
             id,
             kind,
             behalf: None,
-            asked: BTreeMap::new(),
+            requests: BTreeMap::new(),
             offered: BTreeMap::new(),
             published: BTreeMap::new(),
             watching: BTreeMap::new(),
@@ -114,13 +114,13 @@ impl Session {
             fetches: Vec::new(),
             proxied: Vec::new(),
             incoming: Incoming::default(),
-            look: false,
+            namespaces_changed: false,
             leaving: false,
         }
     }
 
-    fn tell(&self, peer: PeerId, command: Command) {
-        self.relay.0.borrow_mut().tell(peer, command);
+    fn send(&self, peer: PeerId, command: Command) {
+        self.relay.0.borrow_mut().send(peer, command);
     }
 
     fn is_upstream(&self) -> bool {
@@ -130,8 +130,8 @@ impl Session {
     /// The session ended before these were answered.
     pub(super) fn refuse_all(&mut self, why: &str, unauthorized: bool) {
         let code = if unauthorized { RequestCode::UNAUTHORIZED } else { RequestCode::INTERNAL_ERROR };
-        for (_, asked) in std::mem::take(&mut self.asked) {
-            self.failed(asked, RequestError::new(code, why));
+        for (_, own) in std::mem::take(&mut self.requests) {
+            self.failed(own, RequestError::new(code, why));
         }
         let commands = self
             .relay
@@ -141,13 +141,13 @@ impl Session {
             .get_mut(&self.id)
             .map(|mailbox| std::mem::take(&mut mailbox.commands));
         for command in commands.into_iter().flatten() {
-            self.relay.0.borrow_mut().decline(command, why);
+            self.relay.0.borrow_mut().refuse(command, why);
         }
     }
 
-    fn failed(&mut self, asked: Asked, error: RequestError) {
-        match asked {
-            Asked::Track(track, patience) => {
+    fn failed(&mut self, own: OwnRequest, error: RequestError) {
+        match own {
+            OwnRequest::Track(track, patience) => {
                 if track.borrow().source != Some(self.id) {
                     return;
                 }
@@ -156,44 +156,44 @@ impl Session {
                 if !track.is_live() && track.patience > patience {
                     // Somebody came meanwhile who would wait longer.
                     drop(track);
-                    self.relay.0.borrow_mut().adopt();
+                    self.relay.0.borrow_mut().reassign_orphans();
                 } else {
                     // What was taken up again, and could not be, is over for who has it.
                     let over = track.is_live();
                     track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
                 }
             }
-            Asked::Offer(Some((peer, request))) | Asked::Namespace(_, (peer, request)) => {
-                self.tell(peer, Command::Answer(request, Err(error)));
+            OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request)) => {
+                self.send(peer, Command::Answer(request, Err(error)));
             }
-            Asked::Fetch(fetch, _) => {
+            OwnRequest::Fetch(fetch, _) => {
                 fetch.push(Step::Error(error));
             }
-            Asked::Status(peer, request) => self.tell(peer, Command::StatusAnswer(request, Err(error))),
-            Asked::Offer(None) | Asked::Own | Asked::Namespaces | Asked::Tracks => {}
+            OwnRequest::Status(peer, request) => self.send(peer, Command::StatusAnswer(request, Err(error))),
+            OwnRequest::Offer(None) | OwnRequest::Own | OwnRequest::Namespaces | OwnRequest::Tracks => {}
         }
     }
 
     /// What the session said upstream for a creator, to be said again by the next.
-    pub(super) fn said(&mut self) -> Vec<Command> {
-        let mut said = Vec::new();
-        for (request, asked) in std::mem::take(&mut self.asked) {
-            match asked {
-                Asked::Namespace(namespace, answer) => {
-                    said.push(Command::PublishNamespace(namespace, answer));
+    pub(super) fn take_publications(&mut self) -> Vec<Command> {
+        let mut publications = Vec::new();
+        for (request, own) in std::mem::take(&mut self.requests) {
+            match own {
+                OwnRequest::Namespace(namespace, answer) => {
+                    publications.push(Command::PublishNamespace(namespace, answer));
                 }
-                Asked::Offer(answer) => {
+                OwnRequest::Offer(answer) => {
                     let of = |subscription: &&Subscription| subscription.request == request;
                     if let Some(subscription) = self.subscriptions.iter().find(of) {
-                        said.push(Command::Publish(Rc::clone(&subscription.track), answer));
+                        publications.push(Command::Publish(Rc::clone(&subscription.track), answer));
                     }
                 }
-                asked => {
-                    self.failed(asked, RequestError::new(RequestCode::INTERNAL_ERROR, "the origin is gone"));
+                own => {
+                    self.failed(own, RequestError::new(RequestCode::INTERNAL_ERROR, "the origin is gone"));
                 }
             }
         }
-        said
+        publications
     }
 
     /// Whom to tell what this creator publishes, if there is anybody.
@@ -205,7 +205,7 @@ impl Session {
         if let Some(id) = self.behalf.filter(|id| self.relay.0.borrow().peers.contains_key(id)) {
             return Some(id);
         }
-        self.behalf = Some(self.relay.act_for(credentials.clone()));
+        self.behalf = Some(self.relay.open_on_behalf(credentials.clone()));
         self.behalf
     }
 
@@ -214,7 +214,7 @@ impl Session {
         if let (Kind::Upstream, Some(track)) = (&self.kind, own_track)
             && let Ok(request) = cx.session.track_status(track, Params::default())
         {
-            self.asked.insert(request, Asked::Own);
+            self.requests.insert(request, OwnRequest::Own);
         }
         if let Kind::Client(credentials) = &mut self.kind {
             credentials.tokens.extend(setup.tokens);
@@ -238,20 +238,21 @@ impl Session {
                 let params = Params { rendezvous_timeout: patience, ..Params::default() };
                 match session.subscribe(name, params) {
                     Ok(request) => {
-                        self.asked.insert(request, Asked::Track(track, patience));
+                        self.requests.insert(request, OwnRequest::Track(track, patience));
                     }
-                    Err(error) => self.failed(Asked::Track(track, patience), misused(&error)),
+                    Err(error) => self.failed(OwnRequest::Track(track, patience), misused(&error)),
                 }
             }
             Command::Unsubscribe(track) => {
-                let wanted = |asked: &Asked| matches!(asked, Asked::Track(of, _) if Rc::ptr_eq(of, &track));
-                let request = self.asked.iter().find(|(_, asked)| wanted(asked)).map(|(id, _)| *id);
+                let is_same =
+                    |own: &OwnRequest| matches!(own, OwnRequest::Track(of, _) if Rc::ptr_eq(of, &track));
+                let request = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id);
                 let request = request.or_else(|| {
                     self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, &track)).map(|(id, _)| *id)
                 });
                 if let Some(request) = request {
                     let _ = session.cancel(request);
-                    self.asked.remove(&request);
+                    self.requests.remove(&request);
                     self.offered.remove(&request);
                     self.incoming.forget_track(&track);
                 }
@@ -260,7 +261,7 @@ impl Session {
             // Another creator has published it meanwhile.
             Command::Publish(track, answer @ Some(_)) if track.borrow().source.is_none() => {
                 let error = RequestError::new(RequestCode::GOING_AWAY, "the track is another creator's now");
-                self.failed(Asked::Offer(answer), error);
+                self.failed(OwnRequest::Offer(answer), error);
             }
             Command::Publish(track, answer) => {
                 let (name, properties, largest) = {
@@ -269,7 +270,7 @@ impl Session {
                 };
                 match session.publish(name, Params { largest, ..Params::default() }, properties) {
                     Ok(request) => {
-                        self.asked.insert(request, Asked::Offer(answer));
+                        self.requests.insert(request, OwnRequest::Offer(answer));
                         let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
                         self.subscriptions.push(Subscription::offered(
                             track,
@@ -278,23 +279,24 @@ impl Session {
                             viewer,
                         ));
                     }
-                    Err(error) => self.failed(Asked::Offer(answer), misused(&error)),
+                    Err(error) => self.failed(OwnRequest::Offer(answer), misused(&error)),
                 }
             }
             Command::PublishNamespace(namespace, answer) => {
-                let asked = Asked::Namespace(namespace.clone(), answer);
+                let own = OwnRequest::Namespace(namespace.clone(), answer);
                 match session.publish_namespace(namespace, Params::default()) {
                     Ok(request) => {
-                        self.asked.insert(request, asked);
+                        self.requests.insert(request, own);
                     }
-                    Err(error) => self.failed(asked, misused(&error)),
+                    Err(error) => self.failed(own, misused(&error)),
                 }
             }
             Command::WithdrawNamespace(namespace) => {
-                let wanted = |asked: &Asked| matches!(asked, Asked::Namespace(of, _) if *of == namespace);
-                if let Some(request) = self.asked.iter().find(|(_, asked)| wanted(asked)).map(|(id, _)| *id) {
+                let is_same =
+                    |own: &OwnRequest| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace);
+                if let Some(request) = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id) {
                     let _ = session.cancel(request);
-                    self.asked.remove(&request);
+                    self.requests.remove(&request);
                 }
             }
             Command::Answer(request, Ok(())) => self.accepted(cx, request),
@@ -310,16 +312,16 @@ impl Session {
                 let kind = FetchKind::Standalone { track: track.clone(), start: *start, end: *end };
                 match session.fetch(kind, params.clone()) {
                     Ok(request) => {
-                        self.asked.insert(request, Asked::Fetch(fetch, Progress::Asked));
+                        self.requests.insert(request, OwnRequest::Fetch(fetch, Progress::Requested));
                     }
-                    Err(error) => self.failed(Asked::Fetch(fetch, Progress::Asked), misused(&error)),
+                    Err(error) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), misused(&error)),
                 }
             }
             Command::Status(track, (peer, request)) => match session.track_status(track, Params::default()) {
-                Ok(asked) => {
-                    self.asked.insert(asked, Asked::Status(peer, request));
+                Ok(own) => {
+                    self.requests.insert(own, OwnRequest::Status(peer, request));
                 }
-                Err(error) => self.failed(Asked::Status(peer, request), misused(&error)),
+                Err(error) => self.failed(OwnRequest::Status(peer, request), misused(&error)),
             },
             Command::StatusAnswer(request, Ok(answer)) => {
                 let _ = session.accept(request, answer.0, answer.1);
@@ -329,16 +331,16 @@ impl Session {
             }
             Command::WatchNamespaces => {
                 if let Ok(request) = session.subscribe_namespace(Namespace::default(), Params::default()) {
-                    self.asked.insert(request, Asked::Namespaces);
+                    self.requests.insert(request, OwnRequest::Namespaces);
                 }
             }
             Command::WatchTracks(prefix) => {
                 if let Ok(request) = session.subscribe_tracks(prefix, Params::default()) {
-                    self.asked.insert(request, Asked::Tracks);
+                    self.requests.insert(request, OwnRequest::Tracks);
                 }
             }
             Command::Close(code, reason) => session.close(code, &reason),
-            Command::Look => self.look = true,
+            Command::NamespacesChanged => self.namespaces_changed = true,
             Command::GoAway(within) => {
                 let within = Micros::from_millis(within.as_millis() as u64);
                 let _ = session.goaway(cx.now, "", Some(within));
@@ -351,7 +353,7 @@ impl Session {
         if self.is_upstream() {
             let _ = cx.session.accept(request, Params::default(), Properties::NONE);
             self.relay.0.borrow_mut().remote.insert(namespace);
-            self.relay.0.borrow_mut().look();
+            self.relay.0.borrow_mut().notify_namespaces();
             return;
         }
         if !self.may_publish(cx, request, Published::Namespace(&namespace)) {
@@ -360,7 +362,7 @@ impl Session {
         self.published.insert(request, namespace.clone());
         match self.behalf() {
             // Whether it may is the upstream's to say.
-            Some(behalf) => self.tell(behalf, Command::PublishNamespace(namespace, (self.id, request))),
+            Some(behalf) => self.send(behalf, Command::PublishNamespace(namespace, (self.id, request))),
             None => self.accepted(cx, request),
         }
     }
@@ -372,7 +374,7 @@ impl Session {
         match admission.publish(self.id, what) {
             Ok(replaced) => {
                 if let Some(Replaced { peer, reason }) = replaced {
-                    self.tell(peer, Command::Close(SessionCode::UNAUTHORIZED, reason));
+                    self.send(peer, Command::Close(SessionCode::UNAUTHORIZED, reason));
                 }
                 true
             }
@@ -439,7 +441,7 @@ impl Session {
         track.borrow_mut().offered_by(self.id, properties, params.largest);
         self.offered.insert(request, Rc::clone(&track));
         match self.behalf() {
-            Some(behalf) => self.tell(behalf, Command::Publish(track, Some((self.id, request)))),
+            Some(behalf) => self.send(behalf, Command::Publish(track, Some((self.id, request)))),
             None => self.accepted(cx, request),
         }
     }
@@ -490,7 +492,7 @@ impl Session {
         figures.fetch(FetchSource::Publisher);
         let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params });
         self.proxied.push(PendingFetch::new(request, Rc::clone(&fetch)));
-        self.tell(source, Command::Fetch(fetch));
+        self.send(source, Command::Fetch(fetch));
     }
 
     /// Whether a range of a track is kept here. A node with an admission answers for the tracks that creators publish
@@ -538,7 +540,7 @@ impl Session {
         let source = self.relay.0.borrow().source(&name, self.id);
         match source {
             Some(source) if !self.is_upstream() => {
-                self.tell(source, Command::Status(name, (self.id, request)));
+                self.send(source, Command::Status(name, (self.id, request)));
             }
             _ => {
                 let _ = cx.session.reject(request, absent());
@@ -558,9 +560,9 @@ impl Session {
             let mut hub = self.relay.0.borrow_mut();
             hub.withdraw(&namespace, self.id);
             if let Some(behalf) = self.behalf {
-                hub.tell(behalf, Command::WithdrawNamespace(namespace));
+                hub.send(behalf, Command::WithdrawNamespace(namespace));
             }
-            hub.look();
+            hub.notify_namespaces();
         }
         if let Some(track) = self.offered.remove(&request) {
             self.incoming.forget_track(&track);
@@ -572,27 +574,27 @@ impl Session {
     fn lost(&self, track: &Rc<RefCell<Track>>) {
         if track.borrow().source == Some(self.id) {
             track.borrow_mut().orphaned();
-            self.relay.0.borrow_mut().adopt();
+            self.relay.0.borrow_mut().reassign_orphans();
         }
     }
 
     fn answered(&mut self, request: RequestId, params: Params, properties: Properties) {
-        match self.asked.get(&request) {
-            Some(Asked::Offer(Some((peer, request))) | Asked::Namespace(_, (peer, request))) => {
-                self.tell(*peer, Command::Answer(*request, Ok(())));
+        match self.requests.get(&request) {
+            Some(OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request))) => {
+                self.send(*peer, Command::Answer(*request, Ok(())));
             }
-            Some(Asked::Status(peer, of)) => {
-                self.tell(*peer, Command::StatusAnswer(*of, Ok(Box::new((params, properties)))));
-                self.asked.remove(&request);
+            Some(OwnRequest::Status(peer, of)) => {
+                self.send(*peer, Command::StatusAnswer(*of, Ok(Box::new((params, properties)))));
+                self.requests.remove(&request);
             }
             _ => {}
         }
     }
 
     /// Who asks for a track has taken the namespace that it is in: its word on that may come later, on another stream.
-    fn taken(&self, track: &TrackName) {
-        for asked in self.asked.values() {
-            if let Asked::Namespace(namespace, (peer, _)) = asked
+    fn confirm_namespaces(&self, track: &TrackName) {
+        for own in self.requests.values() {
+            if let OwnRequest::Namespace(namespace, (peer, _)) = own
                 && namespace.is_prefix_of(track.namespace())
             {
                 let mut hub = self.relay.0.borrow_mut();
@@ -605,7 +607,7 @@ impl Session {
     }
 
     fn done(&mut self, request: RequestId, code: DoneCode) {
-        let track = if let Some(Asked::Track(track, _)) = self.asked.remove(&request) {
+        let track = if let Some(OwnRequest::Track(track, _)) = self.requests.remove(&request) {
             Some(track)
         } else {
             let offered = self.offered.remove(&request);
@@ -630,8 +632,8 @@ impl Session {
 
     /// The track that it sends for that request, of ours or of its own.
     fn track_of(&self, request: RequestId) -> Option<&Rc<RefCell<Track>>> {
-        match self.asked.get(&request) {
-            Some(Asked::Track(track, _)) => Some(track),
+        match self.requests.get(&request) {
+            Some(OwnRequest::Track(track, _)) => Some(track),
             _ => self.offered.get(&request),
         }
     }
@@ -644,7 +646,7 @@ impl Session {
         let reason = format!("group {group} of track {name} is over {max} MiB; end groups sooner");
         tracing::warn!(peer = self.id.0, reason, "a group is too large");
         if self.is_upstream() {
-            self.relay.0.borrow_mut().tell(self.id, Command::Unsubscribe(Rc::clone(track)));
+            self.relay.0.borrow_mut().send(self.id, Command::Unsubscribe(Rc::clone(track)));
             track.borrow_mut().source = None;
             track.borrow_mut().set(State::Ended(DoneCode::EXCESSIVE_LOAD));
         } else {
@@ -661,7 +663,7 @@ impl Session {
                 }
             }
             Event::FetchStream { stream, request } => {
-                if let Some(Asked::Fetch(fetch, _)) = self.asked.get(&request) {
+                if let Some(OwnRequest::Fetch(fetch, _)) = self.requests.get(&request) {
                     self.incoming.answer(stream, request, fetch);
                 }
             }
@@ -687,32 +689,32 @@ impl Session {
 
     /// A fetch is over once it has been both accepted and delivered.
     fn fetch_progress(&mut self, request: RequestId, now: Progress) {
-        if let Some(Asked::Fetch(_, progress)) = self.asked.get_mut(&request) {
-            if *progress == Progress::Asked {
+        if let Some(OwnRequest::Fetch(_, progress)) = self.requests.get_mut(&request) {
+            if *progress == Progress::Requested {
                 *progress = now;
             } else {
-                self.asked.remove(&request);
+                self.requests.remove(&request);
             }
         }
     }
 
     /// Tells the peer which namespaces have come and gone.
-    fn tell_namespaces(&mut self, cx: &mut Cx<'_>) {
+    fn send_namespaces(&mut self, cx: &mut Cx<'_>) {
         let hub = self.relay.0.borrow();
-        for (request, (prefix, told)) in &mut self.watching {
+        for (request, (prefix, sent)) in &mut self.watching {
             let mut now = hub.namespaces(prefix);
             if let Some(admission) = &self.admission {
                 now.retain(|suffix| {
                     prefix.join(suffix).is_ok_and(|namespace| admission.watch(self.id, &namespace).is_ok())
                 });
             }
-            for gone in told.difference(&now) {
+            for gone in sent.difference(&now) {
                 let _ = cx.session.namespace_done(*request, gone.clone());
             }
-            for new in now.difference(told) {
+            for new in now.difference(sent) {
                 let _ = cx.session.namespace(*request, new.clone());
             }
-            *told = now;
+            *sent = now;
         }
     }
 }
@@ -738,17 +740,19 @@ impl App for Session {
                     let _ = cx.session.reject(request, error);
                     return;
                 }
-                self.taken(&track);
+                self.confirm_namespaces(&track);
                 // The link of an edge that follows this node: only the session on its behalf has its token.
                 let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
                 let from_upstream = self.is_upstream();
                 let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
                 let track = match linked {
-                    Some(source) => self.relay.0.borrow_mut().take_from(source, &track),
-                    None => self.relay.0.borrow_mut().take(&track, self.id, from_upstream, patience),
+                    Some(source) => self.relay.0.borrow_mut().get_or_request_from(source, &track),
+                    None => {
+                        self.relay.0.borrow_mut().get_or_request(&track, self.id, from_upstream, patience)
+                    }
                 };
                 let viewer = self.viewer(&track);
-                self.subscriptions.push(Subscription::asked(track, request, params.filter, viewer));
+                self.subscriptions.push(Subscription::requested(track, request, params.filter, viewer));
             }
             Event::Publish { request, track, params, properties } => {
                 self.publish(cx, request, &track, &params, properties);
@@ -759,12 +763,12 @@ impl App for Session {
             Event::SubscribeNamespace { request, prefix, .. } => {
                 let _ = cx.session.accept(request, Params::default(), Properties::NONE);
                 self.watching.insert(request, (prefix, BTreeSet::new()));
-                self.look = true;
+                self.namespaces_changed = true;
                 let mut hub = self.relay.0.borrow_mut();
                 if !std::mem::replace(&mut hub.wants_namespaces, true)
                     && let Some(upstream) = hub.upstream
                 {
-                    hub.tell(upstream, Command::WatchNamespaces);
+                    hub.send(upstream, Command::WatchNamespaces);
                 }
             }
             Event::SubscribeTracks { request, prefix, .. } => {
@@ -788,11 +792,11 @@ impl App for Session {
                     .cloned()
                     .collect();
                 for track in here {
-                    hub.tell(self.id, Command::Publish(track, None));
+                    hub.send(self.id, Command::Publish(track, None));
                 }
                 hub.interests.push((self.id, request, prefix.clone()));
                 if let Some(upstream) = hub.upstream.filter(|_| !self.is_upstream()) {
-                    hub.tell(upstream, Command::WatchTracks(prefix));
+                    hub.send(upstream, Command::WatchTracks(prefix));
                 }
             }
             Event::TrackStatus { request, track, .. } => self.track_status(cx, request, track),
@@ -807,27 +811,27 @@ impl App for Session {
                     (params.namespace_prefix, self.watching.get_mut(&request))
                 {
                     *watching = (prefix, BTreeSet::new());
-                    self.look = true;
+                    self.namespaces_changed = true;
                 }
             }
             Event::Cancelled { request, .. } | Event::RendezvousTimeout { request } => {
                 self.incoming.forget_fetch(request);
-                match self.asked.remove(&request) {
-                    Some(Asked::Track(track, _)) => {
+                match self.requests.remove(&request) {
+                    Some(OwnRequest::Track(track, _)) => {
                         self.incoming.forget_track(&track);
                         self.lost(&track);
                     }
-                    Some(asked) => {
+                    Some(own) => {
                         let error =
                             RequestError::new(RequestCode::INTERNAL_ERROR, "the request was broken off");
-                        self.failed(asked, error);
+                        self.failed(own, error);
                     }
                     None => {}
                 }
                 self.ended(request);
             }
             Event::SubscribeOk { request, params, properties } => {
-                if let Some(Asked::Track(track, _)) = self.asked.get(&request) {
+                if let Some(OwnRequest::Track(track, _)) = self.requests.get(&request) {
                     let mut track = track.borrow_mut();
                     if matches!(track.state, State::Live) {
                         // Taken up again: whoever takes from it goes on.
@@ -838,7 +842,9 @@ impl App for Session {
                     }
                 }
             }
-            Event::RequestOk { request, .. } if matches!(self.asked.get(&request), Some(Asked::Own)) => {
+            Event::RequestOk { request, .. }
+                if matches!(self.requests.get(&request), Some(OwnRequest::Own)) =>
+            {
                 tracing::error!(
                     "the upstream follows this node: an edge may not follow itself; change --origin"
                 );
@@ -846,24 +852,24 @@ impl App for Session {
             }
             Event::RequestOk { request, params, properties } => self.answered(request, *params, properties),
             Event::RequestError { request, error } => {
-                if let Some(asked) = self.asked.remove(&request) {
-                    self.failed(asked, error);
+                if let Some(own) = self.requests.remove(&request) {
+                    self.failed(own, error);
                 }
                 self.subscriptions.retain(|subscription| subscription.request != request);
             }
             Event::FetchOk { request, ok } => {
-                if let Some(Asked::Fetch(fetch, _)) = self.asked.get(&request) {
+                if let Some(OwnRequest::Fetch(fetch, _)) = self.requests.get(&request) {
                     fetch.push(Step::Ok(*ok));
                     self.fetch_progress(request, Progress::Accepted);
                 }
             }
             Event::Namespace { suffix, .. } => {
                 self.relay.0.borrow_mut().remote.insert(suffix);
-                self.relay.0.borrow_mut().look();
+                self.relay.0.borrow_mut().notify_namespaces();
             }
             Event::NamespaceDone { suffix, .. } => {
                 self.relay.0.borrow_mut().remote.remove(&suffix);
-                self.relay.0.borrow_mut().look();
+                self.relay.0.borrow_mut().notify_namespaces();
             }
             Event::Done { request, code, .. } => self.done(request, code),
             Event::StreamStopped { stream, .. } => {
@@ -889,8 +895,8 @@ impl App for Session {
                 None => break,
             }
         }
-        if std::mem::take(&mut self.look) {
-            self.tell_namespaces(cx);
+        if std::mem::take(&mut self.namespaces_changed) {
+            self.send_namespaces(cx);
         }
         for subscription in &mut self.subscriptions {
             subscription.poll(task, cx);
@@ -901,7 +907,7 @@ impl App for Session {
         for service in &mut self.services {
             service.poll(task, cx);
         }
-        // Whoever was asked to leave and has nothing open has left.
+        // Whoever was own to leave and has nothing open has left.
         if self.leaving && cx.session.open_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -909,7 +915,7 @@ impl App for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(behalf) = self.behalf {
-            self.relay.0.borrow_mut().dismiss(behalf);
+            self.relay.0.borrow_mut().end_session(behalf);
         }
     }
 }

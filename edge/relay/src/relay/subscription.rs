@@ -75,7 +75,7 @@ pub(super) struct Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The peer waits for an answer.
-    Asked,
+    Requested,
     /// The peer waits for a publisher to come.
     Held,
     Live,
@@ -110,13 +110,13 @@ struct Cursor {
 
 impl Subscription {
     /// One that the peer asks for.
-    pub(super) fn asked(
+    pub(super) fn requested(
         track: Rc<RefCell<Track>>,
         request: RequestId,
         filter: Option<Filter>,
         viewer: Option<Viewer>,
     ) -> Self {
-        let mut this = Self::new(track, request, Phase::Asked, viewer);
+        let mut this = Self::new(track, request, Phase::Requested, viewer);
         this.filter = filter;
         this
     }
@@ -182,7 +182,7 @@ impl Subscription {
     }
 
     /// Goes on with the track that has taken this one's place, from its start.
-    fn succeed(&mut self) {
+    fn move_to_successor(&mut self) {
         while let Some(track) = self.successor() {
             self.track.borrow_mut().takers -= 1;
             track.borrow_mut().takers += 1;
@@ -205,23 +205,23 @@ impl Subscription {
 
     /// Sends what there is to send.
     pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
-        self.succeed();
+        self.move_to_successor();
         let track = Rc::clone(&self.track);
         let mut track = track.borrow_mut();
         track.watch(task.waker());
         match (&track.state, self.phase) {
             (State::Pending, _) | (State::Refused(_) | State::Ended(_), Phase::Held) => return,
-            (State::Refused(error), Phase::Asked) => {
+            (State::Refused(error), Phase::Requested) => {
                 self.refused(cx, error.clone());
                 return;
             }
-            (State::Ended(_), Phase::Asked) => {
+            (State::Ended(_), Phase::Requested) => {
                 let error = RequestError::new(RequestCode::DOES_NOT_EXIST, "the track is over");
                 let _ = cx.session.reject(self.request, error);
                 self.phase = Phase::Over;
                 return;
             }
-            (State::Live, Phase::Asked | Phase::Held) => {
+            (State::Live, Phase::Requested | Phase::Held) => {
                 let largest = if self.waited { track.since.0 } else { track.largest };
                 let params = Params { largest, ..Params::default() };
                 let accepted = cx.session.accept_subscribe(self.request, params, track.properties.clone());

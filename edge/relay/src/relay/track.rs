@@ -43,7 +43,7 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// We subscribed.
-    Asked,
+    Requested,
     /// The source published it of its own accord.
     Offered,
 }
@@ -121,7 +121,7 @@ impl Track {
             name,
             state: State::Pending,
             source: None,
-            way: Way::Asked,
+            way: Way::Requested,
             patience: None,
             properties: Properties::NONE,
             largest: None,
@@ -173,8 +173,8 @@ impl Track {
     }
 
     /// A source is asked for it.
-    pub(super) fn asked_of(&mut self, source: PeerId) {
-        (self.source, self.way) = (Some(source), Way::Asked);
+    pub(super) fn requested_from(&mut self, source: PeerId) {
+        (self.source, self.way) = (Some(source), Way::Requested);
         self.count();
     }
 
@@ -183,7 +183,7 @@ impl Track {
     }
 
     /// Somebody wants it whom nobody has refused yet.
-    pub(super) fn ask_again(&mut self) {
+    pub(super) fn reopen(&mut self) {
         if matches!(self.state, State::Refused(_)) {
             self.state = State::Pending;
         }
@@ -232,7 +232,7 @@ impl Track {
     pub(super) fn object(&mut self, sequence: Sequence, header: ObjectHeader) {
         let Some(subgroup) = self.subgroups.get_mut(&sequence) else { return };
         if subgroup.header.subgroup == SubgroupId::FirstObject {
-            // From here on it can be told to those who come after its first object.
+            // From here on it can be sent to those who come after its first object.
             subgroup.header.subgroup = SubgroupId::Id(header.id);
         }
         let at = Location::new(subgroup.header.group, header.id);
@@ -318,7 +318,7 @@ impl Track {
         }
     }
 
-    fn keeps(&mut self, bytes: usize) {
+    fn set_bytes(&mut self, bytes: usize) {
         self.figures.kept.inc_by(bytes as i64 - self.bytes as i64);
         self.cache.bytes.set(self.cache.bytes.get() + bytes - self.bytes);
         self.stats.keep(self.bytes, bytes);
@@ -326,7 +326,7 @@ impl Track {
     }
 
     fn grow(&mut self, group: u64, bytes: usize) {
-        self.keeps(self.bytes + bytes);
+        self.set_bytes(self.bytes + bytes);
         if let Some(kept) = self.groups.get_mut(&group) {
             let was_within = kept.bytes <= MAX_GROUP_BYTES;
             kept.bytes += bytes;
@@ -350,7 +350,7 @@ impl Track {
             for sequence in group.subgroups {
                 self.subgroups.remove(&sequence);
             }
-            self.keeps(self.bytes - group.bytes);
+            self.set_bytes(self.bytes - group.bytes);
             self.figures.evicted.inc();
             self.whole_from = self.whole_from.max(oldest.saturating_add(1));
         }
@@ -361,7 +361,7 @@ impl Drop for Track {
     fn drop(&mut self) {
         self.source = None;
         self.count();
-        self.keeps(0);
+        self.set_bytes(0);
     }
 }
 
