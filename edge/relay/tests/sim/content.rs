@@ -134,17 +134,17 @@ impl Log {
 /// All objects of one creator, for as long as it runs.
 pub(crate) struct Broadcast {
     pub(crate) tracks: RefCell<Vec<Log>>,
-    pub(crate) news: Signal,
+    pub(crate) changed: Signal,
 }
 
 impl Broadcast {
     pub(crate) fn new(shapes: &[Shape], maker: u64, now: Micros) -> Self {
         let tracks = shapes.iter().map(|shape| Log::new(*shape, maker, now)).collect();
-        Self { tracks: RefCell::new(tracks), news: Signal::default() }
+        Self { tracks: RefCell::new(tracks), changed: Signal::default() }
     }
 
     pub(crate) fn add(&self, track: usize, now: Micros) {
         self.tracks.borrow_mut()[track].add(now);
-        self.news.wake();
+        self.changed.wake();
     }
 }

@@ -190,7 +190,7 @@ impl App for Creator {
         if !std::mem::replace(&mut self.begun, true) {
             self.begin(cx);
         }
-        self.broadcast.news.watch(task);
+        self.broadcast.changed.watch(task);
         let tracks = self.broadcast.tracks.borrow();
         for (request, feed) in &mut self.feeds {
             let log = &tracks[feed.track];

@@ -57,7 +57,7 @@ pub(crate) struct Report {
     pub(crate) wants: RefCell<BTreeSet<usize>>,
     pub(crate) to_fetch: RefCell<VecDeque<(usize, Location, Location)>>,
     pub(crate) is_leaving: Cell<bool>,
-    pub(crate) news: Signal,
+    pub(crate) changed: Signal,
     /// The newest object of each track by each creator.
     pub(crate) newest: RefCell<BTreeMap<(usize, u64), Location>>,
     /// Objects of the subscriptions, in the order in which they were complete.
@@ -82,7 +82,7 @@ impl Report {
             wants: RefCell::new(wants.iter().copied().collect()),
             to_fetch: RefCell::default(),
             is_leaving: Cell::new(false),
-            news: Signal::default(),
+            changed: Signal::default(),
             newest: RefCell::default(),
             objects: RefCell::default(),
             ended: RefCell::default(),
@@ -98,17 +98,17 @@ impl Report {
 
     pub(crate) fn want(&self, wants: &[usize]) {
         *self.wants.borrow_mut() = wants.iter().copied().collect();
-        self.news.wake();
+        self.changed.wake();
     }
 
     pub(crate) fn fetch(&self, track: usize, start: Location, end: Location) {
         self.to_fetch.borrow_mut().push_back((track, start, end));
-        self.news.wake();
+        self.changed.wake();
     }
 
     pub(crate) fn leave(&self) {
         self.is_leaving.set(true);
-        self.news.wake();
+        self.changed.wake();
     }
 
     fn got(&self, track: usize, at: Location, now: Micros) {
@@ -398,7 +398,7 @@ impl App for Subscriber {
             self.report.namespaces.borrow_mut().clear();
             self.begin(cx);
         }
-        self.report.news.watch(task);
+        self.report.changed.watch(task);
         if self.report.is_leaving.get() {
             return Poll::Ready(());
         }
