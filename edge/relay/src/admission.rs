@@ -15,12 +15,12 @@ pub struct PeerId(pub u64);
 pub enum Published<'a> {
     /// All tracks of a namespace, on request.
     Namespace(&'a Namespace),
-    /// One track.
+    /// One track, offered by PUBLISH.
     Track(&'a TrackName),
 }
 
 impl Published<'_> {
-    /// Its namespace.
+    /// Returns the namespace, or that of the track.
     pub fn namespace(&self) -> &Namespace {
         match self {
             Self::Namespace(namespace) => namespace,
@@ -34,13 +34,13 @@ impl Published<'_> {
 pub struct Replaced {
     /// The session, which is closed.
     pub peer: PeerId,
-    /// The reason that it is given.
+    /// The reason that its session is closed with.
     pub reason: String,
 }
 
-/// Decides what clients may do, and is told what they do.
+/// Decides what clients may do, and receives what they have done.
 ///
-/// A relay without one, such as an edge's, admits everybody and leaves the decision to its upstream. No method may
+/// A relay without one, such as an edge's, admits every client and leaves the decision to its upstream. No method may
 /// call back into the relay: it is being used.
 pub trait Admission {
     /// Admits a client whose SETUP has come. The error is the reason that its session is closed with.
@@ -54,7 +54,7 @@ pub trait Admission {
     /// A client's session has ended.
     fn leave(&self, peer: PeerId);
 
-    /// Lets a client publish something, perhaps in the place of another session.
+    /// Lets a client publish something, perhaps instead of another session, which is then closed.
     fn publish(&self, peer: PeerId, what: Published<'_>) -> Result<Option<Replaced>, RequestError>;
 
     /// A client has ended something that it published.
@@ -69,13 +69,13 @@ pub trait Admission {
     /// A client's subscription to a track has ended.
     fn unsubscribed(&self, peer: PeerId, track: &TrackName);
 
-    /// A track is no longer kept: nobody has watched it for a while.
+    /// A track is no longer kept: it had no subscription for the linger time.
     fn dropped(&self, track: &TrackName);
 
-    /// Whether a publisher is expected for a track that nobody publishes now. Its subscribers wait until it comes, or
+    /// Returns whether a publisher is expected for a track that has none now. Its subscribers wait until it comes, or
     /// until [`Relay::release`](crate::Relay::release).
     fn expects(&self, track: &TrackName) -> bool;
 
-    /// The counters of a track, the same for all its publications. Refuses a track that is one too many.
+    /// Returns the counters of a track, the same for all its publications. Refuses a track beyond the limit.
     fn stats(&self, track: &TrackName) -> Result<Arc<TrackStats>, RequestError>;
 }

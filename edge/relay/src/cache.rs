@@ -18,11 +18,11 @@ pub(crate) const OBJECT_OVERHEAD: usize = 128;
 /// The bounds of the groups that a relay keeps. The newest group of each track is always kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// Groups of one track.
+    /// The most groups kept of one track.
     pub groups: usize,
-    /// Bytes of one track.
+    /// The most bytes kept of one track.
     pub track_bytes: usize,
-    /// Bytes of all tracks together.
+    /// The most bytes kept of all tracks together.
     pub total_bytes: usize,
 }
 
@@ -53,32 +53,32 @@ pub struct TrackStats {
 }
 
 impl TrackStats {
-    /// Whether it is being published.
+    /// Returns whether the track has a live publication.
     pub fn is_live(&self) -> bool {
         self.live.load(Ordering::Relaxed) > 0
     }
 
-    /// Groups that came.
+    /// Returns the number of groups received.
     pub fn groups(&self) -> u64 {
         self.groups.load(Ordering::Relaxed)
     }
 
-    /// Objects that came.
+    /// Returns the number of objects received.
     pub fn objects(&self) -> u64 {
         self.objects.load(Ordering::Relaxed)
     }
 
-    /// Bytes of objects that came.
+    /// Returns the payload bytes received.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are kept.
+    /// Returns the bytes kept now.
     pub fn kept(&self) -> u64 {
         self.kept.load(Ordering::Relaxed)
     }
 
-    /// The newest group.
+    /// Returns the group that began last, if any has.
     pub fn newest_group(&self) -> Option<u64> {
         self.newest.load(Ordering::Relaxed).checked_sub(1)
     }

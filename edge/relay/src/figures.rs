@@ -1,4 +1,4 @@
-//! A relay's metrics.
+//! A relay's metrics, in Prometheus's text format.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ pub(crate) enum FetchSource {
     Kept,
     /// The track's publisher, or the upstream.
     Publisher,
-    /// None.
+    /// No source: the request was refused.
     Refused,
 }
 
@@ -79,17 +79,17 @@ impl Figures {
         self.fetches.get_or_create(&[("source", source)]).inc();
     }
 
-    /// Bytes of groups that are kept.
+    /// Returns the bytes of kept groups.
     pub fn kept(&self) -> i64 {
         self.kept.get()
     }
 
-    /// Sessions that are open.
+    /// Returns the number of open sessions, that with the upstream included.
     pub fn sessions(&self) -> i64 {
         self.sessions.get()
     }
 
-    /// All of them, in Prometheus's text format.
+    /// Returns all metrics in Prometheus's text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.

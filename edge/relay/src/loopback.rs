@@ -13,14 +13,14 @@ use moqt::{
 
 use crate::{Credentials, Deadline, Dial, DialError, Platform, Relay, RelaySession};
 
-/// A relay as the upstream of a part of its own node.
+/// The way from a part of a node to the node's own relay, as its upstream.
 pub struct Loopback {
     relay: Relay,
     platform: Rc<dyn Platform>,
 }
 
 impl Loopback {
-    /// Creates the way to that relay.
+    /// Creates the way to the node's relay.
     pub fn new(relay: Relay, platform: Rc<dyn Platform>) -> Self {
         Self { relay, platform }
     }
@@ -41,6 +41,7 @@ impl Dial for Loopback {
     }
 }
 
+/// A connection between the two parts, before it runs.
 struct Pair {
     session: RelaySession,
     config: Config,
@@ -64,6 +65,7 @@ impl Connected for Pair {
     }
 }
 
+/// The two ends of the session, while it runs.
 struct Both {
     near: WebSocketSession,
     far: WebSocketSession,

@@ -12,7 +12,7 @@ pub trait Platform {
     /// Starts a task on this thread.
     fn spawn(&self, task: Later<'static, ()>);
 
-    /// Resolves after `time`.
+    /// Returns a future that resolves after `time`.
     fn sleep(&self, time: Duration) -> Later<'static, ()>;
 
     /// The time on a monotonic clock with an arbitrary start.
@@ -21,7 +21,7 @@ pub trait Platform {
     /// The time since the UNIX epoch.
     fn wall(&self) -> wire::Micros;
 
-    /// Bytes that nobody can guess.
+    /// Returns bytes from a cryptographic source of randomness.
     fn random(&self) -> Result<[u8; 16], token::Error>;
 }
 
@@ -30,7 +30,7 @@ pub trait Dial {
     /// Connects in the node's own name or, with a client's credentials, in the name of that client.
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>>;
 
-    /// Its address, for logs.
+    /// Returns the address of the upstream, for logs.
     fn name(&self) -> &str;
 }
 
@@ -38,7 +38,7 @@ pub trait Dial {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// No connection came about.
+    /// The connection could not be opened, for this reason.
     #[error("{0}")]
     Unreachable(String),
     /// No token can be signed, by which the upstream would know this node.

@@ -13,33 +13,35 @@ use super::{
     track::{Sequence, State, Track},
 };
 
-/// A fetch that is answered from what is here.
+/// A FETCH of a peer, answered from the kept groups.
 pub(super) struct Fetch {
     track: Rc<RefCell<Track>>,
     pub(super) request: RequestId,
     stream: StreamId,
-    /// What is left to send, the next last.
+    /// The objects left to send, in reverse: location, stream and index in it.
     plan: Vec<(Location, Sequence, usize)>,
-    /// The part of the range that is no longer kept, if that has not been sent yet.
+    /// The end of the part that is no longer kept, until it has been sent.
     unknown: Option<RangeEnd>,
+    /// Set once the next object's header has been sent.
     begun: bool,
+    /// Chunks of the next object that were sent.
     chunk: usize,
 }
 
 impl Fetch {
-    /// Whether a range that begins there is kept in full.
+    /// Returns whether a range that begins at `start` is kept in full.
     pub(super) fn is_whole(track: &Track, start: Location) -> bool {
         matches!(track.state, State::Live | State::Ended(_))
             && start.group >= track.whole_from
             && track.oldest().is_some_and(|oldest| oldest <= start.group)
     }
 
-    /// Whether any of a range is kept.
+    /// Returns whether any part of a range up to `end` is kept.
     pub(super) fn is_partial(track: &Track, end: Location) -> bool {
         track.oldest().is_some_and(|oldest| oldest < end.group || (oldest == end.group && end.object != 1))
     }
 
-    /// Accepts a fetch of what is here.
+    /// Accepts a FETCH of kept groups and plans what to send.
     pub(super) fn accept(
         track: Rc<RefCell<Track>>,
         request: RequestId,
@@ -65,7 +67,7 @@ impl Fetch {
                 for (index, object) in subgroup.objects.iter().enumerate() {
                     let at = Location::new(subgroup.header.group, object.header.id);
                     if within(at) && object.header.status == moqt::data::Status::Normal {
-                        // It may have come again, from another source.
+                        // The object may have come twice, from two sources: prefer a complete one.
                         let (found, is_whole) = ((*sequence, index), object.missing == 0);
                         let known = here.entry(at).or_insert((found, is_whole));
                         if !known.1 {
@@ -95,7 +97,7 @@ impl Fetch {
         Some(Self { track, request, stream, plan, unknown, begun: false, chunk: 0 })
     }
 
-    /// Sends on. Whether there is more to send.
+    /// Sends what the peer can take. Returns whether there is more to send.
     pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> bool {
         let track = Rc::clone(&self.track);
         let mut track = track.borrow_mut();
@@ -108,7 +110,7 @@ impl Fetch {
             let Some((subgroup, object)) =
                 subgroup.and_then(|subgroup| Some((subgroup, subgroup.objects.get(index)?)))
             else {
-                // It has been let go of in the meantime.
+                // The group was evicted in the meantime.
                 let _ = cx.session.reset(self.stream, ResetCode::UNKNOWN_OBJECT_STATUS);
                 return false;
             };

@@ -1,4 +1,4 @@
-//! A fetch that is answered by somebody else: what they say, on its way to who asked.
+//! FETCH requests that this node passes on to a track's publisher or the upstream: their answer, on its way back.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, task::Waker};
 
@@ -10,10 +10,10 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 
-/// Bytes that may wait for who asked, before the fetch is broken off.
+/// Bytes of an answer that may wait for the requesting peer before the fetch is reset.
 pub const FETCH_BACKLOG: usize = 16 << 20;
 
-/// One step of an answer.
+/// One part of an answer: an event of the session with the publisher.
 pub(super) enum Step {
     Ok(FetchOk),
     Error(RequestError),
@@ -25,13 +25,14 @@ pub(super) enum Step {
     Reset(ResetCode),
 }
 
-/// What was asked, and what has been said.
+/// The request, and the parts of the answer that the requesting peer has not been sent.
 pub(super) struct ProxiedFetch {
     pub(super) track: TrackName,
     pub(super) start: Location,
     pub(super) end: Location,
     pub(super) params: moqt::Params,
     steps: RefCell<VecDeque<Step>>,
+    /// Payload bytes in `steps`, at most about [`FETCH_BACKLOG`].
     bytes: RefCell<usize>,
     waker: RefCell<Option<Waker>>,
 }
@@ -49,7 +50,7 @@ impl ProxiedFetch {
         })
     }
 
-    /// Says on. Whether who asked still keeps up.
+    /// Adds a part of the answer. Returns whether the requesting peer keeps up, within [`FETCH_BACKLOG`].
     pub(super) fn push(&self, step: Step) -> bool {
         if let Step::Payload(data) = &step {
             *self.bytes.borrow_mut() += data.len();
@@ -62,7 +63,7 @@ impl ProxiedFetch {
     }
 }
 
-/// A fetch of a peer's that waits for somebody else's answer.
+/// A FETCH of a peer whose answer comes from another session.
 pub(super) struct PendingFetch {
     pub(super) request: RequestId,
     pub(super) fetch: Rc<ProxiedFetch>,
@@ -76,7 +77,7 @@ impl PendingFetch {
         Self { request, fetch, stream: None, accepted: false, finished: false }
     }
 
-    /// Passes on what has been said. Whether more is to come.
+    /// Sends the parts that have come. Returns whether more are to come.
     pub(super) fn poll(&mut self, waker: &Waker, cx: &mut Cx<'_>) -> bool {
         self.fetch.waker.replace(Some(waker.clone()));
         loop {

@@ -1,4 +1,4 @@
-//! What a peer sends of what it was asked for, or offers: each of its streams has a place where that goes.
+//! A peer's open data streams: each belongs to a track or to the answer of a fetch.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -13,7 +13,7 @@ use super::{
     track::{End, Sequence, Track},
 };
 
-/// The streams of a peer that are open, and what each carries.
+/// A peer's open data streams, by the track or fetch that each carries.
 #[derive(Default)]
 pub(super) struct Incoming(BTreeMap<StreamId, Carried>);
 
@@ -24,17 +24,19 @@ enum Carried {
 }
 
 impl Incoming {
+    /// Opens a stream that carries a subgroup.
     pub(super) fn subgroup(&mut self, stream: StreamId, track: &Rc<RefCell<Track>>, header: SubgroupHeader) {
         let sequence = track.borrow_mut().begin(header);
         self.0.insert(stream, Carried::Subgroup(Rc::clone(track), sequence));
     }
 
+    /// Opens a stream that carries the answer to a fetch.
     pub(super) fn answer(&mut self, stream: StreamId, request: RequestId, fetch: &Rc<ProxiedFetch>) {
         fetch.push(Step::Open);
         self.0.insert(stream, Carried::Answer(request, Rc::clone(fetch)));
     }
 
-    /// The track that a stream carries a subgroup of.
+    /// Returns the track whose subgroup a stream carries.
     pub(super) fn track(&self, stream: StreamId) -> Option<Rc<RefCell<Track>>> {
         match self.0.get(&stream) {
             Some(Carried::Subgroup(track, _)) => Some(Rc::clone(track)),
@@ -42,7 +44,7 @@ impl Incoming {
         }
     }
 
-    /// What has come on a stream. The fetch whose answer ends with it, if one does.
+    /// Handles data on a stream. Returns the fetch whose answer ends with it, if one does.
     pub(super) fn data(&mut self, event: Event) -> Option<RequestId> {
         match event {
             Event::Object { stream, header } => {
@@ -67,12 +69,12 @@ impl Incoming {
         None
     }
 
-    /// No more is heard of the streams of a track, not even their end.
+    /// Ignores all streams of a track from now on, including their end.
     pub(super) fn forget_track(&mut self, track: &Rc<RefCell<Track>>) {
         self.0.retain(|_, carried| !matches!(carried, Carried::Subgroup(of, _) if Rc::ptr_eq(of, track)));
     }
 
-    /// Nor of those of a fetch.
+    /// Ignores all streams of a fetch from now on, including their end.
     pub(super) fn forget_fetch(&mut self, request: RequestId) {
         self.0.retain(|_, carried| !matches!(carried, Carried::Answer(of, _) if *of == request));
     }

@@ -1,9 +1,8 @@
-//! A relay: one node's share of the tracks, between who publishes and who watches.
+//! The relay: one node's tracks, between their publishers and their subscribers.
 //!
-//! All of a [`Relay`] lives in one thread: sessions and tracks share it without a
-//! lock. A session's task takes what is new in the tracks that its peer subscribed
-//! to whenever it is woken, and writes it at its own pace; so a slow peer holds up
-//! nobody, and its old groups are broken off rather than queued.
+//! A [`Relay`] lives in one thread: sessions and tracks use it without a lock. A session's task, whenever it is woken,
+//! reads what is new in the tracks that its peer subscribed to and writes it at the peer's pace. A slow peer therefore
+//! delays no other, and its old groups are reset rather than queued.
 
 mod fetch;
 mod fetch_proxy;
@@ -40,8 +39,8 @@ use timing::Backoff;
 use track::{State, Track};
 use wire::names;
 
-/// How long the upstream may look for the publisher of a track that was live: a creator
-/// comes back to an origin that was restarted no sooner than its edges do.
+/// The time that the upstream may wait for the publisher of a track that was live: after a restart of the origin, a
+/// creator may reconnect later than the edges do.
 const RESUME: Micros = Micros::from_millis(15_000);
 
 /// The time that a track without a subscription is kept.
@@ -60,7 +59,7 @@ pub struct Relay(Rc<RefCell<Hub>>);
 struct Hub {
     platform: Rc<dyn Platform>,
     figures: Figures,
-    /// The track that only this node has: an upstream that knows it leads back here.
+    /// A track that only this node has: an upstream that can serve it leads back to this node.
     own_track: Option<TrackName>,
     services: Vec<Rc<dyn Service>>,
     admission: Option<Rc<dyn Admission>>,
@@ -70,32 +69,36 @@ struct Hub {
     tracks: BTreeMap<TrackName, Rc<RefCell<Track>>>,
     peers: BTreeMap<PeerId, Mailbox>,
     next_peer: u64,
-    /// Whether there is somebody to ask for what is not here.
+    /// Set if there is, or will be, an upstream for tracks that this node does not have.
     has_upstream: bool,
+    /// The session with the upstream, while it is connected.
     upstream: Option<PeerId>,
+    /// The way to the upstream, for the sessions on behalf of creators.
     upstream_at: Option<Rc<dyn Dial>>,
-    /// Namespaces published to this node, each by one peer or more: the newest is last, and is asked.
+    /// Namespaces published to this node, each by one peer or more. The newest is last, and serves the subscriptions.
     local: BTreeMap<Namespace, Vec<PeerId>>,
-    /// Namespaces that the upstream knows of.
+    /// Namespaces that the upstream has announced.
     remote: BTreeSet<Namespace>,
+    /// Set once a client has subscribed to namespaces, so that the upstream's are needed too.
     wants_namespaces: bool,
-    /// Who wants to be offered tracks under a prefix.
+    /// Subscriptions to tracks under a prefix (SUBSCRIBE_TRACKS).
     interests: Vec<(PeerId, RequestId, Namespace)>,
-    /// Tasks that wait until no client is left.
+    /// Tasks that wait until the last client has left.
     wakers: Vec<Waker>,
 }
 
-/// What a session is told by the others.
+/// Commands to a session from the other sessions and the relay.
 #[derive(Default)]
 struct Mailbox {
     commands: VecDeque<Command>,
     waker: Option<Waker>,
 }
 
+/// A command to a session. An address `(peer, request)` is the request of the peer that gets the answer.
 enum Command {
     Subscribe(Rc<RefCell<Track>>, Option<u64>),
     Unsubscribe(Rc<RefCell<Track>>),
-    /// Offer a track; and if it was offered to this node, tell who did of the answer.
+    /// Offer a track to the peer. If another peer offered it to this node, that peer's request gets the answer.
     Publish(Rc<RefCell<Track>>, Option<(PeerId, RequestId)>),
     PublishNamespace(Namespace, (PeerId, RequestId)),
     WithdrawNamespace(Namespace),
@@ -105,7 +108,7 @@ enum Command {
     StatusAnswer(RequestId, Result<Box<(Params, Properties)>, RequestError>),
     WatchNamespaces,
     WatchTracks(Namespace),
-    /// The namespaces that are known have changed.
+    /// The local or remote namespaces have changed.
     NamespacesChanged,
     /// The relay is being shut down.
     GoAway(Duration),
@@ -146,7 +149,7 @@ impl Default for Config {
 }
 
 impl Credentials {
-    /// The JSON Web Tokens among them: the query's, then SETUP's.
+    /// Returns the JSON Web Tokens: those of the query, then those of SETUP.
     pub fn jwts(&self) -> Vec<Cow<'_, str>> {
         let in_setup = self.tokens.iter().filter_map(|token| match token {
             Token::UseValue { value, .. } | Token::Register { value, .. } => {
@@ -187,7 +190,7 @@ impl Relay {
         })))
     }
 
-    /// What it counts.
+    /// Returns the relay's metrics, sharing their values.
     pub fn figures(&self) -> Figures {
         self.0.borrow().figures.clone()
     }
@@ -196,7 +199,7 @@ impl Relay {
         Rc::clone(&self.0.borrow().platform)
     }
 
-    /// There will be an upstream: who asks for what is not here waits for it.
+    /// Announces an upstream: subscriptions to tracks that are not here wait for it.
     pub fn expect_upstream(&self) {
         self.0.borrow_mut().has_upstream = true;
     }
@@ -224,12 +227,12 @@ impl Relay {
         }
     }
 
-    /// A client comes: what its session is to be driven with, until it ends.
+    /// Starts the session of a client. The caller runs it until it ends.
     pub fn enter(&self, credentials: Credentials) -> RelaySession {
         self.enter_as(Kind::Client(credentials))
     }
 
-    /// Asks all clients to leave, and gives them so long to do it.
+    /// Sends GOAWAY to all clients. They have to leave `within` that time.
     pub fn drain(&self, within: Duration) {
         let mut hub = self.0.borrow_mut();
         let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
@@ -247,8 +250,8 @@ impl Relay {
         }
     }
 
-    /// Ends the tracks below a namespace that nobody publishes now, and drops what is kept of them: their publisher is
-    /// no longer [expected](Admission::expects).
+    /// Ends the tracks below a namespace that have no publisher now, and drops their kept groups: the publisher is no
+    /// longer [expected](Admission::expects).
     pub fn release(&self, namespace: &Namespace) {
         let mut hub = self.0.borrow_mut();
         let over: Vec<_> = hub
@@ -286,8 +289,7 @@ impl Relay {
         .await;
     }
 
-    /// Lets go of tracks that nobody has taken from for [`LINGER`]. To be run beside
-    /// the sessions.
+    /// Drops tracks that have had no subscription for the linger time of the configuration. To be run beside the sessions.
     pub async fn housekeep(&self) {
         let mut idle: BTreeSet<TrackName> = BTreeSet::new();
         let platform = self.platform();
@@ -319,7 +321,7 @@ impl Relay {
         RelaySession { relay: self.clone(), id, session: Some(Session::new(self.clone(), id, kind)) }
     }
 
-    /// Opens a session upstream on behalf of a creator, with what it said of itself.
+    /// Opens a session upstream on behalf of a creator, with the creator's credentials.
     fn open_on_behalf(&self, credentials: Credentials) -> PeerId {
         let (id, upstream) = {
             let mut hub = self.0.borrow_mut();
@@ -336,8 +338,8 @@ impl Relay {
         id
     }
 
-    /// Says upstream what a creator publishes, for as long as the creator is there. Once it
-    /// has been heard, it is said again to an upstream that comes back.
+    /// Publishes upstream what a creator publishes here, until the creator leaves. After the first connection, it
+    /// reconnects and publishes again; if the first fails, the creator gets the error.
     async fn publish_for(&self, id: PeerId, credentials: &Credentials, upstream: &dyn Dial) {
         let platform = self.platform();
         let mut has_connected = false;
@@ -375,7 +377,7 @@ impl Relay {
     }
 }
 
-/// What a session of the relay's is driven with. Whoever is at its other end has left when this is dropped.
+/// A session of the relay, as the [`App`] that a connection runs. Dropping it removes the peer from the relay.
 pub struct RelaySession {
     relay: Relay,
     id: PeerId,
@@ -445,7 +447,7 @@ impl Hub {
             self.remote.clear();
         }
         self.drop_source(id);
-        // From here on it knows which publishers are to come back.
+        // Before the orphans are reassigned: now the admission knows which publishers it expects back.
         if let Some(admission) = &self.admission {
             admission.leave(id);
         }
@@ -453,14 +455,14 @@ impl Hub {
         self.notify_namespaces();
     }
 
-    /// Has a session end by itself: it finds its mailbox gone when it is woken.
+    /// Ends a session by removing its mailbox: the session ends when it is woken and finds none.
     fn end_session(&mut self, id: PeerId) {
         if let Some(waker) = self.peers.remove(&id).and_then(|mailbox| mailbox.waker) {
             waker.wake();
         }
     }
 
-    /// A session gives nothing any more.
+    /// Orphans all tracks that come from a session.
     fn drop_source(&mut self, id: PeerId) {
         for track in self.tracks.values() {
             let mut track = track.borrow_mut();
@@ -486,7 +488,7 @@ impl Hub {
         }
     }
 
-    /// Who publishes a track, of those who are not asking for it.
+    /// Returns the publisher of a track: the peer with the longest matching namespace, else the upstream. Never `asking`.
     fn source(&self, name: &TrackName, asking: PeerId) -> Option<PeerId> {
         let local = self
             .local
@@ -509,12 +511,12 @@ impl Hub {
         Track::new(name.clone(), self.figures.clone(), Rc::clone(&self.cache), stats)
     }
 
-    /// Whether a publisher is expected for a track that nobody publishes now.
+    /// Returns whether the admission expects a publisher for a track that has none now.
     fn expects(&self, name: &TrackName) -> bool {
         self.admission.as_ref().is_some_and(|admission| admission.expects(name))
     }
 
-    /// The track of that name; a new one, if there was none or it is over.
+    /// Returns the track of that name, or a new one if there is none or it is over.
     fn get_or_create(&mut self, name: &TrackName) -> Rc<RefCell<Track>> {
         if let Some(track) = self.tracks.get(name).filter(|track| !track.borrow().is_over()) {
             return Rc::clone(track);
@@ -525,7 +527,7 @@ impl Hub {
         track
     }
 
-    /// The track of that name, asked for if it is not here.
+    /// Returns the track of that name, and requests it from a publisher or the upstream if it has no source.
     fn get_or_request(
         &mut self,
         name: &TrackName,
@@ -538,7 +540,8 @@ impl Hub {
             let mut track = track.borrow_mut();
             track.patience = track.patience.max(patience);
         }
-        // Asked back for what we asked for ourselves: somebody here has it, or nobody.
+        // Our upstream is asking us for a track that we asked it for: a loop. Take our request back; if no local peer
+        // publishes the track, it does not exist.
         let upstream =
             self.upstream.filter(|upstream| from_upstream && track.borrow().source == Some(*upstream));
         if let Some(upstream) = upstream {
@@ -556,7 +559,7 @@ impl Hub {
                 track.borrow_mut().requested_from(source);
                 self.send(source, Command::Subscribe(Rc::clone(&track), patience));
             }
-            // It waits until the upstream is back, or its publisher.
+            // The track waits until the upstream or its publisher is back.
             None if (self.has_upstream && !from_upstream) || self.expects(name) => {}
             None if track.borrow().is_live() => {
                 track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
@@ -566,7 +569,7 @@ impl Hub {
         track
     }
 
-    /// The track of that name, asked of one session only: it belongs to that session's client.
+    /// Returns the track of that name, and requests it from one session only: it belongs to that session's client.
     fn get_or_request_from(&mut self, source: PeerId, name: &TrackName) -> Rc<RefCell<Track>> {
         let track = self.get_or_create(name);
         if track.borrow().source.is_none() {
@@ -577,7 +580,7 @@ impl Hub {
         track
     }
 
-    /// Somebody came who may have what others have refused.
+    /// Requests refused and orphaned tracks again: a new peer may have them.
     fn retry_refused(&mut self) {
         for track in self.tracks.values().filter(|track| track.borrow().source.is_none()) {
             track.borrow_mut().reopen();
@@ -605,7 +608,7 @@ impl Hub {
                     let patience = track.borrow().patience.max(resume);
                     self.send(source, Command::Subscribe(track, patience));
                 }
-                // Nobody is left who could have it.
+                // No peer is left that could have the track.
                 None if !self.has_upstream && track.borrow().is_live() && !self.expects(&name) => {
                     track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
                 }
@@ -614,8 +617,8 @@ impl Hub {
         }
     }
 
-    /// A peer publishes a track of its own accord, and may: whoever takes what another published
-    /// under that name goes on with this.
+    /// Installs a track that a peer has offered and may publish. Subscriptions to an earlier track of that name move to
+    /// it.
     fn install(&mut self, track: &Rc<RefCell<Track>>, by: PeerId) {
         let name = track.borrow().name.clone();
         if let Some(before) = self.tracks.insert(name.clone(), Rc::clone(track)) {
@@ -642,7 +645,7 @@ impl Hub {
         }
     }
 
-    /// A peer has tracks in a namespace, and may.
+    /// Adds a peer as a publisher of a namespace, once it may be.
     fn offer(&mut self, namespace: &Namespace, by: PeerId) {
         let peers = self.local.entry(namespace.clone()).or_default();
         peers.retain(|peer| *peer != by);
@@ -651,7 +654,7 @@ impl Hub {
         self.notify_namespaces();
     }
 
-    /// A peer has none in that namespace any more.
+    /// Removes a peer from the publishers of a namespace.
     fn withdraw(&mut self, namespace: &Namespace, by: PeerId) {
         if let Some(peers) = self.local.get_mut(namespace) {
             peers.retain(|peer| *peer != by);
@@ -661,7 +664,7 @@ impl Hub {
         }
     }
 
-    /// Namespaces under a prefix.
+    /// Returns the suffixes of all namespaces under a prefix, local and remote.
     fn namespaces(&self, prefix: &Namespace) -> BTreeSet<Namespace> {
         self.local.keys().chain(&self.remote).filter_map(|namespace| namespace.strip_prefix(prefix)).collect()
     }
@@ -673,7 +676,7 @@ impl Hub {
         if source.is_none() && may_go_on && self.expects(name) {
             return;
         }
-        // What a creator here offers is its to end.
+        // A track that a local creator offers is ended by that creator alone.
         let is_offered = source.is_some() && source != self.upstream && track.borrow().is_offered();
         if !is_offered && let Some(track) = self.tracks.remove(name) {
             self.figures.tracks.set(self.tracks.len() as i64);
@@ -687,7 +690,7 @@ impl Hub {
         }
     }
 
-    /// The upstream cannot be reached on a creator's behalf: so it is told.
+    /// Refuses all waiting commands of a session on behalf of a creator: the upstream cannot be reached.
     fn unreachable(&mut self, id: PeerId, error: &str) {
         let commands = self.peers.get_mut(&id).map(|mailbox| std::mem::take(&mut mailbox.commands));
         for command in commands.into_iter().flatten() {
@@ -713,7 +716,7 @@ impl Hub {
     }
 }
 
-/// Names the track that only this node has. Without randomness it has none, and finds no loop.
+/// Returns the name of the track that only this node has. Without randomness there is none, and no loop is detected.
 fn own_track(platform: &dyn Platform) -> Option<TrackName> {
     let id = u128::from_be_bytes(platform.random().ok()?);
     let namespace = Namespace::new([names::NODE.to_owned(), format!("{id:032x}")]).ok()?;

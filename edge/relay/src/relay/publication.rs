@@ -1,4 +1,4 @@
-//! A track that the node itself publishes.
+//! Tracks that the node itself publishes.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -13,15 +13,16 @@ use super::{
     track::{End, Sequence, State, Track},
 };
 
-/// A track of the node's own. It is over when this is dropped.
+/// A track that the node itself publishes. Dropping it ends the track.
 pub struct Publication {
     track: Rc<RefCell<Track>>,
     group: u64,
+    /// The open group's subgroup, and the number of its next object.
     current: Option<(Sequence, u64)>,
 }
 
 impl Relay {
-    /// Publishes a track, whose first group has that number.
+    /// Publishes a track whose first group has the number `first`.
     pub fn publish(&self, name: TrackName, first: u64) -> Publication {
         let track = Rc::new(RefCell::new(self.0.borrow().new_track(&name)));
         track.borrow_mut().offered_by(NODE, Properties::NONE, None);
@@ -40,7 +41,7 @@ impl Publication {
         }
     }
 
-    /// Adds an object to the group, or to a new one.
+    /// Adds an object to the open group, or to a new one.
     pub fn push_object(&mut self, new_group: bool, object: Bytes) {
         let mut track = self.track.borrow_mut();
         if new_group && let Some((sequence, _)) = self.current.take() {
@@ -52,7 +53,7 @@ impl Publication {
                 track_alias: 0,
                 group: self.group,
                 subgroup: SubgroupId::Zero,
-                // Before the media, which can wait.
+                // A higher priority than media, which can wait.
                 priority: Some(1),
                 properties: false,
                 end_of_group: true,

@@ -1,4 +1,4 @@
-//! One session of the relay: what its peer says, and what the others want of it.
+//! One session of the relay: events from its peer, and commands from the other sessions.
 
 use std::{
     cell::RefCell,
@@ -26,10 +26,10 @@ use super::{
 };
 use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, Replaced, SessionService, figures::FetchSource};
 
-/// Which kind of session it is.
+/// The kind of a session, by the peer at its other end.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    /// Who we ask for what is not here.
+    /// The upstream, for tracks that this node does not have.
     Upstream,
     /// The upstream, for what one creator publishes.
     OnBehalf,
@@ -37,11 +37,11 @@ pub(super) enum Kind {
     Client(Credentials),
 }
 
-/// What one of our own requests is for.
+/// The purpose of a request that this node has sent.
 enum OwnRequest {
     /// A track, and the milliseconds for which a publisher is waited for.
     Track(Rc<RefCell<Track>>, Option<u64>),
-    /// A track that was offered on; the answer is for this request of that peer.
+    /// An offer of a track. If a peer offered it to this node, that peer's request gets the answer.
     Offer(Option<(PeerId, RequestId)>),
     Namespace(Namespace, (PeerId, RequestId)),
     Fetch(Rc<ProxiedFetch>, Progress),
@@ -52,7 +52,7 @@ enum OwnRequest {
     Tracks,
 }
 
-/// How far a fetch has come. The two may come in either order.
+/// The progress of a fetch. FETCH_OK and the end of the stream may come in either order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Requested,
@@ -67,25 +67,30 @@ enum Held {
     Never(RequestError),
 }
 
+/// A session's state, for the [`App`] that its connection runs.
 pub(super) struct Session {
     relay: Relay,
     id: PeerId,
     kind: Kind,
-    /// The session that speaks upstream on this creator's behalf.
+    /// The session that publishes upstream on this creator's behalf.
     behalf: Option<PeerId>,
+    /// Requests that this node has sent, until they are over.
     requests: BTreeMap<RequestId, OwnRequest>,
-    /// Tracks that the peer offered.
+    /// Tracks that the peer offered (PUBLISH).
     offered: BTreeMap<RequestId, Rc<RefCell<Track>>>,
+    /// Namespaces that the peer publishes (PUBLISH_NAMESPACE).
     published: BTreeMap<RequestId, Namespace>,
+    /// Prefixes that the peer watches, with the suffixes that it has been sent.
     watching: BTreeMap<RequestId, (Namespace, BTreeSet<Namespace>)>,
     subscriptions: Vec<Subscription>,
     fetches: Vec<Fetch>,
     proxied: Vec<PendingFetch>,
     incoming: Incoming,
     services: Vec<Box<dyn SessionService>>,
-    /// Set for clients, where the relay has one.
+    /// Set for clients, if the relay has one.
     admission: Option<Rc<dyn Admission>>,
     namespaces_changed: bool,
+    /// Set once the peer has been sent GOAWAY.
     leaving: bool,
 }
 
@@ -127,7 +132,7 @@ impl Session {
         !matches!(self.kind, Kind::Client(_))
     }
 
-    /// The session ended before these were answered.
+    /// Refuses all requests and commands that the session has not answered: it has ended.
     pub(super) fn refuse_all(&mut self, why: &str, unauthorized: bool) {
         let code = if unauthorized { RequestCode::UNAUTHORIZED } else { RequestCode::INTERNAL_ERROR };
         for (_, own) in std::mem::take(&mut self.requests) {
@@ -154,11 +159,11 @@ impl Session {
                 let mut track = track.borrow_mut();
                 track.source = None;
                 if !track.is_live() && track.patience > patience {
-                    // Somebody came meanwhile who would wait longer.
+                    // A later subscriber is willing to wait longer: request the track again.
                     drop(track);
                     self.relay.0.borrow_mut().reassign_orphans();
                 } else {
-                    // What was taken up again, and could not be, is over for who has it.
+                    // A track that was live and cannot be resumed is over for its subscribers.
                     let over = track.is_live();
                     track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
                 }
@@ -174,7 +179,7 @@ impl Session {
         }
     }
 
-    /// What the session said upstream for a creator, to be said again by the next.
+    /// Takes the commands that published upstream for a creator, for the next session to repeat.
     pub(super) fn take_publications(&mut self) -> Vec<Command> {
         let mut publications = Vec::new();
         for (request, own) in std::mem::take(&mut self.requests) {
@@ -196,7 +201,7 @@ impl Session {
         publications
     }
 
-    /// Whom to tell what this creator publishes, if there is anybody.
+    /// Returns the session that publishes upstream on this client's behalf, opened if need be. `None` without an upstream.
     fn behalf(&mut self) -> Option<PeerId> {
         let Kind::Client(credentials) = &self.kind else { return None };
         if !self.relay.0.borrow().has_upstream {
@@ -258,7 +263,7 @@ impl Session {
                 }
             }
             Command::Publish(track, None) if self.may_watch(track.borrow().name.namespace()).is_err() => {}
-            // Another creator has published it meanwhile.
+            // Another creator has published the track meanwhile.
             Command::Publish(track, answer @ Some(_)) if track.borrow().source.is_none() => {
                 let error = RequestError::new(RequestCode::GOING_AWAY, "the track is another creator's now");
                 self.failed(OwnRequest::Offer(answer), error);
@@ -301,7 +306,7 @@ impl Session {
             }
             Command::Answer(request, Ok(())) => self.accepted(cx, request),
             Command::Answer(request, Err(error)) => {
-                // What was accepted at first cannot be rejected any more.
+                // A request that was accepted before can only be cancelled.
                 if session.reject(request, error).is_err() {
                     let _ = session.cancel(request);
                 }
@@ -361,14 +366,14 @@ impl Session {
         }
         self.published.insert(request, namespace.clone());
         match self.behalf() {
-            // Whether it may is the upstream's to say.
+            // The upstream decides whether the peer may publish.
             Some(behalf) => self.send(behalf, Command::PublishNamespace(namespace, (self.id, request))),
             None => self.accepted(cx, request),
         }
     }
 
-    /// Whether the peer may publish something. If not, it is refused, and the rest of its session ended if it cannot
-    /// learn why otherwise: a peer's library may drop the reason of a refused PUBLISH.
+    /// Returns whether the peer may publish something, and refuses it if not. After a refused PUBLISH the session is
+    /// closed with the reason too, since a peer's library may drop the reason of the refusal.
     fn may_publish(&mut self, cx: &mut Cx<'_>, request: RequestId, what: Published<'_>) -> bool {
         let Some(admission) = &self.admission else { return true };
         match admission.publish(self.id, what) {
@@ -391,31 +396,31 @@ impl Session {
         }
     }
 
-    /// Whether the peer may watch what is in a namespace.
+    /// Returns an error if the peer may not watch a namespace.
     fn may_watch(&self, namespace: &Namespace) -> Result<(), RequestError> {
         self.admission.as_ref().map_or(Ok(()), |admission| admission.watch(self.id, namespace))
     }
 
-    /// Whether the peer may watch a track, and the relay may have it.
+    /// Returns an error if the peer may not watch a track, or the relay may not have one more track.
     fn may_take(&self, track: &TrackName) -> Result<(), RequestError> {
         self.may_watch(track.namespace())?;
         self.admission.as_ref().map_or(Ok(()), |admission| admission.stats(track).map(drop))
     }
 
-    /// Counts a subscription of the peer's.
+    /// Counts a subscription of the peer with the admission, until the result is dropped.
     fn viewer(&self, track: &Rc<RefCell<Track>>) -> Option<Viewer> {
         let admission = self.admission.clone()?;
         Some(Viewer::new(admission, self.id, track.borrow().name.clone()))
     }
 
-    /// Tells the admission that the peer has ended something.
+    /// Reports to the admission that the peer has ended a publication.
     fn withdraw(&self, what: Published<'_>) {
         if let Some(admission) = &self.admission {
             admission.withdraw(self.id, what);
         }
     }
 
-    /// What the peer offers is taken.
+    /// Accepts a request to publish: installs the track or namespace.
     fn accepted(&mut self, cx: &mut Cx<'_>, request: RequestId) {
         if let Some(namespace) = self.published.get(&request) {
             self.relay.0.borrow_mut().offer(namespace, self.id);
@@ -480,7 +485,7 @@ impl Session {
             let of_track = track.and_then(|track| track.borrow().source).filter(|source| *source != self.id);
             let upstream = hub.upstream;
             of_track.or_else(|| hub.source(&name, self.id)).filter(|source| {
-                // What the upstream asks of us is not to be had from the upstream.
+                // A request of the upstream is not answered from the upstream.
                 !(self.is_upstream() && Some(*source) == upstream)
             })
         };
@@ -495,8 +500,8 @@ impl Session {
         self.send(source, Command::Fetch(fetch));
     }
 
-    /// Whether a range of a track is kept here. A node with an admission answers for the tracks that creators publish
-    /// to it; another asks their publisher for what it no longer keeps.
+    /// Returns the place to answer a FETCH from. A node with an admission answers for the tracks that creators publish to
+    /// it; another passes the request for groups that it no longer keeps on to their publisher.
     fn held(&self, track: &Track, (start, end): (moqt::Location, moqt::Location)) -> Held {
         let beyond = || {
             Held::Never(RequestError::new(RequestCode::INVALID_RANGE, "the track has not come that far yet"))
@@ -548,7 +553,7 @@ impl Session {
         }
     }
 
-    /// A request of the peer's is over.
+    /// Ends a request of the peer, with everything that it started.
     fn ended(&mut self, request: RequestId) {
         self.subscriptions.retain(|subscription| subscription.request != request);
         self.fetches.retain(|fetch| fetch.request != request);
@@ -571,6 +576,7 @@ impl Session {
         }
     }
 
+    /// Orphans a track whose source this session was, and looks for another publisher.
     fn lost(&self, track: &Rc<RefCell<Track>>) {
         if track.borrow().source == Some(self.id) {
             track.borrow_mut().orphaned();
@@ -591,7 +597,8 @@ impl Session {
         }
     }
 
-    /// Who asks for a track has taken the namespace that it is in: its word on that may come later, on another stream.
+    /// A SUBSCRIBE proves that the peer accepted the namespace, even if its REQUEST_OK, on another stream, has not
+    /// arrived yet. Treat the namespace as accepted now.
     fn confirm_namespaces(&self, track: &TrackName) {
         for own in self.requests.values() {
             if let OwnRequest::Namespace(namespace, (peer, _)) = own
@@ -618,19 +625,19 @@ impl Session {
         };
         let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
         match code {
-            // Those of a room go on when their root has been opened again.
+            // A room's tracks go on when the room's root has been opened again.
             DoneCode::TRACK_ENDED | DoneCode::SUBSCRIPTION_ENDED
                 if !is_room_track(track.borrow().name.namespace()) =>
             {
                 track.borrow_mut().source = None;
                 track.borrow_mut().set(State::Ended(code));
             }
-            // It may go on elsewhere.
+            // Another publisher may have the track.
             _ => self.lost(&track),
         }
     }
 
-    /// The track that it sends for that request, of ours or of its own.
+    /// Returns the track that the peer sends for a request: a subscription of ours, or an offer of its own.
     fn track_of(&self, request: RequestId) -> Option<&Rc<RefCell<Track>>> {
         match self.requests.get(&request) {
             Some(OwnRequest::Track(track, _)) => Some(track),
@@ -638,7 +645,7 @@ impl Session {
         }
     }
 
-    /// Ends the session of a creator whose group is larger than any may be. An upstream's track is only let go of.
+    /// Closes the session of a creator whose group exceeds [`MAX_GROUP_BYTES`]. For an upstream, only the track is ended.
     fn cut_off(&mut self, cx: &mut Cx<'_>, track: &Rc<RefCell<Track>>) {
         let Some(group) = track.borrow_mut().take_oversized() else { return };
         let name = track.borrow().name.clone();
@@ -698,7 +705,7 @@ impl Session {
         }
     }
 
-    /// Tells the peer which namespaces have come and gone.
+    /// Sends the peer the namespaces that have come or gone since the last call.
     fn send_namespaces(&mut self, cx: &mut Cx<'_>) {
         let hub = self.relay.0.borrow();
         for (request, (prefix, sent)) in &mut self.watching {
@@ -741,7 +748,7 @@ impl App for Session {
                     return;
                 }
                 self.confirm_namespaces(&track);
-                // The link of an edge that follows this node: only the session on its behalf has its token.
+                // The uplink of an edge that follows this node: only the session on its behalf presents its token.
                 let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
                 let from_upstream = self.is_upstream();
                 let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
@@ -834,7 +841,7 @@ impl App for Session {
                 if let Some(OwnRequest::Track(track, _)) = self.requests.get(&request) {
                     let mut track = track.borrow_mut();
                     if matches!(track.state, State::Live) {
-                        // Taken up again: whoever takes from it goes on.
+                        // The track is resumed: its subscriptions go on.
                         track.whole_from = params.largest.map_or(0, |largest| largest.group + 1);
                         track.wake();
                     } else {
@@ -907,7 +914,7 @@ impl App for Session {
         for service in &mut self.services {
             service.poll(task, cx);
         }
-        // Whoever was own to leave and has nothing open has left.
+        // After GOAWAY, a peer without open requests has left.
         if self.leaving && cx.session.open_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -1,4 +1,4 @@
-//! A subscription or fetch of a peer's, and how far it has got.
+//! Subscriptions of a peer: each sends a track's new objects at the peer's pace.
 
 use std::{
     cell::RefCell,
@@ -18,16 +18,16 @@ use crate::{Admission, Figures, GROUPS_KEPT, PeerId};
 
 use super::track::{DATAGRAMS_KEPT, End, Sequence, State, Track};
 
-/// Bytes of one stream that may wait for a fan before the stream gets no more.
+/// Bytes that may wait on one stream to a peer before the stream gets no more.
 pub const FAN_BACKLOG: usize = 256 << 10;
-/// Groups of which a subscription knows what it has sent: those that two creators keep who take over from each other.
+/// Groups for which a subscription remembers what it has sent: the kept groups of a creator and of its successor.
 const GROUPS_REMEMBERED: usize = 2 * GROUPS_KEPT;
-/// Datagrams that a subscription knows to have been sent, for the same reason.
+/// Datagrams that a subscription remembers as sent, for the same reason.
 const DATAGRAMS_REMEMBERED: usize = 2 * DATAGRAMS_KEPT;
-/// Groups by which a fan may be behind before the old one is broken off.
+/// Groups that a peer may be behind before the old group is reset.
 pub const FAN_LAG: usize = 2;
 
-/// A client's subscription, as its relay's admission counts it.
+/// A client's subscription, counted by the relay's admission until this is dropped.
 pub(super) struct Viewer {
     admission: Rc<dyn Admission>,
     peer: PeerId,
@@ -47,26 +47,28 @@ impl Drop for Viewer {
     }
 }
 
-/// A subscription that takes from a track.
+/// A subscription to a track.
 pub(super) struct Subscription {
     pub(super) track: Rc<RefCell<Track>>,
     pub(super) request: RequestId,
     phase: Phase,
-    /// Whether it goes on with what takes the track's place.
+    /// Set if it moves to the track's successor.
     follows: bool,
-    /// It was there before the track was.
+    /// Set if it was made before the track was live: it then starts with the first object that came since.
     waited: bool,
     filter: Option<Filter>,
-    /// Objects before this are not sent.
+    /// The first location that is sent, if there is a filter.
     from: Option<Location>,
+    /// The first stream of the source that is not in `open` yet.
     next: Sequence,
     next_datagram: u64,
-    /// The datagrams that were sent last.
+    /// The last datagrams sent, at most [`DATAGRAMS_REMEMBERED`].
     datagrams: VecDeque<Location>,
+    /// Streams of the source that are not sent to their end.
     open: BTreeMap<Sequence, Cursor>,
-    /// Counts this subscription until it is dropped, where there is an admission.
+    /// Counts this subscription with the admission, if there is one.
     _viewer: Option<Viewer>,
-    /// By group and subgroup, of the groups that began last.
+    /// Progress by group and subgroup, of the last groups to begin.
     sent: BTreeMap<(u64, u64), Sent>,
     /// The numbers of those groups, in the order in which they began.
     groups: VecDeque<u64>,
@@ -74,42 +76,42 @@ pub(super) struct Subscription {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The peer waits for an answer.
+    /// The peer waits for an answer to its SUBSCRIBE.
     Requested,
-    /// The peer waits for a publisher to come.
+    /// The peer waits for a publisher (a rendezvous).
     Held,
     Live,
     Over,
 }
 
-/// How much of one subgroup has been sent, whatever stream of the source's it came on: when the source is another, or
-/// is there again, its stream begins anew, and the peer's goes on.
+/// The progress of one subgroup on the peer's stream. It outlives the source's stream: when the source changes or
+/// reconnects, the source's stream begins anew, and the peer's goes on.
 #[derive(Default)]
 struct Sent {
     stream: Option<StreamId>,
-    /// The stream has had its end, which may not have left yet.
+    /// Set once the stream was finished. Its last bytes may still wait to leave.
     has_ended: bool,
-    /// The stream of the source's that it is taken from now.
+    /// The source's stream that the subgroup is read from now.
     from: Option<Sequence>,
-    /// The object after the last that was sent whole.
+    /// The object after the last that was sent completely.
     next: u64,
-    /// The object that is being sent, and how many of its bytes were.
+    /// The object that is being sent, and the number of its bytes that were.
     begun: Option<(u64, usize)>,
 }
 
-/// How far one stream of the source's has been read.
+/// The position in one stream of the source.
 #[derive(Default)]
 struct Cursor {
     object: usize,
     chunk: usize,
-    /// Bytes from there on that were sent before.
+    /// Bytes from there on that were already sent.
     skip: usize,
-    /// It goes on from what was sent before it.
+    /// Set once the position has been matched with what was already sent.
     has_joined: bool,
 }
 
 impl Subscription {
-    /// One that the peer asks for.
+    /// Creates a subscription that the peer requested. It waits until the track is live.
     pub(super) fn requested(
         track: Rc<RefCell<Track>>,
         request: RequestId,
@@ -121,7 +123,8 @@ impl Subscription {
         this
     }
 
-    /// One that we offered: objects may be sent at once. It `follows` unless it is for one creator.
+    /// Creates a subscription by an offer of ours, which may send objects at once. It `follows` the track to its
+    /// successors, unless it is on behalf of one creator.
     pub(super) fn offered(
         track: Rc<RefCell<Track>>,
         request: RequestId,
@@ -166,8 +169,8 @@ impl Subscription {
             return;
         }
         self.next_datagram = track.next_datagram;
-        // Without a filter, a fan is given the newest group from its start: what it
-        // can begin with at once. With one, it gets what the filter says.
+        // Without a filter, the peer gets the newest group from its first object on: decoding can begin there at
+        // once. With a filter, it gets what the filter selects.
         self.from = self.filter.map(|filter| filter.start(track.largest));
         let first = track.newest().and_then(|newest| track.first_of(newest));
         self.next = first.unwrap_or_else(|| track.next_sequence());
@@ -181,7 +184,7 @@ impl Subscription {
         self.track.borrow().successor.clone().filter(|_| self.follows)
     }
 
-    /// Goes on with the track that has taken this one's place, from its start.
+    /// Moves to the track's successor, from its first object on.
     fn move_to_successor(&mut self) {
         while let Some(track) = self.successor() {
             self.track.borrow_mut().takers -= 1;
@@ -196,14 +199,14 @@ impl Subscription {
         }
     }
 
-    /// The peer wants no more of a stream.
+    /// Ends the subgroup of a stream that the peer has stopped.
     pub(super) fn stopped(&mut self, stream: StreamId) {
         for sent in self.sent.values_mut().filter(|sent| sent.stream == Some(stream)) {
             sent.close();
         }
     }
 
-    /// Sends what there is to send.
+    /// Sends what the track has and the peer can take.
     pub(super) fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
         self.move_to_successor();
         let track = Rc::clone(&self.track);
@@ -246,7 +249,7 @@ impl Subscription {
         self.phase = if absent && cx.session.hold(cx.now, self.request) == Ok(Hold::Waiting) {
             Phase::Held
         } else {
-            // Held in vain, it has been refused by the session.
+            // If it was held in vain, the session has rejected it already.
             let _ = cx.session.reject(self.request, error);
             Phase::Over
         };
@@ -262,7 +265,7 @@ impl Subscription {
         let mut open = std::mem::take(&mut self.open);
         open.retain(|sequence, cursor| self.advance(*sequence, cursor, track, cx));
         self.open = open;
-        // Nobody sends the rest of what came from the track before this one.
+        // The predecessor track is gone: nothing sends the rest of its subgroups.
         let newest = track.newest();
         for ((group, _), sent) in &mut self.sent {
             if sent.from.is_none() && newest.is_some_and(|newest| newest != *group) {
@@ -286,7 +289,7 @@ impl Subscription {
         self.next_datagram = track.next_datagram;
     }
 
-    /// Remembers what has been sent of a group, and forgets one that is over for long.
+    /// Remembers a group, and forgets the oldest beyond [`GROUPS_REMEMBERED`].
     fn remember(&mut self, group: u64) {
         if self.groups.contains(&group) {
             return;
@@ -299,7 +302,7 @@ impl Subscription {
         }
     }
 
-    /// Sends on what came on one stream. Whether there is, or may be, more to send.
+    /// Sends what came on one stream of the source. Returns whether there is, or may be, more to send.
     fn advance(&mut self, sequence: Sequence, cursor: &mut Cursor, track: &Track, cx: &mut Cx<'_>) -> bool {
         let Some(subgroup) = track.subgroups.get(&sequence) else {
             for sent in self.sent.values_mut().filter(|sent| sent.from == Some(sequence)) {
@@ -330,7 +333,7 @@ impl Subscription {
                 match sent.begun {
                     Some((begun, bytes)) if begun == id => cursor.skip = bytes,
                     None if cursor.object > 0 => {}
-                    // There may be objects between.
+                    // Objects may be missing between the two.
                     _ => sent.reset(cx, ResetCode::CANCELLED),
                 }
             }
@@ -385,7 +388,7 @@ impl Subscription {
                     if !std::mem::replace(&mut sent.has_ended, true) {
                         let _ = cx.session.finish(cx.now, stream);
                     }
-                    // What waits to leave may be broken off as long as it does.
+                    // Bytes that wait may still be reset, if the peer falls too far behind.
                     if cx.backlog(stream) > 0 {
                         return true;
                     }
@@ -397,7 +400,7 @@ impl Subscription {
                 sent.reset(cx, code);
                 false
             }
-            // The rest may come, as long as nothing newer does.
+            // Another source may send the rest, until a newer group begins.
             (Some(End::Orphaned), _) if track.newest() == Some(key.0) && !track.is_over() => true,
             (Some(End::Orphaned), _) => {
                 sent.reset(cx, ResetCode::CANCELLED);
@@ -407,7 +410,7 @@ impl Subscription {
     }
 
     fn done(&mut self, cx: &mut Cx<'_>, code: DoneCode) {
-        // Streams that have had their end are not broken off by that of the subscription.
+        // The end of the subscription does not reset streams that were finished.
         let has_ended =
             |from: &Sequence| self.sent.values().any(|sent| sent.from == Some(*from) && sent.has_ended);
         if self.open.keys().all(has_ended) {
@@ -434,12 +437,12 @@ impl Sent {
         }
     }
 
-    /// Nothing of the subgroup is sent any more.
+    /// Marks the subgroup as over: nothing more of it is sent.
     fn close(&mut self) {
         *self = Self { from: self.from, next: u64::MAX, ..Self::default() };
     }
 
-    /// The peer is too far behind to get the rest.
+    /// Resets the stream unless it has left completely: the peer is too far behind for the rest.
     fn skip(&mut self, cx: &mut Cx<'_>, figures: &Figures) {
         let has_left = self.has_ended && self.stream.is_none_or(|stream| cx.backlog(stream) == 0);
         if self.stream.is_some() && !has_left {

@@ -1,4 +1,4 @@
-//! One track, as far as this node has it.
+//! A track on this node: its state, and the groups that are kept.
 
 use std::{
     cell::RefCell,
@@ -20,56 +20,56 @@ use crate::{
     cache::{Cache, OBJECT_OVERHEAD},
 };
 
-/// Datagrams of a track that are kept for those who are about to be woken.
+/// Datagrams of a track that are kept until its subscriptions are woken.
 pub(super) const DATAGRAMS_KEPT: usize = 64;
 
-/// Names a subgroup's stream for as long as it is kept; later ones are higher.
+/// Numbers the source's streams of a track. Later streams have higher numbers.
 pub(super) type Sequence = u64;
 
-/// Whether a track can be had.
+/// The state of a track.
 #[derive(Clone, Debug)]
 pub(super) enum State {
-    /// Somebody has been asked, or is to be.
+    /// A source has been sent a request, or is still missing.
     Pending,
-    /// Its publisher accepted.
+    /// Its publisher accepted the subscription, or offered the track.
     Live,
-    /// Its publisher did not.
+    /// Its publisher refused the subscription, or no publisher exists.
     Refused(RequestError),
-    /// It is over.
+    /// The track is over, for this reason.
     Ended(DoneCode),
 }
 
 /// The way in which a track came from its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// We subscribed.
+    /// The node subscribed to it.
     Requested,
     /// The source published it of its own accord.
     Offered,
 }
 
+/// A track: its source, its kept groups, and the subscriptions that wait for more.
 pub(super) struct Track {
     pub(super) name: TrackName,
     pub(super) state: State,
-    /// Who publishes it, or has been asked to.
+    /// The session that publishes it, or has been requested to.
     pub(super) source: Option<PeerId>,
     way: Way,
-    /// Milliseconds for which a publisher is waited for, by the most patient of those who asked.
+    /// The longest time that a subscriber waits for a publisher, in milliseconds.
     pub(super) patience: Option<u64>,
     pub(super) properties: Properties,
     pub(super) largest: Option<Location>,
-    /// Where it stood when its publisher accepted: those who waited for that get all
-    /// that came since.
+    /// The position at which its publisher accepted: subscriptions that waited for that get all objects since.
     pub(super) since: (Option<Location>, Sequence),
-    /// The first group that is here from its first object on.
+    /// The first group that is kept from its first object on.
     pub(super) whole_from: u64,
     pub(super) subgroups: BTreeMap<Sequence, Subgroup>,
     pub(super) datagrams: VecDeque<Datagram>,
     /// The number of the datagram after the newest.
     pub(super) next_datagram: u64,
-    /// Subscriptions that take from it.
+    /// The number of its subscriptions.
     pub(super) takers: usize,
-    /// The track that has taken its place, if any: whoever takes from this one goes on there.
+    /// The track that replaces this one, if any: its subscriptions move there.
     pub(super) successor: Option<Rc<RefCell<Track>>>,
     next: Sequence,
     bytes: usize,
@@ -77,12 +77,12 @@ pub(super) struct Track {
     groups: BTreeMap<u64, Group>,
     /// Their numbers, in the order in which they began: another creator may count from a lower number.
     arrival: VecDeque<u64>,
-    /// A group that is larger than any may be.
+    /// A group over [`MAX_GROUP_BYTES`] that has not been reported yet.
     oversized: Option<u64>,
     pub(super) figures: Figures,
     cache: Rc<Cache>,
     stats: Arc<TrackStats>,
-    /// Counted among the publications that are live.
+    /// Set while it is counted among the live publications.
     is_counted: bool,
     wakers: Vec<Waker>,
 }
@@ -94,7 +94,7 @@ struct Group {
     bytes: usize,
 }
 
-/// What came on one stream.
+/// The objects that came on one stream of the source.
 pub(super) struct Subgroup {
     pub(super) header: SubgroupHeader,
     pub(super) objects: Vec<Object>,
@@ -104,6 +104,7 @@ pub(super) struct Subgroup {
 pub(super) struct Object {
     pub(super) header: ObjectHeader,
     pub(super) chunks: Vec<Bytes>,
+    /// Payload bytes still to come.
     pub(super) missing: u64,
 }
 
@@ -111,7 +112,7 @@ pub(super) struct Object {
 pub(super) enum End {
     Finished,
     Reset(ResetCode),
-    /// Its source is gone: another may send the rest, on a stream of its own.
+    /// The source is gone. Another may send the rest, on a stream of its own.
     Orphaned,
 }
 
@@ -145,7 +146,7 @@ impl Track {
         }
     }
 
-    /// Has a task woken when there is more.
+    /// Wakes a task at the next change of the track.
     pub(super) fn watch(&mut self, waker: &Waker) {
         if !self.wakers.iter().any(|known| known.will_wake(waker)) {
             self.wakers.push(waker.clone());
@@ -166,13 +167,13 @@ impl Track {
         matches!(self.state, State::Live)
     }
 
-    /// A source publishes it of its own accord.
+    /// Sets the source that offers the track (PUBLISH). The track is live.
     pub(super) fn offered_by(&mut self, source: PeerId, properties: Properties, largest: Option<Location>) {
         (self.source, self.way) = (Some(source), Way::Offered);
         self.accepted(properties, largest);
     }
 
-    /// A source is asked for it.
+    /// Sets the source that the track is requested from (SUBSCRIBE).
     pub(super) fn requested_from(&mut self, source: PeerId) {
         (self.source, self.way) = (Some(source), Way::Requested);
         self.count();
@@ -182,7 +183,7 @@ impl Track {
         self.way == Way::Offered && self.is_live()
     }
 
-    /// Somebody wants it whom nobody has refused yet.
+    /// Makes a refused track pending again, for a new subscriber or source.
     pub(super) fn reopen(&mut self) {
         if matches!(self.state, State::Refused(_)) {
             self.state = State::Pending;
@@ -195,7 +196,7 @@ impl Track {
         self.wake();
     }
 
-    /// Its publisher accepted, or offered it.
+    /// Makes the track live: its publisher accepted the subscription, or offered the track.
     pub(super) fn accepted(&mut self, properties: Properties, largest: Option<Location>) {
         self.properties = properties;
         self.whole_from = largest.map_or(0, |largest| largest.group.saturating_add(1));
@@ -204,7 +205,7 @@ impl Track {
         self.set(State::Live);
     }
 
-    /// Its publisher is gone; whoever takes from it waits for another.
+    /// Removes the source, which is gone. The subscriptions wait for another.
     pub(super) fn orphaned(&mut self) {
         self.source = None;
         self.count();
@@ -232,7 +233,7 @@ impl Track {
     pub(super) fn object(&mut self, sequence: Sequence, header: ObjectHeader) {
         let Some(subgroup) = self.subgroups.get_mut(&sequence) else { return };
         if subgroup.header.subgroup == SubgroupId::FirstObject {
-            // From here on it can be sent to those who come after its first object.
+            // With its number known, the subgroup can also be sent to peers that join after its first object.
             subgroup.header.subgroup = SubgroupId::Id(header.id);
         }
         let at = Location::new(subgroup.header.group, header.id);
@@ -268,7 +269,7 @@ impl Track {
 
     pub(super) fn datagram(&mut self, datagram: Datagram) {
         let at = Location::new(datagram.group, datagram.object);
-        // A source that is there again begins with what it sent before.
+        // A source that reconnects sends its last datagrams again.
         if self.datagrams.iter().any(|known| (known.group, known.object) == (at.group, at.object)) {
             return;
         }
@@ -285,27 +286,27 @@ impl Track {
         self.next
     }
 
-    /// The newest group that has begun.
+    /// Returns the highest group that has begun and is kept.
     pub(super) fn newest(&self) -> Option<u64> {
         self.groups.last_key_value().map(|(group, _)| *group)
     }
 
-    /// The oldest group that is kept.
+    /// Returns the lowest group that is kept.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.groups.first_key_value().map(|(group, _)| *group)
     }
 
-    /// The first subgroup of a group that is kept.
+    /// Returns the first subgroup of a kept group.
     pub(super) fn first_of(&self, group: u64) -> Option<Sequence> {
         self.groups.get(&group).and_then(|group| group.subgroups.first().copied())
     }
 
-    /// A group that has grown larger than any may, once.
+    /// Returns a group that has grown over [`MAX_GROUP_BYTES`], once.
     pub(super) fn take_oversized(&mut self) -> Option<u64> {
         self.oversized.take()
     }
 
-    /// Whether at least `count` newer groups have begun. Their numbers may have gaps.
+    /// Returns whether at least `count` newer groups have begun. Their numbers may have gaps.
     pub(super) fn has_newer(&self, group: u64, count: usize) -> bool {
         self.groups.range(group.saturating_add(1)..).take(count).count() == count
     }
@@ -318,6 +319,7 @@ impl Track {
         }
     }
 
+    /// Sets the bytes that are kept, in the track, its cache and the metrics.
     fn set_bytes(&mut self, bytes: usize) {
         self.figures.kept.inc_by(bytes as i64 - self.bytes as i64);
         self.cache.bytes.set(self.cache.bytes.get() + bytes - self.bytes);
@@ -336,7 +338,7 @@ impl Track {
         }
     }
 
-    /// Drops the groups that came first until the limits hold. The group that came last stays.
+    /// Drops the groups that arrived first until the limits hold. The group that arrived last stays.
     fn shed(&mut self) {
         let limits = self.cache.limits;
         let is_within = |track: &Self| {
@@ -366,7 +368,7 @@ impl Drop for Track {
 }
 
 impl Subgroup {
-    /// Its group and number, once that is known.
+    /// Returns its group and subgroup number, once the number is known.
     pub(super) fn key(&self) -> Option<(u64, u64)> {
         let number = match self.header.subgroup {
             SubgroupId::Zero => 0,
@@ -377,12 +379,12 @@ impl Subgroup {
     }
 }
 
-/// Whether a namespace is that of a room's tracks to all fans.
+/// Returns whether a namespace is that of a room's tracks for all fans.
 pub(super) fn is_room_track(namespace: &moqt::Namespace) -> bool {
     is_under(namespace, wire::names::ROOM)
 }
 
-/// Whether the first field of a namespace is `name`.
+/// Returns whether the first field of a namespace is `name`.
 pub(super) fn is_under(namespace: &moqt::Namespace, name: &str) -> bool {
     namespace.fields().first().is_some_and(|field| &field[..] == name.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Tracks whose every object is told by its name and location, so that whoever has one can check it.
+//! Tracks whose objects follow from their name and location, so that any receiver can check them.
 
 use std::{cell::RefCell, collections::VecDeque};
 
@@ -13,14 +13,14 @@ pub(crate) const CREATORS: u64 = 4;
 /// Groups that a creator keeps.
 const KEPT: usize = 2;
 
-/// How objects of a track travel.
+/// The way in which the objects of a track are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Travel {
     Subgroups,
     Datagrams,
 }
 
-/// How a track is made.
+/// The shape of a track.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) objects: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Shape {
     /// Bytes of an object, at most.
     pub(crate) size: u64,
     pub(crate) travel: Travel,
-    /// Time between two objects.
+    /// The time between two objects of the track.
     pub(crate) pace: Micros,
 }
 
@@ -67,7 +67,7 @@ impl Shape {
         at.object % self.subgroups
     }
 
-    /// Whether an object is the last of its subgroup.
+    /// Returns whether an object is the last of its subgroup.
     pub(crate) fn is_last(&self, at: Location) -> bool {
         at.object + self.subgroups >= self.objects
     }
@@ -98,7 +98,7 @@ pub(crate) struct Log {
     pub(crate) shape: Shape,
     /// Groups that are kept, and how many objects each has.
     pub(crate) groups: VecDeque<(u64, u64)>,
-    /// When each object was made.
+    /// The time at which each object was made.
     pub(crate) history: Vec<(Micros, Location)>,
 }
 

@@ -1,4 +1,4 @@
-//! A creator's session: it makes itself known, and sends what is asked for.
+//! A creator's session: it announces its tracks and sends what its peer subscribes to.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,12 +16,12 @@ use moqt::{
 
 use crate::content::{Broadcast, Shape, Travel, namespace, track};
 
-/// How a creator makes itself known.
+/// The way in which a creator announces its tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Announce {
-    /// PUBLISH_NAMESPACE, and it is asked for tracks.
+    /// It sends PUBLISH_NAMESPACE and waits for subscriptions.
     Namespace,
-    /// PUBLISH of each track.
+    /// It sends PUBLISH for each track.
     Tracks,
 }
 

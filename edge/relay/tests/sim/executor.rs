@@ -48,7 +48,7 @@ struct Inner {
 
 struct Task {
     node: NodeId,
-    /// None while it runs.
+    /// The future of the task; `None` while it is being polled.
     future: Option<Later<'static, ()>>,
     wake: Arc<TaskWake>,
 }
@@ -120,7 +120,7 @@ impl Sim {
         }
     }
 
-    /// Ends all tasks.
+    /// Ends all tasks of all nodes.
     pub(crate) fn end(&self) {
         self.0.accepts.borrow_mut().clear();
         loop {
@@ -163,12 +163,12 @@ impl Sim {
         links.iter().filter(|(from, to, ..)| between(*from, *to)).map(|link| (link.2, link.3)).collect()
     }
 
-    /// Changes the net.
+    /// Changes the properties of the net.
     pub(crate) fn with_net<T>(&self, f: impl FnOnce(&mut Net) -> T) -> T {
         f(&mut self.0.net.borrow_mut())
     }
 
-    /// Runs for so long.
+    /// Runs for this much virtual time.
     pub(crate) fn run(&self, time: Micros) {
         let until = self.now() + time;
         loop {
@@ -254,7 +254,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// One end of a link. Dropped before its session has ended, it is gone without a word.
+/// One end of a link. Dropped before its session has ended, the peer gets no close.
 pub(crate) struct End {
     sim: Sim,
     id: EndId,

@@ -1,4 +1,4 @@
-//! What has been is fetched from what a relay keeps, or from who is upstream.
+//! FETCH of past groups: from those that a relay keeps, or from its upstream.
 
 use moqt::{Location, RequestCode};
 use testnet::Seeds;

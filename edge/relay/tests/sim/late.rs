@@ -1,4 +1,4 @@
-//! Whoever comes late has the newest group whole, at once.
+//! A late subscriber gets the newest group from its first object, at once.
 
 use moqt::Micros;
 use testnet::{Seeds, Weather};

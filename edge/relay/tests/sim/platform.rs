@@ -1,4 +1,4 @@
-//! What a relay runs on here.
+//! The relay's platform in these tests: the executor's clock and net.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use testnet::Weather;
 
 use crate::executor::{End, NodeId, Sim, drive, later};
 
-/// A node's machine.
+/// The platform of one simulated node.
 pub(crate) struct Machine {
     pub(crate) sim: Sim,
     pub(crate) node: NodeId,

@@ -13,7 +13,7 @@ use crate::{
 /// Seeds that are run unless the environment says otherwise.
 const SEEDS: u64 = 1_000;
 
-/// What is done to the world.
+/// A fault or a change of the world.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     /// A process ends, and is started again after a while.
@@ -28,7 +28,7 @@ enum Fault {
     Tune(NodeId),
     /// Another creator of the same tracks comes.
     Takeover,
-    /// Another subscriber comes.
+    /// Another subscriber starts, for tracks of its choice.
     Join,
     /// A subscriber asks for what has been.
     Fetch(NodeId),
@@ -39,7 +39,7 @@ struct Run {
     rng: Rng,
     tracks: usize,
     relays: Vec<NodeId>,
-    /// Whether creators make their namespace known, so that subscribers may wait for that.
+    /// Set if creators announce their namespace, so that subscribers may wait for that.
     has_namespaces: bool,
 }
 

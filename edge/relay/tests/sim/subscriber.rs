@@ -1,4 +1,4 @@
-//! A subscriber's session: it asks for what it wants, again if it is refused, and checks all that comes.
+//! A subscriber's session: it requests its tracks, again if they are refused, and checks everything that arrives.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,18 +23,18 @@ use crate::{
 /// The pause before what was refused is asked for again.
 const AGAIN: Micros = Micros::from_millis(500);
 
-/// How a subscriber comes to its tracks.
+/// The way in which a subscriber requests its tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// SUBSCRIBE.
+    /// It sends SUBSCRIBE for each track.
     Names,
     /// SUBSCRIBE_NAMESPACE, and SUBSCRIBE once the namespace is there.
     Namespaces,
-    /// SUBSCRIBE_TRACKS.
+    /// It sends SUBSCRIBE_TRACKS and takes what is offered.
     Tracks,
 }
 
-/// How a fetch ended.
+/// The end of a fetch, as the subscriber saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ended,
@@ -42,14 +42,14 @@ pub(crate) enum Outcome {
     Refused(RequestCode),
 }
 
-/// What came of a fetch.
+/// The result of a fetch.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetched {
     pub(crate) objects: Vec<Location>,
     pub(crate) outcome: Outcome,
 }
 
-/// What a subscriber wants, and what it got, seen from outside; over all its sessions.
+/// A subscriber's wishes and results over all its sessions, for the test to read.
 pub(crate) struct Report {
     pub(crate) name: String,
     pub(crate) shapes: Vec<Shape>,

@@ -229,7 +229,7 @@ impl World {
         self.relays[&id].relay.as_ref().expect("a relay that runs")
     }
 
-    /// Ends a node's process.
+    /// Ends the process of a node, with all its sessions.
     pub(crate) fn kill(&mut self, id: NodeId) {
         if let Some(node) = self.relays.get_mut(&id) {
             node.relay = None;

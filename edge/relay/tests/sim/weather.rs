@@ -1,4 +1,4 @@
-//! Whatever the net does to what is sent, subscribers have what is new.
+//! Under any loss, delay or reordering of the net, subscribers get the newest groups.
 
 use std::collections::BTreeMap;
 
