@@ -1,8 +1,8 @@
-//! The certificate an endpoint shows: from PEM files, or self-signed and kept.
+//! The certificate that an endpoint presents: from PEM files, or self-signed and kept on disk.
 //!
 //! A self-signed certificate is ECDSA P-256 and valid for 13 days, as the browsers'
 //! `serverCertificateHashes` demand (at most 14 days, no RSA). It is kept in a
-//! directory so that a restart shows the same one, and [`Certificate::refresh`]
+//! directory so that a restart presents the same one, and [`Certificate::refresh`]
 //! replaces it when fewer than two days remain: new connections get the new one.
 
 use std::{
@@ -21,7 +21,7 @@ use rustls::{
 
 use tokio::sync::watch;
 
-/// A certificate that cannot be loaded, made or kept, in one line with the way out.
+/// A certificate that cannot be loaded, made or kept, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
@@ -30,9 +30,9 @@ pub enum CertificateError {
     Read {
         /// The purpose of the file.
         what: &'static str,
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// The operating system's error.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file or its directory cannot be written.
@@ -40,9 +40,9 @@ pub enum CertificateError {
     Write {
         /// The purpose of the file.
         what: &'static str,
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// The operating system's error.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file was read and its content is not usable.
@@ -50,44 +50,44 @@ pub enum CertificateError {
     Parse {
         /// The purpose of the file.
         what: &'static str,
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// The fault in it.
+        /// The fault in its content.
         reason: String,
     },
-    /// The cryptographic provider failed.
+    /// The cryptographic provider failed while doing this.
     #[error("cryptography failed while {0}")]
     Crypto(&'static str),
 }
 
 use CertificateError as Error;
 
-/// How long a self-signed certificate is valid; browsers allow at most 14 days.
+/// The validity of a self-signed certificate, 13 days; browsers allow at most 14.
 pub const VALIDITY: Duration = Duration::from_hours(312);
-/// A self-signed certificate with less than this left is replaced.
+/// The remaining validity below which a self-signed certificate is replaced.
 pub const RENEW_BEFORE: Duration = Duration::from_hours(48);
-/// How far a self-signed certificate is dated back, for clocks that are behind.
+/// The time by which a self-signed certificate is dated back, for clients whose clocks are behind.
 pub const BACKDATE: Duration = Duration::from_hours(1);
-/// How often a running endpoint looks whether it is due.
+/// The interval at which a running endpoint checks whether the certificate is due for renewal.
 const REFRESH_EVERY: Duration = Duration::from_hours(1);
 
 const CERT_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
 
-/// Where a certificate comes from.
+/// The source of a certificate.
 #[derive(Clone, Debug)]
 pub enum CertificateSource {
     /// PEM files: the chain, leaf first, and its private key. Read again at each
     /// refresh, so that a renewed file takes effect without a restart.
     Files {
-        /// The certificate chain.
+        /// The path of the certificate chain.
         cert: PathBuf,
-        /// The private key.
+        /// The path of the private key.
         key: PathBuf,
     },
     /// Self-signed, kept in a directory.
     SelfSigned {
-        /// Where it is kept; created if missing.
+        /// The directory that keeps it; created if missing.
         dir: PathBuf,
         /// The DNS names and IP addresses it is for.
         names: Vec<String>,
@@ -103,13 +103,13 @@ impl Default for CertificateSource {
     }
 }
 
-/// The cryptography every TLS configuration here is built with.
+/// Returns the cryptographic provider of every TLS configuration here.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
 /// The certificate in use. Clones of the `Arc` and the server configurations made
-/// from it all see a renewed one.
+/// from it all use a renewed one.
 #[derive(Debug)]
 pub struct Certificate {
     source: CertificateSource,
@@ -142,7 +142,7 @@ impl Certificate {
     }
 
     /// Renews a self-signed certificate that is due, or reads the files again.
-    /// Returns whether another certificate is shown from now on. After an error the
+    /// Returns whether another certificate is presented from now on. After an error the
     /// old one stays in use.
     pub fn refresh(&self, now: SystemTime) -> Result<bool, Error> {
         let fresh = match &self.source {
@@ -160,7 +160,7 @@ impl Certificate {
         Ok(changed)
     }
 
-    /// The hex SHA-256 of the leaf if it is self-signed: what a browser needs in
+    /// Returns the hex SHA-256 of the leaf if it is self-signed, for a browser's
     /// `serverCertificateHashes`.
     pub fn fingerprint(&self) -> Option<String> {
         matches!(self.source, CertificateSource::SelfSigned { .. }).then(|| {
@@ -173,8 +173,8 @@ impl Certificate {
         })
     }
 
-    /// What [`fingerprint`](Self::fingerprint) says, and will say once the certificate is
-    /// renewed: one, or none.
+    /// Returns a receiver of the current [`fingerprint`](Self::fingerprint), one or none. It is updated
+    /// when the certificate is renewed.
     pub fn fingerprints(&self) -> watch::Receiver<Vec<String>> {
         self.fingerprints.subscribe()
     }
@@ -195,7 +195,7 @@ impl Certificate {
         }
     }
 
-    /// A TLS 1.3 server configuration that shows this certificate.
+    /// Returns a TLS 1.3 server configuration that presents this certificate.
     pub fn server_config(self: &Arc<Self>, alpn: &[&str]) -> Result<rustls::ServerConfig, Error> {
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -248,7 +248,7 @@ fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, Error> {
     certified(chain, private).map_err(|err| unusable("private key", key, err.to_string()))
 }
 
-/// The certificate kept in `dir`, unless there is none or it is due for renewal.
+/// Reads the certificate kept in `dir`. Returns `None` if there is none or it is due for renewal.
 fn read_self_signed(dir: &Path, now: SystemTime) -> Result<Option<CertifiedKey>, Error> {
     let (cert, key) = (dir.join(CERT_FILE), dir.join(KEY_FILE));
     match cert.try_exists() {
@@ -322,11 +322,11 @@ mod tests {
         assert_eq!(leaf.not_after.timestamp() - leaf.not_before.timestamp(), 13 * 86400);
 
         let config = again.server_config(&["h3"])?;
-        let told = again.fingerprints();
-        assert_eq!(*told.borrow(), [first.fingerprint().expect("self-signed")]);
+        let fingerprints = again.fingerprints();
+        assert_eq!(*fingerprints.borrow(), [first.fingerprint().expect("self-signed")]);
         assert!(again.refresh(now + 11 * DAY)?);
-        assert!(told.has_changed().is_ok_and(|changed| changed));
-        assert_eq!(*told.borrow(), [again.fingerprint().expect("self-signed")]);
+        assert!(fingerprints.has_changed().is_ok_and(|changed| changed));
+        assert_eq!(*fingerprints.borrow(), [again.fingerprint().expect("self-signed")]);
         assert_ne!(first.fingerprint(), again.fingerprint());
         assert_eq!(config.alpn_protocols, [b"h3"]);
         let restarted = Certificate::load(source(dir.path()), now + 11 * DAY)?;

@@ -1,10 +1,10 @@
-//! The monotonic clock that sessions are driven with.
+//! The monotonic clock of the sessions, which do not read clocks themselves.
 
 use std::time::{Duration, Instant};
 
 use moqt::Micros;
 
-/// Moments since it was made, for sessions that do not read clocks themselves.
+/// A monotonic clock. It starts at zero when it is created.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Instant);
 
@@ -15,12 +15,12 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Now.
+    /// Returns the time since the clock was created.
     pub fn now(&self) -> Micros {
         Micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// When that is by the system's clock.
+    /// Converts a time of this clock to the system's monotonic clock.
     pub fn instant(&self, at: Micros) -> Instant {
         self.0 + Duration::from_micros(at.0)
     }

@@ -1,4 +1,4 @@
-//! One session on one connection.
+//! The driver of one session on one QUIC or WebTransport connection.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use crate::{
     transport::{Gone, Link, RecvHalf, SendHalf},
 };
 
-/// What an app has to know of a connection.
+/// The state of the connection that an app may read: the backlog of a stream, and the round-trip time.
 struct Quic<'a> {
     link: &'a Link,
     pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
@@ -45,6 +45,7 @@ const CLOSE_FLUSH: Duration = Duration::from_millis(250);
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 type Accept<T> = Pin<Box<dyn Future<Output = Result<T, Gone>>>>;
 
+/// A running session: its connection, the tasks of its streams, and its app.
 struct Driver<'a, A> {
     link: Link,
     session: Session,
@@ -88,15 +89,15 @@ pub async fn drive(
         ended: None,
     };
     let ended = poll_fn(|task| driver.poll(task)).await;
-    // WebTransport carries the close on a stream of its own. Dropped with the driver, the session's streams would be
-    // finished, and a peer may see that first and take it for the end of a message.
+    // WebTransport carries the close on a stream of its own. Dropping the driver finishes the session's streams; a peer
+    // may see that first and take it for the end of a message.
     if let (Closer::Us, Transport::WebTransport(session)) = (ended.by, driver.link.transport()) {
         let _ = tokio::time::timeout(CLOSE_FLUSH, quinn::Connection::closed(session)).await;
     }
     Ok(ended)
 }
 
-/// What the peer opened or sent, if anything. Once the connection is gone, nothing more.
+/// Returns what the peer has opened or sent, if anything. Returns nothing more once the connection is gone.
 fn next<T: 'static>(accept: &mut Accept<T>, task: &mut Context<'_>) -> Option<T> {
     match accept.as_mut().poll(task) {
         Poll::Ready(Ok(accepted)) => Some(accepted),
@@ -112,7 +113,7 @@ impl<A: App> Driver<'_, A> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
         loop {
             self.accept(task);
-            // Reads, writes and what became of them.
+            // The streams read, write and put their results into the inbox.
             while let Poll::Ready(Some(())) = self.tasks.poll_next_unpin(task) {}
             let now = self.clock.now();
             self.feed(now);
@@ -126,7 +127,7 @@ impl<A: App> Driver<'_, A> {
             if let Some(ended) = self.ended.take() {
                 return Poll::Ready(ended);
             }
-            // What was just opened, written or said has not been polled for yet.
+            // Loop again for what was just opened or written: its tasks have not been polled yet.
             if !busy {
                 break;
             }
@@ -179,7 +180,7 @@ impl<A: App> Driver<'_, A> {
         self.tasks.push(Box::pin(receive(id, stream, stop, Rc::clone(&self.inbox))));
     }
 
-    /// Hands the session what the streams said.
+    /// Passes the inputs of the streams to the session.
     fn feed(&mut self, now: Micros) {
         loop {
             let Some(input) = self.inbox.borrow_mut().pop_front() else { return };
@@ -202,8 +203,8 @@ impl<A: App> Driver<'_, A> {
         self.app.poll(task, &mut cx)
     }
 
-    /// Does what the session says. Whether that gave the streams or the app something
-    /// to do.
+    /// Carries out the outputs of the session. Returns whether the streams or the app have
+    /// something to do now.
     fn drain(&mut self, now: Micros) -> bool {
         let mut busy = false;
         while let Some(output) = self.session.poll() {
@@ -219,7 +220,7 @@ impl<A: App> Driver<'_, A> {
                         self.link.use_plain_codes();
                     }
                     self.event(now, event);
-                    // The app may have something to wait for now.
+                    // The app may wait for something else now.
                     busy = true;
                 }
                 Output::Open { stream, dir, order } => {

@@ -26,21 +26,21 @@ use web_transport_quinn::{
     proto::{ConnectRequest, ConnectResponse},
 };
 
-/// A peer silent for this long is gone.
+/// The silence after which a peer counts as gone.
 const IDLE: Duration = Duration::from_secs(10);
-/// How often an idle connection is kept alive.
+/// The interval of keep-alives on an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-/// The same two for connections to an upstream: many fans wait for what comes over one,
-/// and there are few of them.
+/// The same two for connections to an upstream, shorter: many fans depend on each, and
+/// there are not many of them.
 const UPSTREAM_IDLE: Duration = Duration::from_secs(3);
 const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// Bytes that may wait to be read at a socket that listens, as far as the system lets it: what a thousand fans
-/// answer comes at once, and what does not fit is lost.
+/// Bytes that may wait to be read at a listening socket, if the system allows as many: a thousand fans answer at the
+/// same moment, and packets that do not fit are lost.
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// Requests that a peer may have open at once: each keeps its bidirectional stream for as long as it lasts. An edge has
 /// one for every track that its fans watch. As many as a session serves.
 const MAX_REQUESTS: u32 = 4096;
-/// Unidirectional streams a peer may have open towards us at once.
+/// Unidirectional streams that a peer may have open to this endpoint at once.
 pub const MAX_STREAMS: u32 = 1024;
 /// The round trip that a connection assumes before it has measured one. A first packet that is lost, because a server
 /// is just starting for one, is sent again after three of these. RFC 9002 recommends 333 ms, a whole second of waiting.
@@ -50,47 +50,47 @@ const RECEIVE_WINDOW: u32 = 32 << 20;
 /// The port of a URL that names none (Section 3.1.1).
 const DEFAULT_PORT: u16 = 443;
 
-/// Why there is no connection.
+/// A failure to listen or to connect.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The socket cannot be had.
+    /// The UDP socket cannot be bound.
     #[error("cannot use UDP {addr}: {source}")]
     Bind {
-        /// The address.
+        /// The address to bind.
         addr: SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The TLS configuration does not do for QUIC.
-    #[error("the TLS configuration does not do for QUIC: it needs TLS 1.3 with AES-128-GCM")]
+    /// The TLS configuration cannot be used for QUIC.
+    #[error("the TLS configuration cannot be used for QUIC: it needs TLS 1.3 with AES-128-GCM")]
     Tls,
-    /// Not a URL of a MoQ server.
+    /// The URL is not one of a MoQ server.
     #[error("{url} is no address of a MoQ server: give moqt://HOST:PORT or https://HOST:PORT/PATH")]
     Url {
-        /// What was given.
+        /// The URL, as it was given.
         url: String,
     },
     /// The name has no address.
     #[error("cannot find {host}: {source}")]
     Resolve {
-        /// The name.
+        /// The name of the host.
         host: String,
-        /// Why not.
+        /// The error of the resolver.
         source: io::Error,
     },
-    /// No connection came about.
+    /// The connection could not be opened.
     #[error("cannot connect to {to}: {reason}")]
     Connect {
-        /// Where to.
+        /// The URL or address of the server.
         to: String,
-        /// Why not.
+        /// The reason, in one line.
         reason: String,
     },
     /// The two sides have no version in common.
     #[error("{peer} speaks no version of MoQ that we do (we speak {})", ours())]
     Version {
-        /// Who.
+        /// The name or address of the peer.
         peer: String,
     },
 }
@@ -111,9 +111,9 @@ pub struct Endpoint {
 /// A connection on which a session can begin.
 #[derive(Debug)]
 pub struct Connection {
-    /// The connection.
+    /// The QUIC connection or WebTransport session.
     pub transport: Transport,
-    /// How the session is to be: side, transport, version and, for a client on
+    /// The configuration of the session: side, transport, version and, for a client on
     /// raw QUIC, the path and authority of its URL.
     pub config: Config,
     /// The URL of a WebTransport client; that of a raw QUIC client is in its SETUP.
@@ -121,13 +121,13 @@ pub struct Connection {
 }
 
 impl Endpoint {
-    /// An endpoint that listens. ALPN is filled in.
+    /// Creates an endpoint that listens on `addr`. It fills in ALPN.
     pub fn server(addr: SocketAddr, tls: ServerConfig) -> Result<Self, Error> {
         let socket = std::net::UdpSocket::bind(addr).map_err(|source| Error::Bind { addr, source })?;
         Self::server_on(socket, tls)
     }
 
-    /// An endpoint that listens on a socket that is bound. ALPN is filled in.
+    /// Creates an endpoint that listens on a bound socket. It fills in ALPN.
     pub fn server_on(socket: std::net::UdpSocket, mut tls: ServerConfig) -> Result<Self, Error> {
         tls.alpn_protocols = protocols();
         let tls = QuicServerConfig::try_from(tls).map_err(|_| Error::Tls)?;
@@ -144,37 +144,37 @@ impl Endpoint {
         Ok(Self { quic, client: None, transport })
     }
 
-    /// An endpoint that connects.
+    /// Creates an endpoint that only connects.
     pub fn client(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
         let quic = quinn::Endpoint::client(addr).map_err(|source| Error::Bind { addr, source })?;
         let transport = transport_config(IDLE, KEEP_ALIVE);
         Ok(Self { quic, client: Some(tls), transport })
     }
 
-    /// An endpoint that connects to what others depend on: it notices soon that its peer is
-    /// gone.
+    /// Creates an endpoint for connections to an upstream: it notices sooner that its peer
+    /// is gone.
     pub fn upstream(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
         let transport = transport_config(UPSTREAM_IDLE, UPSTREAM_KEEP_ALIVE);
         Ok(Self { transport, ..Self::client(addr, tls)? })
     }
 
-    /// Where it is.
+    /// Returns the address of the UDP socket.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.quic.local_addr()
     }
 
-    /// Says goodbye to all peers, and waits until that has left.
+    /// Closes all connections, and waits until the closes have been sent.
     pub async fn close(&self) {
         self.quic.close(0u32.into(), b"");
         self.quic.wait_idle().await;
     }
 
-    /// The next connection to come, before its handshake; `None` once closed.
+    /// Returns the next incoming connection, before its handshake; `None` once closed.
     pub async fn incoming(&self) -> Option<quinn::Incoming> {
         self.quic.accept().await
     }
 
-    /// Shakes hands with a client, over whichever transport it chose.
+    /// Completes the handshake with a client, over the transport that it chose.
     pub async fn accept(incoming: quinn::Incoming) -> Result<Connection, Error> {
         let peer = incoming.remote_address().to_string();
         let failed =
@@ -276,7 +276,7 @@ impl Connected for Connection {
     }
 }
 
-/// What a client on raw QUIC says of its URL (Section 10.3.1).
+/// Returns the SETUP of a client on raw QUIC, with the path and authority of its URL (Section 10.3.1).
 fn setup(url: &Url, host: &str) -> Setup {
     let authority = match url.port() {
         Some(port) => format!("{host}:{port}"),
@@ -291,7 +291,7 @@ fn setup(url: &Url, host: &str) -> Setup {
     Setup { path: Some(path.into()), authority: Some(authority.into()), ..Setup::default() }
 }
 
-/// Raw MoQ before HTTP/3: a client that offers both gets the shorter way.
+/// Returns the ALPN protocols, raw MoQ before HTTP/3: a client that offers both gets raw MoQ, with less overhead.
 fn protocols() -> Vec<Vec<u8>> {
     let moq = Version::SUPPORTED.iter().map(|version| version.protocol().as_bytes().to_vec());
     moq.chain([H3.as_bytes().to_vec()]).collect()

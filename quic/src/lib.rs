@@ -3,7 +3,7 @@
 //! [`Endpoint`] listens and connects, over raw QUIC and WebTransport on one UDP port; [`drive`] runs one
 //! [`moqt::Session`] on one connection, in one task, without a lock: it feeds the session what the transport
 //! received, carries out the session's outputs, and hands its events to a [`moqt::App`]. [`websocket`] does the
-//! same on a WebSocket. [`Certificate`] is what a server presents, [`Trust`] what a client accepts.
+//! same on a WebSocket. A server presents a [`Certificate`]; a client accepts servers by its [`Trust`].
 #![forbid(unsafe_code)]
 
 mod certificate;

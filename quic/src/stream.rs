@@ -1,4 +1,4 @@
-//! One direction of one stream: a small future that lives as long as it does.
+//! One direction of one stream: a future that ends with it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,15 +15,15 @@ use moqt::{Input, ResetCode, session::StreamId};
 
 use crate::transport::{Gone, Read, RecvHalf, Refused, SendHalf};
 
-/// Bytes taken from the transport at once.
+/// The most bytes read from the transport at once.
 const MAX_READ: usize = 64 * 1024;
-/// Chunks given to the transport at once.
+/// The most chunks written to the transport at once.
 const MAX_CHUNKS: usize = 32;
 
-/// What a connection's streams tell its session.
+/// The inputs of a session from the streams of its connection.
 pub(crate) type Inbox = Rc<RefCell<VecDeque<Input>>>;
 
-/// A word from a session to a stream, waited for by the stream.
+/// A value that a session sets once and a stream waits for.
 pub(crate) struct Signal<T> {
     value: Cell<Option<T>>,
     waker: Cell<Option<Waker>>,
@@ -56,7 +56,7 @@ impl<T> Signal<T> {
     }
 }
 
-/// Reads a stream to its end, whichever way it ends.
+/// Reads a stream until it is finished, reset, stopped or lost.
 pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, stop: Rc<Signal<ResetCode>>, inbox: Inbox) {
     loop {
         let read = {
@@ -82,7 +82,7 @@ pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, stop: Rc<Signal<
     }
 }
 
-/// What is to be sent on a stream.
+/// The bytes that wait to be sent on a stream, and how it is to end.
 #[derive(Default)]
 pub(crate) struct Pipe {
     chunks: RefCell<VecDeque<Bytes>>,
@@ -93,6 +93,7 @@ pub(crate) struct Pipe {
     waker: Cell<Option<Waker>>,
 }
 
+/// The next thing to do for a stream.
 enum Step {
     Reset(ResetCode),
     Order(i32),
@@ -128,7 +129,7 @@ impl Pipe {
         self.wake();
     }
 
-    /// Bytes that the transport has not taken.
+    /// Returns the bytes that the transport has not taken yet.
     pub(crate) fn backlog(&self) -> usize {
         self.bytes.get()
     }
@@ -163,7 +164,7 @@ impl Pipe {
         .await
     }
 
-    /// A reset or a change of order, while a write is stuck.
+    /// Resolves at a reset or a change of order, while a write is blocked.
     async fn interrupted(&self) {
         poll_fn(|cx| {
             let reset = self.reset.take();
@@ -180,7 +181,7 @@ impl Pipe {
     }
 }
 
-/// Sends what comes through a pipe, and tells how it ended.
+/// Sends the bytes of a pipe, and puts the end of the stream into the inbox.
 pub(crate) async fn send(
     id: StreamId,
     opening: impl Future<Output = Result<SendHalf, Gone>>,
@@ -210,13 +211,13 @@ pub(crate) async fn send(
                 return delivered(id, &mut stream, &pipe, &inbox).await;
             }
             Err(Ok(Some(code))) => return stopped(id, code, &mut stream, &pipe, &inbox).await,
-            // Nothing has been finished that could have arrived.
+            // `None` reports the arrival of a finished stream, and this one is not finished.
             Err(Ok(None) | Err(Gone)) => return,
         }
     }
 }
 
-/// Gives the transport what it takes.
+/// Writes the first chunks of a pipe, as far as the transport takes them.
 async fn write(stream: &mut SendHalf, pipe: &Pipe) -> Result<(), Refused> {
     let mut batch: [Bytes; MAX_CHUNKS] = Default::default();
     let count = {
@@ -227,7 +228,7 @@ async fn write(stream: &mut SendHalf, pipe: &Pipe) -> Result<(), Refused> {
         }
         count
     };
-    // What is interrupted has written nothing, and is tried again.
+    // An interrupted write has written nothing. The caller tries it again.
     let written = {
         let write = pin!(stream.write(&mut batch[..count]));
         let interrupted = pin!(pipe.interrupted());
@@ -249,7 +250,7 @@ async fn write(stream: &mut SendHalf, pipe: &Pipe) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The peer wants no more: the session says how to end the stream.
+/// Reports that the peer has stopped the stream, and waits until the session ends it.
 async fn stopped(id: StreamId, code: ResetCode, stream: &mut SendHalf, pipe: &Pipe, inbox: &Inbox) {
     inbox.borrow_mut().push_back(Input::Stopped { stream: id, code });
     loop {
@@ -262,7 +263,7 @@ async fn stopped(id: StreamId, code: ResetCode, stream: &mut SendHalf, pipe: &Pi
     }
 }
 
-/// All is written: waits until all has arrived, or does not matter any more.
+/// Waits, after the last byte is written, until all bytes have arrived or the stream is stopped or reset.
 async fn delivered(id: StreamId, stream: &mut SendHalf, pipe: &Pipe, inbox: &Inbox) {
     let ended = {
         let stopped = pin!(stream.stopped());

@@ -1,4 +1,4 @@
-//! A connection, whichever way MoQ is carried over it.
+//! The transport of a session: raw QUIC or WebTransport, behind one interface.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -7,14 +7,14 @@ use moqt::{ResetCode, SessionCode};
 use quinn::{ConnectionError, ReadError, StoppedError, VarInt, WriteError};
 use web_transport_quinn::{self as wt, proto};
 
-/// How stream codes are written on raw QUIC.
+/// The encoding of stream codes on raw QUIC.
 ///
-/// The draft has them as they are. The library that most peers are built on
-/// (`web-transport-quinn` before 0.13, under `moq-transport`) writes them in
+/// The draft sends them unchanged. The library that most peers are built on
+/// (`web-transport-quinn` before 0.13, under `moq-transport`) encodes them in
 /// HTTP/3's code space there too, and takes any other code for the end of the
-/// session. A peer that takes codes as they are loses nothing by one it does not
-/// know: it means the same as `INTERNAL_ERROR` (Section 14). So that is how they
-/// are written to peers that do not name themselves, as that library does not.
+/// session. A peer that expects unchanged codes loses nothing by one it does not
+/// know: it means the same as `INTERNAL_ERROR` (Section 14). Codes are therefore
+/// encoded for peers that do not name themselves, as that library does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codes {
     Plain,
@@ -26,11 +26,11 @@ pub(crate) enum Codes {
 pub enum Transport {
     /// A QUIC connection of its own.
     Quic(quinn::Connection),
-    /// A WebTransport session.
+    /// A WebTransport session, over HTTP/3.
     WebTransport(Box<wt::Session>),
 }
 
-/// A [`Transport`] and what its session has learned of the peer.
+/// A [`Transport`], and the encoding of stream codes that its peer understands.
 #[derive(Clone)]
 pub(crate) struct Link {
     transport: Transport,
@@ -47,25 +47,25 @@ pub(crate) enum RecvHalf {
     WebTransport(wt::RecvStream),
 }
 
-/// What became of a read.
+/// The result of a read.
 pub(crate) enum Read {
     Data(Bytes),
     Finished,
     Reset(ResetCode),
 }
 
-/// The connection is gone; it says itself why.
+/// The connection is gone. The reason comes from [`Link::closed`].
 #[derive(Debug)]
 pub(crate) struct Gone;
 
-/// Why a write did not go through.
+/// The reason that a write failed.
 pub(crate) enum Refused {
     Stopped(ResetCode),
     Gone,
 }
 
 impl Transport {
-    /// The QUIC connection underneath.
+    /// Returns the QUIC connection underneath.
     pub fn quic(&self) -> &quinn::Connection {
         match self {
             Self::Quic(connection) => connection,
@@ -83,7 +83,7 @@ impl Link {
         &self.transport
     }
 
-    /// The peer named itself, which the library with other codes does not.
+    /// Sends stream codes unchanged from now on: the peer named itself, unlike the library that encodes them.
     pub(crate) fn use_plain_codes(&self) {
         self.codes.set(Codes::Plain);
     }
@@ -143,7 +143,7 @@ impl Link {
         }
     }
 
-    /// Too large for the path is lost, as datagrams are (Section 11.3).
+    /// Sends a datagram. One that is too large for the path is lost, as any may be (Section 11.3).
     pub(crate) fn send_datagram(&self, datagram: Bytes) {
         match &self.transport {
             Transport::Quic(connection) => drop(connection.send_datagram(datagram)),
@@ -158,7 +158,7 @@ impl Link {
         }
     }
 
-    /// Waits for the end, and tells what it means for the session.
+    /// Waits for the end of the connection. Returns the close code and reason for the session.
     pub(crate) async fn closed(self) -> (SessionCode, String) {
         let by_quic = |error: &ConnectionError| match error {
             ConnectionError::ApplicationClosed(close) => {
@@ -208,7 +208,7 @@ fn decode(code: VarInt) -> ResetCode {
     ResetCode(proto::error_from_http3(code).map_or(code, u64::from))
 }
 
-/// A code from outside of WebTransport's range says no more than that.
+/// Converts a code of WebTransport. One outside of its range (`None`) counts as an internal error.
 fn from_wt(code: Option<u32>) -> ResetCode {
     code.map_or(ResetCode::INTERNAL_ERROR, |code| ResetCode(u64::from(code)))
 }
@@ -233,7 +233,7 @@ impl RecvHalf {
     }
 
     pub(crate) fn stop(&mut self, code: ResetCode) {
-        // What has ended in the meantime need not be stopped.
+        // An error means that the stream has ended in the meantime.
         match self {
             Self::Quic(stream, codes) => drop(stream.stop(encode(code, codes.get()))),
             Self::WebTransport(stream) => drop(stream.stop(code.0 as u32)),

@@ -1,4 +1,4 @@
-//! Whom a client takes for the server it wants.
+//! The servers that a client accepts, by their certificates.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -13,17 +13,17 @@ use tokio::sync::watch;
 
 use crate::Error;
 
-/// Whom a client takes for the server it wants.
+/// The rule by which a client accepts a server's certificate.
 #[derive(Clone, Debug, Default)]
 pub enum Trust {
-    /// Who has a certificate for the name that this system trusts.
+    /// A certificate for the server's name that this system trusts.
     #[default]
     System,
-    /// Who has one of these certificates, whatever name and time it is for.
+    /// One of these certificates, for any name and at any time.
     Fingerprints(Vec<Fingerprint>),
-    /// Who has a certificate with a fingerprint that this says at the time.
+    /// A certificate with one of the fingerprints that this has at the time of the handshake.
     Shown(watch::Receiver<Vec<String>>),
-    /// Anyone: for trying things out.
+    /// Any certificate: no protection, for trying things out.
     Anyone,
 }
 
@@ -32,7 +32,7 @@ pub enum Trust {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// That of this certificate.
+    /// Returns the fingerprint of a certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
         let mut bytes = [0; 32];
@@ -62,7 +62,7 @@ impl FromStr for Fingerprint {
 }
 
 impl Trust {
-    /// The TLS of a client that trusts so.
+    /// Returns the TLS configuration of a client with this rule.
     pub fn client_config(self) -> Result<ClientConfig, Error> {
         let provider = Arc::new(default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -82,7 +82,7 @@ impl Trust {
     }
 }
 
-/// Looks at the certificate itself instead of who signed it.
+/// Checks the certificate itself instead of its signer.
 #[derive(Debug)]
 struct Verifier {
     accepted: Trust,

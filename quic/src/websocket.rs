@@ -1,4 +1,4 @@
-//! One session on one WebSocket: for browsers without a reliable WebTransport, and for Cloudflare, where there is no QUIC.
+//! Sessions on WebSockets: for browsers without a reliable WebTransport, and for Cloudflare, which has no QUIC.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -26,22 +26,22 @@ use url::Url;
 
 use crate::{Clock, Error};
 
-/// A WebSocket message of whichever library.
+/// A WebSocket message, in the type of some library.
 pub trait Message {
-    /// Makes a binary message.
+    /// Creates a binary message of a session.
     fn binary(message: Bytes) -> Self;
 
-    /// Makes a close frame.
+    /// Creates a close frame with this code and reason.
     fn close(code: u16, reason: &str) -> Self;
 
-    /// Reads a message that has come.
+    /// Returns the content of a received message.
     fn received(self) -> Received;
 }
 
-/// The content of a message that has come.
+/// The content of a received message.
 #[derive(Debug)]
 pub enum Received {
-    /// A binary message.
+    /// A binary message of a session.
     Binary(Bytes),
     /// A text message, which no session sends.
     Text,
@@ -97,7 +97,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects to `ws://…`.
+    /// Connects to a `ws://…` URL.
     pub(crate) async fn connect(url: &Url) -> Result<Self, Error> {
         let failed = |reason: &dyn std::fmt::Display| Error::Connect {
             to: url.to_string(),
@@ -123,13 +123,14 @@ impl Connected for Client {
     }
 }
 
+/// A running session: its WebSocket and its app.
 struct Driver<'a, S, A> {
     transport: S,
     socket: WebSocketSession,
     app: &'a mut A,
     clock: Clock,
     sleep: Pin<Box<Sleep>>,
-    /// The session's last words are out, or nobody takes them.
+    /// Set once the close frame has been written.
     closing: bool,
 }
 
@@ -172,7 +173,7 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         Poll::Pending
     }
 
-    /// Takes what has come. Whether anything has.
+    /// Passes received messages to the session. Returns whether there were any.
     fn read(&mut self, task: &mut Context<'_>, now: Micros) -> bool {
         let mut busy = false;
         while let Poll::Ready(message) = Pin::new(&mut self.transport).poll_next(task) {
@@ -196,7 +197,7 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         busy
     }
 
-    /// Writes what the socket takes. Whether it is still open.
+    /// Writes as many messages as the socket takes. Returns whether it is still open.
     fn write(&mut self, task: &mut Context<'_>, now: Micros) -> bool {
         loop {
             match Pin::new(&mut self.transport).poll_ready(task) {

@@ -1,3 +1,5 @@
+//! Namespaces and tracks are announced and found by either end.
+
 use moq_transport::coding::{KeyValuePairs, TrackNamespacePrefix};
 use moqt::{Event, Namespace, Params, Properties};
 

@@ -1,3 +1,5 @@
+//! FETCH by either end, answered by the other.
+
 use bytes::Bytes;
 use moq_transport::{
     coding::{KeyValuePairs, Location as TheirLocation, TrackName as TheirName},

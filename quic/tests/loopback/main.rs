@@ -1,4 +1,4 @@
-//! Our session against one that nobody here wrote, over real QUIC on loopback:
+//! Our session against one of another implementation, over real QUIC on loopback:
 //! as client and as server, over raw QUIC and WebTransport, publishing and
 //! subscribing, on streams and in datagrams.
 
@@ -19,14 +19,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use theirs::Theirs;
 use tokio::task::LocalSet;
 
-/// Longer than anything here takes; a test that waits for what never comes ends.
+/// The time after which a test that waits in vain fails; nothing here takes as long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: it never came"))
 }
 
-/// TLS for both ends, with a certificate made for the occasion.
+/// The TLS configurations of both ends, with a certificate of their own.
 struct Tls {
     server: rustls::ServerConfig,
     client: rustls::ClientConfig,
@@ -55,7 +55,7 @@ impl Tls {
     }
 }
 
-/// The two ends of a session, and what keeps their sockets open.
+/// The two ends of a session, and the endpoints that keep their sockets open.
 struct Pair {
     ours: Ours,
     theirs: Theirs,
@@ -98,7 +98,7 @@ impl Pair {
     }
 }
 
-/// Runs a test with each end in each seat over each transport.
+/// Runs a test with each end as client and as server, over each transport.
 fn every_way_round<F: Future<Output = Pair>>(test: impl Fn(Pair) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for side in [Side::Client, Side::Server] {
@@ -106,7 +106,7 @@ fn every_way_round<F: Future<Output = Pair>>(test: impl Fn(Pair) -> F) {
             eprintln!("our end is the {side:?}, over {scheme}");
             LocalSet::new().block_on(&runtime, async {
                 let pair = test(Pair::new(side, scheme).await).await;
-                // No session ended for what the other did.
+                // Neither session was ended by the actions of the other.
                 assert!(!pair.ours.done.is_finished(), "our session ended");
                 assert!(!pair.theirs.run.is_finished(), "their session ended");
                 drop(pair.endpoints);

@@ -1,4 +1,4 @@
-//! Our end: a session that does what the test says and tells it all it hears.
+//! Our end: a session that runs the calls of the test and passes its events on to it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -21,7 +21,7 @@ pub(crate) type Group = (u64, Vec<Bytes>);
 pub(crate) struct Ours {
     words: mpsc::UnboundedSender<Word>,
     events: mpsc::UnboundedReceiver<Event>,
-    /// Events that came while another was waited for.
+    /// Events that came while the test waited for another.
     kept: VecDeque<Event>,
     groups: BTreeMap<StreamId, Group>,
     pub(crate) done: JoinHandle<Ended>,
@@ -39,17 +39,17 @@ impl Ours {
         Self { words, events, kept: VecDeque::new(), groups: BTreeMap::new(), done }
     }
 
-    /// Has the session do something, and waits for its answer.
-    pub(crate) async fn call<T: 'static>(&self, word: impl FnOnce(&mut Session, Micros) -> T + 'static) -> T {
-        let (tell, answer) = tokio::sync::oneshot::channel();
+    /// Calls a function on the session, and waits for its result.
+    pub(crate) async fn call<T: 'static>(&self, call: impl FnOnce(&mut Session, Micros) -> T + 'static) -> T {
+        let (result, answer) = tokio::sync::oneshot::channel();
         let word: Word = Box::new(move |session, now| {
-            let _ = tell.send(word(session, now));
+            let _ = result.send(call(session, now));
         });
         assert!(self.words.send(word).is_ok(), "the session is over");
         within("an answer of our session", answer).await.expect("an answer")
     }
 
-    /// The next event that is of interest; the others are kept for later.
+    /// Returns the next event that matches; the others are kept for later.
     pub(crate) async fn expect<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
         for (at, event) in self.kept.iter().enumerate() {
             if let Some(found) = wanted(event) {
@@ -68,7 +68,7 @@ impl Ours {
         }
     }
 
-    /// The next group whose stream ends.
+    /// Returns the next group whose stream ends.
     pub(crate) async fn group(&mut self) -> Group {
         loop {
             let event = match self.kept.pop_front() {

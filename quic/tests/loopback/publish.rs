@@ -1,3 +1,5 @@
+//! PUBLISH by either end, accepted by the other.
+
 use bytes::Bytes;
 use moq_transport::coding::KeyValuePairs;
 use moqt::{Event, Params, Properties};

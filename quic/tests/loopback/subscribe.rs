@@ -1,3 +1,5 @@
+//! SUBSCRIBE by either end, with objects on streams and in datagrams.
+
 use bytes::Bytes;
 use moq_transport::{
     data::{ExtensionHeaders, ObjectStatus},
@@ -19,7 +21,7 @@ fn groups(objects: &[&'static str]) -> Vec<Bytes> {
     objects.iter().map(|object| Bytes::from_static(object.as_bytes())).collect()
 }
 
-/// Has their end serve one track, and gives its writer.
+/// Has their end serve one track, and returns the writer of the track.
 fn serve_theirs(pair: &Pair) -> serve::TrackWriter {
     let (mut writer, _, reader) = Tracks::new(namespace()).produce();
     let track = writer.create("video").expect("a new track");
@@ -120,14 +122,14 @@ fn what_we_do_not_have_is_refused_and_they_say_so_too() {
             TrackName::new(Namespace::from_path("no/such").expect("a namespace"), "x").expect("a name");
         let request =
             pair.ours.call(move |session, _| session.subscribe(other, Params::default()).expect("new")).await;
-        // Nobody at their end takes it up: we take it back, and neither minds.
+        // Their end does not handle the request. We cancel it, and neither session ends for that.
         pair.ours.call(move |session, _| session.cancel(request).expect("open")).await;
         pair
     });
 }
 
 #[test]
-fn when_they_unsubscribe_we_are_told() {
+fn their_unsubscribe_cancels_our_subscription() {
     every_way_round(|mut pair| async move {
         let (writer, reader) = track().produce();
         let mut subscriber = pair.theirs.subscriber.clone();

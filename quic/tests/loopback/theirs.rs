@@ -77,7 +77,7 @@ impl Theirs {
         (endpoint, (session.into(), Transport::WebTransport))
     }
 
-    /// Starts the session, once our end runs. `ours` is our seat.
+    /// Starts the session, once our end runs. `ours` is the side of our end.
     pub(crate) async fn start((session, transport): Peer, ours: Side) -> Self {
         let (session, publisher, subscriber) = match ours {
             Side::Client => {
@@ -101,7 +101,7 @@ pub(crate) fn track() -> Track {
     Track::new(namespace(), "video")
 }
 
-/// Writes one whole group.
+/// Writes one complete group on one subgroup stream.
 pub(crate) fn write(track: &mut SubgroupsWriter, group_id: u64, objects: &[&'static str]) {
     let subgroup = Subgroup { group_id, subgroup_id: 0, priority: 128 };
     let mut subgroup = track.create(subgroup).expect("an open track");
@@ -117,7 +117,7 @@ pub(crate) async fn subgroups(reader: &TrackReader) -> SubgroupsReader {
     }
 }
 
-/// The next group, with all its objects.
+/// Reads the next group, with all its objects.
 pub(crate) async fn group(subgroups: &mut SubgroupsReader) -> Group {
     let subgroup = within("a group", subgroups.next()).await;
     let mut subgroup = subgroup.expect("an open track").expect("a group");
