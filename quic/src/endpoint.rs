@@ -57,7 +57,7 @@ pub enum Error {
     /// The UDP socket cannot be bound.
     #[error("cannot use UDP {addr}: {source}")]
     Bind {
-        /// The address to bind.
+        /// The address that was to be bound.
         addr: SocketAddr,
         /// The error of the operating system.
         source: io::Error,

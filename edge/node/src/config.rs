@@ -41,7 +41,7 @@ pub struct RoomsConfig {
 /// The folders of the pages.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// The folder with `watch.html`.
+    /// The folder with `watch.html` and what it loads.
     pub www: PathBuf,
     /// The folder with the browser client.
     pub client: PathBuf,

@@ -1,5 +1,5 @@
-//! An edge node: fans and creators on one side, an origin on the other, and the
-//! pages that make a browser a fan.
+//! The edge node: it serves fans and creators, follows an origin, and serves the pages for
+//! browsers.
 
 use std::{
     io,
@@ -40,9 +40,9 @@ use crate::{
     platform::{Thread, Upstream, WasmWorkers},
 };
 
-/// Sockets that wait for the node's thread, at most.
+/// The most WebSockets that wait for the node's thread.
 const MAX_WAITING: usize = 1024;
-/// How long sessions are given to leave when the node is drained.
+/// The time that sessions get to leave when the node is drained.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// An edge node that listens.
@@ -54,7 +54,7 @@ pub struct Edge {
     rooms: Option<Rooms>,
 }
 
-/// What the HTTP side knows of the node: it may run on another thread.
+/// The state that the HTTP handlers share with the node: they may run on another thread.
 #[derive(Clone)]
 struct Front {
     sockets: mpsc::Sender<(WebSocket, Version, Option<String>)>,
@@ -66,12 +66,12 @@ struct Front {
 }
 
 impl Edge {
-    /// Takes the addresses.
+    /// Binds the TCP and the UDP address.
     pub fn bind(config: Config) -> Result<Self, Error> {
         let http = std::net::TcpListener::bind(config.listen)
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|source| Error::Listen { addr: config.listen, source })?;
-        // A port that was left to the system is the same for both.
+        // If the system chose the TCP port, UDP uses the same.
         let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
         let endpoint = Endpoint::server(addr, config.tls.clone())?;
         let figures = Figures::new("fanfare_edge");
@@ -87,17 +87,17 @@ impl Edge {
         Ok(Self { config, endpoint, http, relay, rooms })
     }
 
-    /// Where it listens.
+    /// Returns the address that the node listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.http.local_addr()
     }
 
-    /// Its tracks and sessions.
+    /// Returns the relay with the node's tracks and sessions.
     pub fn relay(&self) -> &Relay {
         &self.relay
     }
 
-    /// Serves until `shutdown`, then asks everybody to leave, and ends. To be run
+    /// Serves until `shutdown`, then sends GOAWAY to all clients, and ends. To be run
     /// in a [`LocalSet`](tokio::task::LocalSet).
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { config, endpoint, http, relay, rooms } = self;
@@ -209,8 +209,8 @@ async fn metrics(State(front): State<Front>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], front.figures.text())
 }
 
-/// How this machine itself reaches a node that listens there. Browsers look for
-/// `localhost` at `::1` first, and where nobody answers UDP, they wait.
+/// Returns the loopback address of a node that listens on `listen`. Browsers try `localhost` at
+/// `::1` first, and wait there if UDP gets no answer.
 fn loopback(listen: SocketAddr) -> &'static str {
     match listen {
         SocketAddr::V4(_) => "127.0.0.1",
@@ -218,7 +218,7 @@ fn loopback(listen: SocketAddr) -> &'static str {
     }
 }
 
-/// Where a browser finds this node, by the name it already used for it.
+/// Returns the addresses of this node for browsers, by the host name that the request used.
 async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Json<serde_json::Value> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let authority: Option<axum::http::uri::Authority> = host.parse().ok();
@@ -246,7 +246,7 @@ async fn accept_websocket(
         Err(refusal) => return refusal.into_response(),
     };
     upgrade.on_upgrade(move |socket| async move {
-        // A full queue is a node that has more than it can take: the socket is closed.
+        // A full queue means that the node is overloaded: the socket is closed.
         let _ = front.sockets.try_send((socket, version, query));
     })
 }

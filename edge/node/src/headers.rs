@@ -1,11 +1,11 @@
-//! What every answer has with it, unless it says otherwise.
+//! The HTTP headers of every answer that does not set them itself.
 
 use axum::http::{HeaderName, HeaderValue};
 
-/// The same file goes to Cloudflare with the pages, in the form that is read there.
+/// The file of headers in the format of Cloudflare, which gets the same file with the pages.
 const FILE: &str = include_str!("../../_headers");
 
-/// The headers of the file.
+/// Returns the headers of the file.
 pub(crate) fn headers() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     lines().filter_map(|line| {
         let (name, value) = line.split_once(": ")?;
@@ -13,7 +13,7 @@ pub(crate) fn headers() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     })
 }
 
-/// Its lines that are one; what they are for is not indented.
+/// Returns the lines that are headers: they are indented, and the paths they are for are not.
 fn lines() -> impl Iterator<Item = &'static str> {
     FILE.lines().filter(|line| line.starts_with(' ')).map(str::trim)
 }

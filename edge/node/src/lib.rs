@@ -1,4 +1,4 @@
-//! An edge node of our own: a relay and its rooms on tokio, QUIC and wasmtime, and the pages that make a browser a fan.
+//! The edge node as a server of our own: a relay and its rooms on tokio, QUIC and wasmtime, and the pages for browsers.
 #![forbid(unsafe_code)]
 
 mod config;

@@ -1,4 +1,4 @@
-//! A relay's platform on a node of our own: tokio, QUIC and wasmtime.
+//! The relay's platform on a server of our own: tokio, QUIC and wasmtime.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use room_runtime::{Batch, Kept, Worked, Worker, Workers};
 use url::Url;
 use wire::worker::Seat;
 
-/// One thread of a node, inside a [`LocalSet`](tokio::task::LocalSet).
+/// The platform of one thread of a node, inside a [`LocalSet`](tokio::task::LocalSet).
 #[derive(Default)]
 pub struct Thread {
     clock: Clock,
@@ -38,7 +38,7 @@ impl Platform for Thread {
     }
 }
 
-/// Workers in wasmtime.
+/// Runs room workers in wasmtime.
 pub struct WasmWorkers {
     engine: wasm_host::Engine,
     worker: wasm_host::Version,
@@ -83,7 +83,7 @@ impl Workers for WasmWorkers {
     }
 }
 
-/// A worker in wasmtime.
+/// A room worker in wasmtime.
 struct WasmWorker(wasm_host::Worker);
 
 impl Worker for WasmWorker {
