@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: figures.
+//! `cargo xtask bench`: the benchmarks, one subject per run.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::process::{cargo, run};
 use crate::wasm;
 use crate::workspace::Workspace;
 
-/// Where files are not on a disk.
+/// A folder in memory, not on a disk.
 const MEMORY: &str = "/dev/shm";
 
-/// Measure one thing
+/// Measure one subject of the benchmarks
 #[derive(clap::Args)]
 pub(crate) struct Bench {
     name: Name,
@@ -69,7 +69,7 @@ impl Bench {
                 peers::install_workerd(workspace)?;
                 let mut bench = cargo();
                 if Path::new(MEMORY).is_dir() {
-                    // Nothing that an object says leaves it before the disk has what it kept: the disk is not meant.
+                    // An object's messages wait until its writes are on the disk. The disk is not what is measured.
                     bench.env("TMPDIR", MEMORY);
                 }
                 run(bench

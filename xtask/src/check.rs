@@ -1,4 +1,4 @@
-//! `cargo xtask check`: everything about the code that is not a test.
+//! `cargo xtask check`: all checks of the code besides tests.
 
 use std::process::Command;
 
@@ -29,7 +29,7 @@ impl Check {
             run(&mut step(&fix))?;
             run(&mut step(&["fmt", "--all"]))?;
         }
-        // What acts in a browser is left out of other builds: natively, in a folder of its own.
+        // Code for browsers is left out of other builds. It is checked for the host, in a target folder of its own.
         let mut browser = step(&["clippy", "--package", "fanfare-client", "--target-dir"]);
         browser.arg(workspace.target().join("browser-check")).args(["--", "-Dwarnings"]);
         browser.env("RUSTFLAGS", "--cfg=web_sys_unstable_apis");
@@ -63,7 +63,7 @@ fn cargo_at(workspace: &Workspace, arguments: &[&str]) -> Command {
     command
 }
 
-/// Licences, sources, duplicates and advisories of everything we depend on.
+/// Checks licences, sources, duplicates and advisories of all dependencies.
 fn dependencies(workspace: &Workspace) -> Result<()> {
     if which("cargo-deny").is_some() {
         return run(&mut cargo_at(workspace, &["deny", "--workspace", "check"]));

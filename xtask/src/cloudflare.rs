@@ -1,4 +1,4 @@
-//! `cargo xtask up --cloudflare`: the Worker in workerd, for the house that `fanfare up` runs.
+//! `cargo xtask up --cloudflare`: the Cloudflare Worker in workerd, beside the origin and the edge of `fanfare up`.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,12 +16,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::peers;
 use crate::workspace::Workspace;
 
-/// What `fanfare up` says last, once all of it is open.
+/// The last line that `fanfare up` prints once all of it is open.
 const OPEN: &str = "Ctrl-C ends it.";
-/// How long a part may take to end by itself.
+/// The time that a child process may take to end by itself.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// The platform, before it runs.
+/// The parameters of workerd, before it runs.
 pub(crate) struct Platform {
     port: u16,
     root: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// Installs it.
+    /// Installs workerd and checks the port.
     pub(crate) fn prepare(workspace: &Workspace, port: u16) -> Result<Self> {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
             format!("port {port} of 127.0.0.1 cannot be had: choose another with --cloudflare=PORT")
@@ -56,7 +56,7 @@ impl Platform {
         })
     }
 
-    /// Runs both until then or until one has ended; then ends the platform, and the house after it.
+    /// Runs both until `end` or until one has ended; then ends workerd, and `fanfare up` after it.
     async fn until(
         &self,
         end: impl Future<Output = ()>,
@@ -76,7 +76,7 @@ impl Platform {
         outcome.and(ended)
     }
 
-    /// Opens the house, then the platform for it, and waits for the end of either.
+    /// Waits until `fanfare up` is open, then starts workerd, and waits for the end of either.
     async fn run(&self, house: &mut Part, workerd: &mut Option<Part>, tell: impl Fn(&str)) -> Result<()> {
         let mut said = Vec::new();
         while said.last().is_none_or(|line| line != OPEN) {
@@ -120,7 +120,7 @@ impl Platform {
         Ok(part)
     }
 
-    /// What the house says, with the rooms where they are.
+    /// Returns the lines of `fanfare up`, with the addresses of rooms in workerd.
     fn told(&self, said: &[String], facts: &Facts) -> Vec<String> {
         let (port, edge) = (self.port, facts.edge);
         let told = said.iter().map(|line| match line.split_whitespace().next() {
@@ -135,13 +135,13 @@ impl Platform {
     }
 }
 
-/// What the Worker has to know of the house.
+/// The facts of `fanfare up` that the Cloudflare Worker needs.
 struct Facts {
-    /// The edge's port.
+    /// The port of the edge.
     edge: u16,
-    /// The origin's HTTP.
+    /// The URL of the origin's HTTP API.
     origin: String,
-    /// The house's data directory.
+    /// The data directory of `fanfare up`.
     data: PathBuf,
 }
 
@@ -159,7 +159,7 @@ impl Facts {
         })
     }
 
-    /// Where the objects' data is kept.
+    /// Returns the folder of the objects' data, created if missing.
     fn objects(&self) -> Result<PathBuf> {
         let folder = self.data.join("cloudflare");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -167,7 +167,7 @@ impl Facts {
     }
 }
 
-/// A child process that Ctrl-C does not reach: it is ended in its turn.
+/// A child process that Ctrl-C does not reach, so that the processes end in order.
 struct Part {
     name: &'static str,
     child: Child,
@@ -187,7 +187,7 @@ impl Part {
         Ok(Self { name, child, lines: BufReader::new(stdout).lines() })
     }
 
-    /// The next line it says.
+    /// Returns the next line that the process prints.
     async fn says(&mut self) -> Result<String> {
         let Some(line) = self.lines.next_line().await? else {
             bail!("{} has ended: {}", self.name, self.child.wait().await?);
@@ -195,7 +195,7 @@ impl Part {
         Ok(line)
     }
 
-    /// Has it end, by itself if it can: who reads ends with what there is to read, others are told.
+    /// Ends the process: one with an input by closing that, another by SIGINT, and by force after [`ENDING`].
     async fn end(mut self) -> Result<()> {
         let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         match (self.child.stdin.take(), id) {
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use crate::up;
 
-    /// The first line of the answer.
+    /// Returns the first line of an HTTP answer.
     fn ask(port: u16, path: &str) -> String {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -233,7 +233,7 @@ mod tests {
         let (root, target) = (workspace.root().to_owned(), workspace.target().to_owned());
         let platform = Platform { port: free, root, target };
         let data = workspace.target().join("tmp/up-cloudflare");
-        // A test builds and installs nothing: `cargo xtask test` has.
+        // `cargo xtask test` has built and installed everything. The test does neither.
         let built = std::process::Command::new(workspace.target().join("debug/fanfare"));
         let mut fanfare = up::up(built, &workspace);
         fanfare.args(["--port", "0", "--no-demo", "--data"]).arg(&data);

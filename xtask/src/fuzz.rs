@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: what a peer may send.
+//! `cargo xtask fuzz`: the fuzz targets, for everything that a peer may send.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,16 +18,16 @@ use crate::workspace::Workspace;
 /// which code that forbids `unsafe` has no use for. New inputs stay in target/fuzz/corpus.
 #[derive(clap::Args)]
 pub(crate) struct Fuzz {
-    /// How long to run each target
+    /// Seconds to run each target
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
-    /// Only these targets
+    /// Run only these targets, by name
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 }
 
-/// What cargo-fuzz passes, less the sanitizer: edge coverage and comparisons, for libFuzzer.
+/// The flags of cargo-fuzz without the sanitizer: edge coverage and comparisons, for libFuzzer.
 const RUSTFLAGS: &[&str] = &[
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -39,16 +39,16 @@ const RUSTFLAGS: &[&str] = &[
     "-Cdebug-assertions",
 ];
 
-/// libFuzzer itself is C++.
+/// The compiler of libFuzzer, which is C++.
 const COMPILER: Tool = Tool { program: "g++", variable: "CXX", why: "compiles libFuzzer" };
 
-/// An input that takes longer is a finding.
+/// The seconds above which an input is a finding.
 const INPUT_SECONDS: u32 = 10;
 
-/// So is one that makes the target use more than this.
+/// The memory of the target above which an input is a finding.
 const MEMORY_MB: u32 = 2048;
 
-/// A cargo-fuzz folder's manifest, as far as we read it.
+/// The part of a cargo-fuzz folder's manifest that is read here.
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default)]
@@ -92,7 +92,7 @@ impl Fuzz {
     }
 }
 
-/// The cargo-fuzz folders and the names of their targets.
+/// Returns the cargo-fuzz folders and the names of their targets.
 fn folders(root: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(root.join("core"))? {
@@ -108,7 +108,7 @@ fn folders(root: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
     Ok(folders)
 }
 
-/// Builds all targets of a folder; returns where they are.
+/// Builds all targets of a folder, and returns the folder of the programs.
 fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     say(format!("building the fuzz targets of {}", folder.display()));
     let host = output(Command::new("rustc").args(["--print", "host-tuple"]))?;
@@ -165,7 +165,7 @@ impl Session<'_> {
     }
 }
 
-/// From the panic or libFuzzer's complaint on.
+/// Returns the log from the panic or from libFuzzer's report on.
 fn finding(log: &str) -> &str {
     let start =
         [" panicked at ", "==ERROR", "== ERROR", "ALARM"].iter().filter_map(|mark| log.find(mark)).min();
@@ -173,7 +173,7 @@ fn finding(log: &str) -> &str {
     &log[start..]
 }
 
-/// The coverage it started with and ended with, and how many inputs it ran.
+/// Returns the coverage at the start and at the end, and the number of inputs that were run.
 fn summary(log: &str) -> String {
     let coverage = |line: &str| {
         let (_, rest) = line.split_once(" cov: ")?;

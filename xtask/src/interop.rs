@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: other people's programs against ours.
+//! `cargo xtask interop`: MoQ programs of other projects against ours.
 
 use anyhow::Result;
 
@@ -39,7 +39,7 @@ impl Interop {
         if self.install {
             return Ok(());
         }
-        // The player is among those that take part.
+        // Our browser player takes part too.
         wasm::build_all(workspace)?;
         let nextest = which("cargo-nextest").is_some();
         tests.args(if nextest { &["nextest", "run"][..] } else { &["test"] });

@@ -1,4 +1,4 @@
-//! The part of `cargo deny check` that needs nothing but what cargo knows.
+//! The part of `cargo deny check` that needs only cargo's metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use spdx::{Expression, Licensee, ParseMode};
 use crate::process::say;
 use crate::workspace::Workspace;
 
-/// What we read of `deny.toml`; the rest of it is for cargo-deny alone.
+/// The part of `deny.toml` that is read here; the rest is for cargo-deny alone.
 #[derive(Deserialize)]
 struct Deny {
     licenses: Licences,
@@ -39,7 +39,7 @@ struct Sources {
     allow_registry: Vec<String>,
 }
 
-/// Holds every dependency, on any platform, against `deny.toml`.
+/// Checks every dependency, on any platform, by `deny.toml`.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let deny: Deny = fs::read_to_string(workspace.root().join("deny.toml"))
         .map_err(anyhow::Error::from)
@@ -86,7 +86,7 @@ impl Deny {
     }
 }
 
-/// Names what is built in more than one version: a cost, not a fault.
+/// Reports packages that are built in more than one version: a cost, not an error.
 fn report_duplicates(dependencies: &[&Package]) {
     let mut versions: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for package in dependencies {

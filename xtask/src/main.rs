@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything one does with this repository besides plain cargo.
+//! `cargo xtask`: the commands of this repository besides plain cargo.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -25,7 +25,7 @@ use clap::Parser;
 
 use crate::workspace::Workspace;
 
-/// Everything one does with this repository besides plain cargo
+/// The commands of this repository besides plain cargo
 ///
 /// Each command first sets up what it needs, saying what it does and why; a second run finds
 /// it done. All of it stays under the target folder, except Debian packages.

@@ -1,4 +1,4 @@
-//! The pages as Cloudflare serves them: one folder, with what an edge puts together when it is asked.
+//! The pages as Cloudflare serves them: one folder of all files that an edge serves from several.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +7,17 @@ use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
 
-/// Puts it together, in `target/wasm-out/pages`.
+/// Assembles the folder `target/wasm-out/pages`, from scratch.
 pub(crate) fn assemble(workspace: &Workspace) -> Result<()> {
     let built = workspace.target().join("wasm-out");
     let (www, pages) = (workspace.root().join("www"), built.join("pages"));
-    // What is no longer there is not to be deployed.
+    // Files that are no longer in the sources must not be deployed.
     if pages.exists() {
         fs::remove_dir_all(&pages).with_context(|| format!("cannot remove {}", pages.display()))?;
     }
     copy(&www, &pages)?;
     copy(&built.join("fanfare-client"), &pages.join("client"))?;
-    // What is served for every room.
+    // Cloudflare serves index.html for every room.
     copy(&www.join("watch.html"), &pages.join("index.html"))?;
     copy(&workspace.root().join("edge/_headers"), &pages.join("_headers"))
 }

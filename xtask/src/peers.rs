@@ -1,5 +1,5 @@
-//! Programs of other people that speak MoQ, for tests to run against ours. They are built into
-//! the target folder: nothing of them is part of what we ship.
+//! MoQ programs of other projects, for tests against ours. They are built into the target folder:
+//! nothing of them is shipped.
 
 use std::fs;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::process::{cargo, output, run, say};
 use crate::tools::Tool;
 use crate::workspace::Workspace;
 
-/// Which of them to install.
+/// The cost of a program, which decides the commands that install it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
-    /// Those that every run of the tests takes.
+    /// A program that every run of the tests installs.
     Light,
-    /// Those that take minutes to build, too: only `cargo xtask interop` runs them.
+    /// A program that takes minutes to build: only `cargo xtask interop` installs it.
     Heavy,
 }
 
@@ -26,7 +26,7 @@ struct Program {
     package: &'static str,
     version: &'static str,
     executable: &'static str,
-    /// `None` for those that it has by default.
+    /// The cargo features; `None` for the default ones.
     features: Option<&'static str>,
     weight: Weight,
     why: &'static str,
@@ -91,10 +91,10 @@ const PROGRAMS: &[Program] = &[
 const NPM: Tool =
     Tool { program: "npm", variable: "NPM", why: "fetches other people's players and platforms" };
 
-/// What wrangler runs on.
+/// The oldest major version of Node.js that wrangler runs on.
 const OLDEST_NODE: u32 = 20;
 
-/// Installs the programs up to that weight which are not there yet.
+/// Installs the programs up to that weight that are missing.
 pub(crate) fn install(workspace: &Workspace, weight: Weight) -> Result<()> {
     for program in PROGRAMS.iter().filter(|program| program.weight <= weight) {
         let Program { package, version, why, .. } = program;
@@ -117,7 +117,7 @@ impl Program {
             .args(["install", "--locked", "--debug", package, "--version", version, "--bin", executable])
             .arg("--root")
             .arg(root)
-            // What they depend on is built once for all of them, and quickly.
+            // One target folder, so that shared dependencies are built once, and without debug information.
             .env("CARGO_TARGET_DIR", root.join("build"))
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_INCREMENTAL", "0");
@@ -127,7 +127,7 @@ impl Program {
         run(&mut install)
     }
 
-    /// Whether this very version is there, by what cargo wrote down.
+    /// Returns whether this exact version is installed, by cargo's own record.
     fn is_installed(&self, root: &Path) -> bool {
         let Self { package, version, executable, .. } = self;
         let known = fs::read(root.join(".crates2.json")).unwrap_or_default();
@@ -149,12 +149,12 @@ pub(crate) fn bundle_watch(workspace: &Workspace) -> Result<()> {
     };
     let out = workspace.target().join("peers/watch");
     packages.install(workspace, &out, |modules| {
-        // Where npm is, node is.
+        // npm comes with node.
         output(Command::new("node").current_dir(modules).arg("bundle.mjs").arg(&out)).map(drop)
     })
 }
 
-/// Puts workerd, what starts it, and wrangler into `target/peers/cloudflare`.
+/// Installs workerd, the script that starts it, and wrangler into `target/peers/cloudflare`.
 pub(crate) fn install_workerd(workspace: &Workspace) -> Result<()> {
     let packages = Packages {
         sources: "tests/cloudflare",
@@ -171,18 +171,18 @@ pub(crate) fn install_workerd(workspace: &Workspace) -> Result<()> {
     packages.install(workspace, &workspace.target().join("peers/cloudflare"), |_| Ok(()))
 }
 
-/// What is made of packages of npm's.
+/// A set of npm packages, and the files that are made from them.
 struct Packages {
-    /// A folder of the repository, and what is taken of it.
+    /// A folder of the repository, and the files of it that are used.
     sources: &'static str,
     files: &'static [&'static str],
-    /// Where they are installed, under `target/peers`.
+    /// The folder of the packages, under `target/peers`.
     to: &'static str,
     why: &'static str,
 }
 
 impl Packages {
-    /// Installs what the lock file says, and makes of it what is to be in `out`, unless that has been done.
+    /// Installs the packages of the lock file and makes the files in `out` from them, unless both are up to date.
     fn install(
         &self,
         workspace: &Workspace,
@@ -208,7 +208,7 @@ impl Packages {
         }
         output(Command::new(npm).current_dir(&modules).args([
             "ci",
-            // No package runs anything of its own here.
+            // Install scripts of packages do not run.
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",

@@ -1,4 +1,4 @@
-//! The seconds that each phase of a command takes.
+//! The phases of a command, with the seconds that each takes.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ enum Outcome {
 }
 
 impl Phases {
-    /// Runs a phase, and keeps the time.
+    /// Runs a phase and records its time.
     pub(crate) fn time<T>(
         &mut self,
         name: impl Into<String>,

@@ -6,17 +6,17 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// One line for the user: what is being done, and why.
+/// Prints one line for the user: what the command is doing, and why.
 pub(crate) fn say(line: impl AsRef<str>) {
     eprintln!("xtask: {}", line.as_ref());
 }
 
-/// The cargo that runs this program, so that nothing is rebuilt for another.
+/// Returns the cargo that runs this program: another one would rebuild everything.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs to the end on the user's terminal.
+/// Runs a command to its end, with the user's terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{}`", shown(command)))?;
     if !status.success() {
@@ -25,7 +25,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end, quietly; the error carries the last line it wrote to stderr.
+/// Runs a command to its end and returns its output. The error has the last line of its stderr.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let Output { status, stdout, stderr } = command
         .stdin(Stdio::null())
@@ -39,7 +39,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&stdout).trim_end().to_owned())
 }
 
-/// The full path of `program`, if PATH has it.
+/// Returns the full path of `program`, if PATH has it.
 pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -47,7 +47,7 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// A command as a person would type it: the program without its folder, long arguments cut.
+/// Returns a command as a person would type it: the program without its folder, long arguments cut.
 fn shown(command: &Command) -> String {
     const SHOWN_CHARS: usize = 120;
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();

@@ -31,7 +31,7 @@ impl Spin {
         }
         let (open, closed) = mpsc::channel::<()>();
         thread::spawn(move || {
-            // An input that cannot be read is closed, too.
+            // An input that cannot be read counts as closed.
             let _ = copy(&mut stdin(), &mut sink());
             drop(open);
         });

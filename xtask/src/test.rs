@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test.
+//! `cargo xtask test`: all tests, and the programs that they need.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -85,7 +85,7 @@ impl Test {
         let once = || run(&mut tests(&[], &mut self.extra.iter()));
         let Some(runs) = self.busy else {
             phases.time("tests", once)?;
-            // `cargo test` has run them, and what narrows the tests need not mean anything to them.
+            // `cargo test` has run them already, and further arguments may not apply to them.
             if self.extra.is_empty() && (runner == Runner::Nextest || self.leaves_out(workspace)) {
                 phases.time("documentation tests", || self.run_doc_tests(workspace))?;
             }
@@ -103,7 +103,7 @@ impl Test {
         self.package.is_empty() || self.package.iter().any(|chosen| chosen == package)
     }
 
-    /// The arguments that choose packages and, without a browser, test binaries.
+    /// Returns the arguments that choose packages and, without a browser, test binaries.
     fn selection(&self, workspace: &Workspace, runner: Runner) -> Result<Vec<String>> {
         let mut selection = Vec::new();
         if self.package.is_empty() {
@@ -118,7 +118,7 @@ impl Test {
         let names = BROWSER.join(", ");
         say(format!("left out, for they need a browser: {} test binaries ({names})", BROWSER.len()));
         match runner {
-            // The runner takes what any of several filters takes.
+            // With several filters, the runner takes tests that match any of them.
             Runner::Nextest if self.extra.iter().any(|argument| is_filter(argument)) => {
                 bail!("--no-browser is a filter itself: add `{}` to yours instead", without_browser());
             }
@@ -128,18 +128,18 @@ impl Test {
         Ok(selection)
     }
 
-    /// Whether `--no-browser` makes a difference to the packages that are tested.
+    /// Returns whether `--no-browser` leaves out tests of the chosen packages.
     fn leaves_out(&self, workspace: &Workspace) -> bool {
         self.no_browser && self.targets(workspace).any(needs_browser)
     }
 
-    /// The targets that are tested.
+    /// Returns the targets that are tested.
     fn targets<'a>(&'a self, workspace: &'a Workspace) -> impl Iterator<Item = &'a Target> {
         let packages = workspace.packages().filter(move |package| self.covers(&package.name));
         packages.flat_map(|package| &package.targets).filter(|target| target.test)
     }
 
-    /// Installs what tests run besides our own code. Variables that tell them where it is.
+    /// Installs the programs that tests run besides our own. Returns the variables with their paths.
     fn outside(&self, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
         let missing = |error| say(format!("{error:#}; the tests that need it will fail"));
         peers::install(workspace, Weight::Light).unwrap_or_else(missing);
@@ -152,8 +152,8 @@ impl Test {
         chromium.map(|path| (CHROMIUM.variable, path)).into_iter().collect()
     }
 
-    /// The examples in the libraries' documentation, which nextest leaves out. Of the same
-    /// packages as the tests: with others, features differ, and all is built once more.
+    /// Runs the examples in the libraries' documentation, which nextest leaves out. It takes the same
+    /// packages as the tests: with others, features differ, and everything is built again.
     fn run_doc_tests(&self, workspace: &Workspace) -> Result<()> {
         let documented = |package: &&Package| {
             self.covers(&package.name)
@@ -189,13 +189,13 @@ fn needs_browser(target: &Target) -> bool {
     target.is_test() && BROWSER.contains(&target.name.as_str())
 }
 
-/// Nextest's filter for all tests but those in binaries that need a browser.
+/// Returns nextest's filter for all tests but those in binaries that need a browser.
 fn without_browser() -> String {
     let binaries = BROWSER.map(|name| format!("binary(={name})"));
     format!("not ({})", binaries.join(" | "))
 }
 
-/// The same for `cargo test`, which can only name targets to run, in its arguments.
+/// Returns the same for `cargo test`, which can only name targets to run, in its arguments.
 fn targets_without_browser<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<String> {
     // A set: two packages may have a test of the same name.
     let mut arguments = BTreeSet::from(["--bins".to_owned(), "--examples".to_owned()]);
@@ -235,7 +235,7 @@ mod tests {
         Line::parse_from([&["test"][..], arguments].concat()).test
     }
 
-    /// The text of a test binary's source files.
+    /// Returns the text of a test binary's source files.
     fn sources(main: &Path) -> String {
         let folder = main.parent().unwrap();
         let files: Vec<PathBuf> = if main.ends_with("main.rs") {

@@ -1,4 +1,4 @@
-//! Programs from outside that a step needs, found or installed.
+//! External programs that a step needs: found on PATH, or installed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,13 +14,13 @@ pub(crate) const CHROMIUM: Tool =
 pub(crate) struct Tool {
     /// Its name on PATH, and that of its Debian package.
     pub(crate) program: &'static str,
-    /// The variable that names another copy of it, and tells children where it is.
+    /// The variable that names another copy of it, and passes its path to child processes.
     pub(crate) variable: &'static str,
     pub(crate) why: &'static str,
 }
 
 impl Tool {
-    /// Finds the program, or installs it where that can be done without asking.
+    /// Finds the program, or installs it if that needs no confirmation.
     pub(crate) fn ensure(&self) -> Result<PathBuf> {
         let Self { program, variable, why } = self;
         if let Some(path) = std::env::var_os(variable).map(PathBuf::from) {
@@ -41,7 +41,7 @@ impl Tool {
     }
 }
 
-/// Whether Debian packages can be installed without asking anybody: root, and apt.
+/// Returns whether Debian packages can be installed without a password: as root, with apt.
 pub(crate) fn can_install() -> bool {
     Path::new("/etc/debian_version").exists()
         && which("apt-get").is_some()
@@ -58,7 +58,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Refreshes apt's lists.
+/// Refreshes apt's package lists; a failure is only reported.
 pub(crate) fn refresh() {
     // A source that cannot be reached need not be the one that has the package.
     if let Err(error) = apt(&["update", "-qq"]) {
@@ -69,7 +69,7 @@ pub(crate) fn refresh() {
 fn apt(arguments: &[&str]) -> Result<()> {
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive")
-        // Somebody else may be installing something: wait for them.
+        // Another process may be installing packages: wait for its lock.
         .args(["-o", "DPkg::Lock::Timeout=300"])
         .args(arguments);
     output(&mut apt).map(drop)

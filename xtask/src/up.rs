@@ -1,4 +1,4 @@
-//! `cargo xtask up`: the whole thing, running.
+//! `cargo xtask up`: everything built, and `fanfare up` running.
 
 use std::process::Command;
 
@@ -39,7 +39,7 @@ impl Up {
     }
 }
 
-/// `fanfare up`, with all that is built.
+/// Returns the command `fanfare up`, with the paths of everything that was built.
 pub(crate) fn up(mut fanfare: Command, workspace: &Workspace) -> Command {
     fanfare
         .arg("up")
@@ -49,8 +49,8 @@ pub(crate) fn up(mut fanfare: Command, workspace: &Workspace) -> Command {
     fanfare
 }
 
-/// Signals and the exit code are the child's own: this process turns into cargo, and cargo into
-/// the program.
+/// Replaces this process by cargo, and cargo by the program, so that signals and the exit code are
+/// the program's own.
 #[cfg(unix)]
 fn become_it(command: &mut Command) -> Result<()> {
     use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! `cargo xtask wasm`: what ships as Wasm.
+//! `cargo xtask wasm`: the Wasm modules that are shipped.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -40,7 +40,7 @@ const ARTEFACTS: &[Artefact] = &[
     },
 ];
 
-/// What is built for tests alone.
+/// The Wasm modules that are built for tests alone.
 const TESTED: &[Artefact] = &[
     Artefact {
         name: "fanfare-rehearsal",
@@ -58,30 +58,30 @@ const TESTED: &[Artefact] = &[
     },
 ];
 
-/// Whatever is handed on goes with them.
+/// The licences, copied beside every module that is passed on.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
-/// One Wasm module and what it takes to make it.
+/// One Wasm module, and the parameters of its build.
 struct Artefact {
     /// The folder of the result, under `target/wasm-out`; its files have the last part of it in their names.
     name: &'static str,
     /// The package, whose library is a `cdylib`.
     package: &'static str,
     kind: Kind,
-    /// What it has beside what it ships with.
+    /// The cargo features besides those that are shipped.
     features: Option<&'static str>,
-    /// A folder of the repository whose files go beside it.
+    /// A folder of the repository whose files are copied beside it.
     files: Option<&'static str>,
 }
 
-/// Who runs it.
+/// The environment that runs the module.
 #[derive(Clone, Copy)]
 enum Kind {
     /// A page or a worker of it: `NAME.js`, an ES module, beside `NAME_bg.wasm`.
     Browser,
     /// An edge node or origin: `NAME.wasm`, a component.
     Component,
-    /// Cloudflare: like a page's, beside the script that the platform calls.
+    /// Cloudflare: as for a page, beside the script that the platform calls.
     Isolate,
 }
 
@@ -94,7 +94,7 @@ impl Kind {
         }
     }
 
-    /// The profile of Cargo.toml that it is built with.
+    /// Returns the profile in Cargo.toml that it is built with.
     fn profile(self) -> &'static str {
         match self {
             Self::Browser | Self::Isolate => "wasm",
@@ -104,9 +104,9 @@ impl Kind {
 
     fn rustflags(self) -> &'static [&'static str] {
         match self {
-            // WebTransport and WebCodecs are behind the first, random numbers behind the second.
+            // The first flag enables WebTransport and WebCodecs, the second random numbers.
             Self::Browser => &["--cfg=web_sys_unstable_apis", "--cfg=getrandom_backend=\"wasm_js\""],
-            // Hashes are rare here, and their rounds unrolled are long.
+            // Hashes are rare here, and unrolled rounds make the module larger.
             Self::Isolate => &["--cfg=getrandom_backend=\"wasm_js\"", "--cfg=sha2_backend_soft=\"compact\""],
             Self::Component => &[],
         }
@@ -130,13 +130,13 @@ impl Wasm {
     }
 }
 
-/// Builds what has changed of the table, and puts the pages together.
+/// Builds the modules that have changed, and assembles the pages.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
     build(workspace, ARTEFACTS)?;
     pages::assemble(workspace)
 }
 
-/// Builds what tests run in a browser and in workerd beside that.
+/// Builds the modules that tests run in a browser and in workerd.
 pub(crate) fn build_tested(workspace: &Workspace) -> Result<()> {
     build(workspace, TESTED)
 }
@@ -166,7 +166,7 @@ impl Builder {
         })
     }
 
-    /// Compiles and packs one artefact; what has not changed is not packed again.
+    /// Compiles and packs one artefact. An unchanged one is not packed again.
     fn build(&self, artefact: &Artefact) -> Result<Sizes> {
         let features: &[_] = match &artefact.features {
             Some(features) => &["--features", features],
@@ -256,7 +256,7 @@ fn fingerprint(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// What `wasm-bindgen --target web` does.
+/// Generates the JavaScript bindings, as `wasm-bindgen --target web` does.
 fn bind(module: &Path, kind: Kind, name: &str, out: &Path) -> Result<PathBuf> {
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(module)
@@ -271,7 +271,7 @@ fn bind(module: &Path, kind: Kind, name: &str, out: &Path) -> Result<PathBuf> {
     Ok(out.join(format!("{name}_bg.wasm")))
 }
 
-/// What `wasm-tools component new` does.
+/// Makes a component of a module, as `wasm-tools component new` does.
 fn componentize(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
     let component =
         wit_component::ComponentEncoder::default().validate(true).module(&fs::read(module)?)?.encode()?;
@@ -281,7 +281,7 @@ fn componentize(module: &Path, name: &str, out: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The size that a browser downloads: `brotli -q 11`, as a server keeps it.
+/// Returns the size that a browser downloads: `brotli -q 11`, as a server keeps it.
 pub(crate) fn brotli_len(bytes: &[u8]) -> Result<usize> {
     const BUFFER_BYTES: usize = 1 << 16;
     const QUALITY: u32 = 11;
@@ -316,7 +316,7 @@ mod tests {
         fs::write(folder.join("src/lib.rs"), code).unwrap();
 
         let builder = Builder {
-            // A test installs nothing.
+            // Tests use only a toolchain that is installed.
             toolchain: WasmToolchain::present(workspace.target())
                 .expect("no Wasm toolchain: `cargo xtask wasm` sets it up"),
             manifest: folder.join("Cargo.toml"),

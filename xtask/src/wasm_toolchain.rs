@@ -1,4 +1,4 @@
-//! A cargo that can build for `wasm32-unknown-unknown`.
+//! The toolchain for `wasm32-unknown-unknown`: found, or set up.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,7 +19,7 @@ const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
 /// The oldest Rust that compiles our code.
 const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// What one cargo sets for its children and another must not see.
+/// The variables that a cargo sets for its children and that another cargo must not see.
 const FOREIGN: &[&str] = &[
     "CARGO",
     "CARGO_BUILD_RUSTFLAGS",
@@ -32,7 +32,7 @@ const FOREIGN: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
 ];
 
-/// Where the Wasm standard library comes from.
+/// A toolchain, by the source of its Wasm standard library.
 pub(crate) enum WasmToolchain {
     /// The active toolchain has it.
     Active,
@@ -74,7 +74,7 @@ impl WasmToolchain {
         debian(target).map(Self::Debian)
     }
 
-    /// What an earlier run has set up, or a user; nothing is installed for it.
+    /// Returns the toolchain that a user or an earlier run has set up. It installs nothing.
     pub(crate) fn present(target: &Path) -> Option<Self> {
         let debian = || {
             let sysroot = debian_sysroot(target, &debian_version().ok()?);
@@ -83,7 +83,7 @@ impl WasmToolchain {
         if installed() { Some(Self::Active) } else { debian() }
     }
 
-    /// A cargo to which `--target wasm32-unknown-unknown` means something.
+    /// Returns a cargo that supports `--target wasm32-unknown-unknown`.
     pub(crate) fn cargo(&self) -> Command {
         match self {
             Self::Active => cargo(),
@@ -114,13 +114,13 @@ fn debian_cargo() -> Command {
     command
 }
 
-/// The sysroot for Debian's present compiler, built unless it is there.
+/// Returns the sysroot for Debian's current compiler, built if it is missing.
 fn debian(target: &Path) -> Result<PathBuf> {
     let version = match debian_version() {
         Ok(version) => version,
         Err(why) if tools::can_install() => {
             say(format!("{why}; installing a compiler whose source can be built for {TARGET}"));
-            // An old list still has packages, of a compiler that may be too old as well.
+            // An outdated package list may offer a compiler that is too old.
             tools::refresh();
             tools::install(DEBIAN_PACKAGES)?;
             debian_version()?
@@ -133,7 +133,7 @@ fn debian(target: &Path) -> Result<PathBuf> {
     let sysroot = debian_sysroot(target, &version);
     if !sysroot.is_dir() {
         say(format!("building the standard library for {TARGET} from Debian's source: once, about a minute"));
-        // Another process may be at the same: the first to finish wins.
+        // Another process may be building the same: the first to finish wins.
         let draft = debian_sysroot(target, &format!("{version}.{}", std::process::id()));
         let built = build_sysroot(&draft, &sysroot);
         if built.is_err() || fs::rename(&draft, &sysroot).is_err() {
@@ -148,9 +148,9 @@ fn debian_sysroot(target: &Path, version: &str) -> PathBuf {
     target.join("wasm-toolchain").join(version)
 }
 
-/// The version of Debian's compiler, if every package we need is installed, and new enough.
+/// Returns the version of Debian's compiler, if every package we need is installed and new enough.
 fn debian_version() -> Result<String> {
-    // Fails when it has never heard of one.
+    // The command fails if a package is unknown.
     let shown = output(
         Command::new("dpkg-query")
             .args(["--show", "--showformat", "${db:Status-Status} ${Version}\n"])
@@ -167,7 +167,7 @@ fn debian_version() -> Result<String> {
     Ok(version.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"))
 }
 
-/// Whether a compiler of that version, whatever its package adds to it, compiles our code.
+/// Returns whether a compiler of that version compiles our code. A Debian suffix of the version does not matter.
 fn compiles(version: &str) -> bool {
     let parts = |version: &str| {
         let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
@@ -209,7 +209,7 @@ fn build_sysroot(draft: &Path, sysroot: &Path) -> Result<()> {
     run(Command::new("chmod").arg("+x").arg(bin.join("rustc")))
 }
 
-/// Builds the standard library as the dependency of an empty crate; returns the folder of rlibs.
+/// Builds the standard library as the dependency of an empty crate. Returns the folder of rlibs.
 fn build_std(folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src/lib.rs"), "")?;
@@ -230,7 +230,7 @@ fn build_std(folder: &Path) -> Result<PathBuf> {
     Ok(folder.join("target").join(TARGET).join("release/deps"))
 }
 
-/// An LLVM linker: the active toolchain's, or else Debian's.
+/// Returns an LLVM linker: the active toolchain's, or else Debian's.
 fn linker() -> Result<PathBuf> {
     let bundled = || -> Result<PathBuf> {
         let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;

@@ -1,11 +1,11 @@
-//! Where things are: the root, the target folder, the packages.
+//! The workspace: its root, target folder and packages.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-/// The workspace this very program was built from.
+/// The workspace that this program was built from.
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
@@ -30,7 +30,7 @@ impl Workspace {
         &self.root
     }
 
-    /// The folder for everything generated, wherever the user's cargo puts it.
+    /// Returns the target folder, which the user's cargo configuration may have moved.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
