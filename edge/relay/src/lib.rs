@@ -1,9 +1,8 @@
 //! The relay: one node's tracks, between their publishers and their subscribers.
 //!
 //! A [`Relay`] serves sessions: it is the [`App`](moqt::App) on each of them. It lives in one thread and runs the same
-//! on an edge of our own, in a Durable Object and in a test: what it needs of the machine is a [`Platform`], what it asks
-//! for tracks that it does not have is a [`Dial`], and what it offers beside tracks are [`Service`]s. [`Loopback`] joins
-//! two parts of one node.
+//! on an edge of our own, in a Durable Object and in a test: the machine's services are a [`Platform`], the way to the
+//! upstream is a [`Dial`], and protocols beside tracks are [`Service`]s. [`Loopback`] joins two parts of one node.
 #![forbid(unsafe_code)]
 
 mod admission;

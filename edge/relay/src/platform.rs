@@ -25,7 +25,7 @@ pub trait Platform {
     fn random(&self) -> Result<[u8; 16], token::Error>;
 }
 
-/// The upstream: the origin, or another node, that this relay asks for tracks it does not have.
+/// The upstream: the origin, or another node, that this relay requests missing tracks from.
 pub trait Dial {
     /// Connects in the node's own name or, with a client's credentials, in the name of that client.
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>>;

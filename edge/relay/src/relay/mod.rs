@@ -447,7 +447,7 @@ impl Hub {
             self.remote.clear();
         }
         self.drop_source(id);
-        // Before the orphans are reassigned: now the admission knows which publishers it expects back.
+        // Before the orphans are reassigned, since it decides which publishers the admission expects back.
         if let Some(admission) = &self.admission {
             admission.leave(id);
         }

@@ -60,7 +60,7 @@ enum Progress {
     Delivered,
 }
 
-/// The place to answer a FETCH from.
+/// The answer to a FETCH: from the kept groups, from another node, or a refusal.
 enum Held {
     Here,
     Elsewhere,
@@ -500,7 +500,7 @@ impl Session {
         self.send(source, Command::Fetch(fetch));
     }
 
-    /// Returns the place to answer a FETCH from. A node with an admission answers for the tracks that creators publish to
+    /// Returns how a FETCH is answered. A node with an admission answers for the tracks that creators publish to
     /// it; another passes the request for groups that it no longer keeps on to their publisher.
     fn held(&self, track: &Track, (start, end): (moqt::Location, moqt::Location)) -> Held {
         let beyond = || {

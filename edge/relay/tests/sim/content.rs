@@ -8,7 +8,7 @@ use testnet::Rng;
 
 use crate::executor::Signal;
 
-/// Creators whose groups can be told apart.
+/// The most creators whose groups have distinct numbers.
 pub(crate) const CREATORS: u64 = 4;
 /// Groups that a creator keeps.
 const KEPT: usize = 2;

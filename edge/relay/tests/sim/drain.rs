@@ -1,4 +1,4 @@
-//! A relay that is shut down asks its clients to leave.
+//! A relay that is shut down sends GOAWAY to its clients.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn all_clients_leave_a_relay_that_drains_and_it_keeps_its_upstream() {
         world.running(edge).drain(Duration::from_secs(2));
         world.run(seconds(8));
         for report in &reports {
-            // Nothing tells them to stay away from a relay that still answers.
+            // They may come back: the relay still answers.
             assert_eq!((report.goaways.get(), report.sessions.get()), (1, 2));
         }
         assert_eq!(world.figure(edge, "upstream"), 1);

@@ -1,5 +1,5 @@
-//! A single-threaded executor in virtual time, with the net's seed as the only source of chance: of tasks that are ready,
-//! any may run first.
+//! A single-threaded executor in virtual time, with the net's seed as the only source of chance. Any task that is
+//! ready may run first.
 
 use std::{
     cell::{Cell, RefCell},
@@ -114,7 +114,7 @@ impl Sim {
         let ids: Vec<u64> =
             self.0.tasks.borrow().iter().filter(|(_, task)| task.node == node).map(|(id, _)| *id).collect();
         for id in ids {
-            // What a task drops may look at the others.
+            // Dropping a task may run code that reads the other tasks.
             let task = self.0.tasks.borrow_mut().remove(&id);
             drop(task);
         }
@@ -254,7 +254,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// One end of a link. Dropped before its session has ended, the peer gets no close.
+/// One end of a link. If it is dropped before its session has ended, the peer gets no close.
 pub(crate) struct End {
     sim: Sim,
     id: EndId,

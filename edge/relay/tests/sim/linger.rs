@@ -1,4 +1,4 @@
-//! A track that nobody takes is let go of after a while, and not before.
+//! A track without a subscription is dropped after the linger time, and not before.
 
 use moqt::Micros;
 use relay::LINGER;

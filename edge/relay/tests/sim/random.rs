@@ -10,7 +10,7 @@ use crate::{
     topology::{HEALING, World, seconds},
 };
 
-/// Seeds that are run unless the environment says otherwise.
+/// Seeds that are run unless the environment sets others.
 const SEEDS: u64 = 1_000;
 
 /// A fault or a change of the world.
@@ -22,7 +22,7 @@ enum Fault {
     Cut,
     /// Nothing leaves one end of a link for a while.
     Stall(Micros),
-    /// A relay asks all its clients to leave.
+    /// A relay sends GOAWAY to all its clients.
     Drain(NodeId),
     /// A subscriber wants other tracks, or none.
     Tune(NodeId),
@@ -30,7 +30,7 @@ enum Fault {
     Takeover,
     /// Another subscriber starts, for tracks of its choice.
     Join,
-    /// A subscriber asks for what has been.
+    /// A subscriber fetches a past group.
     Fetch(NodeId),
 }
 

@@ -1,4 +1,4 @@
-//! A subscriber that is slow misses groups, and nobody else does.
+//! A slow subscriber misses groups, and no other subscriber does.
 
 use moqt::Micros;
 use relay::BYTES_KEPT;

@@ -232,7 +232,7 @@ impl Subscriber {
             Some(_) => self.subscriptions.get(&request).map(|subscription| subscription.track),
             None => self.fetches.get(&request).map(|(track, _)| *track),
         };
-        // Of what was taken back, something may have been on its way.
+        // Objects of a cancelled request may still arrive.
         let Some(track) = track else { return };
         let opened = Stream { request, track, header, last: None, object: None, payload: Vec::new() };
         assert!(self.streams.insert(stream, opened).is_none());
@@ -406,7 +406,7 @@ impl App for Subscriber {
             self.again = None;
         }
         self.tune(cx);
-        // What was refused without a word to the peer is waited for from now on.
+        // A request that was refused in `tune` has just set the pause: poll it, so that its end wakes this task.
         if let Some(again) = &mut self.again
             && again.as_mut().poll(task).is_ready()
         {

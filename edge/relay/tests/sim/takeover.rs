@@ -1,4 +1,4 @@
-//! A second creator publishes what another does.
+//! A second creator publishes the same tracks as another.
 
 use testnet::Seeds;
 

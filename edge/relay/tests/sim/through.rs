@@ -1,4 +1,4 @@
-//! A creator publishes through an edge, which speaks to the origin for it.
+//! A creator publishes through an edge, which publishes to the origin on its behalf.
 
 use testnet::Seeds;
 

@@ -1,4 +1,4 @@
-//! Relays, creators and subscribers, what is done to them, and what must be true whatever is.
+//! A simulated world of relays, creators and subscribers, its faults, and the invariants that hold under all of them.
 
 use std::{
     collections::BTreeMap,
@@ -84,9 +84,9 @@ impl World {
         let mut rng = Rng::new(seed);
         let shapes: Vec<_> = (0..tracks).map(|_| Shape::at_random(&mut rng)).collect();
         let mut weather = Weather::at_random(&mut rng);
-        // What takes a thousand packets for an object shows nothing that ten do not.
+        // A smaller MTU splits an object into a thousand packets, which tests no more than ten do.
         weather.mtu = weather.mtu.max(300);
-        // Nobody sends a datagram again: over three hops, half of them have to come through.
+        // Datagrams are not retransmitted: over three hops, half of them have to come through.
         if shapes.iter().any(|shape| shape.travel == Travel::Datagrams) {
             weather.loss = weather.loss.min(5);
         }

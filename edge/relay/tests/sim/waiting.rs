@@ -1,4 +1,4 @@
-//! Subscribers that come before what they subscribe to.
+//! Subscribers that come before the tracks that they subscribe to.
 
 use moqt::RequestCode;
 use testnet::Seeds;
