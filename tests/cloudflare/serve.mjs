@@ -1,5 +1,5 @@
-// Serves a Worker in workerd as its wrangler.toml says, until its input ends, whose first line is options, in JSON: the
-// house's keys are among them, and what a command is given anybody may see.
+// Serves a Worker in workerd by its wrangler.toml, until the input ends. The first line of the input is the options, in
+// JSON: they include the private keys, and the arguments of a command are visible to every user of the machine.
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Miniflare } from 'miniflare';
@@ -7,8 +7,8 @@ import { unstable_getMiniflareWorkerOptions as workerOptions, unstable_readConfi
 
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { value: options } = await input.next();
-// That file, and another module than it names, if so; where cargo builds, if not in `target` beside it; where the objects' data is kept; what else the platform
-// hands the Worker.
+// The options: the path of wrangler.toml; a module in place of the one that it names; cargo's target folder, if it is not
+// `target` beside that file; the folder for the objects' data; the port; more bindings of the Worker.
 const { config: file, main: other, target, data, port = 0, bindings } = JSON.parse(options);
 const folder = dirname(file);
 const beside = join(folder, 'target/');
@@ -32,7 +32,7 @@ const platform = new Miniflare({
   cf: false,
 });
 console.log(`ready ${(await platform.ready).port}`);
-// Whoever started it closes its input, or is gone.
+// The input ends when the parent process closes it or ends.
 while (!(await input.next()).done);
 await platform.dispose();
 process.exit();

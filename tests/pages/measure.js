@@ -1,4 +1,4 @@
-// What is on a canvas and what is heard, and when. Times are milliseconds since the UNIX epoch.
+// Samples a canvas and the sound, with times in milliseconds since the UNIX epoch.
 
 // Large enough for the burned-in clock, small enough to be cheap.
 const WIDTH = 128;
@@ -6,8 +6,8 @@ const HEIGHT = 72;
 
 const now = () => performance.timeOrigin + performance.now();
 
-// The luma of a canvas, about ten times a second for `length` milliseconds: [time, base64] each. Not in step with the
-// frames, so as to see them at all their ages.
+// Samples the luma of a canvas, about ten times a second for `length` milliseconds: [time, base64] each. The samples are
+// not in step with the frames, so that they see frames of every age.
 export async function pictures(canvas, length) {
   const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
   const taken = [];
@@ -27,7 +27,8 @@ export async function pictures(canvas, length) {
   return { width: WIDTH, height: HEIGHT, taken };
 }
 
-// How bright a canvas is at each refresh of the page for `length` milliseconds, wherever that changed: 0 to 255.
+// Samples the brightness of a canvas, 0 to 255, at each refresh of the page for `length` milliseconds, and returns the
+// changes.
 export async function levels(canvas, length) {
   const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
   const seen = [];
@@ -55,7 +56,7 @@ registerProcessor('listener', class extends AudioWorkletProcessor {
   }
 });`;
 
-// When beeps were heard, for `length` milliseconds.
+// Returns the times of the beeps in `length` milliseconds.
 export async function beeps(node, length) {
   const { context } = node;
   await context.audioWorklet.addModule(URL.createObjectURL(new Blob([LISTENER], { type: 'text/javascript' })));

@@ -1,7 +1,7 @@
-// <moq-watch>, set up as its documentation says: window.watch.
+// Sets up <moq-watch> by its documentation, as window.watch.
 const query = new URLSearchParams(location.search);
 
-// What it sends, in hexadecimal.
+// All writes to streams, in hexadecimal.
 const sent = [];
 const write = WritableStreamDefaultWriter.prototype.write;
 WritableStreamDefaultWriter.prototype.write = function (chunk) {
@@ -23,7 +23,7 @@ player.setAttribute('catalog-format', query.get('catalog'));
 player.append(canvas);
 document.body.append(player);
 
-// What is on the canvas, in a few pixels.
+// The canvas, scaled down to a few pixels; empty before it has a size.
 const small = new OffscreenCanvas(32, 18).getContext('2d', { willReadFrequently: true });
 const look = () => {
   if (canvas.width === 0 || canvas.height === 0) return '';
@@ -44,7 +44,7 @@ globalThis.watch = {
     audio: player.audio.out.stats.peek(),
     size: [canvas.width, canvas.height],
   }),
-  // Waits until something is the case, or that many seconds.
+  // Waits until `wanted` returns a value; fails after `seconds`.
   until: (wanted, seconds) =>
     new Promise((resolve, reject) => {
       const end = performance.now() + 1000 * seconds;
@@ -56,9 +56,9 @@ globalThis.watch = {
       };
       next();
     }),
-  // Waits until so many different pictures have been on the canvas, or that many seconds.
+  // Waits until the canvas has shown `wanted` different pictures; fails after `seconds`.
   pictures: (wanted, seconds) => {
-    // One of them is that there is nothing yet.
+    // The empty canvas counts as one, and is not a picture.
     const seen = new Set([look()]);
     return watch.until(() => seen.add(look()).size > wanted && seen.size - 1, seconds);
   },

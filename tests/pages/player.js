@@ -1,8 +1,8 @@
-// A bare player, and what measures it: window.test.
+// A bare player with its measurements, as window.test.
 import { Player } from '/client/player.js';
 import * as measure from '/test/measure.js';
 
-// Milliseconds.
+// The longest wait for an event, in milliseconds.
 const PATIENCE = 60_000;
 
 const canvas = document.querySelector('canvas');
@@ -10,7 +10,7 @@ const edge = await (await fetch('/api/edge')).json();
 const query = new URLSearchParams(location.search);
 const latency = query.has('latency') ? Number(query.get('latency')) : undefined;
 const begun = performance.timeOrigin + performance.now();
-// A loudspeaker that takes longer, and a page whose clock is not its Worker's, in milliseconds.
+// The query's `lag` simulates slow loudspeakers, and `skew` a page whose clock differs from its Worker's: milliseconds.
 const lag = Number(query.get('lag') ?? 0) / 1e3;
 const { getOutputTimestamp } = AudioContext.prototype;
 AudioContext.prototype.getOutputTimestamp = function () {
@@ -27,7 +27,7 @@ player.addEventListener('decodeerror', ({ detail }) => errors.push(detail));
 player.addEventListener('statechange', ({ detail: { state, reason } }) => states.push(`${state} ${reason}`.trim()));
 const first = new Promise((resolve) => player.addEventListener('firstframe', ({ detail }) => resolve(detail - begun), { once: true }));
 
-// Waits for an event of the player's whose details are as they should be; says what they were instead after a minute.
+// Waits for an event of the player for whose details `wanted` holds. After a minute, fails with the last details.
 const until = (name, wanted) =>
   new Promise((resolve, reject) => {
     const seen = [];

@@ -1,6 +1,6 @@
 // Bundles @moq/watch for the tests' page: `node bundle.mjs FOLDER`.
 //
-// watch.js is what is published. It speaks no draft 18 that others understand, for two reasons in @moq/net: 0.2, which
+// watch.js is the published code. It speaks no draft 18 that others understand, for two reasons in @moq/net: 0.2, which
 // @moq/watch asks for, sends SUBSCRIBER_PRIORITY as a variable-length integer, where the draft has one byte (Section
 // 10.2.8); and neither 0.2 nor 0.3 reads LARGEST_OBJECT, a bare Location (Section 10.2.11), without a length before it.
 // watch-mended.js has 0.3, and the second mended, so that all the rest of it can be tried.

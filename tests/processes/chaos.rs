@@ -1,6 +1,7 @@
-//! An origin, three edges and three hundred fans; whatever of the house is killed, what was acked is counted once.
+//! Kills an origin and three edges at random under three hundred fans: every act that was acked is counted once.
 //!
-//! `FANFARE_SECONDS` is for how long things are killed, `FANFARE_SEED` repeats what fans do and when what is killed.
+//! `FANFARE_SECONDS` sets for how long processes are killed. `FANFARE_SEED` repeats a run: what fans do, and which
+//! process is killed when.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,20 +18,20 @@ use wire::Micros;
 use crate::{
     begin_show,
     count::{self, Kept},
-    crowd::{Crowd, Deed, GIFTS, OPTIONS, Place, is_taken, pause},
+    crowd::{Access, Crowd, Deed, GIFTS, OPTIONS, is_taken, pause},
     number,
     parts::Parts,
 };
 
 const EDGES: usize = 3;
 const FANS: usize = 200;
-/// Who come without a token, and just when the first is killed.
+/// Fans without a token; they arrive just when the first process is killed.
 const STRANGERS: usize = 100;
-/// For how long things are killed, in seconds, unless one says otherwise.
+/// The duration of the killing in seconds, unless `FANFARE_SECONDS` sets it.
 const SECONDS: u64 = 25;
-/// All are there within that, and all is settled: a fan notices after ten seconds that an edge was killed.
+/// The longest until all fans are in, or all acts are settled: a fan notices a killed edge only after ten seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Between the end of one disaster and the next, and for how long what was killed is not there: in milliseconds.
+/// The time between two disasters, and the time for which a killed process is down, from and to, in milliseconds.
 const PEACE: (u64, u64) = (1000, 5000);
 const OUTAGE: (u64, u64) = (1, 2500);
 
@@ -49,10 +50,10 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut parts = Parts::open(dir.path(), EDGES).await?;
     let _show = begin_show(&parts)?;
-    let place = parts.place()?;
-    let mut crowd = gather(&place, FANS, &mut roll).await?;
+    let access = parts.access()?;
+    let mut crowd = gather(&access, FANS, &mut roll).await?;
     for _ in 0..STRANGERS {
-        crowd.enter(&place, None, &mut roll)?;
+        crowd.enter(&access, None, &mut roll)?;
     }
     let until = Instant::now() + long;
     let playing = play(&crowd, &mut roll, until);
@@ -69,10 +70,10 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The room's owner, who prepares what can be given and voted for, and so many fans: all are there.
-pub(crate) async fn gather(place: &Place, fans: usize, roll: &mut SplitMix64) -> Result<Crowd> {
+/// Enters the room's owner, who prepares gifts and a poll, and `fans` fans. Returns when all of them have joined.
+pub(crate) async fn gather(access: &Access, fans: usize, roll: &mut SplitMix64) -> Result<Crowd> {
     let mut crowd = Crowd::new()?;
-    let owner = crowd.enter(place, Some(Role::Creator), roll)?;
+    let owner = crowd.enter(access, Some(Role::Creator), roll)?;
     let gifts: Vec<_> = (1..=GIFTS)
         .map(|id| json!({ "id": id, "name": format!("gift {id}"), "icon": "*", "value": id }))
         .collect();
@@ -85,14 +86,14 @@ pub(crate) async fn gather(place: &Place, fans: usize, roll: &mut SplitMix64) ->
     let is_prepared = owner.record.borrow().deeds.iter().all(|(_, outcome)| is_taken(*outcome));
     ensure!(is_prepared, "{:?}", owner.record.borrow().deeds);
     for _ in 0..fans {
-        crowd.enter(place, Some(Role::Fan), roll)?;
+        crowd.enter(access, Some(Role::Fan), roll)?;
     }
     let all_here = crowd.until(|crowd| crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0));
     tokio::time::timeout(PATIENCE, all_here).await.context("not all fans came in")??;
     Ok(crowd)
 }
 
-/// All of them act by their scripts, until then.
+/// Lets every fan act by its script, until `until`.
 pub(crate) fn play(crowd: &Crowd, roll: &mut SplitMix64, until: Instant) -> JoinSet<Result<()>> {
     let mut playing = JoinSet::new();
     for (at, fan) in crowd.fans.iter().enumerate() {
@@ -101,7 +102,7 @@ pub(crate) fn play(crowd: &Crowd, roll: &mut SplitMix64, until: Instant) -> Join
     playing
 }
 
-/// All they did is settled.
+/// Waits until all acts are settled.
 pub(crate) async fn settle(crowd: &mut Crowd, mut playing: JoinSet<Result<()>>) -> Result<()> {
     while let Some(played) = playing.join_next().await {
         played??;
@@ -113,7 +114,7 @@ pub(crate) async fn settle(crowd: &mut Crowd, mut playing: JoinSet<Result<()>>) 
     settled.context("not all is settled")?
 }
 
-/// Everybody sees what is the last, and nothing that must not be.
+/// Waits until every fan sees the last chat line. Fails if any fan saw a fault.
 pub(crate) async fn seen_by_all(crowd: &mut Crowd, kept: &Kept) -> Result<()> {
     let now = Micros(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as u64);
     let last = kept.lines.keys().last().copied().context("no line is kept")?;
@@ -127,13 +128,13 @@ pub(crate) async fn seen_by_all(crowd: &mut Crowd, kept: &Kept) -> Result<()> {
     Ok(())
 }
 
-/// How often somebody was there again.
+/// The number of times that a fan has joined again.
 pub(crate) fn came_back(crowd: &Crowd) -> u32 {
     let joined: u32 = crowd.fans.iter().map(|fan| fan.record.borrow().joined).sum();
     joined - crowd.fans.len() as u32
 }
 
-/// Whether everybody is there, has seen the last line, and the numbers are those of the end.
+/// Returns whether every fan is here and has seen the last line, and the pulse is newer than `end`.
 fn is_shown(crowd: &Crowd, end: Micros, last: u64) -> bool {
     let pulse = crowd.seen.pulse.borrow();
     pulse.at > end
@@ -141,11 +142,11 @@ fn is_shown(crowd: &Crowd, end: Micros, last: u64) -> bool {
         && crowd.fans.iter().all(|fan| fan.record.borrow().lines.last() == Some(&last))
 }
 
-/// Kills one part or two, and starts them again, over and over. How often.
+/// Kills one process or two and starts them again, until `until`. Returns the number of disasters.
 async fn disasters(parts: &mut Parts, roll: &mut SplitMix64, until: Instant) -> Result<u32> {
     let mut disasters = 0;
     loop {
-        // The plan paces the failures: this long until the next.
+        // The seeded plan sets the time until the next disaster.
         tokio::time::sleep(pause(roll, PEACE)).await;
         if Instant::now() >= until {
             return Ok(disasters);
@@ -160,7 +161,7 @@ async fn disasters(parts: &mut Parts, roll: &mut SplitMix64, until: Instant) -> 
             println!("{} is killed", parts.all[*at].name);
             parts.all[*at].kill().await?;
         }
-        // And this long is the outage.
+        // The seeded plan sets the length of the outage.
         tokio::time::sleep(pause(roll, OUTAGE)).await;
         for at in down {
             parts.all[at].start().await?;

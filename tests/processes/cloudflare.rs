@@ -1,7 +1,8 @@
-//! Two hundred fans in a Durable Object and those that it grows into, in real workerd; whatever ends, what was acked is
-//! counted once.
+//! Runs two hundred fans in a Durable Object and the shards that it grows into, in real workerd: whatever ends, every
+//! act that was acked is counted once.
 //!
-//! `FANFARE_SECONDS` is for how long things end, `FANFARE_SEED` repeats what fans do and when what ends.
+//! `FANFARE_SECONDS` sets for how long the platform is ended. `FANFARE_SEED` repeats a run: what fans do, and what ends
+//! when.
 
 use std::time::Duration;
 
@@ -15,16 +16,16 @@ use crate::{
     LIFE, ROOM,
     chaos::{came_back, gather, play, seen_by_all, settle},
     count::{self, Kept},
-    crowd::{Place, pause},
+    crowd::{Access, pause},
     number,
 };
 
 const FANS: usize = 200;
-/// WebSockets in one object, at most: so many that there are five.
+/// The most WebSockets in one object: few enough that the room has five.
 const SOCKETS: usize = 45;
-/// For how long things end, in seconds, unless one says otherwise.
+/// The duration of the disasters in seconds, unless `FANFARE_SECONDS` sets it.
 const SECONDS: u64 = 20;
-/// Between the end of one disaster and the next, and for how long the platform is not there: in milliseconds.
+/// The time between two disasters, and the time for which the platform is down, from and to, in milliseconds.
 const PEACE: (u64, u64) = (1000, 5000);
 const OUTAGE: (u64, u64) = (1, 1500);
 
@@ -44,8 +45,8 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
     let mut deployed = Deployed::with(keys.clone());
     (deployed.sockets, deployed.panics) = (Some(SOCKETS), true);
     let mut isolate = Isolate::start(deployed).await?;
-    let place = Place { edges: vec![isolate.url()?], keys };
-    let mut crowd = gather(&place, FANS, &mut roll).await?;
+    let access = Access { edges: vec![isolate.url()?], keys };
+    let mut crowd = gather(&access, FANS, &mut roll).await?;
     let objects = isolate.objects()?;
     ensure!(objects > FANS / SOCKETS, "{objects} objects for {FANS} fans, {SOCKETS} in each");
     let until = Instant::now() + long;
@@ -55,7 +56,7 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
         left = crowd.until(|_| false) => bail!("{left:?}"),
     };
     settle(&mut crowd, playing).await?;
-    let token = place.keys.mint(&Claims::new(ROOM, Role::Creator, "fan 0", LIFE))?;
+    let token = access.keys.mint(&Claims::new(ROOM, Role::Creator, "fan 0", LIFE))?;
     let kept = Kept::parse(&isolate.get(&format!("/api/archive?room={ROOM}"), &token).await?)?;
     seen_by_all(&mut crowd, &kept).await?;
     let counted = count::all_is_counted(&crowd, &kept)?;
@@ -63,11 +64,12 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Kills the platform and starts it again, or has the module panic, over and over. How often each.
+/// Kills the platform and starts it again, or makes the module panic, until `until`. Returns the number of kills and of
+/// panics.
 async fn disasters(isolate: &mut Isolate, roll: &mut SplitMix64, until: Instant) -> Result<(u32, u32)> {
     let (mut kills, mut panics) = (0, 0);
     loop {
-        // The plan paces the failures: this long until the next.
+        // The seeded plan sets the time until the next disaster.
         tokio::time::sleep(pause(roll, PEACE)).await;
         if Instant::now() >= until {
             return Ok((kills, panics));

@@ -1,4 +1,4 @@
-//! What the fans were told, held against what the origin has kept and what it shows.
+//! Compares the acks that fans received with the rows that the origin keeps and the numbers that it shows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,25 +16,25 @@ use crate::{
     crowd::{Crowd, Deed, Numbers, OPTIONS, Record, is_taken, is_unknown},
 };
 
-/// Rows of an origin's tables.
+/// The rows of an origin's tables.
 pub(crate) struct Kept {
-    /// By number: whose, and what they say.
+    /// Chat lines by number: fan and text.
     pub(crate) lines: BTreeMap<u64, (String, String)>,
-    /// By fan and key: which, and how many.
+    /// Gifts by fan and key: kind and count.
     gifts: BTreeMap<(String, String), (u64, u64)>,
-    /// By fan.
+    /// Votes by fan: the option.
     votes: BTreeMap<String, u64>,
 }
 
 impl Kept {
-    /// What an origin has kept.
+    /// Reads the rows that an origin has kept.
     pub(crate) async fn read(origin: &Path) -> Result<Self> {
         let mut rows = Vec::new();
         Archive::open(&origin.join(FILE)).await?.export_room(ROOM, &mut rows).await?;
         Self::parse(std::str::from_utf8(&rows)?)
     }
 
-    /// What was exported.
+    /// Parses an exported archive, one JSON row per line.
     pub(crate) fn parse(rows: &str) -> Result<Self> {
         let mut kept = Self { lines: BTreeMap::new(), gifts: BTreeMap::new(), votes: BTreeMap::new() };
         for row in rows.lines() {
@@ -59,7 +59,8 @@ impl Kept {
     }
 }
 
-/// That every message which was acked is counted once, and none that was not, but for those of which nobody knows.
+/// Checks that every acked act is counted once and no other is, except acts whose outcome is unknown, which may be
+/// either.
 pub(crate) fn all_is_counted(crowd: &Crowd, kept: &Kept) -> Result<String> {
     let numbers = crowd.seen.pulse.borrow().clone();
     let mut counted = Counted::default();
@@ -69,9 +70,21 @@ pub(crate) fn all_is_counted(crowd: &Crowd, kept: &Kept) -> Result<String> {
     for fan in &crowd.fans {
         counted.fan(&fan.record.borrow(), &said, kept)?;
     }
-    ensure!(counted.lines == kept.lines.len(), "{} lines are nobody's", kept.lines.len() - counted.lines);
-    ensure!(counted.gifts == kept.gifts.len(), "{} gifts are nobody's", kept.gifts.len() - counted.gifts);
-    ensure!(counted.votes == kept.votes.len(), "{} votes are nobody's", kept.votes.len() - counted.votes);
+    ensure!(
+        counted.lines == kept.lines.len(),
+        "{} lines were sent by no fan",
+        kept.lines.len() - counted.lines
+    );
+    ensure!(
+        counted.gifts == kept.gifts.len(),
+        "{} gifts were sent by no fan",
+        kept.gifts.len() - counted.gifts
+    );
+    ensure!(
+        counted.votes == kept.votes.len(),
+        "{} votes were sent by no fan",
+        kept.votes.len() - counted.votes
+    );
     the_pulse_is_right(&numbers, &counted, kept)?;
     for (id, (fan, text)) in crowd.seen.lines.borrow().iter() {
         let same = kept.lines.get(id).is_some_and(|kept| *kept == (fan.to_string(), text.clone()));
@@ -88,13 +101,13 @@ struct Counted {
     lines: usize,
     gifts: usize,
     votes: usize,
-    /// By kind: those that were acked, and those of which nobody knows.
+    /// Cheers by kind: acked, and of unknown outcome.
     cheers: [(u64, u64); 4],
 }
 
 impl Counted {
     fn fan(&mut self, record: &Record, said: &BTreeMap<(&str, &str), u64>, kept: &Kept) -> Result<()> {
-        let id = record.fan.context("somebody never learned who they are")?;
+        let id = record.fan.context("a fan never received an identity")?;
         let fan = id.to_string();
         let mut keys: BTreeMap<u64, Vec<Option<Outcome>>> = BTreeMap::new();
         let (mut votes, mut unsure): (Option<u8>, BTreeSet<u8>) = (None, BTreeSet::new());
@@ -108,8 +121,8 @@ impl Counted {
                     let line = said.get(&(fan.as_str(), text.as_str())).copied();
                     is_right(line.is_some(), taken, unknown)
                         .with_context(|| format!("{text:?}: {outcome:?}"))?;
-                    if let (Some(Outcome::Taken { line: Some(told) }), Some(line)) = (outcome, line) {
-                        ensure!(told.0 == line, "{text:?} is line {line}, and {told:?} was told");
+                    if let (Some(Outcome::Taken { line: Some(acked) }), Some(line)) = (outcome, line) {
+                        ensure!(acked.0 == line, "{text:?} is line {line}, and {acked:?} was acked");
                     }
                     self.lines += usize::from(line.is_some());
                 }
@@ -150,7 +163,7 @@ impl Counted {
     }
 }
 
-/// What was acked is there; what was not is not, unless nobody knows.
+/// Checks one act: it is kept if it was acked, and not kept if it was refused; an unknown outcome allows both.
 fn is_right(is_there: bool, taken: bool, unknown: bool) -> Result<()> {
     match (is_there, taken, unknown) {
         (false, true, _) => bail!("was acked, and is not counted"),
@@ -164,7 +177,10 @@ fn the_pulse_is_right(numbers: &Numbers, counted: &Counted, kept: &Kept) -> Resu
     for (kind, (sure, maybe)) in counted.cheers.iter().enumerate() {
         let shown = numbers.cheers.get(kind).copied().unwrap_or_default();
         let right = (*sure..=sure + maybe).contains(&shown);
-        ensure!(right, "cheers {kind}: {shown} are shown, {sure} were acked, of {maybe} nobody knows");
+        ensure!(
+            right,
+            "cheers {kind}: {shown} are shown, {sure} were acked, {maybe} have an unknown outcome"
+        );
     }
     let mut gifts: BTreeMap<u64, u64> = BTreeMap::new();
     for (gift, count) in kept.gifts.values() {

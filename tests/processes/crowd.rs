@@ -1,4 +1,4 @@
-//! Fans who do what a script says, and remember what they were told.
+//! Fans who act by a script, and record every ack and every chat line that they receive.
 
 use std::{
     cell::{Cell, RefCell},
@@ -26,17 +26,17 @@ use wire::{FanId, Frame, Frames, Micros, Track, TrackItem};
 
 use crate::{LIFE, ROOM};
 
-/// Sockets that the fans share.
+/// UDP sockets that the fans share.
 const SOCKETS: usize = 10;
-/// Orders that may wait for a fan to have a connection.
+/// The most orders that may wait until a fan has a connection.
 const ORDERS: usize = 1024;
-/// What can be given, and what can be voted for.
+/// The kinds of gifts, and the poll's options.
 pub(crate) const GIFTS: u16 = 3;
 pub(crate) const OPTIONS: u8 = 4;
-/// Between two things that a fan does, in milliseconds.
+/// The pause between two acts of a fan, from and to, in milliseconds.
 const PACE: (u64, u64) = (300, 3000);
 
-/// Something that a fan did.
+/// An act of a fan.
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
     Say(String),
@@ -50,7 +50,7 @@ pub(crate) enum Deed {
         key: u64,
     },
     Vote(u8),
-    /// What the owner does before the others come.
+    /// The owner's moderation, before the others enter.
     Prepare(Value),
 }
 
@@ -68,29 +68,29 @@ impl Deed {
     }
 }
 
-/// What a fan did, and was told.
+/// The acts of a fan, and their outcomes.
 pub(crate) struct Record {
-    /// Who they are: strangers learn it.
+    /// The fan's ID: strangers learn it from the room.
     pub(crate) fan: Option<FanId>,
-    /// By their tickets.
+    /// Acts by ticket, each with its outcome once it is settled.
     pub(crate) deeds: Vec<(Deed, Option<Outcome>)>,
-    /// The lines they have seen, in order.
+    /// The numbers of the chat lines that the fan has seen, in order.
     pub(crate) lines: Vec<u64>,
     pub(crate) joined: u32,
 }
 
-/// What all of them share.
+/// The observations that all fans share.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// What was done and is not settled.
+    /// The number of acts that are not settled.
     pub(crate) open: Cell<usize>,
-    /// Every line, as whoever was first has seen it.
+    /// Every chat line by its number, as the first fan to see it saw it.
     pub(crate) lines: RefCell<BTreeMap<u64, (FanId, String)>>,
     /// The newest pulse: fans here, lines, cheers by kind, gifts, votes.
     pub(crate) pulse: RefCell<Numbers>,
-    /// What must not be.
+    /// Violations: every entry fails the test.
     pub(crate) faults: RefCell<Vec<String>>,
-    pub(crate) news: Notify,
+    pub(crate) changed: Notify,
 }
 
 /// The numbers of a pulse.
@@ -104,22 +104,22 @@ pub(crate) struct Numbers {
     pub(crate) votes: Vec<u32>,
 }
 
-/// Where fans go.
-pub(crate) struct Place {
+/// Everything that a fan needs to enter: the edges' URLs, and the keys that sign tokens.
+pub(crate) struct Access {
     pub(crate) edges: Vec<Url>,
     pub(crate) keys: Keys,
 }
 
-/// All fans.
+/// All fans of a test.
 pub(crate) struct Crowd {
     pub(crate) fans: Vec<Fan>,
     pub(crate) seen: Rc<Seen>,
-    /// Ends when a fan does.
+    /// The fans' tasks; none ends before the test does, unless it fails.
     pub(crate) running: JoinSet<Result<()>>,
     endpoints: Vec<Endpoint>,
 }
 
-/// One of them.
+/// One fan of a [`Crowd`].
 #[derive(Clone)]
 pub(crate) struct Fan {
     pub(crate) record: Rc<RefCell<Record>>,
@@ -128,7 +128,7 @@ pub(crate) struct Fan {
 }
 
 impl Crowd {
-    /// Nobody yet.
+    /// Opens the sockets. No fan has entered yet.
     pub(crate) fn new() -> Result<Self> {
         let tls = Trust::Anyone.client_config()?;
         let endpoint = |_| Endpoint::client((Ipv4Addr::LOCALHOST, 0).into(), tls.clone());
@@ -136,11 +136,16 @@ impl Crowd {
         Ok(Self { fans: Vec::new(), seen: Rc::default(), running: JoinSet::new(), endpoints })
     }
 
-    /// One more, who begins at another edge than the one before; a stranger, without a role.
-    pub(crate) fn enter(&mut self, place: &Place, role: Option<Role>, roll: &mut SplitMix64) -> Result<Fan> {
+    /// Enters one more fan, who tries another edge first than the fan before. Without a role, it is a stranger.
+    pub(crate) fn enter(
+        &mut self,
+        access: &Access,
+        role: Option<Role>,
+        roll: &mut SplitMix64,
+    ) -> Result<Fan> {
         let at = self.fans.len();
         let claims = role.map(|role| Claims::new(ROOM, role, &format!("fan {at}"), LIFE));
-        let mut urls = place.edges.clone();
+        let mut urls = access.edges.clone();
         let edges = urls.len();
         urls.rotate_left(at % edges);
         let url = urls.remove(0);
@@ -149,7 +154,7 @@ impl Crowd {
             others: urls,
             tls: Trust::Anyone.client_config()?,
             room: Namespace::from_path(ROOM)?,
-            token: claims.as_ref().map(|claims| place.keys.mint(claims)).transpose()?,
+            token: claims.as_ref().map(|claims| access.keys.mint(claims)).transpose()?,
             seed: roll.number(),
         };
         let record =
@@ -162,7 +167,7 @@ impl Crowd {
                 if let Err(fault) = hearing.hear(heard) {
                     hearing.seen.faults.borrow_mut().push(format!("fan {at}: {fault:#}"));
                 }
-                hearing.seen.news.notify_waiters();
+                hearing.seen.changed.notify_waiters();
             };
             Ok(take_part_from(&endpoint, options, taken, heard).await?)
         });
@@ -170,16 +175,16 @@ impl Crowd {
         Ok(fan)
     }
 
-    /// Waits until it is so.
+    /// Waits until `it_is` holds. Fails if a fan leaves.
     pub(crate) async fn until(&mut self, mut it_is: impl FnMut(&Self) -> bool) -> Result<()> {
         let seen = Rc::clone(&self.seen);
         loop {
-            let news = seen.news.notified();
+            let changed = seen.changed.notified();
             if it_is(self) {
                 return Ok(());
             }
             tokio::select! {
-                () = news => {}
+                () = changed => {}
                 Some(ended) = self.running.join_next() => {
                     ended??;
                     anyhow::bail!("a fan has left of their own accord");
@@ -190,7 +195,7 @@ impl Crowd {
 }
 
 impl Fan {
-    /// Does something.
+    /// Sends an act, and records it as not settled.
     pub(crate) fn act(&self, deed: Deed) -> Result<()> {
         let act = ActJson::parse(&deed.wish().to_string())?;
         let mut record = self.record.borrow_mut();
@@ -200,11 +205,11 @@ impl Fan {
         self.orders.try_send(Order { ticket, act }).context("too many orders")
     }
 
-    /// Acts by the script, until then.
+    /// Acts by the script, until `until`.
     pub(crate) async fn play(self, mut roll: SplitMix64, at: usize, until: Instant) -> Result<()> {
         let mut key = 0;
         for nth in 0.. {
-            // The script paces each fan.
+            // The seeded script sets the pace of each fan.
             tokio::time::sleep(pause(&mut roll, PACE)).await;
             if Instant::now() >= until {
                 break;
@@ -213,7 +218,8 @@ impl Fan {
                 0..7 => Deed::Say(format!("fan {at} says line {nth}")),
                 7..14 => Deed::Cheer { kind: roll.below(4) as u8, count: 1 + roll.below(9) as u16 },
                 14..17 => {
-                    // Now and then a page does not know whether it gave it already.
+                    // Give some gifts twice under one key, as a page does that does not know whether the first try
+                    // arrived.
                     if key == 0 || roll.below(5) > 0 {
                         key = roll.number();
                     }
@@ -251,7 +257,7 @@ impl Fan {
         Ok(())
     }
 
-    /// Within a packet the lines are in their order; and everybody sees the same line under a number.
+    /// Checks that the lines of a packet are in order, and that all fans see the same line under a number.
     fn chat(&self, packet: &[u8]) -> Result<()> {
         let (mut record, mut all) = (self.record.borrow_mut(), self.seen.lines.borrow_mut());
         let mut before = 0;
@@ -260,8 +266,8 @@ impl Fan {
             let id = line.id.0;
             anyhow::ensure!(before < id, "line {id} after {before}");
             before = id;
-            if let Err(place) = record.lines.binary_search(&id) {
-                record.lines.insert(place, id);
+            if let Err(position) = record.lines.binary_search(&id) {
+                record.lines.insert(position, id);
             }
             let (fan, text) = all.entry(id).or_insert_with(|| (line.fan, line.text.to_owned()));
             anyhow::ensure!(
@@ -291,17 +297,17 @@ impl Fan {
     }
 }
 
-/// A moment between these, in milliseconds.
+/// Draws a pause between two bounds, in milliseconds.
 pub(crate) fn pause(roll: &mut SplitMix64, (from, to): (u64, u64)) -> Duration {
     Duration::from_millis(roll.between(from, to))
 }
 
-/// Whether something may have been counted that nobody was told of.
+/// Returns whether the act may have been counted without the fan learning of it.
 pub(crate) fn is_unknown(outcome: Option<Outcome>) -> bool {
     outcome == Some(Outcome::Failed(Failure::Unknown))
 }
 
-/// Whether it was.
+/// Returns whether the act was acked.
 pub(crate) fn is_taken(outcome: Option<Outcome>) -> bool {
     matches!(outcome, Some(Outcome::Taken { .. }))
 }

@@ -1,4 +1,4 @@
-//! What runs the binary itself: an origin and edges as processes.
+//! Tests of the binary itself: an origin and edges as processes.
 
 mod chaos;
 mod cloudflare;
@@ -19,14 +19,14 @@ use token::{Claims, Role};
 use parts::Parts;
 
 const ROOM: &str = "stage";
-/// For how long tokens are good.
+/// The lifetime of tokens.
 const LIFE: Duration = Duration::from_hours(2);
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// A creator, so that there is a room.
+/// Starts a creator, which opens the room.
 fn begin_show(parts: &Parts) -> Result<tokio::task::JoinHandle<()>> {
     let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
     let source = Source::demo(Config { renditions, title: "TEST".into(), ..Config::default() })?;

@@ -1,4 +1,4 @@
-//! An origin and its edges as processes, which are killed and started again.
+//! Runs an origin and its edges as processes that can be killed and started again.
 
 use std::{net::SocketAddr, path::Path, process::Stdio, sync::mpsc, time::Duration};
 
@@ -11,32 +11,32 @@ use tokio::{
 };
 use url::Url;
 
-use crate::crowd::Place;
+use crate::crowd::Access;
 
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
-/// A process is open within that: the first time, it compiles the room.
+/// The longest until a process listens: on its first start it compiles the room.
 const OPEN: Duration = Duration::from_mins(1);
-/// What every process says once it listens comes before the address.
+/// The text before the address, in the line that a process prints once it listens.
 const LISTENS: [&str; 2] = ["origin: media on udp ", "edge: on "];
 const CERTIFICATE: &str = "origin: self-signed certificate ";
 
-/// A process that is started anew with all that it has on disk.
+/// A process that can be started again, with all that it has on disk.
 pub(crate) struct Part {
     pub(crate) name: String,
     args: Vec<String>,
-    /// Where it listens: after the first start, there again.
+    /// The listening address. The first start chooses it, later ones use it again.
     pub(crate) addr: SocketAddr,
     child: Option<Child>,
-    /// What an origin says of its certificate.
+    /// The certificate's fingerprint, which an origin prints.
     fingerprint: Option<String>,
-    /// Lines that no process should write.
+    /// Lines of stderr that report a panic.
     cries: (mpsc::Sender<String>, mpsc::Receiver<String>),
 }
 
-/// The origin, and the edges.
+/// The origin and its edges.
 pub(crate) struct Parts {
     pub(crate) keys: Keys,
-    /// The first is the origin.
+    /// All processes; the first is the origin.
     pub(crate) all: Vec<Part>,
 }
 
@@ -67,17 +67,17 @@ impl Parts {
         Ok(Self { keys, all })
     }
 
-    /// Where fans and creators go.
+    /// The edges' URLs, for fans and creators.
     pub(crate) fn edges(&self) -> Result<Vec<Url>> {
         self.all[1..].iter().map(Part::url).collect()
     }
 
-    /// Where fans go.
-    pub(crate) fn place(&self) -> Result<Place> {
-        Ok(Place { edges: self.edges()?, keys: self.keys.clone() })
+    /// The edges and keys, for fans to enter with.
+    pub(crate) fn access(&self) -> Result<Access> {
+        Ok(Access { edges: self.edges()?, keys: self.keys.clone() })
     }
 
-    /// All of them run, and none has panicked.
+    /// Checks that all processes run and that none has panicked.
     pub(crate) fn are_well(&mut self) -> Result<()> {
         for part in &mut self.all {
             if let Ok(cry) = part.cries.1.try_recv() {
@@ -100,9 +100,9 @@ impl Part {
         Ok(Url::parse(&format!("moqt://127.0.0.1:{}/", self.addr.port()))?)
     }
 
-    /// How long it has kept a processor busy since it was started.
+    /// The CPU time of the process since it was started.
     pub(crate) fn work(&self) -> Result<Duration> {
-        /// What Linux counts in, for everybody who asks.
+        /// The unit of `/proc/PID/stat`, which Linux fixes at 100 Hz for user space.
         const TICK: Duration = Duration::from_millis(10);
         let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -111,7 +111,7 @@ impl Part {
         Ok(TICK * ticks)
     }
 
-    /// `kill -9`.
+    /// Kills the process, as `kill -9` does.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         let mut child = self.child.take().context("it does not run")?;
         let ended = child.try_wait()?;
@@ -119,7 +119,7 @@ impl Part {
         Ok(child.kill().await?)
     }
 
-    /// Starts it; it listens then.
+    /// Starts the process, and returns once it listens.
     pub(crate) async fn start(&mut self) -> Result<()> {
         let mut child = Command::new(FANFARE)
             .args(&self.args)
@@ -135,7 +135,7 @@ impl Part {
         opened.with_context(|| format!("{} does not listen", self.name))?
     }
 
-    /// Reads up to where it listens; what it says later is read beside.
+    /// Reads stderr up to the line with the address; a task reads the rest.
     async fn listen(&mut self, said: BufReader<ChildStderr>) -> Result<()> {
         let mut lines = said.lines();
         let wants_certificate = self.fingerprint.is_none() && self.name == "origin";

@@ -1,4 +1,4 @@
-//! Headless Chromium, by its DevTools protocol.
+//! Drives headless Chromium over its DevTools protocol.
 
 use std::{
     collections::HashMap,
@@ -32,14 +32,14 @@ const FLAGS: &[&str] = &[
     "--disable-sync",
     "--hide-scrollbars",
     "--remote-debugging-port=0",
-    // Nobody is there to click.
+    // Nobody clicks in a headless browser, and without a click it would not play sound.
     "--autoplay-policy=no-user-gesture-required",
 ];
 
-/// How long anything may take in a browser.
+/// The longest that one command of the DevTools protocol may take.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// A browser; it ends when this is dropped.
+/// A running browser. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Browser {
     wire: Arc<Wire>,
@@ -48,10 +48,10 @@ pub struct Browser {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// One browser at a time, or they measure each other, also where all tests share a process.
+/// Lets one browser run at a time, even where all tests share a process: two would distort each other's measurements.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// One page of it.
+/// One page of a [`Browser`].
 #[derive(Debug)]
 pub struct Page {
     wire: Arc<Wire>,
@@ -70,7 +70,7 @@ struct Wire {
 }
 
 impl Browser {
-    /// Starts it. Without a browser on the machine, the test fails.
+    /// Starts the browser. Without one on the machine, the test fails.
     pub async fn start() -> Result<Self> {
         let turn = TURN.lock().await;
         let program = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("chromium"), PathBuf::from);
@@ -97,7 +97,7 @@ impl Browser {
         Ok(Self { wire, _process: process, _profile: profile, _turn: turn })
     }
 
-    /// Opens a page, of that many pixels.
+    /// Opens a page with a viewport of `width` by `height` pixels.
     pub async fn open(&self, url: &str, width: u32, height: u32) -> Result<Page> {
         let target = self.wire.call(None, "Target.createTarget", json!({ "url": "about:blank" })).await?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
@@ -128,13 +128,13 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics).await.map(drop)
     }
 
-    /// Has the page believe that its reader prefers `dark` or `light`.
+    /// Sets the page's preferred colour scheme: `dark` or `light`.
     pub async fn prefer(&self, scheme: &str) -> Result<()> {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.call("Emulation.setEmulatedMedia", features).await.map(drop)
     }
 
-    /// Runs an expression, awaits what it promises, and takes what that gives.
+    /// Runs an expression, awaits its promise and returns the value.
     pub async fn eval(&self, expression: &str) -> Result<Value> {
         let params = json!({
             "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true,
@@ -147,14 +147,14 @@ impl Page {
         Ok(result["result"]["value"].take())
     }
 
-    /// A picture of it, written to a file as PNG.
+    /// Writes a screenshot of the page to a file, as PNG.
     pub async fn screenshot(&self, file: &Path) -> Result<()> {
         let shot = self.call("Page.captureScreenshot", json!({ "format": "png" })).await?;
         let png = BASE64_STANDARD.decode(shot["data"].as_str().context("no picture")?)?;
         Ok(std::fs::write(file, png)?)
     }
 
-    /// What it and its Workers wrote to the console so far, and exceptions nobody caught.
+    /// The console output of the page and its Workers so far, with uncaught exceptions.
     pub fn log(&self) -> Vec<String> {
         lock(&self.log).clone()
     }
@@ -243,12 +243,12 @@ impl Wire {
         self.commands.send(command.to_string())?;
         let what = || format!("{method} {}", command["params"]);
         let answered = tokio::time::timeout(PATIENCE, answered).await;
-        let answered = answered.with_context(|| format!("nothing came of {}", what()))?;
+        let answered = answered.with_context(|| format!("no answer to {}", what()))?;
         answered.context("the browser is gone")?.with_context(what)
     }
 }
 
-/// The error of a test that has no browser, in one line.
+/// The error of a test that finds no browser, in one line.
 fn missing(program: &Path, error: &std::io::Error) -> anyhow::Error {
     anyhow!(
         "cannot start the browser {}: {error}; `cargo xtask test` installs it (CHROMIUM names another), \

@@ -27,9 +27,9 @@ use tokio_tungstenite::{
 use url::Url;
 
 use crate::{
-    house::{Door, House},
     peer::{PATIENCE, peers},
     site::{built, root},
+    stack::{Node, Stack},
 };
 
 /// A WebSocket of ours.
@@ -92,10 +92,11 @@ impl Isolate {
         Self::run(options).await
     }
 
-    /// What is deployed for that house, with its origin.
-    pub async fn beside(house: &House) -> Result<Self> {
-        let mut deployed = Deployed::with(house.keys().clone());
-        deployed.origin = Some(Url::parse(&format!("http://127.0.0.1:{}", house.door(Door::Origin).port()))?);
+    /// What is deployed for that stack, with its origin.
+    pub async fn beside(stack: &Stack) -> Result<Self> {
+        let mut deployed = Deployed::with(stack.keys().clone());
+        deployed.origin =
+            Some(Url::parse(&format!("http://127.0.0.1:{}", stack.addr_of(Node::Origin).port()))?);
         Self::start(deployed).await
     }
 

@@ -1,23 +1,24 @@
-//! What the tests share that need more than one part of Fanfare.
+//! Test support for everything that needs more than one component of Fanfare.
 //!
-//! [`Stage`] is a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket. [`Site`]
-//! serves pages, [`Browser`] looks at them.
-//! [`Line`] is a way there that is as narrow as one likes, [`Radio`] one that loses packets. [`House`] is the real thing: creator, origin and edges as they
-//! are run. A [`Guest`] does
-//! what a test says. A [`Peer`] is a program of other people's that takes part, a [`Tape`] what it publishes.
+//! [`Stack`] runs the real thing: a creator, an origin and edges, as they run in production. [`TestCardServer`] is
+//! smaller, a creator and an edge in one thread: a live test card, served over WebTransport and a WebSocket.
+//!
+//! [`Site`] serves pages and [`Browser`] opens them. [`Throttle`] limits the bandwidth of a TCP path, [`LossyUdp`]
+//! loses datagrams. A [`ScriptedSession`] runs the calls of a test. A [`Peer`] is a program from another project that
+//! takes part, and [`LoopedMedia`] is what it publishes.
 #![forbid(unsafe_code)]
 
 mod browser;
 pub use browser::{Browser, Page};
 
-mod guest;
-pub use guest::{Guest, send_group};
+mod scripted_session;
+pub use scripted_session::{ScriptedSession, send_group};
 
-mod house;
-pub use house::{Door, House};
+mod stack;
+pub use stack::{Node, Stack};
 
-mod part;
-pub use part::Exit;
+mod component;
+pub use component::Exit;
 
 mod peer;
 pub use peer::{Peer, moq_watch, peers};
@@ -25,11 +26,11 @@ pub use peer::{Peer, moq_watch, peers};
 mod isolate;
 pub use isolate::{Deployed, Isolate, Socket, target, worked};
 
-mod line;
-pub use line::Line;
+mod throttle;
+pub use throttle::Throttle;
 
-mod radio;
-pub use radio::Radio;
+mod lossy_udp;
+pub use lossy_udp::LossyUdp;
 
 mod site;
 pub use site::root;
@@ -37,13 +38,13 @@ use site::worker_cache;
 pub use site::{Isolation, Site};
 pub use site::{client_folder, room_component};
 
-mod stage;
-pub use stage::{Dialect, ROOM, Stage};
+mod test_card_server;
+pub use test_card_server::{Dialect, ROOM, TestCardServer};
 
 mod talker;
 pub use talker::Talker;
 
-mod tape;
-pub use tape::{Tape, demux};
+mod looped_media;
+pub use looped_media::{LoopedMedia, demux};
 
 mod viewer;

@@ -1,4 +1,4 @@
-//! Programs of other people, as they are published.
+//! Runs programs from other projects, in the versions that those publish.
 
 use std::{ffi::OsStr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -10,16 +10,17 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Door, House, ROOM};
+use crate::{Node, ROOM, Stack};
 
-/// How long a peer may take for anything.
+/// The longest that a peer may take for one step.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it may run that ends by itself, with timeouts of its own.
+/// The longest that a peer may run if it ends by itself: it has timeouts of its own.
 const LIFETIME: Duration = Duration::from_secs(80);
 
-/// The folder that peers are installed in, beside this very program.
+/// The folder in which peers are installed, beside the running test program.
 pub fn peers() -> Result<PathBuf> {
-    /// The program, deps, the profile, maybe the platform, the target folder: whatever is called so above that is not ours.
+    /// The levels to search: the program, `deps`, the profile, perhaps the platform, the target folder. A folder
+    /// `peers` further up is not ours.
     const DEPTH: usize = 5;
     std::env::current_exe()?
         .ancestors()
@@ -29,7 +30,7 @@ pub fn peers() -> Result<PathBuf> {
         .context("no peers are installed: `cargo xtask interop --install` does it")
 }
 
-/// The folder with `watch.js`, which is `@moq/watch` in one file.
+/// The folder of `watch.js`, the one-file bundle of `@moq/watch`.
 pub fn moq_watch() -> Result<PathBuf> {
     let folder = peers()?.join("watch");
     if !folder.join("watch.js").is_file() {
@@ -38,19 +39,19 @@ pub fn moq_watch() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A peer that runs. It ends when this is dropped.
+/// A running peer. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Peer {
     name: &'static str,
     process: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
-    /// What it wrote to stderr so far; the sender goes when that ends.
+    /// The lines of stderr so far. The sender is dropped when stderr ends.
     said: watch::Receiver<Vec<String>>,
 }
 
 impl Peer {
-    /// Starts it with the arguments.
+    /// Starts the program `name` with arguments.
     pub fn start<A: AsRef<OsStr>>(
         name: &'static str,
         arguments: impl IntoIterator<Item = A>,
@@ -63,7 +64,7 @@ impl Peer {
             .args(arguments)
             .env("NO_COLOR", "1")
             .env("RUST_BACKTRACE", "0")
-            // What tests wait for is said at this level.
+            // Tests wait for messages of this level.
             .env("RUST_LOG", "info,moq_transport=debug")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,23 +84,23 @@ impl Peer {
         Ok(Self { name, process, stdin, stdout, said })
     }
 
-    /// Starts `moq`, which publishes its input or plays into its output, with a token of the house.
-    pub fn moq(house: &House, door: Door, scheme: &str, command: &[&str]) -> Result<Self> {
-        let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
+    /// Starts `moq`, which publishes its input or plays into its output, with a token of the stack.
+    pub fn moq(stack: &Stack, node: Node, scheme: &str, command: &[&str]) -> Result<Self> {
+        let url = format!("{scheme}://localhost:{}/?jwt={}", stack.addr_of(node).port(), stack.token()?);
         let connect =
-            ["--connect", &url, "--connect-tls-fingerprint", house.fingerprint(), "--broadcast", ROOM];
+            ["--connect", &url, "--connect-tls-fingerprint", stack.fingerprint(), "--broadcast", ROOM];
         Self::start("moq", connect.iter().chain(command))
     }
 
     /// Starts `moq-pub`, which publishes its input, and waits until its namespace is accepted.
-    pub async fn moq_pub(house: &House, door: Door, scheme: &str) -> Result<Self> {
-        let url = format!("{scheme}://localhost:{}/?jwt={}", house.door(door).port(), house.token()?);
+    pub async fn moq_pub(stack: &Stack, node: Node, scheme: &str) -> Result<Self> {
+        let url = format!("{scheme}://localhost:{}/?jwt={}", stack.addr_of(node).port(), stack.token()?);
         let peer = Self::start("moq-pub", ["--tls-disable-verify", "--name", ROOM, &url])?;
         peer.says(&["direction=\"recv\" msg_type=\"REQUEST_OK\""]).await?;
         Ok(peer)
     }
 
-    /// Waits until one line that it wrote to stderr has all of these in it.
+    /// Waits until one line of stderr contains all of `words`.
     pub async fn says(&self, words: &[&str]) -> Result<()> {
         let has = |line: &String| words.iter().all(|word| line.contains(word));
         let mut said = self.said.clone();
@@ -111,7 +112,7 @@ impl Peer {
         }
     }
 
-    /// Writes to its stdin.
+    /// Writes to the peer's stdin, and flushes it.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = timeout(PATIENCE, async {
             self.stdin.write_all(bytes).await?;
@@ -121,7 +122,7 @@ impl Peer {
         written.with_context(|| format!("{} does not read: {}", self.name, self.last()))
     }
 
-    /// Reads that many bytes of its stdout.
+    /// Reads `len` bytes of the peer's stdout.
     pub async fn read(&mut self, len: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(len);
         let mut stdout = (&mut self.stdout).take(len as u64);
@@ -132,7 +133,7 @@ impl Peer {
         Ok(bytes)
     }
 
-    /// Waits until it ends; whether it says that all went well, and all its stdout.
+    /// Waits until the peer ends. Returns whether it exited with success, and the rest of its stdout.
     pub async fn end(&mut self) -> Result<(bool, String)> {
         let mut text = String::new();
         let ended = timeout(LIFETIME, async {
@@ -145,7 +146,7 @@ impl Peer {
         Ok((status?.success(), text))
     }
 
-    /// What it said last.
+    /// The last lines of stderr, for error messages.
     pub fn last(&self) -> String {
         const LINES: usize = 12;
         let said = self.said.borrow();

@@ -1,4 +1,4 @@
-//! Pages over HTTP.
+//! Serves web pages over HTTP.
 
 use std::{
     net::SocketAddr,
@@ -20,31 +20,31 @@ use tower_http::{
 
 use crate::moq_watch;
 
-/// Whether pages may share memory with their Workers.
+/// The isolation of pages, which decides whether they may share memory with their Workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// They say that they are isolated from other origins.
+    /// Sends the headers that isolate pages from other origins.
     Isolated,
-    /// They are like most pages of the web.
+    /// Sends no such headers, like most sites of the web.
     Open,
 }
 
-/// The workspace.
+/// The root folder of the workspace.
 pub fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")
 }
 
-/// The browser client, beside this very program, wherever cargo was told to put it.
+/// The folder of the browser client, beside the running test program: cargo's target folder may be anywhere.
 pub fn client_folder() -> Result<PathBuf> {
     built("wasm-out/fanfare-client").context("the client is not built: run `cargo xtask wasm`")
 }
 
-/// The room as a component, likewise.
+/// The room's WebAssembly component, from the same target folder.
 pub fn room_component() -> Result<PathBuf> {
     built("wasm-out/room/room.wasm").context("the room is not built: run `cargo xtask wasm`")
 }
 
-/// Where it is kept compiled, for all tests.
+/// The folder of compiled room components, which all tests share.
 pub(crate) fn worker_cache() -> Result<PathBuf> {
     let file = room_component()?;
     Ok(file.ancestors().nth(3).context("no target folder")?.join("tmp/workers"))
@@ -55,15 +55,15 @@ pub(crate) fn built(path: &str) -> Option<PathBuf> {
     program.ancestors().map(|folder| folder.join(path)).find(|path| path.exists())
 }
 
-/// A web server; it ends with the runtime it was started on.
+/// A web server. It ends with the runtime that it was started on.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     addr: SocketAddr,
 }
 
 impl Site {
-    /// Serves the pages of `www/` at `/`, the client at `/client/`, the test's own at `/test/`, the rehearsal
-    /// of a room at `/rehearsal/` and, where it is installed, `@moq/watch` at `/peers/`; `edge` is what `/api/edge` answers.
+    /// Serves the pages of `www/` at `/`, the client at `/client/`, the tests' own pages at `/test/`, the rehearsal of
+    /// a room at `/rehearsal/` and, where it is installed, `@moq/watch` at `/peers/`. Answers `/api/edge` with `edge`.
     pub async fn start(edge: Value, isolation: Isolation) -> Result<Self> {
         let (root, client) = (root()?, client_folder()?);
         let www = root.join("www");
@@ -84,7 +84,7 @@ impl Site {
             .nest_service("/test", ServeDir::new(root.join("tests/pages")))
             .fallback_service(ServeDir::new(&www).fallback(ServeFile::new(www.join("watch.html"))))
             .layer(header("cache-control", "no-store"))
-            // The client is for pages anywhere.
+            // Any page may import the client, from any origin.
             .layer(header("access-control-allow-origin", "*"))
             .layer(header("cross-origin-resource-policy", "cross-origin"));
         if isolation == Isolation::Isolated {
@@ -98,7 +98,7 @@ impl Site {
         Ok(Self { addr })
     }
 
-    /// The URL of a page. `host` is a name of this machine, so that two sites can be of different origins.
+    /// The URL of a page. The host is always `localhost`; two sites are of different origins by their ports.
     pub fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.addr.port())
     }

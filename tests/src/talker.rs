@@ -1,4 +1,4 @@
-//! A fan who takes part in the room of a house, without a browser.
+//! A fan who takes part in a room of the stack, without a browser.
 
 use std::collections::VecDeque;
 
@@ -12,35 +12,36 @@ use tokio::sync::mpsc;
 use url::Url;
 use wire::{FanId, Frame, Frames, TrackItem};
 
-use crate::{Door, House, ROOM};
+use crate::{Node, ROOM, Stack};
 
-/// Orders that may wait.
+/// The most orders that may wait.
 const ORDERS: usize = 4096;
 
-/// One. Leaves when it is dropped and all it said is settled. To be made in a [`LocalSet`](tokio::task::LocalSet).
+/// A fan. Once dropped, it leaves as soon as all its acts are settled. Create it inside a
+/// [`LocalSet`](tokio::task::LocalSet).
 pub struct Talker {
     orders: mpsc::Sender<Order>,
     heard: mpsc::UnboundedReceiver<Update>,
-    /// What was shown while something else was waited for.
+    /// Packets that the room showed while a method waited for something else.
     shown: VecDeque<Vec<u8>>,
-    /// Who they are, once they know.
+    /// The fan's ID, once the identity has arrived.
     pub fan: Option<FanId>,
 }
 
 impl Talker {
-    /// One who comes by a door, with that token.
-    pub fn enter(house: &House, door: Door, token: Option<String>) -> Result<Self> {
-        Self::enter_room(house, door, ROOM, token)
+    /// Connects to `node`, with `token` if there is one, and enters the stack's room.
+    pub fn enter(stack: &Stack, node: Node, token: Option<String>) -> Result<Self> {
+        Self::enter_room(stack, node, ROOM, token)
     }
 
-    /// The same, to take part in another room.
-    pub fn enter_room(house: &House, door: Door, room: &str, token: Option<String>) -> Result<Self> {
-        let trust = Trust::Fingerprints(vec![house.fingerprint().parse().map_err(anyhow::Error::msg)?]);
-        let url = Url::parse(&format!("moqt://127.0.0.1:{}/", house.door(door).port()))?;
+    /// Enters `room` instead of the stack's room.
+    pub fn enter_room(stack: &Stack, node: Node, room: &str, token: Option<String>) -> Result<Self> {
+        let trust = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
+        let url = Url::parse(&format!("moqt://127.0.0.1:{}/", stack.addr_of(node).port()))?;
         Self::enter_by(url, trust, room, token)
     }
 
-    /// The same, at an address without a certificate.
+    /// Enters `room` at an address, whatever certificate it presents.
     pub fn enter_at(url: Url, room: &str, token: Option<String>) -> Result<Self> {
         Self::enter_by(url, Trust::Anyone, room, token)
     }
@@ -55,12 +56,12 @@ impl Talker {
             seed: u64::from_be_bytes(token::random()?),
         };
         let (orders, taken) = mpsc::channel(ORDERS);
-        let (tell, heard) = mpsc::unbounded_channel();
-        tokio::task::spawn_local(take_part(options, taken, move |heard| drop(tell.send(heard))));
+        let (report, heard) = mpsc::unbounded_channel();
+        tokio::task::spawn_local(take_part(options, taken, move |heard| drop(report.send(heard))));
         Ok(Self { orders, heard, shown: VecDeque::new(), fan: None })
     }
 
-    /// The next that is heard.
+    /// Waits for the next update.
     pub async fn next(&mut self) -> Result<Update> {
         let heard = self.heard.recv().await.context("the fan is gone")?;
         if let Update::Identity(identity) = &heard {
@@ -69,7 +70,7 @@ impl Talker {
         Ok(heard)
     }
 
-    /// Waits for a place in the room.
+    /// Waits until the fan's membership in the room begins.
     pub async fn joined(&mut self) -> Result<()> {
         loop {
             match self.next().await? {
@@ -80,13 +81,13 @@ impl Talker {
         }
     }
 
-    /// Does something, in the JSON of the browser's client.
+    /// Sends an act, in the JSON of the browser client.
     pub fn send(&self, ticket: Ticket, wish: Value) -> Result<()> {
         let act = ActJson::parse(&wish.to_string())?;
         self.orders.try_send(Order { ticket, act }).context("too many orders")
     }
 
-    /// Does something, and waits for what becomes of it.
+    /// Sends an act, and waits until it is settled.
     pub async fn order(&mut self, wish: Value) -> Result<Outcome> {
         self.send(Ticket::MAX, wish)?;
         loop {
@@ -96,7 +97,7 @@ impl Talker {
         }
     }
 
-    /// What became of the next that is settled.
+    /// Waits for the next settled act. Returns its ticket and outcome.
     pub async fn settled(&mut self) -> Result<(Ticket, Outcome)> {
         loop {
             match self.next().await? {
@@ -107,7 +108,7 @@ impl Talker {
         }
     }
 
-    /// Waits until something is shown to all.
+    /// Waits until the room shows an item for which `wanted` is true.
     pub async fn until(&mut self, mut wanted: impl FnMut(&TrackItem<'_>) -> bool) -> Result<()> {
         loop {
             let packet = match self.shown.pop_front() {

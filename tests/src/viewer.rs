@@ -1,4 +1,4 @@
-//! One viewer's session at the test stage.
+//! Answers one viewer's session at the test card server.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,14 +25,14 @@ pub(crate) struct Object {
     pub(crate) payload: Bytes,
 }
 
-/// What is on stage: the newest group of each track, and who wants what comes.
+/// The newest group of each track, and the sessions that receive new objects.
 #[derive(Default)]
 pub(crate) struct Show {
     tracks: BTreeMap<Rc<str>, Vec<Object>>,
     audience: Vec<Rc<Inbox>>,
 }
 
-/// What a viewer's session has not taken yet.
+/// The objects that a viewer's session has not taken yet.
 #[derive(Default)]
 pub(crate) struct Inbox {
     pub(crate) objects: RefCell<VecDeque<Object>>,
@@ -67,7 +67,7 @@ impl Show {
     }
 }
 
-/// Answers one viewer.
+/// Answers one viewer's requests and sends it objects.
 pub(crate) struct Viewer {
     show: Rc<RefCell<Show>>,
     pub(crate) inbox: Rc<Inbox>,
@@ -135,7 +135,7 @@ impl Viewer {
         Ok(())
     }
 
-    /// Sends on what came.
+    /// Sends the objects of the inbox to the subscriptions.
     pub(crate) fn forward(&mut self, session: &mut Session, now: Micros) -> Result<(), Misuse> {
         loop {
             let Some(object) = self.inbox.objects.borrow_mut().pop_front() else { return Ok(()) };
@@ -174,7 +174,8 @@ impl Viewer {
         }
     }
 
-    /// Breaks off what a viewer is being sent, as an edge does that cannot keep up.
+    /// Resets the open groups, as an edge does for a viewer that cannot keep up. Each subscription goes on with the
+    /// next group.
     pub(crate) fn break_off(&mut self, session: &mut Session) -> Result<(), Misuse> {
         for subscription in self.subscriptions.values_mut() {
             if let Some((group, stream)) = subscription.open.take() {

@@ -1,10 +1,10 @@
-//! An edge that follows an edge, and an origin that drains: each part of the house real.
+//! An edge that follows an edge, and an origin that drains: each part of the stack real.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use creator::Source;
-use fanfare_tests::{Door, Exit, Guest, House, ROOM, Talker};
+use fanfare_tests::{Exit, Node, ROOM, ScriptedSession, Stack, Talker};
 use media::testcard::{Config, Rendition};
 use moqt::{Event, Namespace, Params, TrackName};
 use outbox::Outcome;
@@ -17,27 +17,27 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Lines and cheers from each end of a chain.
 const LINES: usize = 20;
 
-async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
+async fn evening<T>(run: impl AsyncFnOnce(Stack) -> Result<T>) -> Result<T> {
     let all = async {
         let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
         let card = Config { renditions, title: "TEST".into(), ..Config::default() };
-        run(House::open(Source::demo(card)?).await?).await
+        run(Stack::open(Source::demo(card)?).await?).await
     };
     tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?
 }
 
 /// The first video track of the show.
-async fn video(house: &House, door: Door) -> Result<(Guest, moqt::session::RequestId)> {
-    let mut guest = Guest::enter(house, door, None).await?;
+async fn video(stack: &Stack, node: Node) -> Result<(ScriptedSession, moqt::session::RequestId)> {
+    let mut client = ScriptedSession::enter(stack, node, None).await?;
     let name = TrackName::new(Namespace::from_path(ROOM)?, "video/90p")?;
-    let request = guest.call(move |session, _| session.subscribe(name, Params::default())).await??;
-    guest.until(|event| matches!(event, Event::SubscribeOk { .. }).then_some(())).await?;
-    Ok((guest, request))
+    let request = client.call(move |session, _| session.subscribe(name, Params::default())).await??;
+    client.until(|event| matches!(event, Event::SubscribeOk { .. }).then_some(())).await?;
+    Ok((client, request))
 }
 
 /// The next group that begins.
-async fn group(guest: &mut Guest) -> Result<u64> {
-    guest
+async fn group(client: &mut ScriptedSession) -> Result<u64> {
+    client
         .until(|event| match event {
             Event::Subgroup { header, .. } => Some(header.group),
             _ => None,
@@ -47,16 +47,16 @@ async fn group(guest: &mut Guest) -> Result<u64> {
 
 #[tokio::test]
 async fn a_chain_of_edges_carries_the_picture_and_counts_what_both_ends_do_once() -> Result<()> {
-    evening(async |mut house| {
-        house.extend().await?;
-        let (mut watching, _) = video(&house, Door::Far).await?;
+    evening(async |mut stack| {
+        stack.extend().await?;
+        let (mut watching, _) = video(&stack, Node::FarEdge).await?;
         let first = group(&mut watching).await?;
         ensure!(group(&mut watching).await? > first, "the picture stands still");
 
         // Moderators have no limit of lines.
-        let token = |name| house.token_of(Role::Moderator, name);
-        let mut far = Talker::enter(&house, Door::Far, Some(token("far")?))?;
-        let mut near = Talker::enter(&house, Door::Creators, Some(token("near")?))?;
+        let token = |name| stack.token_of(Role::Moderator, name);
+        let mut far = Talker::enter(&stack, Node::FarEdge, Some(token("far")?))?;
+        let mut near = Talker::enter(&stack, Node::CreatorEdge, Some(token("near")?))?;
         far.joined().await?;
         near.joined().await?;
         for nth in 0..LINES {
@@ -91,11 +91,11 @@ async fn a_chain_of_edges_carries_the_picture_and_counts_what_both_ends_do_once(
 
 #[tokio::test]
 async fn an_edge_of_an_edge_that_is_gone_for_a_moment_goes_on() -> Result<()> {
-    evening(async |mut house| {
-        house.extend().await?;
-        let mut far = Talker::enter(&house, Door::Far, None)?;
+    evening(async |mut stack| {
+        stack.extend().await?;
+        let mut far = Talker::enter(&stack, Node::FarEdge, None)?;
         far.joined().await?;
-        house.restart(Door::Fans, Exit::Killed).await?;
+        stack.restart(Node::FanEdge, Exit::Killed).await?;
         let said = far.order(json!({ "say": { "text": "still here" } })).await?;
         ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
         far.until(|item| matches!(item, TrackItem::Said(line) if line.text == "still here")).await
@@ -105,11 +105,11 @@ async fn an_edge_of_an_edge_that_is_gone_for_a_moment_goes_on() -> Result<()> {
 
 #[tokio::test]
 async fn an_origin_that_stops_says_so_and_fans_go_on_when_it_is_back() -> Result<()> {
-    evening(async |mut house| {
-        let (mut direct, _) = video(&house, Door::Origin).await?;
-        let (mut watching, _) = video(&house, Door::Fans).await?;
+    evening(async |mut stack| {
+        let (mut direct, _) = video(&stack, Node::Origin).await?;
+        let (mut watching, _) = video(&stack, Node::FanEdge).await?;
         let before = group(&mut watching).await?;
-        house.restart(Door::Origin, Exit::Stopped).await?;
+        stack.restart(Node::Origin, Exit::Stopped).await?;
         direct.until(|event| matches!(event, Event::GoAway { .. }).then_some(())).await?;
         let mut groups = vec![before];
         while groups.len() < 6 {

@@ -1,4 +1,4 @@
-//! A thousand fans come to an edge and leave it again: what they took is given back.
+//! A thousand fans join an edge and leave it again: the edge gives back their memory.
 
 use std::{
     alloc::System,
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use cap::Cap;
 use creator::Source;
-use fanfare_tests::{House, ROOM};
+use fanfare_tests::{ROOM, Stack};
 use media::testcard::{Config, Rendition};
 use moqt::{App, Cx};
 use moqt::{Event, Namespace, Params, TrackName, session::RequestId};
@@ -27,14 +27,14 @@ use url::Url;
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 const FANS: usize = 1_000;
-/// Fans that are let in at once: a machine of two cores has to shake hands for both sides.
-const AT_THE_DOOR: usize = 50;
-/// Sockets that they share.
+/// Fans that connect at the same time: a machine of two cores shakes hands for both sides.
+const CONNECTING: usize = 50;
+/// UDP sockets that the fans share.
 const SOCKETS: usize = 10;
-/// All of it takes no longer.
+/// The longest that a crowd may take.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// A fan who looks at the first frame, and stays for the catalog.
+/// A fan that waits for the first frame, and stays for the catalog.
 struct Fan {
     video: Option<RequestId>,
     seen: Rc<Cell<bool>>,
@@ -80,33 +80,33 @@ async fn a_thousand_fans_leave_nothing_behind() -> Result<()> {
 async fn come_and_go() -> Result<()> {
     let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
     let card = Config { renditions, title: "TEST".into(), ..Config::default() };
-    let house = House::open(Source::demo(card)?).await?;
-    // What is made once, at the first fan, is there from here on.
-    crowd(&house, 20).await?;
+    let stack = Stack::open(Source::demo(card)?).await?;
+    // The first crowd makes everything that is made only once, before the measurement.
+    crowd(&stack, 20).await?;
     let before = MEMORY.allocated();
-    let most = crowd(&house, FANS).await?;
+    let most = crowd(&stack, FANS).await?;
     let after = MEMORY.allocated();
     println!("{before} bytes before, {most} with {FANS} fans, {after} after");
     assert!(after as f64 <= before as f64 * 1.1, "{after} bytes of {before}");
     Ok(())
 }
 
-/// So many fans come, all are there at once, and all leave. How much memory they took.
-async fn crowd(house: &House, fans: usize) -> Result<usize> {
+/// Has `fans` fans join, waits until all are here at once, and has them leave. Returns the memory that they took.
+async fn crowd(stack: &Stack, fans: usize) -> Result<usize> {
     let (leave, leaving) = watch::channel(false);
-    let door = Rc::new(Semaphore::new(AT_THE_DOOR));
-    let url = Url::parse(&format!("moqt://127.0.0.1:{}/", house.addr().port()))?;
-    let tls = Trust::Fingerprints(vec![house.fingerprint().parse().map_err(anyhow::Error::msg)?]);
+    let permits = Rc::new(Semaphore::new(CONNECTING));
+    let url = Url::parse(&format!("moqt://127.0.0.1:{}/", stack.addr().port()))?;
+    let tls = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
     let tls = tls.client_config()?;
     let sockets = (0..SOCKETS).map(|_| Endpoint::client((Ipv4Addr::LOCALHOST, 0).into(), tls.clone()));
     let sockets: Vec<Endpoint> = sockets.collect::<Result<_, _>>()?;
     let mut inside = JoinSet::new();
     let (came, mut here) = watch::channel(0);
     for fan in 0..fans {
-        let (socket, url, door) = (sockets[fan % SOCKETS].clone(), url.clone(), Rc::clone(&door));
+        let (socket, url, permits) = (sockets[fan % SOCKETS].clone(), url.clone(), Rc::clone(&permits));
         let (mut leaving, came) = (leaving.clone(), came.clone());
         inside.spawn_local(async move {
-            let waiting = door.acquire().await?;
+            let waiting = permits.acquire().await?;
             let connection = socket.connect(&url).await?;
             let (seen, waker) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(None::<Waker>)));
             let mut app = Fan {
@@ -141,7 +141,7 @@ async fn crowd(house: &House, fans: usize) -> Result<usize> {
         Some(gone) = inside.join_next() => { gone??; anyhow::bail!("a fan left of its own accord") }
     }
     let most = MEMORY.allocated();
-    assert!(house.figure("sessions").await? >= fans as i64);
+    assert!(stack.figure("sessions").await? >= fans as i64);
     leave.send_replace(true);
     while let Some(left) = inside.join_next().await {
         left??;
@@ -151,7 +151,7 @@ async fn crowd(house: &House, fans: usize) -> Result<usize> {
     }
     // Only the session upstream is left; tracks linger for a while.
     for (name, left) in [("sessions", 1), ("subscriptions", 0), ("tracks", 0), ("kept_bytes", 0)] {
-        house.until_figure(name, left).await?;
+        stack.until_figure(name, left).await?;
     }
     Ok(most)
 }

@@ -1,4 +1,4 @@
-//! The browser client as a package for npm: what `cargo xtask wasm` makes.
+//! The browser client as an npm package, which `cargo xtask wasm` makes.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ fn manifest(folder: &Path) -> Result<Value> {
     Ok(serde_json::from_slice(&std::fs::read(folder.join("package.json"))?)?)
 }
 
-/// The files of the folder that `files` names, which are those that are published.
+/// The files that the manifest's `files` publishes.
 fn published(folder: &Path, manifest: &Value) -> Result<BTreeSet<String>> {
     let patterns: Vec<&str> =
         manifest["files"].as_array().context("no files")?.iter().filter_map(Value::as_str).collect();
@@ -34,7 +34,7 @@ fn published(folder: &Path, manifest: &Value) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// What the code of a file loads from beside it.
+/// The files beside it that a file's code loads.
 fn loads(code: &str) -> Vec<String> {
     let mut names = Vec::new();
     for line in code.lines() {
@@ -43,7 +43,7 @@ fn loads(code: &str) -> Vec<String> {
                 let rest = &line[at + opening.len()..];
                 let Some(quote @ ('"' | '\'')) = rest.chars().next() else { continue };
                 let Some((name, _)) = rest[1..].split_once(quote) else { continue };
-                // What starts with a slash is a server's.
+                // A path from the root is the server's, not the package's.
                 if !name.starts_with('/') {
                     names.push(name.trim_start_matches("./").to_owned());
                 }
@@ -96,7 +96,7 @@ fn all_that_it_loads_goes_with_it() -> Result<()> {
     for name in ["worker.js", "worklet.js", "fanfare-client.js", "fanfare-client_bg.wasm"] {
         assert!(loaded.contains(name), "nothing loads {name}: {loaded:?}");
     }
-    // What people may call is described.
+    // The type declarations describe the public API.
     let types = std::fs::read_to_string(folder.join("index.d.ts"))?;
     for name in ["Player", "FanfarePlayer"] {
         assert!(types.contains(&format!("export class {name} ")), "{name}");

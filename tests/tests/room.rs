@@ -1,11 +1,11 @@
-//! Fans of two edges in one room, each part of the house real.
+//! Fans of two edges in one room, each node of the stack real.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use creator::Source;
 use fan::Update;
-use fanfare_tests::{Door, Exit, Guest, House, Talker, room_component};
+use fanfare_tests::{Exit, Node, ScriptedSession, Stack, Talker, room_component};
 use media::testcard::{Config, Rendition};
 use moqt::{Event, Namespace, Params};
 use outbox::Outcome;
@@ -17,20 +17,20 @@ use wire::TrackItem;
 const PATIENCE: Duration = Duration::from_secs(40);
 const LIFE: Duration = Duration::from_hours(1);
 
-async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
+async fn evening<T>(run: impl AsyncFnOnce(Stack) -> Result<T>) -> Result<T> {
     let all = async {
         let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
         let card = Config { renditions, title: "TEST".into(), ..Config::default() };
-        run(House::open(Source::demo(card)?).await?).await
+        run(Stack::open(Source::demo(card)?).await?).await
     };
     tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?
 }
 
 #[tokio::test]
 async fn what_one_says_all_hear_and_cheers_are_counted() -> Result<()> {
-    evening(async |house| {
-        let mut one = Talker::enter(&house, Door::Fans, None)?;
-        let mut other = Talker::enter(&house, Door::Creators, None)?;
+    evening(async |stack| {
+        let mut one = Talker::enter(&stack, Node::FanEdge, None)?;
+        let mut other = Talker::enter(&stack, Node::CreatorEdge, None)?;
         other.joined().await?;
         let said = one.order(json!({ "say": { "text": "hello" } })).await?;
         ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
@@ -43,27 +43,27 @@ async fn what_one_says_all_hear_and_cheers_are_counted() -> Result<()> {
             matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [0, 3] && pulse.viewers == 2)
         };
         one.until(counted).await?;
-        // Who comes late hears what was said before.
-        let mut late = Talker::enter(&house, Door::Fans, None)?;
+        // A late fan sees the earlier lines.
+        let mut late = Talker::enter(&stack, Node::FanEdge, None)?;
         late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "hello")).await
     })
     .await
 }
 
-/// A creator's token is for a room and all that is in it.
+/// A creator's token is for a room and every room below it.
 #[tokio::test]
 async fn a_show_in_a_part_of_a_room_has_a_room_of_its_own() -> Result<()> {
-    evening(async |house| {
-        let token = house.sign(&Claims::new("festival", Role::Creator, "ada", LIFE))?;
-        let mut creator = Guest::enter(&house, Door::Creators, Some(token.clone())).await?;
+    evening(async |stack| {
+        let token = stack.sign(&Claims::new("festival", Role::Creator, "ada", LIFE))?;
+        let mut creator = ScriptedSession::enter(&stack, Node::CreatorEdge, Some(token.clone())).await?;
         let show = Namespace::from_path("festival/main stage")?;
         creator.call(move |session, _| session.publish_namespace(show, Params::default())).await??;
         creator.until(|event| matches!(event, Event::RequestOk { .. }).then_some(())).await?;
-        let mut fan = Talker::enter_room(&house, Door::Fans, "festival/main stage", Some(token))?;
+        let mut fan = Talker::enter_room(&stack, Node::FanEdge, "festival/main stage", Some(token))?;
         let pinned = fan.order(json!({ "moderate": "unpin" })).await?;
         ensure!(matches!(pinned, Outcome::Taken { .. }), "{pinned:?}");
 
-        let mut lost = Talker::enter_room(&house, Door::Fans, "festival/other stage", None)?;
+        let mut lost = Talker::enter_room(&stack, Node::FanEdge, "festival/other stage", None)?;
         let why = loop {
             if let Update::Left { why } = lost.next().await? {
                 break why;
@@ -75,10 +75,10 @@ async fn a_show_in_a_part_of_a_room_has_a_room_of_its_own() -> Result<()> {
     .await
 }
 
-/// Whatever the room is called: this one has a mark in its name that is written otherwise where names are logged.
+/// The room has a character in its name that logs escape: a token works for any name.
 #[tokio::test]
 async fn a_token_for_the_room_gives_its_rights_there() -> Result<()> {
-    evening(async |house| {
+    evening(async |stack| {
         let unpin = json!({ "moderate": "unpin" });
         let title = json!({ "moderate": { "setTitle": "mine" } });
         for (role, known, may) in [
@@ -86,7 +86,7 @@ async fn a_token_for_the_room_gives_its_rights_there() -> Result<()> {
             (Role::Moderator, wire::Role::Moderator, [true, false]),
             (Role::Creator, wire::Role::Creator, [true, true]),
         ] {
-            let mut one = Talker::enter(&house, Door::Fans, Some(house.token_of(role, "somebody")?))?;
+            let mut one = Talker::enter(&stack, Node::FanEdge, Some(stack.token_of(role, "somebody")?))?;
             let identity = loop {
                 if let Update::Identity(identity) = one.next().await? {
                     break identity;
@@ -105,18 +105,18 @@ async fn a_token_for_the_room_gives_its_rights_there() -> Result<()> {
 
 #[tokio::test]
 async fn exactly_once_whatever_is_killed() -> Result<()> {
-    evening(async |mut house| {
-        let mut one = Talker::enter(&house, Door::Fans, None)?;
-        let mut other = Talker::enter(&house, Door::Creators, None)?;
+    evening(async |mut stack| {
+        let mut one = Talker::enter(&stack, Node::FanEdge, None)?;
+        let mut other = Talker::enter(&stack, Node::CreatorEdge, None)?;
         one.joined().await?;
         other.joined().await?;
         let mut given = 0;
-        for door in [Door::Origin, Door::Fans, Door::Origin, Door::Creators] {
+        for node in [Node::Origin, Node::FanEdge, Node::Origin, Node::CreatorEdge] {
             for talker in [&one, &other] {
                 talker.send(given, json!({ "cheer": { "kind": 0, "count": 1 } }))?;
                 given += 1;
             }
-            house.restart(door, Exit::Killed).await?;
+            stack.restart(node, Exit::Killed).await?;
         }
         for talker in [&mut one, &mut other] {
             for _ in 0..given / 2 {
@@ -132,24 +132,24 @@ async fn exactly_once_whatever_is_killed() -> Result<()> {
 
 #[tokio::test]
 async fn a_person_is_exported_and_forgotten_while_the_origin_runs() -> Result<()> {
-    evening(async |house| {
-        let mut one = Talker::enter(&house, Door::Fans, None)?;
+    evening(async |stack| {
+        let mut one = Talker::enter(&stack, Node::FanEdge, None)?;
         one.order(json!({ "say": { "text": "remember me" } })).await?;
-        let fan = one.fan.context("nobody")?;
+        let fan = one.fan.context("the fan has no identity yet")?;
         let path = format!("/api/fans/{fan}");
-        let kept = house.ask(Door::Origin, "GET", &path).await?;
+        let kept = stack.ask(Node::Origin, "GET", &path).await?;
         ensure!(kept.contains("200 OK") && kept.contains("remember me"), "{kept}");
-        let forgotten = house.ask(Door::Origin, "DELETE", &path).await?;
+        let forgotten = stack.ask(Node::Origin, "DELETE", &path).await?;
         ensure!(forgotten.contains("204 No Content"), "{forgotten}");
-        let kept = house.ask(Door::Origin, "GET", &path).await?;
+        let kept = stack.ask(Node::Origin, "GET", &path).await?;
         ensure!(kept.contains("200 OK") && !kept.contains("remember me"), "{kept}");
-        // The room goes on, for them too.
+        // The room goes on for this fan, too.
         let said = one.order(json!({ "say": { "text": "who am I?" } })).await?;
         ensure!(matches!(said, Outcome::Taken { .. } | Outcome::Failed(_)), "{said:?}");
-        let mut other = Talker::enter(&house, Door::Creators, None)?;
+        let mut other = Talker::enter(&stack, Node::CreatorEdge, None)?;
         let other = other.order(json!({ "say": { "text": "hello" } }));
         ensure!(matches!(other.await?, Outcome::Taken { .. }), "the room goes on");
-        let wrong = house.ask(Door::Origin, "GET", "/api/fans/nobody").await?;
+        let wrong = stack.ask(Node::Origin, "GET", "/api/fans/nobody").await?;
         ensure!(wrong.contains("400 Bad Request") && wrong.contains("nobody"), "{wrong}");
         Ok(())
     })
@@ -158,9 +158,9 @@ async fn a_person_is_exported_and_forgotten_while_the_origin_runs() -> Result<()
 
 #[tokio::test]
 async fn exactly_once_through_another_version_of_the_worker() -> Result<()> {
-    evening(async |mut house| {
-        let mut one = Talker::enter(&house, Door::Fans, None)?;
-        let mut other = Talker::enter(&house, Door::Creators, None)?;
+    evening(async |mut stack| {
+        let mut one = Talker::enter(&stack, Node::FanEdge, None)?;
+        let mut other = Talker::enter(&stack, Node::CreatorEdge, None)?;
         one.joined().await?;
         other.joined().await?;
         let before = one.order(json!({ "say": { "text": "before" } })).await?;
@@ -168,15 +168,15 @@ async fn exactly_once_through_another_version_of_the_worker() -> Result<()> {
         let component = std::fs::read(room_component()?)?;
         let mut given = 0;
         for version in 0..2 {
-            // The same room with a note in it, a custom section, is another version.
-            house.set_worker(&[&component[..], &[0, 2, 1, version]].concat())?;
-            for door in [Door::Origin, Door::Fans, Door::Creators] {
+            // The same component with a note in a custom section is another version.
+            stack.set_worker(&[&component[..], &[0, 2, 1, version]].concat())?;
+            for node in [Node::Origin, Node::FanEdge, Node::CreatorEdge] {
                 for talker in [&one, &other] {
                     talker.send(given, json!({ "cheer": { "kind": 0, "count": 1 } }))?;
                     given += 1;
                 }
                 let exit = if version == 0 { Exit::Stopped } else { Exit::Killed };
-                house.restart(door, exit).await?;
+                stack.restart(node, exit).await?;
             }
         }
         for talker in [&mut one, &mut other] {
@@ -192,7 +192,7 @@ async fn exactly_once_through_another_version_of_the_worker() -> Result<()> {
             matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [given] && pulse.says == 2 && pulse.viewers == 2)
         };
         one.until(whole).await?;
-        let mut late = Talker::enter(&house, Door::Fans, None)?;
+        let mut late = Talker::enter(&stack, Node::FanEdge, None)?;
         late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "before")).await
     })
     .await

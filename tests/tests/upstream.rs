@@ -1,9 +1,9 @@
-//! The one session that an edge has with its origin carries all that its fans want.
+//! An edge carries all that its fans subscribe to over its one session with the origin.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use fanfare_tests::{Door, Guest, House};
+use fanfare_tests::{Node, ScriptedSession, Stack};
 use moqt::{Event, Namespace, Params, Properties, TrackName};
 use tokio::task::LocalSet;
 use wire::names;
@@ -19,8 +19,8 @@ fn room(nth: usize) -> Result<Namespace> {
 #[tokio::test]
 async fn two_hundred_tracks_and_three_hundred_rooms_go_through_one_upstream_session() -> Result<()> {
     let all = async {
-        let house = House::empty().await?;
-        let mut creator = Guest::enter(&house, Door::Origin, Some(house.token()?)).await?;
+        let stack = Stack::empty().await?;
+        let mut creator = ScriptedSession::enter(&stack, Node::Origin, Some(stack.token()?)).await?;
         for nth in 0..ROOMS {
             let namespace = room(nth)?;
             creator.call(|session, _| session.publish_namespace(namespace, Params::default())).await??;
@@ -28,7 +28,7 @@ async fn two_hundred_tracks_and_three_hundred_rooms_go_through_one_upstream_sess
         for _ in 0..ROOMS {
             creator.until(|event| matches!(event, Event::RequestOk { .. }).then_some(())).await?;
         }
-        let mut fan = Guest::enter(&house, Door::Fans, None).await?;
+        let mut fan = ScriptedSession::enter(&stack, Node::FanEdge, None).await?;
         let mut asked = BTreeSet::new();
         for nth in 0..TRACKS {
             let name = TrackName::new(room(0)?, format!("track{nth}"))?;
@@ -72,7 +72,7 @@ async fn two_hundred_tracks_and_three_hundred_rooms_go_through_one_upstream_sess
             done = answered => done,
         }?;
         // The edge has one upstream session, and one session of a fan.
-        ensure!(house.figure("sessions").await? == 2, "the edge opened more sessions");
+        ensure!(stack.figure("sessions").await? == 2, "the edge opened more sessions");
         Ok(())
     };
     tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?

@@ -1,4 +1,4 @@
-//! What the watch page says, in each of its languages.
+//! The texts of the watch page, in each of its languages.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -17,8 +17,8 @@ fn messages(language: &str) -> Result<Map<String, Value>> {
     Ok(messages)
 }
 
-/// The places for values in a message.
-fn places(message: &str) -> BTreeSet<&str> {
+/// The names of the values in a message.
+fn placeholders(message: &str) -> BTreeSet<&str> {
     message.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
 }
 
@@ -29,8 +29,8 @@ fn every_language_says_the_same() -> Result<()> {
     for (key, message) in &english {
         let (message, other) =
             (message.as_str().context(key.clone())?, chinese[key].as_str().unwrap_or_default());
-        assert_eq!(places(message), places(other), "{key}");
-        assert!(!message.is_empty() && !other.is_empty(), "{key} says nothing");
+        assert_eq!(placeholders(message), placeholders(other), "{key}");
+        assert!(!message.is_empty() && !other.is_empty(), "{key} is empty");
     }
     Ok(())
 }

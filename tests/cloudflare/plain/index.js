@@ -1,5 +1,5 @@
-// The least that a room on Cloudflare can be, to measure ours against: whatever somebody sends goes to all, at once or,
-// with TICK_MS, together with what else is said in that time. Nobody is told apart, nothing is checked, counted or kept.
+// The simplest possible room on Cloudflare, to measure ours against: every message goes to all, at once or, with TICK_MS,
+// with the others of that time. Senders have no identity; nothing is checked, counted or kept.
 import { DurableObject, WorkerEntrypoint } from 'cloudflare:workers';
 
 export class Stage extends DurableObject {
@@ -12,7 +12,7 @@ export class Stage extends DurableObject {
   }
 
   webSocketMessage(_, message) {
-    // Media.
+    // Binary messages are media: they go out at once.
     if (typeof message !== 'string') return this.#send(message);
     const { name, text } = JSON.parse(message);
     const line = { at: Date.now(), name, text };

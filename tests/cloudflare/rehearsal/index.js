@@ -1,4 +1,4 @@
-// Rehearses when it is asked: /?seed=N&ticks=N
+// Answers /?seed=N&ticks=N with the result of that rehearsal.
 import wasm from './fanfare-rehearsal_bg.wasm';
 import { initSync, rehearse } from './fanfare-rehearsal.js';
 

@@ -1,7 +1,8 @@
-//! A network that exists only in virtual time: seeded, lossy, reordering, and splitting what is sent where it likes.
+//! A network that exists only in virtual time: seeded, lossy, reordering, and free to split what is sent anywhere.
 //!
-//! [`Net`] carries what sessions say, and keeps the time; it owns no session, so that a caller may drive its sessions
-//! from tasks. [`World`] owns the sessions too, and calls an [`App`] on each node: enough for tests of the session itself.
+//! [`Net`] carries the outputs of sessions and keeps the time. It owns no session, so that a caller may drive its
+//! sessions from tasks. [`World`] owns the sessions too, and calls an [`App`] on each node: enough for tests of the
+//! session itself.
 //!
 //! Tests on a real network have a [`Probe`] on a session instead: it makes the calls that they send, and sends them all
 //! events.

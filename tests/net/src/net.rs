@@ -1,4 +1,4 @@
-//! Links in virtual time, and the time itself.
+//! Links in virtual time, and the clock.
 
 use std::{
     cmp::Reverse,
@@ -18,44 +18,45 @@ use crate::{Rng, Weather};
 pub struct EndId(usize);
 
 impl EndId {
-    /// Its number, in the order in which links were made.
+    /// The end's number, in the order in which links were made.
     pub(crate) fn index(self) -> usize {
         self.0
     }
 }
 
-/// Something is due.
+/// The event that the caller has to handle next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// An end has something to be [delivered](Net::deliver).
+    /// A packet has arrived at an end: call [`Net::deliver`].
     Arrived(EndId),
-    /// The time that was [set](Net::set_timer) for an end has come.
+    /// The time passed to [`Net::set_timer`] for an end has come.
     Timer(EndId),
-    /// An [alarm](Net::alarm) goes off.
+    /// The time passed to [`Net::alarm`] with this tag has come.
     Alarm(u64),
 }
 
-/// Links, the packets on them, and the time.
+/// Links, the packets on them, and the clock.
 ///
-/// The caller hands over what each session says ([`output`](Self::output)), and has what [comes](Self::step) delivered.
+/// The caller passes in every output of a session ([`output`](Self::output)), and has what [becomes due](Self::step)
+/// delivered.
 pub struct Net {
-    /// The time.
+    /// The current virtual time.
     pub now: Micros,
-    /// The source of chance for all that happens.
+    /// The generator of all delays, losses and sizes.
     pub rng: Rng,
     ends: Vec<End>,
     heap: BinaryHeap<Reverse<Entry>>,
     next: u64,
 }
 
-/// One end of a link, and the streams that are sent on from there.
+/// One end of a link, and the streams that it sends.
 struct End {
     peer: EndId,
     weather: Weather,
-    /// The other end's name for each of the streams, once it has one.
+    /// The peer's ID for each stream, once the peer has one.
     names: BTreeMap<StreamId, StreamId>,
     sending: BTreeMap<StreamId, Sending>,
-    /// Streams that have something to send.
+    /// Streams with data to send.
     ready: BTreeSet<StreamId>,
     inbox: VecDeque<Packet>,
     state: EndState,
@@ -67,7 +68,7 @@ struct End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndState {
     Open,
-    /// The link is gone; the end does not know it yet.
+    /// The link is cut; the end has not noticed yet.
     Dark,
     Closed,
 }
@@ -80,9 +81,9 @@ struct Sending {
     queue: VecDeque<Bytes>,
     bytes: usize,
     finished: bool,
-    /// Nothing more leaves: it was reset, or its end has left.
+    /// Nothing more leaves: the stream was reset, or its end has been sent.
     over: bool,
-    /// When the last of it arrives: streams keep their order.
+    /// The arrival time of the last packet: a stream keeps its order.
     last_due: Micros,
 }
 
@@ -130,7 +131,7 @@ impl Ord for Entry {
 }
 
 impl Net {
-    /// Makes a net without links, a second after the beginning of time.
+    /// Makes a net without links. Its clock starts at one second.
     pub fn new(seed: u64) -> Self {
         Self {
             now: Micros(1_000_000),
@@ -141,7 +142,7 @@ impl Net {
         }
     }
 
-    /// Makes a link. Gives its two ends.
+    /// Makes a link. Returns its two ends.
     pub fn link(&mut self, weather: Weather) -> (EndId, EndId) {
         let (near, far) = (EndId(self.ends.len()), EndId(self.ends.len() + 1));
         self.ends.extend([End::new(far, weather), End::new(near, weather)]);
@@ -153,12 +154,12 @@ impl Net {
         self.ends[from.0].weather = weather;
     }
 
-    /// Has nothing on a stream leave an end until then.
+    /// Holds back all stream data of an end until `until`.
     pub fn stall(&mut self, from: EndId, until: Micros) {
         self.ends[from.0].stalled_until = until;
     }
 
-    /// Cuts a link: nothing arrives any more, and each end is told after a time of its own.
+    /// Cuts a link: nothing arrives any more, and each end's session closes after a time of its own.
     pub fn cut(&mut self, end: EndId, after: [Micros; 2]) {
         for (id, after) in [end, self.ends[end.0].peer].into_iter().zip(after) {
             let end = &mut self.ends[id.0];
@@ -172,23 +173,23 @@ impl Net {
         }
     }
 
-    /// Leaves an end without a word: the other is told after a time.
+    /// Drops an end without notice: the peer's session closes after a time.
     pub fn abandon(&mut self, end: EndId, after: Micros) {
         self.cut(end, [after; 2]);
         self.ends[end.0].state = EndState::Closed;
     }
 
-    /// Whether a link carries anything.
+    /// Returns whether a link carries anything.
     pub fn is_open(&self, end: EndId) -> bool {
         self.ends[end.0].state == EndState::Open
     }
 
-    /// Has an alarm go off.
+    /// Schedules an alarm with a tag.
     pub fn alarm(&mut self, at: Micros, tag: u64) {
         self.at(at.max(self.now), Happening::Alarm(tag));
     }
 
-    /// Sets the time of an end: the one that was set before is void.
+    /// Sets the timer of an end, in place of the one before.
     pub fn set_timer(&mut self, end: EndId, timer: Option<Micros>) {
         if self.ends[end.0].timer != timer {
             self.ends[end.0].timer = timer;
@@ -198,12 +199,12 @@ impl Net {
         }
     }
 
-    /// Counts the bytes of a stream that have not left.
+    /// Counts the bytes of a stream that have not been sent.
     pub fn backlog(&self, end: EndId, stream: StreamId) -> usize {
         self.ends[end.0].sending.get(&stream).map_or(0, |sending| sending.bytes)
     }
 
-    /// Goes on to what is due next, if that is no later than `until`.
+    /// Advances to the next due event, if that is no later than `until`.
     pub fn step(&mut self, until: Micros) -> Option<Due> {
         loop {
             if self.heap.peek().is_none_or(|Reverse(entry)| entry.at > until) {
@@ -243,7 +244,7 @@ impl Net {
         self.next += 1;
     }
 
-    /// Does what a session says, which must not be an event.
+    /// Carries out an output of a session. Events are the caller's, and panic here.
     pub fn output(&mut self, id: EndId, output: Output) {
         let now = self.now;
         let end = &mut self.ends[id.0];
@@ -322,7 +323,7 @@ impl Net {
             return;
         };
         let sending = end.sending.get_mut(&stream).expect("a stream that is ready");
-        // One piece that fits goes as it is, without a copy.
+        // A single chunk that fits goes without a copy.
         let whole =
             sending.queue.front().is_some_and(|front| front.len() <= budget) && sending.queue.len() == 1;
         let data = if whole { sending.queue.pop_front().unwrap_or_default() } else { sending.take(budget) };
@@ -358,7 +359,7 @@ impl Net {
         self.at(due, Happening::Arrive(to, packet));
     }
 
-    /// The receiver's name for a stream, opening it there if it is new.
+    /// Returns the receiver's ID for a stream, and opens the stream there if it is new.
     fn name(
         &mut self,
         to: EndId,
@@ -384,7 +385,7 @@ impl Net {
         Some(name)
     }
 
-    /// Hands a session the next of what has arrived for it, which is at that end. Whether there was anything.
+    /// Delivers the next arrived packet to the session at that end. Returns whether there was one.
     pub fn deliver(&mut self, to: EndId, session: &mut Session) -> bool {
         let Some(packet) = self.ends[to.0].inbox.pop_front() else { return false };
         if self.ends[to.0].state == EndState::Closed {
@@ -406,7 +407,7 @@ impl Net {
                 let Some(name) = self.name(to, session, stream, dir, ours) else { return true };
                 session.handle(now, Input::Reset { stream: name, code });
             }
-            // These two are told by the receiver's name.
+            // `Stop` and `Delivered` carry the sender's stream ID, of a stream that the receiver sends.
             Packet::Stop { stream, code } => {
                 let Some(name) = self.own_name(to, stream) else { return true };
                 let over = self.ends[to.0].sending.get(&name).is_none_or(|sending| sending.over);
@@ -427,7 +428,7 @@ impl Net {
         true
     }
 
-    /// The name at an end for what the other calls `stream`.
+    /// Returns the ID at `end` of the stream that its peer calls `stream`.
     fn own_name(&self, end: EndId, stream: StreamId) -> Option<StreamId> {
         let from = self.ends[end.0].peer;
         self.ends[from.0].names.get(&stream).copied()
@@ -465,7 +466,7 @@ impl Sending {
         }
     }
 
-    /// Takes up to so many bytes.
+    /// Takes up to `budget` bytes off the queue.
     fn take(&mut self, budget: usize) -> Bytes {
         let mut data = BytesMut::new();
         while data.len() < budget {

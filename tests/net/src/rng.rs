@@ -6,17 +6,17 @@ use std::{
     time::Instant,
 };
 
-/// SplitMix64: small, and the same everywhere.
+/// SplitMix64: small, and the same on every platform.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// Begins the sequence of a seed.
+    /// Starts the sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Draws 64 bits.
+    /// Draws a number of 64 bits.
     #[expect(clippy::should_implement_trait, reason = "it never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -26,17 +26,17 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Draws one of a range.
+    /// Draws a number of a range.
     pub fn of(&mut self, range: Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)
     }
 
-    /// Draws `true` so often in a hundred times.
+    /// Draws `true` with a probability of `percent`.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.of(0..100) < percent
     }
 
-    /// Draws one of a list that is not empty.
+    /// Draws an element of a slice, which must not be empty.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.of(0..of.len() as u64) as usize]
     }
@@ -50,7 +50,8 @@ pub struct Seeds {
 }
 
 impl Seeds {
-    /// So many seeds, unless the environment says otherwise: `FANFARE_SEED` is the only one, `FANFARE_SEEDS` is how many.
+    /// Sets the number of seeds, which the environment overrides: `FANFARE_SEED` runs that seed alone, `FANFARE_SEEDS`
+    /// sets another number.
     pub fn new(count: u64) -> Self {
         let number = |name: &str| {
             let text = std::env::var(name).ok()?;
@@ -62,7 +63,7 @@ impl Seeds {
         }
     }
 
-    /// Runs a scenario with each seed, on all cores, and names one that failed. Prints how fast it was.
+    /// Runs a scenario with each seed, on all cores, and prints a seed that failed. Prints the rate.
     pub fn run(self, scenario: impl Fn(u64) + Sync) {
         let begun = Instant::now();
         let next = AtomicU64::new(0);
@@ -86,7 +87,7 @@ impl Seeds {
     }
 }
 
-/// Names a seed if its scenario panics, and has no other begin after it.
+/// Prints the seed if its scenario panics, and stops further scenarios from starting.
 struct Name<'a> {
     seed: u64,
     next: &'a AtomicU64,

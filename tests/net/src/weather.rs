@@ -4,18 +4,18 @@ use moqt::Micros;
 
 use crate::Rng;
 
-/// Bounds what a link does to what is sent over it.
+/// The impairment of a link, one way.
 #[derive(Clone, Copy, Debug)]
 pub struct Weather {
-    /// Time that a packet takes, one way.
+    /// The time that each packet takes.
     pub latency: Micros,
-    /// Time on top of it, drawn for each packet.
+    /// The most that is added to the latency, drawn for each packet.
     pub jitter: Micros,
-    /// Percent of packets that have to be sent again (or, datagrams, are gone).
+    /// Percent of packets that are lost: streams send them again, datagrams are gone.
     pub loss: u64,
-    /// Time between two packets.
+    /// The time between two packets.
     pub pace: Micros,
-    /// Bytes of one stream in a packet, at most; the size is drawn.
+    /// The most bytes of one stream in a packet; the size is drawn.
     pub mtu: u64,
 }
 
@@ -25,7 +25,7 @@ impl Weather {
         Self { latency: Micros(5_000), jitter: Micros(1), loss: 0, pace: Micros(10), mtu: 1200 }
     }
 
-    /// Draws any link.
+    /// Draws the quality of a link: from perfect to one that loses 30 % of its packets.
     pub fn at_random(rng: &mut Rng) -> Self {
         let mtu = rng.pick(&[3, 40, 300, 1200, 60_000]);
         Self {

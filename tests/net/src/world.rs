@@ -1,4 +1,4 @@
-//! Nodes that have sessions with each other, and an app each.
+//! Nodes with sessions between them, and one app on each node.
 
 use std::any::Any;
 
@@ -9,23 +9,23 @@ use moqt::{
 
 use crate::{Due, EndId, Net, Rng, Weather};
 
-/// What runs on a node.
+/// The application of a node.
 pub trait App {
-    /// Begins.
+    /// Called once, before anything else.
     fn start(&mut self, _cx: &mut Cx<'_>) {}
-    /// Takes what the session of that index says.
+    /// Handles an event of the session with that index.
     fn event(&mut self, cx: &mut Cx<'_>, session: usize, event: Event);
-    /// The time has come that was [asked](Cx::wake_at) for.
+    /// Called at the time passed to [`Cx::wake_at`].
     fn wake(&mut self, _cx: &mut Cx<'_>) {}
-    /// Itself, for tests to look into.
+    /// The app itself, for tests to downcast.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// What an app can do.
+/// The calls that an app can make.
 pub struct Cx<'a> {
-    /// The time.
+    /// The current virtual time.
     pub now: Micros,
-    /// The source of chance.
+    /// The world's seeded generator.
     pub rng: &'a mut Rng,
     sessions: Vec<&'a mut Session>,
     wake: &'a mut Option<Micros>,
@@ -37,7 +37,7 @@ impl Cx<'_> {
         self.sessions[index]
     }
 
-    /// Have `wake` called then.
+    /// Requests a call of [`App::wake`] at `at`, or earlier if one is pending.
     pub fn wake_at(&mut self, at: Micros) {
         *self.wake = Some(self.wake.map_or(at, |before| before.min(at)));
     }
@@ -52,7 +52,7 @@ struct Node {
 /// Nodes, their sessions and the net between them.
 pub struct World {
     net: Net,
-    /// By the order of their links.
+    /// Each end with its node and session, in the order of the links.
     ends: Vec<(EndId, usize, Session)>,
     nodes: Vec<Node>,
 }
@@ -63,19 +63,18 @@ impl World {
         Self { net: Net::new(seed), ends: Vec::new(), nodes: Vec::new() }
     }
 
-    /// The time.
+    /// The current virtual time.
     pub fn now(&self) -> Micros {
         self.net.now
     }
 
-    /// Adds a node. Gives its number.
+    /// Adds a node. Returns its number.
     pub fn node(&mut self, app: impl App + 'static) -> usize {
         self.nodes.push(Node { app: Box::new(app), sessions: Vec::new(), wake: None });
         self.nodes.len() - 1
     }
 
-    /// Connects a client node to a server node. Each numbers its sessions in the
-    /// order of its links.
+    /// Connects a client node to a server node. Each node numbers its sessions in the order of its links.
     pub fn link(&mut self, client: usize, server: usize, weather: Weather) {
         let transport = if self.net.rng.chance(50) { Transport::Quic } else { Transport::WebTransport };
         let (near, far) = self.net.link(weather);
@@ -87,7 +86,7 @@ impl World {
         }
     }
 
-    /// Runs until nothing more happens, or at most to `limit` from the start.
+    /// Runs until nothing more is due, or for `limit` at most.
     pub fn run(&mut self, limit: Micros) {
         for node in 0..self.nodes.len() {
             self.call(node, |app, cx| app.start(cx));
@@ -134,7 +133,7 @@ impl World {
     fn call(&mut self, node: usize, f: impl FnOnce(&mut dyn App, &mut Cx<'_>)) {
         let entry = &mut self.nodes[node];
         let wake_before = entry.wake;
-        // Sessions of a node are in the order of its links here too.
+        // `ends` has a node's sessions in the order of its links, as `Cx::session` promises.
         let sessions = self.ends.iter_mut().filter(|(_, of, _)| *of == node).map(|(.., session)| session);
         let mut cx = Cx {
             now: self.net.now,
@@ -148,7 +147,7 @@ impl World {
         }
     }
 
-    /// Does what a node's sessions say, until they say nothing more.
+    /// Carries out all outputs of a node's sessions, until they have none.
     fn drain(&mut self, node: usize) {
         loop {
             let mut quiet = true;

@@ -1,4 +1,4 @@
-//! A root with fifty edges: how many of their deltas it takes, and how soon it has kept them.
+//! Measures a root with fifty edges: how many deltas it takes in a second, and how soon it has kept them.
 
 use std::{
     cell::RefCell,
@@ -29,22 +29,22 @@ use super::{SECONDS, Times, quantiles};
 use crate::{LIFE, ROOM, begin_show, number, parts::Parts};
 
 const EDGES: u64 = 50;
-/// Fans of an edge, each of whom does something in every delta.
+/// Fans of one edge; each of them acts in every delta.
 const FANS: u32 = 20;
-/// Between two deltas of an edge.
+/// The interval between two deltas of an edge.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the origin may wait for the show.
+/// The longest that the origin may wait for the show, in milliseconds.
 const PATIENCE_MS: u64 = 5000;
-/// Packets in a group, as an edge has them.
+/// Packets in a group, as a real edge has them.
 const GROUP: u64 = 256;
 
-/// An edge's link, by a script.
+/// A scripted uplink of one edge.
 struct Edge {
     id: u64,
     deltas: Option<RequestId>,
     inflow: Inflow,
     outflow: Option<Outflow>,
-    /// When each delta was sent.
+    /// The sending time of each delta.
     sent: Vec<Instant>,
     times: Rc<RefCell<Times>>,
     next: Pin<Box<Sleep>>,

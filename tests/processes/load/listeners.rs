@@ -1,4 +1,4 @@
-//! Chat to a thousand fans of one edge: how late it is, in how many packets, for how much work.
+//! Measures chat to a thousand fans of one edge: its delay, its packets, and the edge's CPU time.
 
 use std::{
     cell::RefCell,
@@ -31,29 +31,29 @@ use crate::{
 };
 
 const FANS: usize = 1000;
-/// Each has so few neighbours at its socket that none is lost there.
+/// So few fans on a socket that its receive buffer loses no datagrams.
 const FANS_OF_A_SOCKET: usize = 4;
-const AT_THE_DOOR: usize = 50;
-/// Who speaks: moderators, who may as fast as they like.
+const CONNECTING: usize = 50;
+/// The senders of chat lines: moderators, whose rate is not limited.
 const SPEAKERS: usize = 10;
 const SAYS_A_SECOND: u32 = 100;
 
-/// What all of them measure.
+/// The measurements that all listeners share.
 #[derive(Default)]
 struct Measured {
-    /// When the line of that number was said.
+    /// The sending time of each chat line, by its number.
     said: Vec<Instant>,
     times: Times,
 }
 
-/// A fan who has a place and reads all tracks of the room.
+/// A member of the room that reads all of its tracks.
 struct Listener {
     number: u64,
     answers: Option<RequestId>,
     acts: Option<RequestId>,
     chat: Option<RequestId>,
     reading: Vec<(StreamId, Vec<u8>, u64)>,
-    /// The highest line seen.
+    /// The highest chat line seen so far.
     last: u64,
     measured: Rc<RefCell<Measured>>,
     joined: watch::Sender<usize>,
@@ -149,12 +149,12 @@ async fn load() -> Result<()> {
     let _show = begin_show(&parts)?;
     let mut speakers = Crowd::new()?;
     for _ in 0..SPEAKERS {
-        speakers.enter(&parts.place()?, Some(Role::Moderator), &mut SplitMix64(1))?;
+        speakers.enter(&parts.access()?, Some(Role::Moderator), &mut SplitMix64(1))?;
     }
     speakers.until(|crowd| crowd.fans.iter().all(|fan| fan.record.borrow().joined > 0)).await?;
     let measured = Rc::new(RefCell::new(Measured::default()));
     let (joined, mut all) = watch::channel(0);
-    let door = Rc::new(Semaphore::new(AT_THE_DOOR));
+    let permits = Rc::new(Semaphore::new(CONNECTING));
     let (url, tls) = (parts.edges()?.remove(0), Trust::Anyone.client_config()?);
     let mut listening = JoinSet::new();
     let connections = Rc::new(RefCell::new(Vec::new()));
@@ -164,7 +164,7 @@ async fn load() -> Result<()> {
             endpoint = Some(Endpoint::client((Ipv4Addr::LOCALHOST, 0).into(), tls.clone())?);
         }
         let endpoint = endpoint.clone().context("a socket")?;
-        let (door, url, connections) = (Rc::clone(&door), url.clone(), Rc::clone(&connections));
+        let (permits, url, connections) = (Rc::clone(&permits), url.clone(), Rc::clone(&connections));
         let mut listener = Listener {
             number: number as u64,
             answers: None,
@@ -177,7 +177,7 @@ async fn load() -> Result<()> {
             outflow: None,
         };
         listening.spawn_local(async move {
-            let connecting = door.acquire().await?;
+            let connecting = permits.acquire().await?;
             let Connection { transport, config, .. } = endpoint.connect(&url).await?;
             drop(connecting);
             connections.borrow_mut().push(transport.quic().clone());

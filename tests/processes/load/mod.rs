@@ -1,19 +1,19 @@
-//! How fast it is, for `cargo xtask bench room`.
+//! Load measurements, for `cargo xtask bench room`.
 
 mod links;
 mod listeners;
 
 use std::time::Duration;
 
-/// For how long is measured, in seconds, unless `FANFARE_SECONDS` says otherwise.
+/// The duration of a measurement in seconds, unless `FANFARE_SECONDS` sets it.
 const SECONDS: u64 = 20;
 
-/// How long things took.
+/// Measured durations.
 #[derive(Debug, Default)]
 struct Times(Vec<Duration>);
 
 impl Times {
-    /// What that part of them does not exceed, in milliseconds.
+    /// The quantile `part` of the durations, in milliseconds.
     fn at(&mut self, part: f64) -> f64 {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);
@@ -22,7 +22,7 @@ impl Times {
     }
 }
 
-/// What is printed of them.
+/// The quantiles, as they are printed.
 fn quantiles(times: &mut Times) -> String {
     let [half, most, all] = [0.5, 0.99, 1.0].map(|part| times.at(part));
     format!("p50 {half:.1} ms, p99 {most:.1} ms, slowest {all:.1} ms, of {}", times.0.len())

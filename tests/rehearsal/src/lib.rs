@@ -1,12 +1,12 @@
-//! A room's rehearsal, for a browser and for whom it is compared with: it ships with nothing.
+//! Runs a room's rehearsal in a browser, and natively for comparison. It is a test tool: no build ships it.
 #![forbid(unsafe_code)]
 
 use room::rehearsal::{Batch, Script, leaf_config, perform, root_config};
 use room::{Config, Room};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Plays a script of so many ticks and has a leaf and a root perform it: how many batches each had, and the digests of
-/// all that came of them, as text.
+/// Has a leaf and a root perform a script of `ticks` ticks. Returns, as text, the number of batches of each and a
+/// digest of all their effects.
 #[wasm_bindgen]
 pub fn rehearse(seed: u32, ticks: u32) -> String {
     let script = Script::new(seed.into(), ticks);
@@ -20,7 +20,7 @@ fn digest(config: Config, log: &[Batch]) -> u64 {
         let mut effects = Vec::new();
         match room.handle(now, inputs, &mut effects) {
             Ok(()) => effects,
-            // It would not be the same anywhere else.
+            // The digest takes the error in: another platform may not have it.
             Err(error) => error.to_string().into_bytes(),
         }
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use creator::Source;
-use fanfare_tests::{Browser, House, Isolate, Isolation, ROOM, Site};
+use fanfare_tests::{Browser, Isolate, Isolation, ROOM, Site, Stack};
 use serde_json::json;
 
 use crate::{card, figures::Ages, number, ready, text, watch_page::until};
@@ -10,8 +10,8 @@ use crate::{card, figures::Ages, number, ready, text, watch_page::until};
 #[tokio::test]
 async fn live_from_a_durable_object() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let isolate = Isolate::beside(&house).await?;
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let isolate = Isolate::beside(&stack).await?;
     let edge = json!({ "webtransport": null, "websocket": isolate.url()?.as_str(), "fingerprints": [] });
     let site = Site::start(edge, Isolation::Open).await?;
     let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
@@ -32,11 +32,11 @@ async fn live_from_a_durable_object() -> Result<()> {
 #[tokio::test]
 async fn the_watch_page_that_is_deployed_plays_and_two_talk() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let isolate = Isolate::beside(&house).await?;
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let isolate = Isolate::beside(&stack).await?;
     let port = isolate.url()?.port().context("no port")?;
     let mut pages = Vec::new();
-    // Two origins: each fan has a storage of their own.
+    // Two hosts are two web origins: each fan has a storage of their own.
     for host in ["localhost", "127.0.0.1"] {
         let page = browser.open(&format!("http://{host}:{port}/{ROOM}"), 1280, 800).await?;
         page.eval(&until("live")).await?;
@@ -52,7 +52,7 @@ async fn the_watch_page_that_is_deployed_plays_and_two_talk() -> Result<()> {
             }})()"
         );
         pages[page].eval(&say).await?;
-        // The first page is behind the second: it has no frames to wait for.
+        // The second page covers the first: it gets no animation frames to wait for.
         let heard = format!(
             "new Promise((heard) => {{
                 const log = document.querySelector('.log');

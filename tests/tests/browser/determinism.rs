@@ -1,4 +1,4 @@
-//! A room does in a browser what it does anywhere.
+//! A room has the same effects in a browser as natively.
 
 use anyhow::Result;
 use fanfare_tests::{Browser, Isolation, Site};
@@ -13,7 +13,7 @@ async fn determinism_of_a_room_in_chromium() -> Result<()> {
     let browser = Browser::start().await?;
     let site = Site::start(json!({}), Isolation::Open).await?;
     let page = browser.open(&site.url("/test/stranger.html"), 800, 600).await?;
-    // It is built by `cargo xtask test`.
+    // `cargo xtask test` builds the rehearsal.
     let load = "import('/rehearsal/fanfare-rehearsal.js').then(async (built) => {
         await built.default();
         globalThis.rehearse = built.rehearse;

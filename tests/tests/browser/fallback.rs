@@ -1,23 +1,24 @@
-//! Where WebTransport does not get through, the player goes on over a WebSocket by itself.
+//! The player falls back to a WebSocket by itself if WebTransport does not get through.
 
 use std::net::UdpSocket;
 
 use anyhow::Result;
 use creator::Source;
-use fanfare_tests::{Browser, House, Isolation, Site};
+use fanfare_tests::{Browser, Isolation, Site, Stack};
 use serde_json::{Value, json};
 
 use crate::{card, number, ready, text};
 
-/// From the start of the player to its first frame, at most, in milliseconds, where UDP is swallowed: WebTransport's head
-/// start and a fair time to connect and play.
+/// The most from the start of the player to its first frame, in milliseconds, where UDP is swallowed: WebTransport's
+/// head start and a fair time to connect and play.
 const SOON: f64 = 2_400.0;
 
-/// Plays the real thing, of which a page is told wrong things about WebTransport; how long it took to the first frame.
+/// Plays the stack's show with an edge description that `mislead` makes wrong about WebTransport. Returns the time to
+/// the first frame, in milliseconds.
 async fn play(mislead: impl FnOnce(&mut Value)) -> Result<f64> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let mut edge = house.edge();
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let mut edge = stack.edge();
     mislead(&mut edge);
     let site = Site::start(edge, Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
@@ -36,7 +37,7 @@ async fn play(mislead: impl FnOnce(&mut Value)) -> Result<f64> {
 
 #[tokio::test]
 async fn udp_that_is_swallowed_is_gone_around() -> Result<()> {
-    // It takes packets, and says nothing.
+    // The socket takes packets and never answers.
     let silent = UdpSocket::bind(("127.0.0.1", 0))?;
     let port = silent.local_addr()?.port();
     let first = play(|edge| edge["webtransport"] = json!(format!("https://127.0.0.1:{port}/"))).await?;

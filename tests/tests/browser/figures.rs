@@ -1,4 +1,4 @@
-//! What is measured: how old the picture is, how far the sound is from it, how much work it makes.
+//! Measures the age of the picture, the offset of the sound, and the load of the main thread.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fanfare_tests::Page;
 use media::testcard::clock;
 
-/// How old pictures were, in milliseconds.
+/// The ages of pictures on the canvas, in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ages(Vec<f64>);
 
 impl Ages {
-    /// Looks at the page's canvas for so many milliseconds.
+    /// Samples the page's canvas for `length` milliseconds.
     pub(crate) async fn measure(page: &Page, length: u32) -> Result<Self> {
         let expression = format!("test.pictures(test.canvas, {length})");
         let pictures = page.eval(&expression).await?;
@@ -34,7 +34,7 @@ impl Ages {
         self.0.len()
     }
 
-    /// The age that this part of them does not exceed.
+    /// The quantile `part` of the ages.
     pub(crate) fn at(&self, part: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         self.0.get((last as f64 * part).round() as usize).copied().unwrap_or(f64::INFINITY)
@@ -48,7 +48,7 @@ impl fmt::Display for Ages {
     }
 }
 
-/// How long after their full seconds beeps were heard, in milliseconds, sorted.
+/// The offsets of beeps from their full seconds, in milliseconds, sorted.
 pub(crate) async fn beeps(page: &Page, length: u32) -> Result<Vec<f64>> {
     let heard = page.eval(&format!("test.beeps(test.player.audioNode, {length})")).await?;
     let mut ages: Vec<f64> = heard
@@ -61,7 +61,7 @@ pub(crate) async fn beeps(page: &Page, length: u32) -> Result<Vec<f64>> {
     Ok(ages)
 }
 
-/// What part of the time the page's main thread was at work, over so many milliseconds.
+/// The fraction of `length` milliseconds for which the page's main thread was busy.
 pub(crate) async fn main_thread(page: &Page, length: u32) -> Result<f64> {
     page.call("Performance.enable", serde_json::json!({ "timeDomain": "timeTicks" })).await?;
     let figures = async || -> Result<(f64, f64)> {

@@ -1,31 +1,31 @@
-//! A live stage in headless Chromium.
+//! A live show in headless Chromium.
 //!
-//! The test card has its time burned in and beeps at full seconds, and creator, edge and browser have the same clock: so
-//! what is on the canvas and in the ear says how old it is. Figures are printed; what is asserted leaves room for busy
-//! machines.
+//! The test card has its time burned in and beeps at full seconds, and creator, edge and browser have the same clock:
+//! so the canvas and the sound show their own age. Figures are printed; the bounds that are asserted leave room for
+//! busy machines.
 
 mod cloudflare;
 mod cmaf;
 mod determinism;
 mod fallback;
 mod figures;
-mod house;
 mod playing;
 mod quality;
 mod room;
 mod room_page;
 mod sparing;
+mod stack;
 mod trouble;
 mod watch_page;
 
 use anyhow::{Context as _, Result};
-use fanfare_tests::{Browser, Isolation, Page, Site, Stage};
+use fanfare_tests::{Browser, Isolation, Page, Site, TestCardServer};
 use media::testcard::{Config, Rendition};
 use serde_json::Value;
 
-/// A stage, a site and a page that plays it.
+/// A test card server, a site for its pages and a browser.
 struct Fixture {
-    stage: Stage,
+    server: TestCardServer,
     site: Site,
     browser: Browser,
 }
@@ -33,9 +33,9 @@ struct Fixture {
 impl Fixture {
     async fn new(isolation: Isolation) -> Result<Self> {
         let browser = Browser::start().await?;
-        let stage = Stage::open(card()).await?;
-        let site = Site::start(stage.edge(), isolation).await?;
-        Ok(Self { stage, site, browser })
+        let server = TestCardServer::open(card()).await?;
+        let site = Site::start(server.edge(), isolation).await?;
+        Ok(Self { server, site, browser })
     }
 
     async fn play(&self, query: &str) -> Result<Page> {
@@ -45,7 +45,7 @@ impl Fixture {
     }
 }
 
-/// Two renditions: encoder, decoder and browser share the machine.
+/// Two small renditions: encoder, decoder and browser share the machine.
 fn card() -> Config {
     let renditions = vec![
         Rendition { width: 640, height: 360, bitrate: 800_000 },

@@ -1,8 +1,8 @@
-//! Playing, in all ways that there are.
+//! The player on every transport, with every catalog and codec.
 
 use anyhow::Result;
 use creator::Source;
-use fanfare_tests::{Browser, Dialect, House, Isolation, Site, Stage};
+use fanfare_tests::{Browser, Dialect, Isolation, Site, Stack, TestCardServer};
 use serde_json::Value;
 
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
     number, ready, text,
 };
 
-/// Seconds of looking, and as many of listening, unless this says otherwise.
+/// The variable that sets the seconds of watching, and as many of listening.
 const SECONDS: &str = "FANFARE_SECONDS";
 const DEFAULT_SECONDS: u32 = 10;
 
-/// What serves the page.
+/// The transport that the player uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
     WebTransport,
@@ -39,8 +39,8 @@ async fn live_over_a_websocket_on_a_page_without_shared_memory() -> Result<()> {
 
 async fn live(over: Over, isolation: Isolation) -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let mut edge = house.edge();
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let mut edge = stack.edge();
     if over == Over::WebSocket {
         edge["webtransport"] = Value::Null;
     }
@@ -53,7 +53,7 @@ async fn live(over: Over, isolation: Isolation) -> Result<()> {
     let busy = main_thread(&page, 3_000).await?;
     let unmuted = page.eval("test.player.unmute()").await?;
     assert_eq!(unmuted, true, "{:#?}", page.log());
-    // Until what is heard is in step.
+    // Wait until the sound is in step with the picture.
     page.eval("test.until('stats', (stats) => stats.sync !== null && Math.abs(stats.sync) < 20)").await?;
     let ages = Ages::measure(&page, look()).await?;
     let beeps = beeps(&page, look()).await?;
@@ -78,14 +78,14 @@ async fn live(over: Over, isolation: Isolation) -> Result<()> {
     Ok(())
 }
 
-/// Of headphones on the air, and of a page that was made before somebody set the clock.
+/// A page with wireless headphones, 200 ms late, that was opened before somebody set the clock by 300 ms.
 const SLOW: &str = "/test/player.html?lag=200&skew=300";
 
 #[tokio::test]
 async fn sound_is_in_step_through_a_slow_loudspeaker_and_whatever_the_clocks_say() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let site = Site::start(stack.edge(), Isolation::Isolated).await?;
     let page = browser.open(&site.url(SLOW), 800, 600).await?;
     ready(&page).await?;
     page.eval("test.state('live')").await?;
@@ -95,7 +95,7 @@ async fn sound_is_in_step_through_a_slow_loudspeaker_and_whatever_the_clocks_say
     let beeps = beeps(&page, 5_000).await?;
     let stats = page.eval("test.stats()").await?;
     println!("{ages}, {beeps:?}, {stats}");
-    // It cannot be heard earlier, so the picture waits for it.
+    // The sound cannot come earlier, so the picture waits for it.
     let delay = stats["delay"].as_f64().unwrap_or_default();
     assert!((200.0..400.0).contains(&delay), "{stats}");
     assert!(beeps.len() >= 3, "{beeps:?}");
@@ -107,8 +107,8 @@ async fn sound_is_in_step_through_a_slow_loudspeaker_and_whatever_the_clocks_say
 #[tokio::test]
 async fn who_publishes_as_moq_dev_does_is_found_and_played() -> Result<()> {
     let browser = Browser::start().await?;
-    let stage = Stage::open_in(Dialect::Hang, card()).await?;
-    let site = Site::start(stage.edge(), Isolation::Isolated).await?;
+    let server = TestCardServer::open_in(Dialect::Hang, card()).await?;
+    let site = Site::start(server.edge(), Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
     ready(&page).await?;
     page.eval("test.state('live')").await?;
@@ -117,7 +117,7 @@ async fn who_publishes_as_moq_dev_does_is_found_and_played() -> Result<()> {
     let ages = Ages::measure(&page, 2_000).await?;
     println!("{ages}");
     assert!(ages.at(0.5) < 1_000.0, "{ages}");
-    // Asked for as soon as ours was refused, not after a while.
+    // The player requests hang's catalog as soon as MSF's is refused, without a wait.
     let first = number(&page, "test.stats().then((stats) => stats.firstFrame)").await?;
     assert!(first < 1_000.0, "{first} ms");
     assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());

@@ -1,17 +1,17 @@
-//! Two fans in one room: what one does, the other sees.
+//! Two fans in one room see each other's acts.
 
 use anyhow::{Context as _, Result};
 use creator::Source;
-use fanfare_tests::{Browser, House, Isolate, Isolation, Page, Site};
+use fanfare_tests::{Browser, Isolate, Isolation, Page, Site, Stack};
 use serde_json::{Value, json};
 
 use crate::{card, number, ready, text};
 
-/// From what one does until the other sees it, in milliseconds.
+/// The most from an act of one fan until the other sees it, in milliseconds.
 const SOON: f64 = 300.0;
 const EVIL: &str = "<img src=x onerror=caught=1><b>";
 
-/// The ways there.
+/// The path from a page to its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     WebTransport,
@@ -20,11 +20,11 @@ enum Way {
     Cloudflare,
 }
 
-/// A house with a show, and two fans with a browser profile each.
+/// A stack with a show, and two fans with a browser profile each.
 struct Evening {
-    house: House,
+    stack: Stack,
     _isolate: Option<Isolate>,
-    /// What pages are told of the edge.
+    /// The edge's addresses, as pages get them.
     edge: Value,
     sites: [Site; 2],
     fans: [Page; 2],
@@ -32,40 +32,40 @@ struct Evening {
 }
 
 impl Evening {
-    /// Over one way alone.
+    /// Opens both fans' pages, with one path to choose from.
     async fn new(way: Way) -> Result<Self> {
         let browser = Browser::start().await?;
-        let house = House::open(Source::demo(card())?).await?;
-        let mut edge = house.edge();
+        let stack = Stack::open(Source::demo(card())?).await?;
+        let mut edge = stack.edge();
         let mut isolate = None;
         match way {
             Way::WebTransport => edge["websocket"] = Value::Null,
             Way::WebSocket => edge["webtransport"] = Value::Null,
             Way::Cloudflare => {
-                let isolate = isolate.insert(Isolate::beside(&house).await?);
+                let isolate = isolate.insert(Isolate::beside(&stack).await?);
                 edge["webtransport"] = Value::Null;
                 edge["websocket"] = isolate.url()?.as_str().into();
             }
         }
-        // Two origins: each fan has a storage of their own.
+        // Two sites are two web origins: each fan has a storage of their own.
         let sites = [
             Site::start(edge.clone(), Isolation::Isolated).await?,
             Site::start(edge.clone(), Isolation::Isolated).await?,
         ];
         let fans = [enter(&browser, &sites[0], "").await?, enter(&browser, &sites[1], "").await?];
         assert_ne!(who(&fans[0]).await?, who(&fans[1]).await?, "two fans");
-        Ok(Self { house, _isolate: isolate, edge, sites, fans, browser })
+        Ok(Self { stack, _isolate: isolate, edge, sites, fans, browser })
     }
 
-    /// Somebody with a token, in a page of their own.
+    /// Opens a page of its own for the creator, with a token.
     async fn creator(&self) -> Result<(Site, Page)> {
         let site = Site::start(self.edge.clone(), Isolation::Isolated).await?;
-        let page = enter(&self.browser, &site, &format!("?token={}", self.house.token()?)).await?;
+        let page = enter(&self.browser, &site, &format!("?token={}", self.stack.token()?)).await?;
         Ok((site, page))
     }
 }
 
-/// Opens the bare player, and waits until it knows who the fan is.
+/// Opens the bare player, and waits until it has the fan's identity.
 async fn enter(browser: &Browser, site: &Site, query: &str) -> Result<Page> {
     let page = browser.open(&site.url(&format!("/test/player.html{query}")), 800, 600).await?;
     ready(&page).await?;
@@ -83,7 +83,8 @@ async fn who(page: &Page) -> Result<String> {
     Ok(text(&page.eval("test.player.identity.fan").await?))
 }
 
-/// Has `one` do something, and `other` see what it leads to: how long that took, by the clock that both have.
+/// Has `one` act and waits until `other` sees the result. Returns the time between, in milliseconds, by their common
+/// clock.
 async fn seen(one: &Page, does: &str, other: &Page, event: &str, wanted: &str) -> Result<f64> {
     let watch = format!(
         "globalThis.seen = test.until('{event}', {wanted}).then(() => performance.timeOrigin + performance.now()), true"
@@ -96,7 +97,7 @@ async fn seen(one: &Page, does: &str, other: &Page, event: &str, wanted: &str) -
     Ok(number(other, "globalThis.seen").await? - begun)
 }
 
-/// In the middle: a machine that does something else for a moment is not what is looked at.
+/// Checks the median: one moment in which the machine is busy must not count.
 fn soon(what: &str, way: Way, mut took: Vec<f64>) {
     println!("{what} over {way:?}: {took:.0?} ms");
     took.sort_by(f64::total_cmp);
@@ -176,7 +177,7 @@ async fn a_banned_fan_stays_banned() -> Result<()> {
 async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
     let evening = Evening::new(Way::WebTransport).await?;
     let page =
-        evening.browser.open(&evening.house.url(&format!("/{}", fanfare_tests::ROOM)), 1280, 800).await?;
+        evening.browser.open(&evening.stack.url(&format!("/{}", fanfare_tests::ROOM)), 1280, 800).await?;
     page.eval("new Promise((open) => { const look = () => document.querySelector('.side')?.hidden === false ? open(true) : requestAnimationFrame(look); look(); })")
         .await?;
     let [ada, _] = &evening.fans;
@@ -193,12 +194,12 @@ async fn script_in_a_name_or_a_line_is_text() -> Result<()> {
     Ok(())
 }
 
-/// What is said while there is no connection is there once there is one, and once.
+/// An act sent without a connection arrives once there is one, and is counted once.
 #[tokio::test]
 async fn what_is_said_while_the_edge_is_away_is_there_once() -> Result<()> {
     let mut evening = Evening::new(Way::WebTransport).await?;
     let away = "globalThis.away = test.player.say('are you there?'), true";
-    evening.house.restart(fanfare_tests::Door::Fans, fanfare_tests::Exit::Killed).await?;
+    evening.stack.restart(fanfare_tests::Node::FanEdge, fanfare_tests::Exit::Killed).await?;
     let [ada, ben] = &evening.fans;
     ada.eval(away).await?;
     let settled = ada.eval("globalThis.away").await?;

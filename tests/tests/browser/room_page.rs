@@ -1,4 +1,4 @@
-//! The room beside the stage, on the watch page: what it makes of what the client tells it.
+//! The room beside the video on the watch page: the rendering of the client's events.
 
 use std::path::Path;
 
@@ -11,37 +11,37 @@ use crate::{
     watch_page::{PAINTED, SCREENSHOTS, until},
 };
 
-/// The milliseconds at which all of it is said to happen.
+/// The time of all events here, in milliseconds.
 const NOW: u64 = 1_790_000_000_000;
 
-/// A page that plays, and what it is told by the player.
-struct Told {
+/// A watch page that plays. The test dispatches the events of its player's room.
+struct RoomPage {
     page: Page,
     _fixture: Fixture,
 }
 
-impl Told {
+impl RoomPage {
     async fn new(query: &str) -> Result<Self> {
         let fixture = Fixture::new(Isolation::Isolated).await?;
         let page = fixture.browser.open(&fixture.site.url(&format!("/{ROOM}{query}")), 1280, 800).await?;
         page.eval(&until("live")).await?;
-        // The stage here has no room: what is told is told by the test.
+        // The test card server has no room, so all room events are the test's own.
         page.eval("new Promise((known) => player.player.interaction === false ? known() : player.addEventListener('interaction', known, { once: true }))")
             .await?;
         Ok(Self { page, _fixture: fixture })
     }
 
-    async fn tell(&self, event: &str, detail: Value) -> Result<()> {
-        let told = format!("player.dispatchEvent(new CustomEvent('{event}', {{ detail: {detail} }}))");
-        self.page.eval(&told).await.map(drop)
+    async fn dispatch(&self, event: &str, detail: Value) -> Result<()> {
+        let dispatch = format!("player.dispatchEvent(new CustomEvent('{event}', {{ detail: {detail} }}))");
+        self.page.eval(&dispatch).await.map(drop)
     }
 
     async fn all(&self) -> Result<()> {
-        self.tell("interaction", json!({ "open": true })).await?;
-        self.tell("identity", identity("moderator")).await?;
-        self.tell("stage", stage()).await?;
-        self.tell("pulse", pulse()).await?;
-        self.tell("chat", json!({ "lines": [], "gifts": [], "deleted": [] })).await?;
+        self.dispatch("interaction", json!({ "open": true })).await?;
+        self.dispatch("identity", identity("moderator")).await?;
+        self.dispatch("stage", stage()).await?;
+        self.dispatch("pulse", pulse()).await?;
+        self.dispatch("chat", json!({ "lines": [], "gifts": [], "deleted": [] })).await?;
         let says = [
             ("Ada", "fan", "Hello from the front row!", Value::Null),
             ("小明", "fan", "加油！", Value::Null),
@@ -66,10 +66,10 @@ impl Told {
             .collect();
         let gifts =
             json!([{ "id": 8, "at": NOW, "fan": "0000000000000002", "name": "小明", "gift": 1, "count": 3 }]);
-        self.tell("chat", json!({ "lines": lines, "gifts": gifts, "deleted": [] })).await?;
+        self.dispatch("chat", json!({ "lines": lines, "gifts": gifts, "deleted": [] })).await?;
         let waits = json!([{ "id": 20, "at": NOW, "fan": "0000000000000003", "name": "Somebody", "text": "see example.com" }]);
-        self.tell("waiting", waits).await?;
-        self.tell("echo", json!({ "ticket": 1, "text": "on its way", "pending": true })).await
+        self.dispatch("waiting", waits).await?;
+        self.dispatch("echo", json!({ "ticket": 1, "text": "on its way", "pending": true })).await
     }
 }
 
@@ -104,14 +104,14 @@ fn pulse() -> Value {
 
 #[tokio::test]
 async fn it_fits_at_every_size_and_in_both_themes() -> Result<()> {
-    let told = Told::new("").await?;
-    let page = &told.page;
+    let room = RoomPage::new("").await?;
+    let page = &room.page;
     assert_eq!(
         page.eval("document.querySelector('.side').hidden").await?,
         true,
         "where there is no room, there is none"
     );
-    told.all().await?;
+    room.all().await?;
     let folder = std::env::var_os(SCREENSHOTS);
     for (name, width, height) in
         [("desktop", 1280, 800), ("phone", 390, 844), ("tablet", 820, 1180), ("landscape", 844, 390)]
@@ -146,10 +146,10 @@ async fn it_fits_at_every_size_and_in_both_themes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_shows_what_it_is_told() -> Result<()> {
-    let told = Told::new("").await?;
-    told.all().await?;
-    let page = &told.page;
+async fn it_shows_what_the_player_reports() -> Result<()> {
+    let room = RoomPage::new("").await?;
+    room.all().await?;
+    let page = &room.page;
     let says =
         async |what: &str| Ok::<_, anyhow::Error>(text(&page.eval(&format!("{what}.textContent")).await?));
     assert_eq!(says("document.querySelector('.viewers')").await?, "1,234 watching");
@@ -167,38 +167,41 @@ async fn it_shows_what_it_is_told() -> Result<()> {
     );
     assert_eq!(page.eval("document.querySelectorAll('.danmaku span').length").await?, 2);
     assert_eq!(page.eval("document.querySelectorAll('.log li').length").await?, 9);
-    // A gift and a line that is late are where they belong; what is taken back goes.
+    // A gift and a late line appear in their order; deleted lines disappear.
     let late = json!({ "id": 6, "at": NOW, "fan": "0000000000000001", "name": "Ada", "role": "fan", "text": "late",
         "reply": null, "mentions": ["00000000000000aa"], "danmaku": null });
-    told.tell("chat", json!({ "lines": [], "gifts": [], "deleted": [6, 7] })).await?;
-    told.tell("chat", json!({ "lines": [late], "gifts": [], "deleted": [] })).await?;
+    room.dispatch("chat", json!({ "lines": [], "gifts": [], "deleted": [6, 7] })).await?;
+    room.dispatch("chat", json!({ "lines": [late], "gifts": [], "deleted": [] })).await?;
     let order = "Array.from(document.querySelectorAll('.log li'), (line) => line.dataset.id ?? 'own').join()";
     assert_eq!(text(&page.eval(order).await?), "1,2,3,4,5,6,8,own");
     assert_eq!(
         page.eval("document.querySelector('[data-id=\"6\"]').classList.contains('mentioned')").await?,
         true
     );
-    // The echo becomes the line, once.
-    told.tell("echo", json!({ "ticket": 1, "text": "on its way", "pending": false, "id": 9, "held": false }))
-        .await?;
+    // The echo becomes the chat line, once.
+    room.dispatch(
+        "echo",
+        json!({ "ticket": 1, "text": "on its way", "pending": false, "id": 9, "held": false }),
+    )
+    .await?;
     let own = json!({ "id": 9, "at": NOW, "fan": "00000000000000aa", "name": "Me", "role": "moderator",
         "text": "on its way", "reply": null, "mentions": [], "danmaku": null });
-    told.tell("chat", json!({ "lines": [own], "gifts": [], "deleted": [] })).await?;
+    room.dispatch("chat", json!({ "lines": [own], "gifts": [], "deleted": [] })).await?;
     assert_eq!(text(&page.eval(order).await?), "1,2,3,4,5,6,8,9");
-    // What a moderator may do.
+    // A moderator has a menu on each line, and the held lines.
     page.eval("document.querySelector('[data-id=\"1\"] .more').click()").await?;
     assert_eq!(page.eval("document.querySelectorAll('.menu button').length").await?, 7);
     assert_eq!(page.eval("document.querySelectorAll('.held button').length").await?, 2);
-    told.tell("identity", identity("fan")).await?;
+    room.dispatch("identity", identity("fan")).await?;
     page.eval("document.querySelector('[data-id=\"1\"] .more').click()").await?;
     assert_eq!(page.eval("document.querySelectorAll('.menu button').length").await?, 1, "a fan may reply");
-    // Banned: they go on watching.
+    // A banned fan goes on watching.
     let mut banned = identity("fan");
     banned["standing"] = "banned".into();
-    told.tell("identity", banned).await?;
+    room.dispatch("identity", banned).await?;
     assert_eq!(page.eval("document.querySelector('.write input').disabled").await?, true);
     assert!(text(&page.eval("document.querySelector('.write input').placeholder").await?).contains("banned"));
-    told.tell("interaction", json!({ "open": false })).await?;
+    room.dispatch("interaction", json!({ "open": false })).await?;
     assert_eq!(page.eval("document.querySelector('.side').hidden").await?, true);
     assert!(page.log().is_empty(), "{:#?}", page.log());
     Ok(())
@@ -208,8 +211,8 @@ async fn it_shows_what_it_is_told() -> Result<()> {
 async fn hostile_text_is_text_wherever_it_is_shown() -> Result<()> {
     const EVIL: &str =
         "<img src=x onerror=\"globalThis.caught=1\"><script>globalThis.caught=1</script>&lt;b&gt;{name}";
-    let told = Told::new("").await?;
-    let page = &told.page;
+    let room = RoomPage::new("").await?;
+    let page = &room.page;
     let line = json!({ "id": 1, "at": NOW, "fan": "0000000000000001", "name": EVIL, "role": "fan", "text": EVIL,
         "reply": 1, "mentions": [], "danmaku": { "lane": 0, "colour": 0, "size": "normal" } });
     let mut on = stage();
@@ -219,19 +222,19 @@ async fn hostile_text_is_text_wherever_it_is_shown() -> Result<()> {
     on["poll"]["options"] = json!([EVIL, EVIL]);
     on["gifts"] = json!([{ "id": 1, "name": EVIL, "icon": EVIL, "value": 1 }]);
     on["questions"] = json!([{ "question": 1, "fan": "0000000000000001", "name": EVIL, "text": EVIL }]);
-    told.tell("interaction", json!({ "open": true })).await?;
-    told.tell("identity", identity("moderator")).await?;
-    told.tell("stage", on).await?;
-    told.tell("chat", json!({ "lines": [], "gifts": [], "deleted": [] })).await?;
+    room.dispatch("interaction", json!({ "open": true })).await?;
+    room.dispatch("identity", identity("moderator")).await?;
+    room.dispatch("stage", on).await?;
+    room.dispatch("chat", json!({ "lines": [], "gifts": [], "deleted": [] })).await?;
     let gift =
         json!([{ "id": 2, "at": NOW, "fan": "0000000000000001", "name": EVIL, "gift": 1, "count": 1 }]);
-    told.tell("chat", json!({ "lines": [line], "gifts": gift, "deleted": [] })).await?;
-    told.tell(
+    room.dispatch("chat", json!({ "lines": [line], "gifts": gift, "deleted": [] })).await?;
+    room.dispatch(
         "waiting",
         json!([{ "id": 3, "at": NOW, "fan": "0000000000000001", "name": EVIL, "text": EVIL }]),
     )
     .await?;
-    told.tell("echo", json!({ "ticket": 1, "text": EVIL, "pending": true })).await?;
+    room.dispatch("echo", json!({ "ticket": 1, "text": EVIL, "pending": true })).await?;
     page.eval("document.querySelector('[data-id=\"1\"] .more').click()").await?;
     page.eval(PAINTED).await?;
     let shown = format!(
@@ -247,9 +250,9 @@ async fn hostile_text_is_text_wherever_it_is_shown() -> Result<()> {
 
 #[tokio::test]
 async fn it_speaks_chinese_to_who_asks_for_it() -> Result<()> {
-    let told = Told::new("?lang=zh").await?;
-    told.all().await?;
-    let page = &told.page;
+    let room = RoomPage::new("?lang=zh").await?;
+    room.all().await?;
+    let page = &room.page;
     assert_eq!(text(&page.eval("document.documentElement.lang").await?), "zh-CN");
     assert_eq!(text(&page.eval("document.querySelector('.viewers').textContent").await?), "1,234 人在看");
     assert_eq!(text(&page.eval("document.querySelector('.write .send').textContent").await?), "发送");

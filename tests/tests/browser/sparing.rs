@@ -1,10 +1,10 @@
-//! A creator who keeps nothing, and is late with what all the rest needs.
+//! A creator that keeps nothing, and publishes late what all the rest needs.
 
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use fanfare_tests::{Browser, Door, Guest, House, Isolation, ROOM, Site, Tape, send_group};
+use fanfare_tests::{Browser, Isolation, LoopedMedia, Node, ROOM, ScriptedSession, Site, Stack, send_group};
 use moqt::{
     Event, FetchOk, Location, Micros, Misuse, Namespace, Params, Properties, RequestCode, Session,
     data::FetchObject, message::RequestError, session::RequestId,
@@ -13,11 +13,11 @@ use tokio::task::LocalSet;
 
 use crate::ready;
 
-/// As moq-pub writes it: the initialisation segment is in `0.mp4`, the picture in `1.m4s`.
+/// The catalog as moq-pub writes it: the initialisation segment is in `0.mp4`, the picture in `1.m4s`.
 const CATALOG: &[u8] = include_bytes!("../../../client-wasm/tests/catalogs/moq-pub.json");
 
-/// What was there before cannot be had, and what is there now comes after that was said: it has to be waited for, and
-/// asked for again.
+/// The creator refuses fetches of what it published before. The new object comes after that refusal: the player has to
+/// wait for it, and request it again.
 #[tokio::test]
 async fn what_was_refused_is_asked_for_again() -> Result<()> {
     let browser = Browser::start().await?;
@@ -25,12 +25,12 @@ async fn what_was_refused_is_asked_for_again() -> Result<()> {
 }
 
 async fn watch(browser: &Browser) -> Result<()> {
-    let house = House::empty().await?;
-    let mut creator = Guest::enter(&house, Door::Creators, Some(house.token()?)).await?;
+    let stack = Stack::empty().await?;
+    let mut creator = ScriptedSession::enter(&stack, Node::CreatorEdge, Some(stack.token()?)).await?;
     let room = Namespace::from_path(ROOM)?;
     creator.call(|session, _| session.publish_namespace(room, Params::default())).await??;
     creator.until(|event| matches!(event, Event::RequestOk { .. }).then_some(())).await?;
-    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let site = Site::start(stack.edge(), Isolation::Isolated).await?;
     let watching = async {
         let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
         ready(&page).await?;
@@ -42,9 +42,9 @@ async fn watch(browser: &Browser) -> Result<()> {
     }
 }
 
-/// Publishes until nobody takes part any more.
-async fn publish(creator: &mut Guest) -> Result<()> {
-    let tape = Tape::new()?;
+/// Publishes until the session is over.
+async fn publish(creator: &mut ScriptedSession) -> Result<()> {
+    let media = LoopedMedia::new()?;
     let mut subscribed = HashMap::new();
     let mut fetched: HashMap<String, u32> = HashMap::new();
     loop {
@@ -61,7 +61,7 @@ async fn publish(creator: &mut Guest) -> Result<()> {
                 };
                 creator.call(accept).await??;
                 if name == "1.m4s" {
-                    let frames = tape.of(1);
+                    let frames = media.of(1);
                     creator.call(move |session, now| send_group(session, now, request, 0, frames)).await??;
                 }
                 subscribed.insert(name, request);
@@ -71,7 +71,7 @@ async fn publish(creator: &mut Guest) -> Result<()> {
                 let times = fetched.entry(name.clone()).or_default();
                 *times += 1;
                 if *times == 2 && name == "0.mp4" {
-                    let segment = tape.header().clone();
+                    let segment = media.header().clone();
                     creator.call(move |session, now| answer(session, now, request, segment)).await??;
                     continue;
                 }

@@ -1,11 +1,11 @@
-//! What goes wrong, and how the player gets over it.
+//! Failures that the player recovers from.
 
 use anyhow::Result;
 use fanfare_tests::Isolation;
 
 use crate::{Fixture, figures::Ages};
 
-/// Waits until the player shows so many more frames.
+/// Waits until the player has shown `frames` more frames.
 pub(crate) fn frames_later(frames: u32) -> String {
     format!(
         "test.stats().then(({{ frames }}) => test.until('stats', (stats) => stats.frames > frames + {frames}))
@@ -19,7 +19,7 @@ async fn a_group_that_is_broken_off_is_followed_by_the_next() -> Result<()> {
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
     for _ in 0..3 {
-        fixture.stage.break_off();
+        fixture.server.break_off();
         page.eval(&frames_later(30)).await?;
     }
     assert_eq!(page.eval("test.errors.length").await?, 0, "{:#?}", page.log());
@@ -38,7 +38,7 @@ async fn a_server_that_restarts_is_joined_again() -> Result<()> {
     let fixture = Fixture::new(Isolation::Isolated).await?;
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
-    fixture.stage.restart();
+    fixture.server.restart();
     let again = "new Promise((again) => {
         const look = () => test.states.some((state) => state.startsWith('reconnecting')) && test.player.state === 'live'
             ? again(true) : requestAnimationFrame(look);
@@ -54,7 +54,7 @@ async fn a_show_that_ends_says_so() -> Result<()> {
     let fixture = Fixture::new(Isolation::Isolated).await?;
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
-    fixture.stage.end();
+    fixture.server.end();
     page.eval("test.state('ended')").await?;
     Ok(())
 }
@@ -82,7 +82,7 @@ async fn a_picture_that_was_hidden_comes_back_live() -> Result<()> {
     let fixture = Fixture::new(Isolation::Isolated).await?;
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
-    // The scenario's length: the stream goes on for so long without a picture.
+    // The length of the scenario: the stream goes on for that long without a picture.
     let back = "new Promise((shown) => {
         test.player.pause();
         setTimeout(() => {
@@ -97,7 +97,7 @@ async fn a_picture_that_was_hidden_comes_back_live() -> Result<()> {
     Ok(())
 }
 
-/// As when another tab is looked at: browsers say so, and stop to paint.
+/// Hides the page as another tab in front of it does: the browser reports it, and stops painting.
 #[tokio::test]
 async fn a_page_that_was_hidden_gives_up_the_picture_and_comes_back_live() -> Result<()> {
     let fixture = Fixture::new(Isolation::Isolated).await?;

@@ -1,4 +1,4 @@
-//! The watch page, and the element on somebody else's.
+//! The watch page, and the element on a page of another site.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use serde_json::json;
 
 use crate::Fixture;
 
-/// Where pictures of the pages go, if anybody wants them.
+/// The variable that names the folder for screenshots of the pages; without it there are none.
 pub(crate) const SCREENSHOTS: &str = "FANFARE_SCREENSHOTS";
 
-/// Waits until what moves has come to rest, all but what never does, and is painted.
+/// Waits until all finite animations have ended and the page is painted.
 pub(crate) const PAINTED: &str = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))
     .then(() => document.getAnimations().filter((moves) => moves.effect.getComputedTiming().endTime !== Infinity))
     .then((moving) => Promise.allSettled(moving.map((moves) => moves.finished)))
     .then(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true)))))";
 
-/// Waits until the player on a page is in a state, and, if that is live, shows something.
+/// Waits until the player on a page is in a state and, if that is `live`, shows a frame.
 pub(crate) fn until(state: &str) -> String {
     format!(
         "new Promise((resolve) => {{
@@ -52,7 +52,7 @@ async fn it_plays_at_every_size_and_in_both_themes() -> Result<()> {
     }
     page.resize(1280, 800).await?;
     page.prefer("dark").await?;
-    // As from the keyboard.
+    // Keys as from the keyboard.
     for key in ["s", "m"] {
         let press = format!(
             "document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"
@@ -94,7 +94,7 @@ async fn an_empty_room_says_so_and_no_room_asks() -> Result<()> {
     })";
     assert_eq!(page.eval(asks).await?, true);
     if let Some(folder) = &folder {
-        page.screenshot(&Path::new(folder).join("door.png")).await?;
+        page.screenshot(&Path::new(folder).join("room-prompt.png")).await?;
     }
     let nobody = Site::start(json!({ "websocket": "ws://127.0.0.1:9/" }), Isolation::Isolated).await?;
     let page = fixture.browser.open(&nobody.url("/somebody"), 1280, 800).await?;
@@ -107,19 +107,19 @@ async fn an_empty_room_says_so_and_no_room_asks() -> Result<()> {
     Ok(())
 }
 
-/// Another origin, without isolation, with nothing of ours but the element.
+/// A page of another web origin, without isolation, with nothing of ours but the element.
 #[tokio::test]
 async fn the_element_plays_on_a_page_of_a_stranger() -> Result<()> {
     let fixture = Fixture::new(Isolation::Isolated).await?;
     let stranger = Site::start(json!({}), Isolation::Open).await?;
     let ours = fixture.site.url("");
     let page = fixture.browser.open(&stranger.url("/test/stranger.html"), 800, 600).await?;
-    let place = format!(
+    let embed = format!(
         "import('{ours}/client/index.js').then(() => {{
             document.body.innerHTML = '<fanfare-player room=\"{ROOM}\" src=\"{ours}\" controls></fanfare-player>';
         }})"
     );
-    page.eval(&place).await?;
+    page.eval(&embed).await?;
     page.eval(&until("live")).await?;
     let heard = "document.querySelector('fanfare-player').player.unmute()";
     assert_eq!(page.eval(heard).await?, true);

@@ -1,4 +1,4 @@
-//! What is kept of people, and its end.
+//! The archive of people's data, and its end.
 
 use anyhow::{Context as _, Result, ensure};
 use fanfare_tests::Talker;
@@ -20,7 +20,7 @@ async fn a_person_is_exported_and_forgotten_whether_the_room_is_awake_or_not() -
                 talker.joined().await?;
                 let said = talker.order(json!({ "say": { "text": "remember me" } })).await?;
                 ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
-                let fan = talker.fan.context("they do not know who they are")?;
+                let fan = talker.fan.context("the fan has no identity yet")?;
                 drop(talker);
                 if asleep {
                     isolate.kill().await?;

@@ -1,4 +1,4 @@
-//! Who comes to do harm, and harms nobody.
+//! Hostile clients of a Durable Object: they are stopped, and other fans go on.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -17,16 +17,16 @@ use wire::TrackItem;
 
 use crate::{LIFE, ROOM, evening, owner};
 
-/// What a line takes to get from one fan to the other, whatever others do.
+/// The longest that a chat line takes from one fan to the other, under any attack.
 const SOON: Duration = Duration::from_secs(3);
-/// The close code of a WebSocket to a room that there is not.
+/// The close code of a WebSocket to a room that does not exist.
 const NO_ROOM: u16 = 4404;
-/// That while nobody can say whether there is one.
+/// The close code while it is unknown whether the room exists.
 const UNSURE: u16 = 1013;
-/// Those of a session: 4000 and PROTOCOL_VIOLATION.
+/// The close code of a session: 4000 and PROTOCOL_VIOLATION.
 const VIOLATION: u16 = 4003;
 
-/// How a WebSocket is closed.
+/// Waits until a WebSocket closes. Returns the code and the reason.
 async fn closed(socket: &mut Socket) -> Result<(u16, String)> {
     while let Some(message) = socket.next().await {
         if let Message::Close(Some(close)) = message? {
@@ -51,7 +51,7 @@ impl Innocents {
         Ok(Self { one, other })
     }
 
-    /// What one says is shown to the other, as ever.
+    /// Checks that a chat line of one fan still reaches the other.
     async fn talk(&mut self, text: &str) -> Result<()> {
         let talking = async {
             let said = self.one.order(json!({ "say": { "text": text } })).await?;
@@ -87,7 +87,7 @@ async fn a_token_that_does_not_hold_opens_no_room() -> Result<()> {
                 let (code, why) = closed(&mut socket).await?;
                 ensure!(code == NO_ROOM && why.contains("no such room"), "{token:?}: {code} {why}");
             }
-            // In a room that is open, whoever shows it is a stranger.
+            // In an open room, a client with a forged token is a stranger.
             let mut eve = Talker::enter_at(isolate.url()?, ROOM, Some(forged))?;
             let outcome = eve.order(json!({ "moderate": { "setTitle": "mine" } })).await?;
             ensure!(!matches!(outcome, Outcome::Taken { .. }), "{outcome:?}");
@@ -99,7 +99,7 @@ async fn a_token_that_does_not_hold_opens_no_room() -> Result<()> {
 
 #[tokio::test]
 async fn without_its_origin_no_room_is_said_not_to_be_there() -> Result<()> {
-    // Nobody listens there any more.
+    // The listener is dropped at once, so connections to its port are refused.
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let gone = format!("http://127.0.0.1:{port}").parse()?;
     evening(
@@ -215,7 +215,7 @@ async fn who_floods_a_room_is_shown_out_and_holds_up_nobody() -> Result<()> {
         |_| {},
         async |isolate, keys| {
             let mut innocents = Innocents::enter(&isolate, &keys).await?;
-            // Frames that mean nothing, as fast as they go.
+            // Frames without a meaning, as fast as the socket takes them.
             let mut socket = isolate.open(ROOM, None).await?;
             let datagram = Message::binary([vec![6], vec![0; 1000]].concat());
             let flood = tokio::task::spawn_local(async move {
@@ -229,7 +229,7 @@ async fn who_floods_a_room_is_shown_out_and_holds_up_nobody() -> Result<()> {
                 innocents.talk(&format!("round {round} of a flood")).await?;
             }
             flood.await?;
-            // One who says more than a fan may have unanswered.
+            // A fan that sends more acts than may be unanswered.
             let eve = Talker::enter_at(isolate.url()?, ROOM, None)?;
             for nth in 0..500 {
                 eve.send(nth, json!({ "say": { "text": format!("spam {nth}") } }))?;

@@ -1,10 +1,10 @@
-//! A fan who does not take what comes.
+//! A fan that does not read what it receives.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use creator::Source;
-use fanfare_tests::{House, Isolate, ROOM, Socket};
+use fanfare_tests::{Isolate, ROOM, Socket, Stack};
 use futures_util::{SinkExt as _, StreamExt as _};
 use media::testcard::{Config, Rendition};
 use moqt::{
@@ -16,22 +16,22 @@ use quic::Clock;
 use tokio::{task::LocalSet, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Of the show: it fills the window in about a second.
+/// Bits per second of the show: it fills the window in about a second.
 const BITRATE: u32 = 4_000_000;
-/// For how long nothing is taken.
+/// The time for which the fan reads nothing.
 const LAG: Duration = Duration::from_secs(4);
 
-/// A session that says what it has taken only when it is told to.
+/// A session that acknowledges data only when the test has it do so.
 struct Slow {
     socket: Socket,
     session: Session,
     mux: Mux,
     clock: Clock,
-    /// Bytes of data that have come.
+    /// The bytes of data received.
     came: u64,
     /// The groups that have begun.
     groups: Vec<u64>,
-    /// Those that were broken off.
+    /// The number of groups that were broken off.
     broken: usize,
 }
 
@@ -45,7 +45,7 @@ impl Slow {
         Ok(Self { socket, session, mux, clock, came: 0, groups: Vec::new(), broken: 0 })
     }
 
-    /// Goes on until then.
+    /// Reads until `end`.
     async fn until(&mut self, end: Instant) -> Result<()> {
         loop {
             let mut frames = Vec::new();
@@ -91,28 +91,28 @@ impl Slow {
     }
 }
 
-/// A house with a show of so many bits a second, and the Worker beside it.
-async fn show(bitrate: u32) -> Result<(House, Isolate)> {
+/// Starts a stack with a show of that bit rate, and the Worker beside it.
+async fn show(bitrate: u32) -> Result<(Stack, Isolate)> {
     let renditions = vec![Rendition { width: 640, height: 360, bitrate }];
     let show = Config { renditions, title: "TEST".into(), ..Config::default() };
-    let house = House::open(Source::demo(show)?).await?;
-    let isolate = Isolate::beside(&house).await?;
-    Ok((house, isolate))
+    let stack = Stack::open(Source::demo(show)?).await?;
+    let isolate = Isolate::beside(&stack).await?;
+    Ok((stack, isolate))
 }
 
 fn picture() -> Result<TrackName> {
     Ok(TrackName::new(Namespace::from_path(ROOM)?, "video/360p")?)
 }
 
-/// Longer than a room in which nobody takes part is kept awake.
+/// Longer than an object stays awake whose room has no fans.
 const LONG: Duration = Duration::from_secs(20);
-/// Groups that come meanwhile, at least.
+/// The fewest groups that arrive in that time.
 const LEAST_GROUPS: usize = 10;
 
 #[tokio::test]
 async fn who_only_watches_watches_on() -> Result<()> {
     let all = async {
-        let (_house, isolate) = show(300_000).await?;
+        let (_stack, isolate) = show(300_000).await?;
         let mut fan = Slow::subscribe(isolate.open(ROOM, None).await?, picture()?)?;
         // The platform's clock decides when a room may sleep, so this has to last. A busy machine makes it last longer.
         let end = Instant::now() + LONG;
@@ -131,12 +131,12 @@ async fn who_only_watches_watches_on() -> Result<()> {
 #[tokio::test]
 async fn who_lags_is_sent_no_more_than_a_window_and_then_the_newest() -> Result<()> {
     let all = async {
-        let (_house, isolate) = show(BITRATE).await?;
+        let (_stack, isolate) = show(BITRATE).await?;
         let mut slow = Slow::subscribe(isolate.open(ROOM, None).await?, picture()?)?;
         while slow.came < WINDOW {
             slow.until(Instant::now() + Duration::from_millis(100)).await?;
         }
-        // What is under way; then nothing. There is no event for that: the test lets time pass.
+        // Data in flight arrives, then nothing. No event marks that, so the test lets time pass.
         slow.until(Instant::now() + LAG).await?;
         let most = WINDOW + 4 * MAX_DATA as u64;
         ensure!(slow.came < most, "{} bytes came, and nothing was taken", slow.came);

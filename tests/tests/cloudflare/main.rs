@@ -1,4 +1,4 @@
-//! The same rooms on Cloudflare: the Worker in real workerd, with fans over WebSockets.
+//! Rooms on Cloudflare: the Worker in real workerd, with fans over WebSockets.
 
 mod archive;
 mod hostile;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LIFE: Duration = Duration::from_hours(1);
 const ROOM: &str = "friday-night";
 
-/// A Worker with these keys, changed like that, whose creator has opened the room.
+/// Runs a test with a Worker, whose deployment `change` may alter, and with a room that a creator has opened.
 async fn evening<T>(
     change: impl FnOnce(&mut Deployed),
     run: impl AsyncFnOnce(Isolate, Keys) -> Result<T>,
@@ -38,7 +38,7 @@ fn owner(keys: &Keys) -> Result<String> {
     Ok(keys.mint(&Claims::new(ROOM, Role::Creator, "ada", LIFE))?)
 }
 
-/// Has them say so many lines each, and waits until the others have seen all; the order, as all saw it.
+/// Has each talker say `lines` lines, and waits until all have seen all of them. Returns the order, which all saw.
 async fn all_hear_all(talkers: &mut [Talker], lines: usize) -> Result<Vec<String>> {
     for (at, talker) in talkers.iter_mut().enumerate() {
         for line in 0..lines {
@@ -82,7 +82,7 @@ async fn what_one_says_all_hear_and_cheers_are_counted() -> Result<()> {
             matches!(item, TrackItem::Pulse(pulse) if pulse.cheers.0 == [0, 3] && pulse.viewers == 2)
         };
         one.until(counted).await?;
-        // Who comes late hears what was said before.
+        // A late fan sees the earlier lines.
         let mut late = Talker::enter_at(isolate.url()?, ROOM, None)?;
         late.until(|item| matches!(item, TrackItem::Said(line) if line.text == "hello")).await
     })
@@ -178,7 +178,7 @@ async fn a_room_grows_into_more_objects() -> Result<()> {
     evening(
         |deployed| deployed.sockets = Some(2),
         async |isolate, _| {
-            // Two by the root, two in each share after it.
+            // Two fans in the object of the root, two in each shard after it.
             let mut talkers = Vec::new();
             for _ in 0..7 {
                 let mut talker = Talker::enter_at(isolate.url()?, ROOM, None)?;
@@ -194,7 +194,7 @@ async fn a_room_grows_into_more_objects() -> Result<()> {
 }
 
 #[tokio::test]
-async fn however_many_objects_are_full_who_comes_finds_a_place() -> Result<()> {
+async fn however_many_objects_are_full_a_new_fan_gets_in() -> Result<()> {
     evening(
         |deployed| deployed.sockets = Some(1),
         async |isolate, _| {

@@ -1,4 +1,4 @@
-//! A room does in workerd what it does anywhere.
+//! A room has the same effects in workerd as natively.
 
 use anyhow::{Context as _, Result};
 use fanfare_tests::Isolate;
@@ -7,7 +7,7 @@ const TICKS: u32 = 400;
 
 #[tokio::test]
 async fn determinism_of_a_room_in_workerd() -> Result<()> {
-    // It is built by `cargo xtask test`.
+    // `cargo xtask test` builds the rehearsal.
     let isolate = Isolate::rehearsing().await?;
     let mut before = String::new();
     for seed in 0..8 {

@@ -1,4 +1,4 @@
-//! wrangler takes what `wrangler.toml` says, as it is.
+//! wrangler accepts `wrangler.toml` as it is.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio, time::Duration};
 
@@ -8,11 +8,11 @@ use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What all of it may weigh, compressed. The platform takes 3 MB at the least.
+/// The most that the upload may weigh, compressed. The platform's own limit is 3 MB on its smallest plan.
 const MAX_KIB: f64 = 460.0;
 
-/// What `wrangler deploy --dry-run` says of a copy of the tree's file, beside a target folder that is cargo's; what it
-/// would upload is in the folder `out`.
+/// Runs `wrangler deploy --dry-run` on a copy of `wrangler.toml`, beside a link to cargo's target folder. Returns the
+/// output; the upload is in the folder `out`.
 async fn dry_run(folder: &Path) -> Result<String> {
     fs::copy(root()?.join("wrangler.toml"), folder.join("wrangler.toml"))?;
     std::os::unix::fs::symlink(target()?, folder.join("target"))?;
@@ -22,7 +22,7 @@ async fn dry_run(folder: &Path) -> Result<String> {
         .arg(wrangler)
         .args(["deploy", "--dry-run", "--outdir", "out"])
         .current_dir(folder)
-        // It asks nobody anything, and leaves nothing behind.
+        // Contact no server, and leave no files behind.
         .env("WRANGLER_SEND_METRICS", "false")
         .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
         .env("WRANGLER_HIDE_BANNER", "true")
@@ -50,7 +50,7 @@ async fn wrangler_would_deploy_it() -> Result<()> {
     let wanted = ["ROOMS (Stage) Durable Object", "DIRECTORY (Directory) Durable Object", "ASSETS Assets"];
     assert_eq!(bindings, wanted.map(String::from).into(), "{said}");
 
-    // The modules are those that tests run.
+    // The uploaded modules are those that tests run.
     for name in ["index.js", "fanfare-cloudflare.js", "fanfare-cloudflare_bg.wasm"] {
         let [built, uploaded] = [target()?.join("wasm-out/fanfare-cloudflare"), folder.path().join("out")]
             .map(|at| at.join(name));
@@ -65,13 +65,13 @@ async fn wrangler_would_deploy_it() -> Result<()> {
     Ok(())
 }
 
-/// What a Worker may take before it answers: <https://developers.cloudflare.com/workers/platform/limits/>.
+/// The platform's limit on a Worker's start-up time: <https://developers.cloudflare.com/workers/platform/limits/>.
 const START_UP_MS: f64 = 400.0;
 
 #[tokio::test]
 async fn it_starts_within_the_platforms_limit() -> Result<()> {
     let module = target()?.join("wasm-out/fanfare-cloudflare/fanfare-cloudflare_bg.wasm");
-    // Node's engine is the platform's.
+    // Node has the platform's engine, V8.
     let script = "
         const bytes = require('fs').readFileSync(process.argv[1]);
         const begun = performance.now();

@@ -1,4 +1,4 @@
-//! What is deployed to Cloudflare: what wrangler makes of it, its pages, and what a room does there.
+//! Deployment to Cloudflare: wrangler's checks, the pages, and a room's determinism there.
 
 mod determinism;
 mod dry_run;

@@ -1,12 +1,12 @@
-//! The pages from the platform are the pages from an edge.
+//! The platform serves the same pages as an edge.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use fanfare_tests::{Deployed, Door, House, Isolate};
+use fanfare_tests::{Deployed, Isolate, Node, Stack};
 use serde_json::Value;
 
-/// The headers that are the platform's or the edge's own.
+/// The headers in which platform and edge may differ.
 const OWN: [&str; 9] = [
     "accept-ranges",
     "cf-cache-status",
@@ -19,7 +19,7 @@ const OWN: [&str; 9] = [
     "vary",
 ];
 
-/// The status of an answer, its headers and its body.
+/// A response: status, headers and body.
 #[derive(Debug, PartialEq)]
 struct Page {
     status: String,
@@ -34,7 +34,7 @@ fn page(answer: &str) -> Result<Page> {
     let headers = lines.filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
     let mut headers: BTreeMap<_, _> = headers.filter(|(name, _)| !OWN.contains(&name.as_str())).collect();
-    // Whether a text says that it is UTF-8 differs; it is.
+    // One of the two names UTF-8 in the content type of texts, the other leaves it out.
     if let Some(kind) = headers.get_mut("content-type") {
         *kind = kind.trim_end_matches("; charset=utf-8").to_owned();
     }
@@ -43,8 +43,8 @@ fn page(answer: &str) -> Result<Page> {
 
 #[tokio::test]
 async fn pages_are_those_of_an_edge() -> Result<()> {
-    let house = House::empty().await?;
-    let isolate = Isolate::start(Deployed::with(house.keys().clone())).await?;
+    let stack = Stack::empty().await?;
+    let isolate = Isolate::start(Deployed::with(stack.keys().clone())).await?;
     for (method, path) in [
         ("GET", "/"),
         ("GET", "/some-room"),
@@ -55,10 +55,10 @@ async fn pages_are_those_of_an_edge() -> Result<()> {
         ("GET", "/messages/en.json"),
         ("GET", "/client/index.js"),
         ("GET", "/client/worker.js"),
-        // It is no text.
+        // A binary file.
         ("HEAD", "/client/fanfare-client_bg.wasm"),
     ] {
-        let edge = page(&house.ask(Door::Fans, method, path).await?)?;
+        let edge = page(&stack.ask(Node::FanEdge, method, path).await?)?;
         let cloudflare = page(&isolate.ask(method, path, None).await?)?;
         assert_eq!(cloudflare, edge, "{path}");
         assert_eq!(edge.status, "200", "{path}");
@@ -80,15 +80,15 @@ async fn pages_are_those_of_an_edge() -> Result<()> {
         "the watch page: {}",
         room.body
     );
-    // What describes the pages is none of them.
+    // `_headers` describes the pages and is not served itself.
     assert_eq!(page(&isolate.ask("GET", "/_headers", None).await?)?, room);
     Ok(())
 }
 
 #[tokio::test]
 async fn its_own_routes_come_before_the_pages() -> Result<()> {
-    let house = House::empty().await?;
-    let isolate = Isolate::start(Deployed::with(house.keys().clone())).await?;
+    let stack = Stack::empty().await?;
+    let isolate = Isolate::start(Deployed::with(stack.keys().clone())).await?;
     let health = page(&isolate.ask("GET", "/healthz", None).await?)?;
     assert_eq!((health.status.as_str(), health.body.as_str()), ("200", "ok\n"));
     let facts: Value = serde_json::from_str(&page(&isolate.ask("GET", "/api/edge", None).await?)?.body)?;

@@ -1,9 +1,9 @@
-//! Who somebody claims to be.
+//! Clients that claim an identity which is not theirs.
 
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use fan::Update;
-use fanfare_tests::{Door, House, ROOM, Talker};
+use fanfare_tests::{Node, ROOM, Stack, Talker};
 use outbox::{Failure, Outcome};
 use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
@@ -13,9 +13,9 @@ use crate::{Innocents, evening};
 
 const LIFE: std::time::Duration = std::time::Duration::from_hours(1);
 
-/// With that token they are a fan like any other, and may moderate nobody.
-async fn is_nobody(house: &House, token: String) -> Result<()> {
-    let mut forger = Talker::enter(house, Door::Fans, Some(token))?;
+/// Checks that a client with that token is an ordinary fan, without the right to moderate.
+async fn is_nobody(stack: &Stack, token: String) -> Result<()> {
+    let mut forger = Talker::enter(stack, Node::FanEdge, Some(token))?;
     let identity = loop {
         if let Update::Identity(identity) = forger.next().await? {
             break identity;
@@ -31,9 +31,9 @@ async fn is_nobody(house: &House, token: String) -> Result<()> {
 
 #[tokio::test]
 async fn hostile_identities_that_are_forged() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
-        let real = house.token()?;
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        let real = stack.token()?;
         let (unsigned, _) = real.rsplit_once('.').context("a token")?;
         let payload = unsigned.split('.').nth(1).context("a token")?;
         let none = BASE64.encode(json!({ "alg": "none", "typ": "JWT" }).to_string());
@@ -46,7 +46,7 @@ async fn hostile_identities_that_are_forged() -> Result<()> {
             strangers.mint(&creator)?,
             "not a token".to_owned(),
         ] {
-            is_nobody(&house, token).await?;
+            is_nobody(&stack, token).await?;
             innocents.go_on().await?;
         }
         Ok(())
@@ -54,17 +54,17 @@ async fn hostile_identities_that_are_forged() -> Result<()> {
     .await
 }
 
-/// Rights end with the room that they are for.
+/// A token's rights end with the room that it is for.
 #[tokio::test]
 async fn hostile_moderator_of_another_room() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
         for role in [Role::Moderator, Role::Creator, Role::Edge] {
             for room in ["another", "another/room", &format!("{ROOM}s")] {
-                is_nobody(&house, house.sign(&Claims::new(room, role, "somebody", LIFE))?).await?;
+                is_nobody(&stack, stack.sign(&Claims::new(room, role, "somebody", LIFE))?).await?;
             }
         }
-        is_nobody(&house, house.token_of(Role::Fan, "somebody")?).await?;
+        is_nobody(&stack, stack.token_of(Role::Fan, "somebody")?).await?;
         innocents.go_on().await
     })
     .await

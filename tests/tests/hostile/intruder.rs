@@ -1,8 +1,8 @@
-//! Somebody with a place in the room and a client of their own making.
+//! An intruder: a member of the room with a client of their own making.
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use fanfare_tests::{Door, Guest, House, ROOM};
+use fanfare_tests::{Node, ROOM, ScriptedSession, Stack};
 use moqt::{
     DoneCode, Event, Misuse, Namespace, Params, Properties, RequestCode, TrackName,
     data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
@@ -11,13 +11,13 @@ use moqt::{
 use wire::{Act, EdgeMessage, FanMessage, Frame, Frames, Hello, Say, names};
 
 pub(crate) struct Intruder {
-    pub(crate) guest: Guest,
+    pub(crate) client: ScriptedSession,
     answers: RequestId,
     acts: StreamId,
     sent: u64,
 }
 
-/// A track of the house's own, of the room.
+/// Names a reserved track of the room, one that begins with a dot.
 pub(crate) fn own(first: &str, track: &'static str) -> Result<TrackName> {
     let room = Namespace::from_path(ROOM)?;
     Ok(TrackName::new(Namespace::new([first.to_owned()])?.join(&room)?, track)?)
@@ -35,8 +35,8 @@ pub(crate) fn header() -> SubgroupHeader {
     }
 }
 
-/// Why a request of theirs is refused.
-pub(crate) async fn refused(guest: &mut Guest, request: RequestId) -> Result<RequestCode> {
+/// Waits until a request is refused. Returns the code.
+pub(crate) async fn refused(client: &mut ScriptedSession, request: RequestId) -> Result<RequestCode> {
     let answer = |event| match event {
         Event::RequestError { request: of, error } if of == request => Some(Ok(error.code)),
         Event::SubscribeOk { request: of, .. } | Event::RequestOk { request: of, .. } if of == request => {
@@ -44,31 +44,31 @@ pub(crate) async fn refused(guest: &mut Guest, request: RequestId) -> Result<Req
         }
         _ => None,
     };
-    guest.until(answer).await?
+    client.until(answer).await?
 }
 
 impl Intruder {
-    /// One who has a place, and has said nothing.
-    pub(crate) async fn enter(house: &House, token: Option<String>) -> Result<Self> {
-        let mut guest = Guest::enter(house, Door::Fans, token).await?;
+    /// Enters the room. Nothing is sent on `acts` yet.
+    pub(crate) async fn enter(stack: &Stack, token: Option<String>) -> Result<Self> {
+        let mut client = ScriptedSession::enter(stack, Node::FanEdge, token).await?;
         let (answers, acts) = (own(names::FAN, names::ANSWERS)?, own(names::FAN, names::ACTS)?);
-        let answers = guest.call(|session, _| session.subscribe(answers, Params::default())).await??;
+        let answers = client.call(|session, _| session.subscribe(answers, Params::default())).await??;
         let is_ok = |event| matches!(event, Event::SubscribeOk { .. }).then_some(());
-        guest.until(is_ok).await?;
+        client.until(is_ok).await?;
         let acts =
-            guest.call(|session, _| session.publish(acts, Params::default(), Properties::NONE)).await??;
-        guest
+            client.call(|session, _| session.publish(acts, Params::default(), Properties::NONE)).await??;
+        client
             .until(|event| matches!(event, Event::RequestOk { request, .. } if request == acts).then_some(()))
             .await?;
-        let acts = guest.call(move |session, _| session.open_subgroup(acts, header())).await??;
-        Ok(Self { guest, answers, acts, sent: 0 })
+        let acts = client.call(move |session, _| session.open_subgroup(acts, header())).await??;
+        Ok(Self { client, answers, acts, sent: 0 })
     }
 
-    /// Sends whatever bytes as a packet.
+    /// Sends any bytes as a packet of `acts`.
     pub(crate) async fn send(&mut self, packet: Vec<u8>) -> Result<()> {
         let (stream, id) = (self.acts, self.sent);
         self.sent += 1;
-        let sent = self.guest.call(move |session, now| -> Result<(), Misuse> {
+        let sent = self.client.call(move |session, now| -> Result<(), Misuse> {
             let header = ObjectHeader {
                 id,
                 properties: Properties::NONE,
@@ -85,12 +85,12 @@ impl Intruder {
         self.send(wire::packet(&FanMessage::Hello(Hello { stream: wire::StreamId(stream), next: 1 }))).await
     }
 
-    /// Waits for a message of the edge's.
-    pub(crate) async fn told<T>(
+    /// Waits for a message of the edge for which `wanted` gives a value.
+    pub(crate) async fn message<T>(
         &mut self,
         mut wanted: impl FnMut(EdgeMessage<'_>) -> Option<T>,
     ) -> Result<T> {
-        self.guest
+        self.client
             .until(|event| {
                 let Event::Payload { data, .. } = event else { return None };
                 let frames = Frames::<EdgeMessage<'_>>::new(&data).ok()?;
@@ -102,21 +102,21 @@ impl Intruder {
             .await
     }
 
-    /// How their place in the room ends.
-    pub(crate) async fn shown_out(mut self) -> Result<(DoneCode, String)> {
+    /// Waits until the edge ends the membership. Returns the code and the reason.
+    pub(crate) async fn membership_end(mut self) -> Result<(DoneCode, String)> {
         let answers = self.answers;
         let end = |event| match event {
             Event::Done { request, code, reason, .. } if request == answers => Some((code, reason)),
             _ => None,
         };
-        let (code, reason) = self.guest.until(end).await.context("no word of why")?;
+        let (code, reason) = self.client.until(end).await.context("the session ended without a reason")?;
         let reason = String::from_utf8(reason.to_vec())?;
         ensure!(!reason.is_empty() && reason.lines().count() == 1, "{reason:?}");
         Ok((code, reason))
     }
 }
 
-/// A line, as a message of that number.
+/// A chat message, as the act of that number.
 pub(crate) fn say(number: u64, text: &str) -> FanMessage<'_> {
     FanMessage::Act { number, act: Act::Say(Say { text, ..Say::default() }) }
 }

@@ -1,4 +1,4 @@
-//! Who comes to do harm, and harms nobody.
+//! Hostile clients of an edge: they are stopped, and other fans go on.
 
 #[path = "../../../edge/wasm-host/tests/host/guest.rs"]
 #[allow(dead_code, reason = "the host's own tests have more flaws")]
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use creator::Source;
-use fanfare_tests::{Door, House, ROOM, Talker};
+use fanfare_tests::{Node, ROOM, Stack, Talker};
 use media::testcard::{Config, Rendition};
 use outbox::Outcome;
 use serde_json::json;
@@ -23,12 +23,12 @@ use tokio::task::LocalSet;
 use wire::TrackItem;
 
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What a line takes to get from one fan to the other, whatever others do.
+/// The longest that a chat line takes from one fan to the other, under any attack.
 const SOON: Duration = Duration::from_secs(3);
 
-/// A house with a show, in which that happens.
-async fn evening<T>(run: impl AsyncFnOnce(House) -> Result<T>) -> Result<T> {
-    let all = async { run(House::open(show()?).await?).await };
+/// Runs a test with a stack that has a show.
+async fn evening<T>(run: impl AsyncFnOnce(Stack) -> Result<T>) -> Result<T> {
+    let all = async { run(Stack::open(show()?).await?).await };
     tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?
 }
 
@@ -45,19 +45,19 @@ struct Innocents {
 }
 
 impl Innocents {
-    async fn enter(house: &House) -> Result<Self> {
-        Self::enter_room(house, ROOM).await
+    async fn enter(stack: &Stack) -> Result<Self> {
+        Self::enter_room(stack, ROOM).await
     }
 
-    async fn enter_room(house: &House, room: &str) -> Result<Self> {
-        let mut one = Talker::enter_room(house, Door::Fans, room, None)?;
-        let mut other = Talker::enter_room(house, Door::Fans, room, None)?;
+    async fn enter_room(stack: &Stack, room: &str) -> Result<Self> {
+        let mut one = Talker::enter_room(stack, Node::FanEdge, room, None)?;
+        let mut other = Talker::enter_room(stack, Node::FanEdge, room, None)?;
         one.joined().await?;
         other.joined().await?;
         Ok(Self { one, other, said: 0 })
     }
 
-    /// What one says is taken and shown to the other, as ever.
+    /// Checks that a chat line of one fan is still acked and reaches the other.
     async fn go_on(&mut self) -> Result<()> {
         self.said += 1;
         let text = format!("line {} of somebody else", self.said);

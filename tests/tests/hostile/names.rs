@@ -1,7 +1,7 @@
-//! Tracks that are not for everybody.
+//! Tracks that not every client may use.
 
 use anyhow::{Result, ensure};
-use fanfare_tests::{Door, Guest, House, ROOM};
+use fanfare_tests::{Node, ROOM, ScriptedSession, Stack};
 use moqt::{Event, Namespace, Params, Properties, RequestCode, TrackName};
 use wire::names;
 
@@ -10,27 +10,29 @@ use crate::{
     intruder::{Intruder, own, refused},
 };
 
-/// Rooms that somebody asks for, and how many of them one may have.
+/// Rooms that one session requests, and the memberships that a session may have.
 const ROOMS: usize = 1000;
-const PLACES: usize = 4;
+const MEMBERSHIPS: usize = 4;
 
 #[tokio::test]
-async fn hostile_acts_without_a_seat() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
-        let mut guest = Guest::enter(&house, Door::Fans, None).await?;
+async fn hostile_acts_without_a_membership() -> Result<()> {
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        let mut client = ScriptedSession::enter(&stack, Node::FanEdge, None).await?;
         let acts = own(names::FAN, names::ACTS)?;
         let publish =
             |session: &mut moqt::Session| session.publish(acts, Params::default(), Properties::NONE);
-        let request = guest.call(|session, _| publish(session)).await??;
-        ensure!(refused(&mut guest, request).await? == RequestCode::DOES_NOT_EXIST);
-        // A second run of acts for a seat that has one.
-        let mut seated = Intruder::enter(&house, None).await?;
+        let request = client.call(|session, _| publish(session)).await??;
+        ensure!(refused(&mut client, request).await? == RequestCode::DOES_NOT_EXIST);
+        // A second `acts` track for a member that has one.
+        let mut member = Intruder::enter(&stack, None).await?;
         let acts = own(names::FAN, names::ACTS)?;
         let second =
-            seated.guest.call(|session, _| session.publish(acts, Params::default(), Properties::NONE));
+            member.client.call(|session, _| session.publish(acts, Params::default(), Properties::NONE));
         match second.await? {
-            Ok(request) => ensure!(refused(&mut seated.guest, request).await? == RequestCode::DOES_NOT_EXIST),
+            Ok(request) => {
+                ensure!(refused(&mut member.client, request).await? == RequestCode::DOES_NOT_EXIST);
+            }
             Err(misuse) => ensure!(matches!(misuse, moqt::Misuse::DuplicateSubscription(_)), "{misuse}"),
         }
         innocents.go_on().await
@@ -38,69 +40,71 @@ async fn hostile_acts_without_a_seat() -> Result<()> {
     .await
 }
 
-/// What edges and the origin say to each other, and what another fan is told.
+/// The tracks between edges and the origin, and the answers to another fan.
 #[tokio::test]
 async fn hostile_listeners_hear_nothing() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
         let link = |track| TrackName::new(Namespace::from_path(&format!(".edge/2/1/{ROOM}"))?, track);
-        for door in [Door::Fans, Door::Origin] {
-            let mut guest = Guest::enter(&house, door, None).await?;
+        for node in [Node::FanEdge, Node::Origin] {
+            let mut client = ScriptedSession::enter(&stack, node, None).await?;
             for name in [link(names::DOWNS)?, link(names::DELTAS)?, own(names::FAN, names::ACTS)?] {
                 let asked = name.clone();
-                let request = guest.call(|session, _| session.subscribe(asked, Params::default())).await??;
-                let code = refused(&mut guest, request).await?;
+                let request = client.call(|session, _| session.subscribe(asked, Params::default())).await??;
+                let code = refused(&mut client, request).await?;
                 let known =
                     [RequestCode::UNAUTHORIZED, RequestCode::DOES_NOT_EXIST, RequestCode::NOT_SUPPORTED];
-                ensure!(known.contains(&code), "{door:?}, {name}: {code:?}");
+                ensure!(known.contains(&code), "{node:?}, {name}: {code:?}");
             }
         }
-        // Whoever asks for all answers has their own, whatever is said to others.
-        let mut nosy = Intruder::enter(&house, None).await?;
+        // A subscription to all answers gets the member's own only.
+        let mut nosy = Intruder::enter(&stack, None).await?;
         let prefix = Namespace::new([names::FAN])?;
-        nosy.guest.call(|session, _| session.subscribe_tracks(prefix, Params::default())).await??;
+        nosy.client.call(|session, _| session.subscribe_tracks(prefix, Params::default())).await??;
         nosy.hello(1).await?;
-        let own = nosy.told(|message| match message {
+        let own = nosy.message(|message| match message {
             wire::EdgeMessage::Welcome { fan, .. } => Some(fan),
             _ => None,
         });
         own.await?;
         innocents.go_on().await?;
         nosy.send(wire::packet(&crate::intruder::say(1, "and now I"))).await?;
-        let first = nosy.told(|message| match message {
+        let first = nosy.message(|message| match message {
             wire::EdgeMessage::Said { number, .. } => Some(number),
             wire::EdgeMessage::Acked { through } => Some(through),
             _ => None,
         });
-        ensure!(first.await? == 1, "an answer to somebody else");
+        ensure!(first.await? == 1, "an answer to another fan");
         Ok(())
     })
     .await
 }
 
-/// With a creator's token for every room, too: what begins with a dot is the house's.
+/// The namespaces that begin with a dot are reserved, even with a creator's token for every room.
 #[tokio::test]
-async fn hostile_publishers_of_the_houses_own_tracks() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
-        for (door, token) in
-            [(Door::Fans, None), (Door::Fans, Some(house.token()?)), (Door::Origin, Some(house.token()?))]
-        {
+async fn hostile_publishers_of_reserved_tracks() -> Result<()> {
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        for (node, token) in [
+            (Node::FanEdge, None),
+            (Node::FanEdge, Some(stack.token()?)),
+            (Node::Origin, Some(stack.token()?)),
+        ] {
             for path in
                 [format!(".room/{ROOM}"), format!(".edge/2/1/{ROOM}"), format!(".fan/{ROOM}"), ".new".into()]
             {
-                let mut guest = Guest::enter(&house, door, token.clone()).await?;
+                let mut client = ScriptedSession::enter(&stack, node, token.clone()).await?;
                 let namespace = Namespace::from_path(&path)?;
                 let of = namespace.clone();
                 let request =
-                    guest.call(|session, _| session.publish_namespace(of, Params::default())).await??;
-                is_shown_out(&mut guest, request, &path).await?;
-                let mut guest = Guest::enter(&house, door, token.clone()).await?;
+                    client.call(|session, _| session.publish_namespace(of, Params::default())).await??;
+                is_turned_away(&mut client, request, &path).await?;
+                let mut client = ScriptedSession::enter(&stack, node, token.clone()).await?;
                 let name = TrackName::new(namespace, "chat")?;
                 let publish =
                     |session: &mut moqt::Session| session.publish(name, Params::default(), Properties::NONE);
-                let request = guest.call(|session, _| publish(session)).await??;
-                is_shown_out(&mut guest, request, &path).await?;
+                let request = client.call(|session, _| publish(session)).await??;
+                is_turned_away(&mut client, request, &path).await?;
             }
             innocents.go_on().await?;
         }
@@ -109,37 +113,41 @@ async fn hostile_publishers_of_the_houses_own_tracks() -> Result<()> {
     .await
 }
 
-/// The request is refused, or broken off, or the session closed.
-async fn is_shown_out(guest: &mut Guest, request: moqt::session::RequestId, path: &str) -> Result<()> {
+/// Waits until the request is refused or cancelled, or the session closed.
+async fn is_turned_away(
+    client: &mut ScriptedSession,
+    request: moqt::session::RequestId,
+    path: &str,
+) -> Result<()> {
     let end = |event| match event {
         Event::RequestError { request: of, error } if of == request => Some(Ok(error.code.0)),
         Event::Closed { code, .. } => Some(Ok(code.0)),
         Event::RequestOk { request: of, .. } if of == request => Some(Err(())),
         _ => None,
     };
-    if let Ok(code) = guest.until(end).await? {
+    if let Ok(code) = client.until(end).await? {
         ensure!(code != 0, "{path}: no code");
     } else {
-        // An edge takes it before it knows; it does not stay.
+        // An edge accepts the request before it has checked it, and cancels it soon after.
         let over = |event| matches!(event, Event::Cancelled { .. } | Event::Closed { .. }).then_some(());
-        guest.until(over).await?;
+        client.until(over).await?;
     }
     Ok(())
 }
 
-/// Rooms that there are not: each request ends, and others still get into a room.
+/// Rooms that do not exist: each request ends, and other fans still get into a room.
 #[tokio::test]
-async fn hostile_guest_of_a_thousand_rooms() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
-        let mut guest = Guest::enter(&house, Door::Fans, None).await?;
+async fn hostile_session_in_a_thousand_rooms() -> Result<()> {
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        let mut client = ScriptedSession::enter(&stack, Node::FanEdge, None).await?;
         for at in 0..ROOMS {
             let name = TrackName::new(Namespace::from_path(&format!(".fan/nowhere/{at}"))?, names::ANSWERS)?;
-            guest.call(|session, _| session.subscribe(name, Params::default())).await??;
+            client.call(|session, _| session.subscribe(name, Params::default())).await??;
         }
         let (mut full, mut absent) = (0, 0);
         while full + absent < ROOMS {
-            let code = guest.until(|event| match event {
+            let code = client.until(|event| match event {
                 Event::RequestError { error, .. } => Some(error.code),
                 _ => None,
             });
@@ -152,8 +160,8 @@ async fn hostile_guest_of_a_thousand_rooms() -> Result<()> {
                 innocents.go_on().await?;
             }
         }
-        ensure!((1..=2 * PLACES).contains(&absent), "{absent} were asked for at the origin");
-        // One after the other is given up, and another asked for: none of them is kept.
+        ensure!((1..=2 * MEMBERSHIPS).contains(&absent), "{absent} were asked for at the origin");
+        // Each request is cancelled before the next is made: the edge keeps none of them.
         for at in 0..ROOMS + 100 {
             let name =
                 TrackName::new(Namespace::from_path(&format!(".fan/elsewhere/{at}"))?, names::ANSWERS)?;
@@ -161,10 +169,10 @@ async fn hostile_guest_of_a_thousand_rooms() -> Result<()> {
                 let request = session.subscribe(name, Params::default())?;
                 session.cancel(request)
             };
-            guest.call(|session, _| asked(session)).await??;
+            client.call(|session, _| asked(session)).await??;
         }
         innocents.go_on().await?;
-        Innocents::enter(&house).await?.go_on().await
+        Innocents::enter(&stack).await?.go_on().await
     })
     .await
 }

@@ -1,7 +1,7 @@
-//! What comes in a fan's packets.
+//! Hostile packets of a fan.
 
 use anyhow::{Result, ensure};
-use fanfare_tests::{Door, House, Talker};
+use fanfare_tests::{Node, Stack, Talker};
 use moqt::DoneCode;
 use outbox::Outcome;
 use serde_json::json;
@@ -13,19 +13,19 @@ use crate::{
     intruder::{Intruder, say},
 };
 
-/// Somebody sends that after a hello, and is shown out.
-async fn shown_out(packets: Vec<Vec<u8>>, expected: DoneCode) -> Result<()> {
-    evening(async |house| {
-        let mut innocents = Innocents::enter(&house).await?;
-        let mut intruder = Intruder::enter(&house, None).await?;
+/// Sends the packets after a hello, and checks that the edge ends the membership with that code.
+async fn ends_membership(packets: Vec<Vec<u8>>, expected: DoneCode) -> Result<()> {
+    evening(async |stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        let mut intruder = Intruder::enter(&stack, None).await?;
         intruder.hello(7).await?;
         for packet in packets {
-            // The edge may have had enough before the last one.
+            // The edge may have ended the membership before the last packet.
             if intruder.send(packet).await.is_err() {
                 break;
             }
         }
-        let (code, why) = intruder.shown_out().await?;
+        let (code, why) = intruder.membership_end().await?;
         ensure!(code == expected, "{code:?}: {why}");
         innocents.go_on().await
     })
@@ -34,24 +34,24 @@ async fn shown_out(packets: Vec<Vec<u8>>, expected: DoneCode) -> Result<()> {
 
 #[tokio::test]
 async fn hostile_packets_that_cannot_be_read() -> Result<()> {
-    shown_out(vec![vec![1, 9, 9, 9]], DoneCode::MALFORMED_TRACK).await?;
-    // Of another version; and a packet that begins well.
-    shown_out(vec![vec![0xff; 40]], DoneCode::MALFORMED_TRACK).await?;
+    ends_membership(vec![vec![1, 9, 9, 9]], DoneCode::MALFORMED_TRACK).await?;
+    // Another version; then a packet that begins well.
+    ends_membership(vec![vec![0xff; 40]], DoneCode::MALFORMED_TRACK).await?;
     let mut cut = wire::packet(&say(1, "as it should be"));
     cut.extend([200, 1]);
-    shown_out(vec![cut], DoneCode::MALFORMED_TRACK).await
+    ends_membership(vec![cut], DoneCode::MALFORMED_TRACK).await
 }
 
 #[tokio::test]
 async fn hostile_packets_that_are_too_large() -> Result<()> {
-    shown_out(vec![vec![1; limits::FAN_PACKET + 1]], DoneCode::MALFORMED_TRACK).await?;
-    shown_out(vec![vec![1; 8 << 20]], DoneCode::MALFORMED_TRACK).await
+    ends_membership(vec![vec![1; limits::FAN_PACKET + 1]], DoneCode::MALFORMED_TRACK).await?;
+    ends_membership(vec![vec![1; 8 << 20]], DoneCode::MALFORMED_TRACK).await
 }
 
 #[tokio::test]
 async fn hostile_second_hello() -> Result<()> {
     let hello = wire::Hello { stream: wire::StreamId(8), next: 1 };
-    shown_out(vec![wire::packet(&FanMessage::Hello(hello))], DoneCode::MALFORMED_TRACK).await
+    ends_membership(vec![wire::packet(&FanMessage::Hello(hello))], DoneCode::MALFORMED_TRACK).await
 }
 
 #[tokio::test]
@@ -62,40 +62,40 @@ async fn hostile_floods() -> Result<()> {
     for number in 1..=2 * limits::UNACKED {
         wire::put(&mut many, &cheer(number));
     }
-    shown_out(vec![many], DoneCode::EXCESSIVE_LOAD).await?;
-    // Numbers that are far away, and bytes: each packet may pass, all together may not.
-    shown_out(vec![wire::packet(&cheer(limits::NUMBER))], DoneCode::EXCESSIVE_LOAD).await?;
+    ends_membership(vec![many], DoneCode::EXCESSIVE_LOAD).await?;
+    // Act numbers far ahead, then many bytes: each packet may pass, all together may not.
+    ends_membership(vec![wire::packet(&cheer(limits::NUMBER))], DoneCode::EXCESSIVE_LOAD).await?;
     let text = "x".repeat(12_000);
     let packets = (0..200).map(|_| wire::packet(&say(1, &text))).collect();
-    shown_out(packets, DoneCode::EXCESSIVE_LOAD).await
+    ends_membership(packets, DoneCode::EXCESSIVE_LOAD).await
 }
 
-/// The same number with another text, on the same connection and on another, is answered and not counted; and the
-/// numbers of another fan's stream are that fan's alone.
+/// An act number used again with another text, on the same connection or another, is answered and not counted. The
+/// numbers of another fan's stream are separate.
 #[tokio::test]
 async fn hostile_replays() -> Result<()> {
     const STREAM: u64 = 77;
-    evening(async |house| {
-        let mut innocents = Innocents::enter(&house).await?;
-        let token = house.token_of(Role::Fan, "somebody")?;
+    evening(async |stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        let token = stack.token_of(Role::Fan, "somebody")?;
         let acked =
             |message: EdgeMessage<'_>| matches!(message, EdgeMessage::Acked { through: 1 }).then_some(());
-        let mut one = Intruder::enter(&house, Some(token.clone())).await?;
+        let mut one = Intruder::enter(&stack, Some(token.clone())).await?;
         one.hello(STREAM).await?;
         one.send(wire::packet(&say(1, "the first"))).await?;
         one.send(wire::packet(&say(1, "the second"))).await?;
-        one.told(acked).await?;
-        let mut again = Intruder::enter(&house, Some(token)).await?;
+        one.message(acked).await?;
+        let mut again = Intruder::enter(&stack, Some(token)).await?;
         again.hello(STREAM).await?;
         again.send(wire::packet(&say(1, "the third"))).await?;
-        again.told(acked).await?;
-        let mut other = Intruder::enter(&house, Some(house.token_of(Role::Fan, "somebody else")?)).await?;
+        again.message(acked).await?;
+        let mut other = Intruder::enter(&stack, Some(stack.token_of(Role::Fan, "somebody else")?)).await?;
         other.hello(STREAM).await?;
         other.send(wire::packet(&say(1, "the fourth"))).await?;
-        other.told(acked).await?;
+        other.message(acked).await?;
         innocents.go_on().await?;
         let mut seen = Vec::new();
-        let mut late = Talker::enter(&house, Door::Fans, None)?;
+        let mut late = Talker::enter(&stack, Node::FanEdge, None)?;
         late.until(|item| {
             let TrackItem::Said(line) = item else { return false };
             seen.push(line.text.to_owned());
@@ -111,15 +111,15 @@ async fn hostile_replays() -> Result<()> {
 /// A gift that is given again with its key is one gift.
 #[tokio::test]
 async fn hostile_gifts_given_twice() -> Result<()> {
-    evening(async |house: House| {
-        let mut owner = Talker::enter(&house, Door::Fans, Some(house.token()?))?;
+    evening(async |stack: Stack| {
+        let mut owner = Talker::enter(&stack, Node::FanEdge, Some(stack.token()?))?;
         let gifts = json!([{ "id": 1, "name": "rose", "icon": "*", "value": 5 }]);
         let set = owner.order(json!({ "moderate": { "setGifts": gifts } })).await?;
         ensure!(matches!(set, Outcome::Taken { .. }), "{set:?}");
         let claims = Claims::new(fanfare_tests::ROOM, Role::Fan, "giver", std::time::Duration::from_hours(1));
         let mut tabs = Vec::new();
-        for door in [Door::Fans, Door::Creators] {
-            tabs.push(Talker::enter(&house, door, Some(house.sign(&claims)?))?);
+        for node in [Node::FanEdge, Node::CreatorEdge] {
+            tabs.push(Talker::enter(&stack, node, Some(stack.sign(&claims)?))?);
         }
         let mut outcomes = Vec::new();
         for tab in &mut tabs {

@@ -1,17 +1,17 @@
-//! Who offers what is somebody else's.
+//! Clients that publish the tracks of another creator.
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use creator::Source;
-use fanfare_tests::{Door, Guest, House, ROOM, send_group};
+use fanfare_tests::{Node, ROOM, ScriptedSession, Stack, send_group};
 use media::testcard::{Config, Rendition};
 use moqt::{Event, Namespace, Params, Properties, TrackName};
 use tokio::task::LocalSet;
 
 const FORGED: &[u8] = b"forged";
-/// The only rendition on stage.
+/// The show's only rendition.
 const VIDEO: &str = "video/90p";
-/// Groups that somebody who watches is to get while others try to harm them.
+/// Groups that a watching fan must receive during the attack.
 const GROUPS: usize = 3;
 
 #[tokio::test]
@@ -22,18 +22,18 @@ async fn hostile_publisher_without_a_token_takes_no_track_from_anybody() -> Resu
 async fn intruder() -> Result<()> {
     let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
     let card = Config { renditions, title: "TEST".into(), ..Config::default() };
-    let house = House::open(Source::demo(card)?).await?;
-    let mut fan = Guest::enter(&house, Door::Fans, None).await?;
+    let stack = Stack::open(Source::demo(card)?).await?;
+    let mut fan = ScriptedSession::enter(&stack, Node::FanEdge, None).await?;
     fan.call(|session, _| session.subscribe(track(VIDEO), Params::default())).await??;
     let first = fan.until(group).await?;
 
-    let mut intruder = Guest::enter(&house, Door::Fans, None).await?;
+    let mut intruder = ScriptedSession::enter(&stack, Node::FanEdge, None).await?;
     intruder.call(|session, _| session.publish_namespace(namespace(), Params::default())).await??;
     for name in [VIDEO, "catalog"] {
         intruder.call(move |session, now| forge(session, now, name)).await??;
     }
-    // Somebody else comes while the intruder has not been shown out yet.
-    let mut late = Guest::enter(&house, Door::Fans, None).await?;
+    // Another fan enters before the intruder is turned away.
+    let mut late = ScriptedSession::enter(&stack, Node::FanEdge, None).await?;
     for name in [VIDEO, "catalog"] {
         late.call(move |session, _| session.subscribe(track(name), Params::default())).await??;
     }
@@ -69,7 +69,7 @@ fn group(event: Event) -> Option<u64> {
     }
 }
 
-/// The number of the next group; nothing in between may be forged.
+/// The number of the next group. Fails on a forged payload before it.
 fn true_group(event: Event) -> Option<u64> {
     if let Event::Payload { data, .. } = &event {
         assert_ne!(data, FORGED);
@@ -78,7 +78,7 @@ fn true_group(event: Event) -> Option<u64> {
     group(event)
 }
 
-/// Offers a track of the room, and sends a group of it without waiting for leave.
+/// Publishes a track of the room, and sends a group of it without waiting for leave.
 fn forge(session: &mut moqt::Session, now: moqt::Micros, name: &'static str) -> Result<(), moqt::Misuse> {
     let request = session.publish(track(name), Params::default(), Properties::NONE)?;
     send_group(session, now, request, 1 << 40, vec![Bytes::from_static(FORGED)])

@@ -1,7 +1,7 @@
-//! Those who ask for everything and read nothing.
+//! Members that subscribe to everything and read nothing.
 
 use anyhow::{Result, bail};
-use fanfare_tests::{Door, House, ROOM, Talker};
+use fanfare_tests::{Node, ROOM, Stack, Talker};
 use moqt::{Namespace, Params, TrackName};
 use outbox::{Failure, Outcome};
 use serde_json::json;
@@ -11,32 +11,32 @@ use wire::{Reason, names};
 use crate::{Innocents, evening, intruder::Intruder};
 
 const SILENT: usize = 20;
-/// Held lines that they are not going to read. One fan says them all, as fast as the room lets one fan speak.
+/// Held chat lines that the silent members do not read. One fan sends them all, as fast as the room allows one fan.
 const LINES: usize = 20;
 
 #[tokio::test]
 async fn hostile_fans_who_never_read() -> Result<()> {
-    evening(async |house: House| {
-        let mut innocents = Innocents::enter(&house).await?;
-        // A moderator has no pace of one fan to keep to.
-        let token = house.token_of(Role::Moderator, "a moderator who reads")?;
-        innocents.one = Talker::enter(&house, Door::Fans, Some(token))?;
+    evening(async |stack: Stack| {
+        let mut innocents = Innocents::enter(&stack).await?;
+        // A moderator's lines are not rate-limited.
+        let token = stack.token_of(Role::Moderator, "a moderator who reads")?;
+        innocents.one = Talker::enter(&stack, Node::FanEdge, Some(token))?;
         innocents.one.joined().await?;
         let room = Namespace::from_path(ROOM)?;
         let shown = Namespace::new([names::ROOM])?.join(&room)?;
         let mut silent = Vec::new();
         for at in 0..SILENT {
-            // To moderators most is said.
-            let token = house.token_of(Role::Moderator, &format!("moderator {at}"))?;
-            let mut intruder = Intruder::enter(&house, Some(token)).await?;
+            // Moderators receive the most messages.
+            let token = stack.token_of(Role::Moderator, &format!("moderator {at}"))?;
+            let mut intruder = Intruder::enter(&stack, Some(token)).await?;
             intruder.hello(at as u64).await?;
             for (namespace, track) in
                 [(&shown, "chat"), (&shown, "pulse"), (&shown, "stage"), (&room, "video/90p")]
             {
                 let name = TrackName::new(namespace.clone(), track)?;
-                intruder.guest.call(|session, _| session.subscribe(name, Params::default())).await??;
+                intruder.client.call(|session, _| session.subscribe(name, Params::default())).await??;
             }
-            intruder.guest.freeze();
+            intruder.client.freeze();
             silent.push(intruder);
         }
         innocents.go_on().await?;
@@ -47,7 +47,7 @@ async fn hostile_fans_who_never_read() -> Result<()> {
                 json!({ "say": { "text": format!("https://example.com/{tries}/{}", "x".repeat(250)) } });
             match innocents.other.order(link).await? {
                 Outcome::Held => held += 1,
-                // The answer is what paces the next try: it comes with a tick of the edge.
+                // The rejection sets the pace of the next try: it comes with a tick of the edge.
                 Outcome::Failed(Failure::Rejected(Reason::TooFast { .. })) => {}
                 outcome => bail!("{outcome:?} for line {tries}, after {held} that were held"),
             }

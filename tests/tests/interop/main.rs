@@ -1,7 +1,7 @@
-//! Programs of other people against ours, as they are published.
+//! Our origin and edges with programs from other projects, in the versions that those publish.
 //!
-//! `cargo xtask interop` builds them and runs all of this. Tests that are ignored need a program that takes minutes to
-//! build; `cargo xtask test` runs the others.
+//! `cargo xtask interop` builds the programs and runs all of this. Tests that are ignored need a program that takes
+//! minutes to build; `cargo xtask test` runs the others.
 
 mod moq_cli;
 mod moq_rs;

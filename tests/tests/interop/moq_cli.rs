@@ -1,63 +1,63 @@
-//! `moq` of moq-dev, which publishes and plays with catalogs of its own, on whatever draft it agrees on.
+//! `moq` of moq-dev, which publishes and plays with catalogs of its own, on any draft that both ends support.
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use fanfare_tests::{Door, House, Peer, Tape, demux};
+use fanfare_tests::{LoopedMedia, Node, Peer, Stack, demux};
 use media::Sample;
 
-/// What a player is to have written before we look at it: more than two seconds.
+/// The bytes that a player writes before the test reads them: more than two seconds.
 const BYTES: usize = 45_000;
-/// How many frames of each track that are.
+/// The fewest frames of each track in those bytes.
 const LEAST_FRAMES: usize = 20;
 
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn frames_come_through_the_origin() -> Result<()> {
-    frames_come_through(Door::Origin, Door::Origin, "https", 0).await
+    frames_come_through(Node::Origin, Node::Origin, "https", 0).await
 }
 
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn frames_come_from_one_edge_to_another() -> Result<()> {
-    frames_come_through(Door::Creators, Door::Fans, "https", 0).await
+    frames_come_through(Node::CreatorEdge, Node::FanEdge, "https", 0).await
 }
 
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn frames_come_from_one_edge_to_another_over_raw_quic() -> Result<()> {
-    frames_come_through(Door::Creators, Door::Fans, "moqt", 0).await
+    frames_come_through(Node::CreatorEdge, Node::FanEdge, "moqt", 0).await
 }
 
-/// It subscribes from the newest object on, and fetches the group from its start to there.
+/// `moq` subscribes from the newest object on, and fetches the group from its start to there.
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn who_comes_late_to_an_edge_misses_nothing_from_then_on() -> Result<()> {
-    frames_come_through(Door::Creators, Door::Fans, "https", 170).await
+    frames_come_through(Node::CreatorEdge, Node::FanEdge, "https", 170).await
 }
 
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn who_comes_late_to_the_origin_misses_nothing_from_then_on() -> Result<()> {
-    frames_come_through(Door::Origin, Door::Origin, "https", 170).await
+    frames_come_through(Node::Origin, Node::Origin, "https", 170).await
 }
 
-/// A player that comes after so many pieces gets all that come afterwards.
-async fn frames_come_through(creators: Door, fans: Door, scheme: &str, pieces: usize) -> Result<()> {
-    let house = House::empty().await?;
-    let mut tape = Tape::new()?;
-    let mut publisher = Peer::moq(&house, creators, scheme, &["import", "fmp4"])?;
-    publisher.write(tape.header()).await?;
-    tape.play(&mut publisher, pieces).await?;
-    let mut player = Peer::moq(&house, fans, scheme, &["export", "fmp4"])?;
+/// Checks that a player which starts after `pieces` pieces gets every piece after them.
+async fn frames_come_through(creators: Node, fans: Node, scheme: &str, pieces: usize) -> Result<()> {
+    let stack = Stack::empty().await?;
+    let mut media = LoopedMedia::new()?;
+    let mut publisher = Peer::moq(&stack, creators, scheme, &["import", "fmp4"])?;
+    publisher.write(media.header()).await?;
+    media.play(&mut publisher, pieces).await?;
+    let mut player = Peer::moq(&stack, fans, scheme, &["export", "fmp4"])?;
     let received = tokio::select! {
         received = player.read(BYTES) => received?,
-        ended = tape.play_on(&mut publisher) => match ended? {},
+        ended = media.play_on(&mut publisher) => match ended? {},
     };
     for peer in [&publisher, &player] {
         peer.says(&["connected version=moq-transport-18"]).await?;
     }
-    let mut sent = tape.header().to_vec();
-    sent.extend(Tape::new()?.laps(4));
+    let mut sent = media.header().to_vec();
+    sent.extend(LoopedMedia::new()?.laps(4));
     let (sent, received) = (demux(&sent)?.1, demux(&received)?.1);
     for track in 0..2 {
         let of = |samples: &[Sample]| -> Vec<Bytes> {
@@ -72,8 +72,9 @@ async fn frames_come_through(creators: Door, fans: Door, scheme: &str, pieces: u
     Ok(())
 }
 
-/// Which frames of what was sent came, for people to look at.
+/// The positions of the received frames among the sent ones, for the error message.
 fn runs(track: usize, sent: &[Bytes], received: &[Bytes]) -> String {
-    let places: Vec<_> = received.iter().map(|frame| sent.iter().position(|other| other == frame)).collect();
-    format!("track {track} has gaps: {places:?}")
+    let positions: Vec<_> =
+        received.iter().map(|frame| sent.iter().position(|other| other == frame)).collect();
+    format!("track {track} has gaps: {positions:?}")
 }

@@ -34,7 +34,7 @@ use tokio::{
 };
 use url::Url;
 
-/// The time that anything may take.
+/// The longest that one step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The room at the source, and at the destination.
 const ROOMS: [&str; 2] = ["show/one", "guest"];
@@ -49,7 +49,7 @@ const GROUPS: usize = 5;
 /// A property of an object: a LOC timestamp.
 const TIMESTAMP: u64 = 0x10;
 
-/// A relay that takes part.
+/// A relay to restream from or to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// An origin of ours, without rooms.
@@ -122,7 +122,7 @@ async fn every_object_goes(from: Kind, to: Kind) -> Result<()> {
     Ok(())
 }
 
-/// A relay that runs, in this process or in one of its own.
+/// A running relay, in this process or in one of its own.
 struct Relay {
     kind: Kind,
     port: u16,
@@ -208,7 +208,7 @@ impl Client {
         Ok(Self { publisher, subscriber, tasks, _endpoint: endpoint })
     }
 
-    /// Publishes the room of the source: a catalog, and tracks that go on.
+    /// Publishes the room of the source: a catalog, and tracks without an end.
     fn publish(&mut self) -> Result<()> {
         let room = TrackNamespace::from_utf8_path(ROOMS[0]);
         let mut readers = HashMap::new();
@@ -226,7 +226,7 @@ impl Client {
         }
         let mut publisher = self.publisher.clone();
         self.tasks.spawn(async move {
-            // They are there as long as the room is.
+            // The catalog and its group stay open as long as the room.
             let _open = (catalog, group);
             let mut serving = JoinSet::new();
             let Ok(namespace) = publisher.publish_namespace_start(room).await else { return };
@@ -235,7 +235,7 @@ impl Client {
                     drop(subscribed.close(ServeError::NotFound));
                     continue;
                 };
-                // Without LARGEST_OBJECT in SUBSCRIBE_OK: moq-relay cannot read one that has it.
+                // LARGEST_OBJECT stays out of SUBSCRIBE_OK: moq-relay cannot read one that has it.
                 let served = subscribed.serve_with_largest_location(reader, None);
                 serving.spawn(async move { drop(served.await) });
             }
@@ -243,7 +243,7 @@ impl Client {
         Ok(())
     }
 
-    /// Subscribes to all tracks of the room at the destination, and checks what comes.
+    /// Subscribes to all tracks of the room at the destination, and checks every object.
     async fn check(&mut self, intact: bool) -> Result<()> {
         let mut catalog = self.subscribe(msf::TRACK).await?;
         let mut group = next(&mut catalog).await?;

@@ -1,17 +1,17 @@
 //! `@moq/watch` of moq-dev, in Chromium, at an edge of ours.
 //!
-//! As it is published, it cannot speak draft 18 with anybody who does; `tests/peers/bundle.mjs` says why, and mends two
-//! lines, so that the rest of it can be tried.
+//! The published version speaks no draft 18 that other implementations understand; `tests/peers/bundle.mjs` gives the
+//! reasons, and mends two lines, so that the rest of it can be tested.
 //!
-//! It asks for what comes after a track's newest object, and fetches nothing that is there already; the draft gives it no
-//! more. So it sees a catalog when one is published, and that is why it comes before the show here: a
-//! creator that publishes a file has a second catalog as soon as the bit rates are known.
+//! It subscribes from after a track's newest object and fetches nothing earlier, as the draft allows. So it sees a
+//! catalog only when one is published, and it starts before the show here. A creator that publishes a file has a second
+//! catalog as soon as the bit rates are known.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use creator::{Input, Repeat, Source};
-use fanfare_tests::{Browser, Door, House, Isolation, Page, Peer, ROOM, Site, Tape, moq_watch};
+use fanfare_tests::{Browser, Isolation, LoopedMedia, Node, Page, Peer, ROOM, Site, Stack, moq_watch};
 use media::{
     Packaging,
     testcard::{Config, Rendition},
@@ -31,12 +31,13 @@ const PRIORITY_IN_TWO_BYTES: &str = "04 1001 10809b 010102 0102";
 #[tokio::test]
 async fn as_published_its_subscribe_is_no_draft_18() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(card()?).await?;
-    let page = open(&browser, &house, "watch", "msf").await?;
+    let stack = Stack::open(card()?).await?;
+    let page = open(&browser, &stack, "watch", "msf").await?;
     let written = PRIORITY_IN_TWO_BYTES.replace(' ', "");
     wait(&page, &format!("watch.until(() => watch.sent.some((bytes) => bytes.includes('{written}')), 20)"))
         .await?;
-    // It has found the room, by draft 18; and as the draft has it, whoever breaks it is shown the door.
+    // It has found the room, by draft 18. It then breaks the draft, and the edge closes the session, as the draft
+    // demands.
     wait(&page, "watch.until(() => watch.player.connection.status.peek() !== 'connected', 20)").await?;
     let log = page.log().join("\n");
     for line in
@@ -50,21 +51,21 @@ async fn as_published_its_subscribe_is_no_draft_18() -> Result<()> {
 #[tokio::test]
 async fn mended_it_plays_what_our_creator_publishes_as_cmaf() -> Result<()> {
     let browser = Browser::start().await?;
-    let mut house = House::empty().await?;
-    let page = open(&browser, &house, "watch-mended", "msf").await?;
-    house.begin_show(file(Packaging::Cmaf).await?).await?;
-    // The file's times start over with it, every two seconds, and then the player skips some.
+    let mut stack = Stack::empty().await?;
+    let page = open(&browser, &stack, "watch-mended", "msf").await?;
+    stack.begin_show(file(Packaging::Cmaf).await?).await?;
+    // The file's times start over every two seconds, and the player skips some frames then.
     plays(&page, 10).await
 }
 
-/// LOC has an object's time in its properties. In a catalog by MSF, `@moq/watch` takes it for a container of its own, which
-/// has the time before the frame.
+/// LOC has an object's time in its properties. In an MSF catalog, `@moq/watch` takes LOC for a container of its own,
+/// which has the time before the frame.
 #[tokio::test]
 async fn mended_it_takes_loc_for_another_container() -> Result<()> {
     let browser = Browser::start().await?;
-    let mut house = House::empty().await?;
-    let page = open(&browser, &house, "watch-mended", "msf").await?;
-    house.begin_show(file(Packaging::Frames).await?).await?;
+    let mut stack = Stack::empty().await?;
+    let page = open(&browser, &stack, "watch-mended", "msf").await?;
+    stack.begin_show(file(Packaging::Frames).await?).await?;
     let video = wait(&page, "watch.until(() => watch.state().catalog?.video?.renditions, 20)").await?;
     let renditions = video.as_object().with_context(|| video.to_string())?;
     ensure!(!renditions.is_empty(), "no renditions");
@@ -72,23 +73,23 @@ async fn mended_it_takes_loc_for_another_container() -> Result<()> {
     Ok(())
 }
 
-/// A catalog of moq-dev's own.
+/// The show has a catalog of moq-dev's own.
 #[tokio::test]
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn mended_it_plays_what_moq_cli_publishes() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::empty().await?;
-    let mut tape = Tape::new()?;
-    let mut publisher = Peer::moq(&house, Door::Creators, "https", &["import", "fmp4"])?;
-    publisher.write(tape.header()).await?;
-    let page = open(&browser, &house, "watch-mended", "hang").await?;
+    let stack = Stack::empty().await?;
+    let mut media = LoopedMedia::new()?;
+    let mut publisher = Peer::moq(&stack, Node::CreatorEdge, "https", &["import", "fmp4"])?;
+    publisher.write(media.header()).await?;
+    let page = open(&browser, &stack, "watch-mended", "hang").await?;
     tokio::select! {
         played = plays(&page, 30) => played,
-        ended = tape.play_on(&mut publisher) => match ended? {},
+        ended = media.play_on(&mut publisher) => match ended? {},
     }
 }
 
-/// So many different pictures are seen.
+/// Waits until the page has shown `least` different pictures.
 async fn plays(page: &Page, least: u32) -> Result<()> {
     let pictures = wait(page, &format!("watch.pictures({least}, 20)")).await?;
     let video = page.eval("watch.state().video").await?;
@@ -98,9 +99,9 @@ async fn plays(page: &Page, least: u32) -> Result<()> {
     Ok(())
 }
 
-async fn open(browser: &Browser, house: &House, bundle: &str, catalog: &str) -> Result<Page> {
+async fn open(browser: &Browser, stack: &Stack, bundle: &str, catalog: &str) -> Result<Page> {
     moq_watch()?;
-    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let site = Site::start(stack.edge(), Isolation::Isolated).await?;
     let url = site.url(&format!("/test/moq-watch.html?bundle={bundle}&room={ROOM}&catalog={catalog}"));
     let page = browser.open(&url, 800, 600).await?;
     wait(&page, READY).await?;

@@ -1,7 +1,7 @@
 //! Our player, on our watch page, plays what programs of others publish.
 
 use anyhow::{Context as _, Result};
-use fanfare_tests::{Browser, Door, House, Peer, ROOM, Tape};
+use fanfare_tests::{Browser, LoopedMedia, Node, Peer, ROOM, Stack};
 
 /// Waits until so many frames have been shown.
 const FRAMES: &str = "new Promise((shown, failed) => {
@@ -18,9 +18,9 @@ const FRAMES: &str = "new Promise((shown, failed) => {
 #[tokio::test]
 async fn it_plays_what_moq_pub_publishes() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::empty().await?;
-    let publisher = Peer::moq_pub(&house, Door::Creators, "https").await?;
-    plays(&browser, &house, publisher).await
+    let stack = Stack::empty().await?;
+    let publisher = Peer::moq_pub(&stack, Node::CreatorEdge, "https").await?;
+    plays(&browser, &stack, publisher).await
 }
 
 /// A catalog of moq-dev's own, CMAF.
@@ -28,16 +28,16 @@ async fn it_plays_what_moq_pub_publishes() -> Result<()> {
 #[ignore = "takes moq-cli, which `cargo xtask interop` builds"]
 async fn it_plays_what_moq_cli_publishes() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::empty().await?;
-    let publisher = Peer::moq(&house, Door::Creators, "https", &["import", "fmp4"])?;
-    plays(&browser, &house, publisher).await
+    let stack = Stack::empty().await?;
+    let publisher = Peer::moq(&stack, Node::CreatorEdge, "https", &["import", "fmp4"])?;
+    plays(&browser, &stack, publisher).await
 }
 
-async fn plays(browser: &Browser, house: &House, mut publisher: Peer) -> Result<()> {
-    let mut tape = Tape::new()?;
-    publisher.write(tape.header()).await?;
+async fn plays(browser: &Browser, stack: &Stack, mut publisher: Peer) -> Result<()> {
+    let mut media = LoopedMedia::new()?;
+    publisher.write(media.header()).await?;
     let watch = async {
-        let page = browser.open(&house.url(&format!("/{ROOM}")), 1280, 800).await?;
+        let page = browser.open(&stack.url(&format!("/{ROOM}")), 1280, 800).await?;
         let stats = page.eval(FRAMES).await.with_context(|| page.log().join("\n"))?;
         println!("{stats}");
         assert_eq!(stats["errors"], 0, "{stats}");
@@ -46,6 +46,6 @@ async fn plays(browser: &Browser, house: &House, mut publisher: Peer) -> Result<
     };
     tokio::select! {
         watched = watch => watched,
-        ended = tape.play_on(&mut publisher) => match ended? {},
+        ended = media.play_on(&mut publisher) => match ended? {},
     }
 }

@@ -1,4 +1,4 @@
-//! The fans of one object, what is sent to them, and what that takes.
+//! The fans of one object, the messages sent to them, and their cost.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,21 +14,21 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// Fans that come in at once.
-const AT_THE_DOOR: usize = 20;
-/// All of them are in within that.
+/// Fans that connect at the same time.
+const CONNECTING: usize = 20;
+/// The longest until all fans are in.
 const COMING: Duration = Duration::from_mins(1);
-/// How long what was sent may take to come.
+/// The longest that a sent message may take to arrive.
 const LATE: Duration = Duration::from_secs(10);
-/// Messages under way to each fan, when as many are sent as can be.
+/// The messages in flight to each fan, at the highest rate.
 const WINDOW: u64 = 16;
 
-/// How fast somebody sends.
+/// The rate at which messages are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Load {
-    /// So many messages a second.
+    /// Messages per second.
     Paced(u32),
-    /// The next as soon as those before the last few have come to all.
+    /// The next message as soon as all but the last few have reached all fans.
     Flood,
 }
 
@@ -41,60 +41,60 @@ impl std::fmt::Display for Load {
     }
 }
 
-/// What a load took.
+/// The measurements of one load.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    /// Messages that were sent, and those that have come to fans.
+    /// Messages sent, and messages delivered to fans.
     pub(crate) sent: u64,
     pub(crate) delivered: u64,
     pub(crate) took: Duration,
-    /// How long workerd, and this process, kept a processor busy.
+    /// CPU time of workerd, and of this process with the fans.
     pub(crate) work: Duration,
     pub(crate) own: Duration,
-    /// From sending a message to when it has come, at half of the fans.
+    /// The median time from sending a message to its arrival at a fan.
     pub(crate) late: Duration,
 }
 
-/// What all fans have heard.
+/// The deliveries to all fans.
 #[derive(Default)]
 pub(crate) struct Heard {
     here: Cell<usize>,
     sent: RefCell<Vec<Instant>>,
     delivered: Cell<u64>,
-    /// Messages that each fan has heard, or whose successor they have, all in all.
+    /// Messages that fans have received or have a later one than, summed over all fans.
     passed: Cell<u64>,
     late: RefCell<Vec<Duration>>,
-    news: Notify,
+    changed: Notify,
 }
 
 impl Heard {
     async fn until(&self, it_is: impl Fn(&Self) -> bool) {
         loop {
-            let news = self.news.notified();
+            let changed = self.changed.notified();
             if it_is(self) {
                 return;
             }
-            news.await;
+            changed.await;
         }
     }
 }
 
-/// What one of them does.
+/// Records the deliveries to one fan.
 pub(crate) struct Ear {
     all: Rc<Heard>,
     next: u64,
 }
 
 impl Ear {
-    /// The fan is here, and has a place.
+    /// Records that the fan has joined.
     pub(crate) fn came(&mut self) {
         self.next = self.all.sent.borrow().len() as u64;
         self.all.here.update(|here| here + 1);
-        self.all.news.notify_waiters();
+        self.all.changed.notify_waiters();
     }
 
-    /// The message of that number has come, for the first time. Some before it may not: a room need not wait for who is
-    /// too slow.
+    /// Records the first arrival of message `number`. Earlier ones may never come: a room need not wait for a fan that
+    /// is too slow.
     pub(crate) fn heard(&mut self, number: u64) {
         let Some(late) = self.all.sent.borrow().get(number as usize).map(Instant::elapsed) else { return };
         self.all.late.borrow_mut().push(late);
@@ -102,11 +102,11 @@ impl Ear {
         let next = self.next.max(number + 1);
         self.all.passed.update(|passed| passed + next - self.next);
         self.next = next;
-        self.all.news.notify_waiters();
+        self.all.changed.notify_waiters();
     }
 }
 
-/// Fans in an object.
+/// The fans of one object.
 pub(crate) struct Crowd {
     isolate: Isolate,
     heard: Rc<Heard>,
@@ -118,7 +118,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// So many fans, each of whom is a task that runs until it fails, and whoever sends to them.
+    /// Starts `fans` fans, each a task that runs until it fails, and the senders.
     pub(crate) async fn gather<F: Future<Output = Result<()>> + 'static>(
         isolate: Isolate,
         fans: usize,
@@ -130,7 +130,7 @@ impl Crowd {
         for fan in 0..fans {
             let (heard, enter) = (Rc::clone(&heard), Rc::clone(&enter));
             running.spawn_local(async move {
-                heard.until(|heard| fan < heard.here.get() + AT_THE_DOOR).await;
+                heard.until(|heard| fan < heard.here.get() + CONNECTING).await;
                 enter(fan, Ear { all: heard, next: 0 }).await
             });
         }
@@ -140,7 +140,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// What a load takes, after it has run for a while.
+    /// Measures a load, after `warm` of running it.
     pub(crate) async fn measure(&mut self, load: Load, warm: Duration, time: Duration) -> Result<Measured> {
         self.run(load, warm).await?;
         self.run(load, time).await
@@ -171,7 +171,7 @@ impl Crowd {
             }
         }
         let (sent, all) = (self.next - first, self.next * self.fans as u64);
-        // Who cannot keep up is told by what has come, not by a failure.
+        // A fan that cannot keep up shows in `delivered`; it is no failure.
         let _ = timeout(LATE, self.heard.until(|heard| heard.passed.get() >= all)).await;
         let took = began.elapsed();
         let work = self.isolate.work()?.saturating_sub(work);
@@ -208,7 +208,7 @@ impl Crowd {
         }
     }
 
-    /// Ends it.
+    /// Stops the fans and kills the platform.
     pub(crate) async fn end(mut self) -> Result<()> {
         self.running.shutdown().await;
         self.isolate.kill().await

@@ -1,8 +1,8 @@
-//! How fast a room is in a Durable Object, in real workerd, beside the least that one can be, written by hand in
+//! The speed of a room in a Durable Object, in real workerd, beside the simplest possible room, written by hand in
 //! JavaScript: for `cargo xtask bench cloudflare`.
 //!
-//! A message is a line, or an object of media, that has come to one fan. What is compared is how long workerd keeps a
-//! processor busy for each; what the fans take, who are all in this process, is not in it.
+//! A message is a chat line, or an object of media, delivered to one fan. The figure compared is workerd's CPU time per
+//! message. The cost of the fans is left out: they are all in this process.
 
 mod crowd;
 mod ours;
@@ -17,21 +17,21 @@ use tokio::task::LocalSet;
 use crowd::{Crowd, Load};
 use table::Table;
 
-/// What the room is called.
+/// The room's name.
 const ROOM: &str = "friday-night";
-/// For how long each load is measured, unless `FANFARE_SECONDS` says otherwise, and how long it runs before.
+/// The seconds of each measurement, unless `FANFARE_SECONDS` sets them, and the time that a load runs before it.
 const SECONDS: u64 = 8;
 const WARM: Duration = Duration::from_secs(3);
-/// How often each room is opened, one after the other, unless `FANFARE_ROUNDS` says otherwise.
+/// The times that each room is opened, one after the other, unless `FANFARE_ROUNDS` sets them.
 const ROUNDS: u64 = 3;
-/// Fans of a room, unless `FANFARE_FANS` says otherwise: one who watches takes more than one who reads.
+/// The fans of a room, unless `FANFARE_FANS` sets them: watching costs more than reading chat.
 const READERS: u64 = 200;
 const WATCHERS: u64 = 100;
-/// As many as an object lets in for certain.
+/// The fans that one object admits for certain.
 const MOST: usize = 300;
-/// Who speaks: moderators, who are held to the room's own pace only.
+/// The senders of chat lines: moderators, who only have the room's own rate limit.
 const SPEAKERS: usize = 10;
-/// As often as our own root has its lines go out.
+/// The interval at which our own root sends chat lines.
 const TICK: Duration = Duration::from_millis(45);
 
 fn number(variable: &str, usual: u64) -> u64 {
@@ -50,7 +50,7 @@ async fn load_chat_in_a_durable_object() -> Result<()> {
 }
 
 async fn chat() -> Result<()> {
-    // A room of ours takes no more than 200 lines a second.
+    // Our room takes at most 200 lines per second.
     let loads = [0, 20, 100, 200].map(Load::Paced);
     let fans = fans(READERS);
     let mut table = Table::new(&["ours", "plain, each tick", "plain, each line"], &loads);

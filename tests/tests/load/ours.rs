@@ -1,4 +1,4 @@
-//! A room of ours, and its fans.
+//! Our room, and its fans.
 
 use std::{cell::RefCell, net::Ipv4Addr, time::Duration};
 
@@ -20,25 +20,25 @@ use wire::{Frame, Frames, Track, TrackItem};
 use crate::{Crowd, ROOM, SPEAKERS, crowd::Ear};
 
 const LIFE: Duration = Duration::from_hours(1);
-/// Orders of a fan that may wait.
+/// The most orders of a fan that may wait.
 const ORDERS: usize = 4096;
-/// Objects of a group: two seconds of video.
+/// Objects in a group: two seconds of video.
 const GROUP: u64 = 60;
-/// How long a watcher may wait for the track to be there.
+/// The longest that a subscription may wait for the track, in milliseconds.
 const PATIENCE_MS: u64 = 5000;
 const TRACK: &str = "video";
 
-/// What is said.
+/// The chat line of that number.
 pub(crate) fn line(number: u64) -> String {
     format!("this is what somebody has to say, number {number}")
 }
 
-/// Which it was.
+/// The number of a chat line.
 pub(crate) fn number_of(line: &str) -> Result<u64> {
     Ok(line.rsplit(' ').next().context("no number")?.parse()?)
 }
 
-/// An object of so many bytes.
+/// An object of `bytes` bytes that begins with its number.
 pub(crate) fn object(number: u64, bytes: usize) -> Bytes {
     let mut object = vec![0x5a; bytes];
     object[..8].copy_from_slice(&number.to_be_bytes());
@@ -49,7 +49,7 @@ fn endpoint() -> Result<Endpoint> {
     Ok(Endpoint::client((Ipv4Addr::LOCALHOST, 0).into(), Trust::Anyone.client_config()?)?)
 }
 
-/// A Worker, of which somebody has opened the room.
+/// Starts a Worker, and opens the room as its creator.
 async fn opened(deployed: Deployed) -> Result<Isolate> {
     let token = deployed.keys.mint(&Claims::new(ROOM, Role::Creator, "ada", LIFE))?;
     let isolate = Isolate::start(deployed).await?;
@@ -57,7 +57,7 @@ async fn opened(deployed: Deployed) -> Result<Isolate> {
     Ok(isolate)
 }
 
-/// Strangers, and moderators who speak.
+/// Starts `fans` strangers who read chat, and the moderators who write it.
 pub(crate) async fn chat(fans: usize) -> Result<Crowd> {
     let keys = Keys::generate(Algorithm::EdDSA)?;
     let isolate = opened(Deployed::with(keys.clone())).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn chat(fans: usize) -> Result<Crowd> {
 
 struct Reader {
     ear: Ear,
-    /// The highest line seen.
+    /// The highest chat line seen so far.
     last: u64,
 }
 
@@ -97,7 +97,7 @@ impl Reader {
     fn hear(&mut self, said: fan::Update) {
         match said {
             fan::Update::Joined => self.ear.came(),
-            fan::Update::Left { why } => eprintln!("a fan has no place: {why}"),
+            fan::Update::Left { why } => eprintln!("a fan has left: {why}"),
             fan::Update::Shown { track: Track::Chat, packet } => {
                 if let Err(error) = self.read(&packet) {
                     eprintln!("a fan cannot read: {error:#}");
@@ -110,7 +110,7 @@ impl Reader {
     fn read(&mut self, packet: &[u8]) -> Result<()> {
         for frame in Frames::<TrackItem<'_>>::new(packet)? {
             let Frame::Known(TrackItem::Said(line)) = frame? else { continue };
-            // A group opens with what was said before.
+            // A group opens with the earlier lines, which must not count again.
             if line.id.0 > self.last {
                 self.last = line.id.0;
                 self.ear.heard(number_of(line.text)?);
@@ -120,7 +120,7 @@ impl Reader {
     }
 }
 
-/// An origin has a track, to which all fans are subscribed.
+/// Starts an origin with a track to which all fans are subscribed.
 pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
     let dir = tempfile::tempdir()?;
     let names = ["localhost", "127.0.0.1"].map(String::from).into();

@@ -1,4 +1,4 @@
-//! The least that a room can be, and its fans.
+//! The simplest possible room, and its fans.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     ours::{line, number_of, object},
 };
 
-/// Lines go out with a tick's others, or each by itself.
+/// Starts chat whose lines go out with the others of a tick, or each by itself.
 pub(crate) async fn chat(fans: usize, tick: Option<Duration>) -> Result<Crowd> {
     gather(Isolate::plain(tick).await?, fans, SPEAKERS, |speaker, number| {
         Message::text(json!({ "name": format!("speaker {speaker}"), "text": line(number) }).to_string())
@@ -24,7 +24,7 @@ pub(crate) async fn chat(fans: usize, tick: Option<Duration>) -> Result<Crowd> {
     .await
 }
 
-/// The first of the fans publishes.
+/// Starts media, which the first fan publishes.
 pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
     gather(Isolate::plain(None).await?, fans, 1, move |_, number| Message::binary(object(number, bytes)))
         .await
@@ -58,7 +58,7 @@ async fn take_part(url: String, said: Option<mpsc::UnboundedReceiver<Message>>, 
     ear.came();
     loop {
         tokio::select! {
-            message = said.recv() => goes.send(message.context("nobody speaks")?).await?,
+            message = said.recv() => goes.send(message.context("the sender of messages is gone")?).await?,
             message = comes.next() => match message.context("a fan was sent away")?? {
                 Message::Text(lines) => {
                     for line in serde_json::from_str::<Vec<Value>>(&lines)? {
@@ -72,7 +72,7 @@ async fn take_part(url: String, said: Option<mpsc::UnboundedReceiver<Message>>, 
     }
 }
 
-/// What an object begins with: its number.
+/// The first eight bytes of an object: its number.
 fn first(object: &Bytes) -> Result<[u8; 8]> {
     object.first_chunk().copied().context("an object without a number")
 }

@@ -1,4 +1,4 @@
-//! What was measured, beside each other.
+//! Prints the measurements side by side.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     number,
 };
 
-/// By room, and then by load: what each round took.
+/// The rounds of every load in every room.
 pub(crate) struct Table {
     names: Vec<&'static str>,
     loads: Vec<Load>,
@@ -24,7 +24,7 @@ impl Table {
         Self { names: names.to_vec(), loads: loads.to_vec(), all }
     }
 
-    /// Has a crowd in the room of that number go through all loads.
+    /// Measures all loads with a crowd in room number `room`.
     pub(crate) async fn add(&mut self, room: usize, mut crowd: Crowd) -> Result<()> {
         let time = Duration::from_secs(number("FANFARE_SECONDS", SECONDS));
         for (load, rounds) in self.loads.iter().zip(&mut self.all[room]) {
@@ -33,13 +33,13 @@ impl Table {
         crowd.end().await
     }
 
-    /// Medians, and ours beside each of the others, with the least and the most of the rounds.
+    /// Prints medians, and the ratio of our room to each other one, with its least and its most.
     pub(crate) fn print(&self, title: &str) {
         println!("\n{title}; medians of {} rounds", self.all[0][0].len());
         for (at, load) in self.loads.iter().enumerate() {
             println!("  {load}:");
             for (name, loads) in self.names.iter().zip(&self.all) {
-                println!("    {name:<18}{}", line(&loads[at]));
+                println!("    {name:<18}{}", row(&loads[at]));
             }
             let sends = self.all[0][at].iter().all(|measured| measured.sent > 0);
             for (name, loads) in self.names.iter().zip(&self.all).skip(1).filter(|_| sends) {
@@ -52,10 +52,10 @@ impl Table {
     }
 }
 
-fn line(rounds: &[Measured]) -> String {
+fn row(rounds: &[Measured]) -> String {
     let of = |figure: fn(&Measured) -> f64| spread(rounds.iter().map(figure))[0];
-    let busy = of(|round| share(round.work, round));
-    let own = of(|round| share(round.own, round));
+    let busy = of(|round| fraction(round.work, round));
+    let own = of(|round| fraction(round.own, round));
     if rounds.iter().all(|round| round.sent == 0) {
         return format!("workerd {busy:.1} % busy");
     }
@@ -70,11 +70,11 @@ fn line(rounds: &[Measured]) -> String {
     )
 }
 
-fn share(work: Duration, round: &Measured) -> f64 {
+fn fraction(work: Duration, round: &Measured) -> f64 {
     100.0 * work.as_secs_f64() / round.took.as_secs_f64()
 }
 
-/// Microseconds of workerd's for a message to a fan.
+/// Microseconds of workerd's CPU time for one message to one fan.
 fn per_message(round: &Measured) -> f64 {
     round.work.as_secs_f64() * 1e6 / round.delivered as f64
 }

@@ -1,17 +1,18 @@
-//! From a creator at one edge, through the origin, to a fan at another; and what may go wrong on the way.
+//! The whole stack in a browser: from a creator at one edge, through the origin, to a fan at another, and its failures
+//! on the way.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use creator::Source;
-use fanfare_tests::{Browser, Door, Exit, House, Isolation, Page, ROOM, Radio, Site};
+use fanfare_tests::{Browser, Exit, Isolation, LossyUdp, Node, Page, ROOM, Site, Stack};
 use serde_json::json;
 
 use crate::{card, figures::Ages, number, ready, text, trouble::frames_later, watch_page::until};
 
-/// A house with the test card on stage, and a page that plays it.
+/// A stack that publishes the test card, and a page that plays it.
 struct Evening {
-    house: House,
+    stack: Stack,
     page: Page,
     _site: Site,
     _browser: Browser,
@@ -20,12 +21,12 @@ struct Evening {
 impl Evening {
     async fn new() -> Result<Self> {
         let browser = Browser::start().await?;
-        let house = House::open(Source::demo(card())?).await?;
-        let site = Site::start(house.edge(), Isolation::Isolated).await?;
+        let stack = Stack::open(Source::demo(card())?).await?;
+        let site = Site::start(stack.edge(), Isolation::Isolated).await?;
         let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
         ready(&page).await?;
         page.eval("test.state('live')").await?;
-        Ok(Self { house, page, _site: site, _browser: browser })
+        Ok(Self { stack, page, _site: site, _browser: browser })
     }
 
     async fn reconnected(&self) -> Result<bool> {
@@ -44,8 +45,8 @@ impl Evening {
 #[tokio::test]
 async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let page = browser.open(&house.url(&format!("/{ROOM}")), 1280, 800).await?;
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let page = browser.open(&stack.url(&format!("/{ROOM}")), 1280, 800).await?;
     page.eval(&until("live")).await?;
     page.eval(
         "new Promise((seen) => player.addEventListener('stats', ({ detail }) => detail.frames >= 90 && seen(true)))",
@@ -56,7 +57,7 @@ async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
     let latency = number(&page, "player.player.stats.latency").await?;
     println!("{latency:.0} ms from the creator's clock to the canvas");
     assert!(latency < 1_000.0, "{latency}");
-    house.end_show();
+    stack.end_show();
     page.eval(&until("ended")).await?;
     assert!(page.log().is_empty(), "{:#?}", page.log());
     Ok(())
@@ -65,12 +66,12 @@ async fn a_fan_at_another_edge_sees_the_show_and_its_end() -> Result<()> {
 #[tokio::test]
 async fn a_fan_who_is_early_sees_the_show_when_it_begins() -> Result<()> {
     let browser = Browser::start().await?;
-    let mut house = House::empty().await?;
-    let site = Site::start(house.edge(), Isolation::Isolated).await?;
+    let mut stack = Stack::empty().await?;
+    let site = Site::start(stack.edge(), Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html"), 800, 600).await?;
     ready(&page).await?;
     page.eval("test.state('offline')").await?;
-    house.begin_show(Source::demo(card())?).await?;
+    stack.begin_show(Source::demo(card())?).await?;
     page.eval("test.state('live')").await?;
     page.eval(&frames_later(30)).await?;
     Ok(())
@@ -79,7 +80,7 @@ async fn a_fan_who_is_early_sees_the_show_when_it_begins() -> Result<()> {
 #[tokio::test]
 async fn fans_keep_their_session_while_the_origin_is_killed_and_comes_back() -> Result<()> {
     let mut evening = Evening::new().await?;
-    evening.house.restart(Door::Origin, Exit::Killed).await?;
+    evening.stack.restart(Node::Origin, Exit::Killed).await?;
     // Creator and edges find the origin again by themselves.
     evening.is_live().await?;
     assert!(!evening.reconnected().await?, "the fan's session went on");
@@ -98,7 +99,7 @@ async fn fans_come_back_to_an_edge_that_is_killed_and_started() -> Result<()> {
 
 async fn come_back(exit: Exit) -> Result<()> {
     let mut evening = Evening::new().await?;
-    evening.house.restart(Door::Fans, exit).await?;
+    evening.stack.restart(Node::FanEdge, exit).await?;
     evening
         .page
         .eval(
@@ -115,20 +116,20 @@ async fn come_back(exit: Exit) -> Result<()> {
 #[tokio::test]
 async fn a_creator_comes_back_to_an_edge_that_was_killed() -> Result<()> {
     let mut evening = Evening::new().await?;
-    evening.house.restart(Door::Creators, Exit::Killed).await?;
+    evening.stack.restart(Node::CreatorEdge, Exit::Killed).await?;
     evening.is_live().await?;
     assert!(!evening.reconnected().await?, "the fan's session went on");
     Ok(())
 }
 
-/// A tenth of a second there and back, and one packet in twenty lost each way.
+/// The path has a round trip of 100 ms, and loses one packet in twenty each way.
 #[tokio::test]
-async fn a_fan_on_bad_radio_sees_the_show_in_time() -> Result<()> {
+async fn a_fan_on_a_lossy_path_sees_the_show_in_time() -> Result<()> {
     let browser = Browser::start().await?;
-    let house = House::open(Source::demo(card())?).await?;
-    let radio = Radio::open(house.addr(), Duration::from_millis(50), 5).await?;
-    let mut edge = house.edge();
-    edge["webtransport"] = json!(format!("https://127.0.0.1:{}/", radio.addr().port()));
+    let stack = Stack::open(Source::demo(card())?).await?;
+    let lossy = LossyUdp::open(stack.addr(), Duration::from_millis(50), 5).await?;
+    let mut edge = stack.edge();
+    edge["webtransport"] = json!(format!("https://127.0.0.1:{}/", lossy.addr().port()));
     edge["websocket"] = serde_json::Value::Null;
     let site = Site::start(edge, Isolation::Isolated).await?;
     let page = browser.open(&site.url("/test/player.html?latency=400"), 800, 600).await?;

@@ -1,4 +1,4 @@
-//! A way for datagrams that takes its time and loses some.
+//! A UDP path that delays datagrams and loses some.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,44 +15,44 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The largest datagram.
+/// The largest datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_536;
-/// Datagrams on their way in one direction, at most; more are lost.
+/// The most datagrams in flight in one direction; more are lost.
 const IN_FLIGHT: usize = 4_096;
 
-/// What it does to a datagram, either way.
+/// The impairment of a path, the same in both directions.
 #[derive(Clone, Copy, Debug)]
-struct Air {
+struct Impairment {
     delay: Duration,
-    /// Of 100.
+    /// Datagrams lost, of 100.
     loss: u64,
 }
 
-/// A way to somewhere for datagrams. It ends when it is dropped.
+/// A UDP proxy in front of one address. Dropping it ends it.
 #[derive(Debug)]
-pub struct Radio {
+pub struct LossyUdp {
     addr: SocketAddr,
     _work: JoinSet<Result<()>>,
 }
 
-impl Radio {
-    /// A way to `to` that takes `delay` and loses `loss` percent, each way.
+impl LossyUdp {
+    /// Opens a path to `to` that takes `delay` and loses `loss` percent, each way.
     pub async fn open(to: SocketAddr, delay: Duration, loss: u64) -> Result<Self> {
         let near = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         let addr = near.local_addr()?;
         let mut work = JoinSet::new();
-        work.spawn(carry(near, to, Air { delay, loss }));
+        work.spawn(carry(near, to, Impairment { delay, loss }));
         Ok(Self { addr, _work: work })
     }
 
-    /// Where it begins.
+    /// The near end of the path: the address to which clients send.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
 
-/// Gives each that sends here a socket of its own towards the other side.
-async fn carry(near: Arc<UdpSocket>, to: SocketAddr, air: Air) -> Result<()> {
+/// Gives each sender at the near end a socket of its own towards the far end.
+async fn carry(near: Arc<UdpSocket>, to: SocketAddr, impairment: Impairment) -> Result<()> {
     let mut ways: HashMap<SocketAddr, Direction> = HashMap::new();
     let mut work = JoinSet::new();
     let mut buffer = vec![0; MAX_DATAGRAM];
@@ -64,8 +64,8 @@ async fn carry(near: Arc<UdpSocket>, to: SocketAddr, air: Air) -> Result<()> {
             Entry::Vacant(new) => {
                 let far = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
                 far.connect(to).await?;
-                let there = Direction::start(&mut work, Arc::clone(&far), None, air);
-                let back = Direction::start(&mut work, Arc::clone(&near), Some(from), air);
+                let there = Direction::start(&mut work, Arc::clone(&far), None, impairment);
+                let back = Direction::start(&mut work, Arc::clone(&near), Some(from), impairment);
                 work.spawn(return_to(far, back));
                 new.insert(there)
             }
@@ -74,26 +74,31 @@ async fn carry(near: Arc<UdpSocket>, to: SocketAddr, air: Air) -> Result<()> {
     }
 }
 
-/// Carries what the other side answers to one of them.
+/// Carries the far end's datagrams back to one sender.
 async fn return_to(far: Arc<UdpSocket>, back: Direction) {
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut dice = Dice(0xD1B5_4A32_D192_ED03);
     loop {
-        // Nobody there yet, or no more: an error that says nothing of what comes.
+        // Ignore errors: they report that the far end does not listen, now or any more, and it may listen again later.
         if let Ok(len) = far.recv(&mut buffer).await {
             back.send(&buffer[..len], &mut dice);
         }
     }
 }
 
-/// One direction of one way.
+/// One direction of one sender's path.
 struct Direction {
-    air: Air,
+    impairment: Impairment,
     queue: mpsc::Sender<(Instant, Vec<u8>)>,
 }
 
 impl Direction {
-    fn start(work: &mut JoinSet<()>, socket: Arc<UdpSocket>, to: Option<SocketAddr>, air: Air) -> Self {
+    fn start(
+        work: &mut JoinSet<()>,
+        socket: Arc<UdpSocket>,
+        to: Option<SocketAddr>,
+        impairment: Impairment,
+    ) -> Self {
         let (queue, mut waiting) = mpsc::channel::<(Instant, Vec<u8>)>(IN_FLIGHT);
         work.spawn(async move {
             while let Some((due, datagram)) = waiting.recv().await {
@@ -104,17 +109,17 @@ impl Direction {
                 };
             }
         });
-        Self { air, queue }
+        Self { impairment, queue }
     }
 
     fn send(&self, datagram: &[u8], dice: &mut Dice) {
-        if dice.roll() % 100 >= self.air.loss {
-            let _ = self.queue.try_send((Instant::now() + self.air.delay, datagram.to_vec()));
+        if dice.roll() % 100 >= self.impairment.loss {
+            let _ = self.queue.try_send((Instant::now() + self.impairment.delay, datagram.to_vec()));
         }
     }
 }
 
-/// Chance that is the same at each run: xorshift.
+/// A xorshift generator with a fixed seed: every run loses the same datagrams.
 struct Dice(u64);
 
 impl Dice {

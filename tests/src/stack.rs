@@ -1,4 +1,4 @@
-//! All of Fanfare, each part on a thread of its own.
+//! Runs all of Fanfare in one process, each component on a thread of its own.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,31 +29,30 @@ use wire::EdgeId;
 
 use crate::{
     Exit, ROOM, client_folder,
-    part::{Part, Stopped},
+    component::{Component, Stopped},
     room_component, root, worker_cache,
 };
 
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
 
-/// An origin, an edge where creators publish, and another edge where fans watch. All ends
-/// when it is dropped.
+/// An origin, an edge where creators publish, and another edge where fans watch. Dropping it ends them all.
 #[derive(Debug)]
-pub struct House {
+pub struct Stack {
     plan: Plan,
-    origin: (Part, SocketAddr),
-    /// What the origin sees. It has the origin's sockets open, as long as it is there.
-    stage: Option<Handle>,
-    creators: (Part, SocketAddr),
-    fans: (Part, SocketAddr),
-    far: Option<(Part, SocketAddr)>,
-    creator: Option<Part>,
+    origin: (Component, SocketAddr),
+    /// The origin's handle. It keeps the origin's sockets open, so a restart has to drop it first.
+    handle: Option<Handle>,
+    creators: (Component, SocketAddr),
+    fans: (Component, SocketAddr),
+    far: Option<(Component, SocketAddr)>,
+    creator: Option<Component>,
     _dir: Arc<TempDir>,
 }
 
-/// What its parts have in common.
+/// The settings that all components have in common.
 #[derive(Clone, Debug)]
 struct Plan {
-    /// Where all of it keeps what it keeps.
+    /// The folder of the certificate and of the origin's data.
     dir: Arc<TempDir>,
     tls: CertificateSource,
     fingerprint: String,
@@ -62,88 +61,88 @@ struct Plan {
     worker: Version,
 }
 
-/// One of the doors of a house.
+/// A node of the stack: what a client dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// That of the origin.
+pub enum Node {
+    /// The origin itself.
     Origin,
-    /// That of the edge where creators publish.
-    Creators,
-    /// That of the edge where fans watch.
-    Fans,
-    /// That of an edge that follows the edge for fans, once [`House::extend`] has opened it.
-    Far,
+    /// The edge to which creators publish.
+    CreatorEdge,
+    /// The edge at which fans watch.
+    FanEdge,
+    /// An edge behind the fans' edge: it is absent until [`Stack::extend`] starts it.
+    FarEdge,
 }
 
-impl House {
-    /// Opens it, for a creator who publishes that.
+impl Stack {
+    /// Starts the stack, with a creator that publishes `source`.
     pub async fn open(source: Source) -> Result<Self> {
-        let mut house = Self::empty().await?;
-        house.begin_show(source).await?;
-        Ok(house)
+        let mut stack = Self::empty().await?;
+        stack.begin_show(source).await?;
+        Ok(stack)
     }
 
-    /// A creator begins to publish that, and the origin knows.
+    /// Starts a creator that publishes `source`, and waits until the origin has the room live.
     pub async fn begin_show(&mut self, source: Source) -> Result<()> {
         self.creator = Some(self.plan.creator(self.creators.1, source).await?);
-        let stage = self.stage.as_ref().context("no origin")?;
-        let mut changes = stage.changes();
-        while stage.room(ROOM).is_none_or(|room| room.state != State::Live) {
+        let handle = self.handle.as_ref().context("no origin")?;
+        let mut changes = handle.changes();
+        while handle.room(ROOM).is_none_or(|room| room.state != State::Live) {
             changes.changed().await?;
         }
         Ok(())
     }
 
-    /// Opens it with nobody on stage.
+    /// Starts the stack without a creator.
     pub async fn empty() -> Result<Self> {
         log();
         let dir = Arc::new(tempfile::tempdir()?);
         let plan = Plan::new(Arc::clone(&dir))?;
         let any = (Ipv4Addr::LOCALHOST, 0).into();
-        let (origin, stage) = plan.origin(any).await?;
-        let creators = plan.edge(Door::Creators, any, origin.1).await?;
-        let fans = plan.edge(Door::Fans, any, origin.1).await?;
-        Ok(Self { plan, origin, stage: Some(stage), creators, fans, far: None, creator: None, _dir: dir })
+        let (origin, handle) = plan.origin(any).await?;
+        let creators = plan.edge(Node::CreatorEdge, any, origin.1).await?;
+        let fans = plan.edge(Node::FanEdge, any, origin.1).await?;
+        Ok(Self { plan, origin, handle: Some(handle), creators, fans, far: None, creator: None, _dir: dir })
     }
 
-    /// Opens one more edge, which follows the edge for fans.
+    /// Starts one more edge, with the fans' edge as its upstream.
     pub async fn extend(&mut self) -> Result<()> {
         let any = (Ipv4Addr::LOCALHOST, 0).into();
-        self.far = Some(self.plan.edge(Door::Far, any, self.fans.1).await?);
+        self.far = Some(self.plan.edge(Node::FarEdge, any, self.fans.1).await?);
         Ok(())
     }
 
-    /// Ends a part and starts it again, at the same address and with nothing in its memory.
-    pub async fn restart(&mut self, door: Door, exit: Exit) -> Result<()> {
-        let upstream = if door == Door::Far { self.fans.1 } else { self.origin.1 };
-        let slot = match door {
-            Door::Origin => {
-                self.stage = None;
+    /// Ends a node and starts it again, at the same address and with nothing in its memory.
+    pub async fn restart(&mut self, node: Node, exit: Exit) -> Result<()> {
+        let upstream = if node == Node::FarEdge { self.fans.1 } else { self.origin.1 };
+        let slot = match node {
+            Node::Origin => {
+                self.handle = None;
                 &mut self.origin
             }
-            Door::Creators => &mut self.creators,
-            Door::Fans => &mut self.fans,
-            Door::Far => self.far.as_mut().context("no edge follows an edge")?,
+            Node::CreatorEdge => &mut self.creators,
+            Node::FanEdge => &mut self.fans,
+            Node::FarEdge => self.far.as_mut().context("no edge follows an edge")?,
         };
         let at = slot.1;
         slot.0.end(exit).await;
-        *slot = match door {
-            Door::Origin => {
-                let (origin, stage) = self.plan.origin(at).await?;
-                self.stage = Some(stage);
+        *slot = match node {
+            Node::Origin => {
+                let (origin, handle) = self.plan.origin(at).await?;
+                self.handle = Some(handle);
                 origin
             }
-            Door::Creators | Door::Fans | Door::Far => self.plan.edge(door, at, upstream).await?,
+            Node::CreatorEdge | Node::FanEdge | Node::FarEdge => self.plan.edge(node, at, upstream).await?,
         };
         Ok(())
     }
 
-    /// The URL of a page at the edge for fans.
+    /// The URL of a page on the fans' edge.
     pub fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.addr().port())
     }
 
-    /// What pages elsewhere need to know of the edge for fans.
+    /// The addresses of the fans' edge, in the JSON that pages of other sites need.
     pub fn edge(&self) -> Value {
         let port = self.addr().port();
         json!({
@@ -153,56 +152,56 @@ impl House {
         })
     }
 
-    /// Where fans find the edge: UDP and TCP.
+    /// The address of the fans' edge, for UDP and TCP.
     pub fn addr(&self) -> SocketAddr {
-        self.door(Door::Fans)
+        self.addr_of(Node::FanEdge)
     }
 
-    /// Where a door is: UDP and TCP.
-    pub fn door(&self, door: Door) -> SocketAddr {
-        match door {
-            Door::Origin => self.origin.1,
-            Door::Creators => self.creators.1,
-            Door::Fans => self.fans.1,
-            // Without it there is no port to connect to.
-            Door::Far => self.far.as_ref().map_or((Ipv4Addr::LOCALHOST, 0).into(), |far| far.1),
+    /// The address of a node, for UDP and TCP.
+    pub fn addr_of(&self, node: Node) -> SocketAddr {
+        match node {
+            Node::Origin => self.origin.1,
+            Node::CreatorEdge => self.creators.1,
+            Node::FanEdge => self.fans.1,
+            // Port 0, to which nothing can connect: the edge is not there.
+            Node::FarEdge => self.far.as_ref().map_or((Ipv4Addr::LOCALHOST, 0).into(), |far| far.1),
         }
     }
 
-    /// The SHA-256 of the certificate that is shown at all doors, in hexadecimal.
+    /// The SHA-256 of the certificate that all nodes present, in hexadecimal.
     pub fn fingerprint(&self) -> &str {
         &self.plan.fingerprint
     }
 
-    /// A token to publish with, in any room.
+    /// Signs a creator's token for every room.
     pub fn token(&self) -> Result<String> {
         Ok(self.plan.keys.mint(&Claims::new(EVERY_ROOM, Role::Creator, "somebody", TOKEN_LIFE))?)
     }
 
-    /// A token for its room.
+    /// Signs a token for the stack's room.
     pub fn token_of(&self, role: Role, name: &str) -> Result<String> {
         self.sign(&Claims::new(ROOM, role, name, TOKEN_LIFE))
     }
 
-    /// What its tokens are signed with.
+    /// The keys that sign the stack's tokens.
     pub fn keys(&self) -> &Keys {
         &self.plan.keys
     }
 
-    /// A token that says whatever it should.
+    /// Signs a token with these claims, right or wrong.
     pub fn sign(&self, claims: &Claims) -> Result<String> {
         Ok(self.plan.keys.mint(claims)?)
     }
 
-    /// What is restarted from now on runs that component as the worker of its rooms.
+    /// Sets the component that nodes run as the worker of their rooms, from their next restart on.
     pub fn set_worker(&mut self, component: &[u8]) -> Result<()> {
         self.plan.worker = self.plan.engine.load(component)?;
         Ok(())
     }
 
-    /// Asks a door something over HTTP; the answer, head and body.
-    pub async fn ask(&self, door: Door, method: &str, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.door(door)).await?;
+    /// Sends an HTTP request to a node. Returns the response, head and body.
+    pub async fn ask(&self, node: Node, method: &str, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.addr_of(node)).await?;
         let token = self.token()?;
         let request = format!("{method} {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -211,14 +210,14 @@ impl House {
         Ok(answer)
     }
 
-    /// A figure of the edge for fans, as its `/metrics` has it.
+    /// Reads a figure of the fans' edge from its `/metrics`.
     pub async fn figure(&self, name: &str) -> Result<i64> {
-        let answer = self.ask(Door::Fans, "GET", "/metrics").await?;
+        let answer = self.ask(Node::FanEdge, "GET", "/metrics").await?;
         let figure = |line: &str| line.strip_prefix(&format!("fanfare_edge_{name} "))?.parse().ok();
         answer.lines().find_map(figure).with_context(|| format!("no {name} in {answer}"))
     }
 
-    /// Waits until a figure of the edge for fans is that.
+    /// Waits until a figure of the fans' edge is `wanted`.
     pub async fn until_figure(&self, name: &str, wanted: i64) -> Result<()> {
         let mut every = tokio::time::interval(Duration::from_millis(50));
         while self.figure(name).await? != wanted {
@@ -227,7 +226,7 @@ impl House {
         Ok(())
     }
 
-    /// The creator ends the show.
+    /// Ends the show: stops the creator.
     pub fn end_show(&self) {
         if let Some(creator) = &self.creator {
             creator.order(Exit::Stopped);
@@ -235,11 +234,11 @@ impl House {
     }
 }
 
-/// Has the parts log as the binary does, where it is wished for: `FANFARE_LOG=node=trace`.
+/// Turns on the components' logging, as the binary has it, where the environment requests it: `FANFARE_LOG=node=trace`.
 fn log() {
     let levels = std::env::var("FANFARE_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
     if let Some(levels) = levels {
-        // Another house may have begun to.
+        // Another stack of this process may have set up logging already.
         let lines = tracing_subscriber::fmt::layer().with_test_writer();
         let _ = tracing_subscriber::registry().with(lines).with(levels).try_init();
     }
@@ -255,13 +254,13 @@ impl Plan {
         let tls = CertificateSource::SelfSigned { dir: dir.path().to_owned(), names };
         let certificate = Certificate::load(tls.clone(), SystemTime::now())?;
         let fingerprint = certificate.fingerprint().unwrap_or_default();
-        // Compiled once, and found by the tests that come after.
+        // The first test compiles the component, and the later ones find it in the cache.
         let engine = Engine::new(Some(worker_cache()?))?;
         let worker = engine.load_file(&room_component()?)?;
         Ok(Self { dir, tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)?, engine, worker })
     }
 
-    async fn origin(&self, listen: SocketAddr) -> Result<((Part, SocketAddr), Handle)> {
+    async fn origin(&self, listen: SocketAddr) -> Result<((Component, SocketAddr), Handle)> {
         let mut config = origin::Config {
             listen,
             certificate: self.tls.clone(),
@@ -283,27 +282,32 @@ impl Plan {
             let opened = (origin.local_addr(), origin.handle());
             Ok((opened, async move { report("the origin", origin.run(stopped.wait()).await) }))
         };
-        let (part, (addr, stage)) = Part::start("origin", serving).await?;
-        Ok(((part, addr), stage))
+        let (component, (addr, handle)) = Component::start("origin", serving).await?;
+        Ok(((component, addr), handle))
     }
 
-    async fn edge(&self, door: Door, listen: SocketAddr, origin: SocketAddr) -> Result<(Part, SocketAddr)> {
+    async fn edge(
+        &self,
+        node: Node,
+        listen: SocketAddr,
+        origin: SocketAddr,
+    ) -> Result<(Component, SocketAddr)> {
         let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
         let config = EdgeConfig {
             listen,
             tls: certificate.server_config(&[])?,
             fingerprints: certificate.fingerprints(),
             origin: Some((at(origin)?, Trust::Shown(certificate.fingerprints()).client_config()?)),
-            pages: if door == Door::Fans { Some(pages()?) } else { None },
+            pages: if node == Node::FanEdge { Some(pages()?) } else { None },
             rooms: Some(RoomsConfig {
-                edge: EdgeId(door as u64),
+                edge: EdgeId(node as u64),
                 keys: self.keys.clone(),
                 engine: self.engine.clone(),
                 worker: self.worker.clone(),
                 fallback: None,
             }),
         };
-        Part::start("edge", async move |stopped: Stopped| {
+        Component::start("edge", async move |stopped: Stopped| {
             let edge = Edge::bind(config)?;
             let addr = edge.local_addr()?;
             Ok((addr, async move { report("an edge", edge.run(stopped.wait()).await) }))
@@ -311,7 +315,7 @@ impl Plan {
         .await
     }
 
-    async fn creator(&self, edge: SocketAddr, source: Source) -> Result<Part> {
+    async fn creator(&self, edge: SocketAddr, source: Source) -> Result<Component> {
         let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
         let publish = Publish {
             url: at(edge)?,
@@ -326,7 +330,7 @@ impl Plan {
             };
             Ok(((), published))
         };
-        Ok(Part::start("creator", publishing).await?.0)
+        Ok(Component::start("creator", publishing).await?.0)
     }
 }
 

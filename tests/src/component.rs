@@ -1,4 +1,4 @@
-//! A part of a house, on a thread of its own.
+//! Runs a component of the test stack on a thread of its own.
 
 use std::{future::pending, thread};
 
@@ -8,27 +8,27 @@ use tokio::{
     task::LocalSet,
 };
 
-/// How a part ends.
+/// The manner in which a component ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// In good order, as when its operator stops it.
+    /// Shuts down in good order, as when its operator stops it.
     Stopped,
-    /// In the middle of what it is doing, without a word to anybody.
+    /// Ends in the middle of its work, without notice to its peers.
     Killed,
 }
 
-/// Something that runs until it is ended. It is killed when it is dropped.
+/// A running component of the stack. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct Component {
     exit: watch::Sender<Option<Exit>>,
     over: oneshot::Receiver<()>,
 }
 
-/// The end of a part, for itself to wait for.
+/// The signal with which a component is stopped; the component waits for it.
 pub(crate) struct Stopped(watch::Receiver<Option<Exit>>);
 
 impl Stopped {
-    /// Resolves when the part is to end in good order.
+    /// Resolves when the component is to end in good order.
     pub(crate) async fn wait(mut self) {
         if self.0.wait_for(|exit| *exit == Some(Exit::Stopped)).await.is_err() {
             pending::<()>().await;
@@ -36,9 +36,9 @@ impl Stopped {
     }
 }
 
-impl Part {
-    /// Runs what `open` makes, which happens on the part's own thread; what it says of itself
-    /// once it is open.
+impl Component {
+    /// Runs the future that `open` makes, on the component's own thread. Returns what `open` reports once the component
+    /// is open.
     pub(crate) async fn start<T, F>(
         name: &str,
         open: impl AsyncFnOnce(Stopped) -> Result<(T, F)> + Send + 'static,
@@ -51,7 +51,7 @@ impl Part {
         let (ready, opened) = oneshot::channel();
         let (running, over) = oneshot::channel();
         thread::Builder::new().name(name.into()).spawn(move || {
-            // Whatever is in it is gone when it returns: sockets too.
+            // `run` drops all that the component owns, its sockets too, before `over` resolves.
             run(open, exiting, ready);
             drop(running);
         })?;
@@ -59,13 +59,13 @@ impl Part {
         Ok((Self { exit, over }, opened))
     }
 
-    /// Ends it, and waits until nothing of it is left.
+    /// Ends the component, and waits until all that it owns is dropped.
     pub(crate) async fn end(&mut self, exit: Exit) {
         self.order(exit);
         let _ = (&mut self.over).await;
     }
 
-    /// Has it end.
+    /// Requests the end, without waiting for it.
     pub(crate) fn order(&self, exit: Exit) {
         self.exit.send_replace(Some(exit));
     }
@@ -91,7 +91,7 @@ fn run<T, F: Future<Output = ()> + 'static>(
         };
         tokio::select! {
             () = work => {}
-            // That nobody can stop it any more is as good as being killed.
+            // A dropped `Component` ends the run too: `wait_for` fails, which counts as killed.
             _ = killed.wait_for(|exit| *exit == Some(Exit::Killed)) => {}
         }
     });

@@ -1,4 +1,4 @@
-//! A session that does what a test says, at any door of a house.
+//! A MoQ session, with any node of a stack, that runs the calls of a test.
 
 use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
@@ -14,21 +14,21 @@ use testnet::{Probe, Word};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
-use crate::{Door, House};
+use crate::{Node, Stack};
 
-/// The session. It ends when this is dropped. To be made in a [`LocalSet`](tokio::task::LocalSet).
-pub struct Guest {
+/// A session with one node. Dropping it ends it. Create it inside a [`LocalSet`](tokio::task::LocalSet).
+pub struct ScriptedSession {
     words: mpsc::UnboundedSender<Word>,
     events: mpsc::UnboundedReceiver<Event>,
     frozen: Rc<Cell<bool>>,
 }
 
-impl Guest {
-    /// One who comes by a door, with that token.
-    pub async fn enter(house: &House, door: Door, token: Option<String>) -> Result<Self> {
-        let tls = Trust::Fingerprints(vec![house.fingerprint().parse().map_err(anyhow::Error::msg)?]);
+impl ScriptedSession {
+    /// Connects to `node`, with `token` if there is one.
+    pub async fn enter(stack: &Stack, node: Node, token: Option<String>) -> Result<Self> {
+        let tls = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into(), tls.client_config()?)?;
-        let url = Url::parse(&format!("moqt://127.0.0.1:{}/", house.door(door).port()))?;
+        let url = Url::parse(&format!("moqt://127.0.0.1:{}/", stack.addr_of(node).port()))?;
         let mut connection = endpoint.connect(&url).await?;
         connection.config.setup.tokens.extend(token.map(Token::value));
         let (mut probe, words, events) = Probe::new();
@@ -40,24 +40,24 @@ impl Guest {
             let _ = poll_fn(|task| if is_frozen.get() { Poll::Pending } else { session.as_mut().poll(task) })
                 .await;
         });
-        let mut guest = Self { words, events, frozen };
-        guest.until(|event| matches!(event, Event::Ready(_)).then_some(())).await?;
-        Ok(guest)
+        let mut this = Self { words, events, frozen };
+        this.until(|event| matches!(event, Event::Ready(_)).then_some(())).await?;
+        Ok(this)
     }
 
-    /// From now on it reads nothing and writes nothing, but the connection stays.
+    /// Stops reading and writing from now on, while the connection stays open.
     pub fn freeze(&self) {
         self.frozen.set(true);
     }
 
-    /// Has the session do something, and waits for its answer.
+    /// Calls `word` on the session, and returns its result.
     pub async fn call<T: 'static>(
         &self,
         word: impl FnOnce(&mut Session, Micros) -> T + 'static,
     ) -> Result<T> {
-        let (tell, answer) = oneshot::channel();
+        let (respond, answer) = oneshot::channel();
         let word: Word = Box::new(move |session, now| {
-            let _ = tell.send(word(session, now));
+            let _ = respond.send(word(session, now));
         });
         self.words.send(word).ok().context("the session is over")?;
         answer.await.context("the session is over")
@@ -68,7 +68,7 @@ impl Guest {
         self.events.recv().await
     }
 
-    /// The next event that is of interest; those before are dropped.
+    /// Returns the next event for which `wanted` gives a value, and drops the events before it.
     pub async fn until<T>(&mut self, mut wanted: impl FnMut(Event) -> Option<T>) -> Result<T> {
         loop {
             let event = self.next().await.context("the session is over")?;
@@ -79,7 +79,7 @@ impl Guest {
     }
 }
 
-/// Sends all of a group to who subscribed, or was offered the track.
+/// Sends a whole group to a subscriber, or to a peer that was offered the track.
 pub fn send_group(
     session: &mut Session,
     now: Micros,

@@ -1,4 +1,4 @@
-//! A line that carries no more than it is told to.
+//! A TCP path with a limited bandwidth.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -15,21 +15,21 @@ use tokio::{
     sync::watch,
 };
 
-/// How often bytes are let through.
+/// The interval at which bytes are let through.
 const BEAT: Duration = Duration::from_millis(20);
-/// What waits on the way, in bytes: as little as systems allow, so that who sends notices.
+/// The receive buffer, in bytes: as little as systems allow, so that the sender notices the limit soon.
 const BUFFER: u32 = 16 << 10;
 
-/// A TCP line to somewhere, as wide as one likes. It ends when it is dropped.
+/// A TCP proxy in front of one address, with an adjustable bandwidth. Dropping it ends it.
 #[derive(Debug)]
-pub struct Line {
+pub struct Throttle {
     addr: SocketAddr,
-    /// Bits a second, towards who connected; none for as many as come.
+    /// Bits per second towards the client; `None` is without a limit.
     width: watch::Sender<Option<u64>>,
 }
 
-impl Line {
-    /// A line to `to`, without a limit.
+impl Throttle {
+    /// Opens a path to `to`, without a limit.
     pub async fn open(to: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
@@ -49,17 +49,17 @@ impl Line {
         Ok(Self { addr, width })
     }
 
-    /// Where it begins.
+    /// The near end of the path: the address to which clients connect.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Lets through so many bits a second from now on.
+    /// Limits the path to `bits` per second from now on.
     pub fn narrow(&self, bits: u64) {
         self.width.send_replace(Some(bits));
     }
 
-    /// Lets through whatever comes.
+    /// Removes the limit.
     pub fn widen(&self) {
         self.width.send_replace(None);
     }
@@ -92,7 +92,7 @@ async fn trickle(
         let most = match bits {
             None => buffer.len(),
             Some(bits) => {
-                // What makes it a narrow line is that it takes its time.
+                // The wait between two reads is what limits the bandwidth.
                 beat.tick().await;
                 ((bits as f64 / 8.0 * BEAT.as_secs_f64()) as usize).clamp(1, buffer.len())
             }

@@ -1,4 +1,4 @@
-//! A creator and an edge in one thread.
+//! Serves a live test card: a creator and an edge in one thread.
 
 use std::{
     cell::{Cell, RefCell},
@@ -38,42 +38,43 @@ use tokio::{
 
 use crate::viewer::{Object, Show, Viewer};
 
-/// The name of the room.
+/// The room's name.
 pub const ROOM: &str = "friday-night";
-/// How long browsers take a certificate by its fingerprint for, less a day.
+/// The certificate's validity: browsers accept a certificate by its fingerprint for 14 days, and this leaves one to
+/// spare.
 const CERTIFICATE_DAYS: i64 = 13;
 
-/// A room with a live test card, over WebTransport and a WebSocket. It ends when it is dropped.
+/// A server with one room and a live test card in it, over WebTransport and a WebSocket. Dropping it ends it.
 #[derive(Debug)]
-pub struct Stage {
+pub struct TestCardServer {
     webtransport: SocketAddr,
     websocket: SocketAddr,
     fingerprint: String,
     orders: watch::Sender<Order>,
 }
 
-/// How a creator publishes.
+/// The format in which a creator publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// As ours do: MSF and LOC.
+    /// The format of our creator: MSF and LOC.
     Msf,
-    /// As moq-dev's do: hang's catalog, and frames with their timestamps in front of them.
+    /// The format of moq-dev's publishers: hang's catalog, and each frame behind its timestamp.
     Hang,
 }
 
-/// What the sessions are to do.
+/// An order to all sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Play,
-    /// Break off what is being sent; the number is that of the time.
+    /// Break off the groups that are being sent. The number makes each order differ from the one before.
     BreakOff(u32),
-    /// Close all sessions.
+    /// Close all sessions. The number is as in `BreakOff`.
     Restart(u32),
-    /// End all tracks.
+    /// End the subscriptions to all tracks.
     End,
 }
 
-/// What the encoders made.
+/// One encoded frame, ready to publish.
 struct Made {
     track: usize,
     at: Location,
@@ -81,18 +82,18 @@ struct Made {
     payload: Bytes,
 }
 
-impl Stage {
-    /// Opens it, with a test card of that configuration.
+impl TestCardServer {
+    /// Starts the server with a test card of this configuration.
     pub async fn open(config: testcard::Config) -> Result<Self> {
         Self::open_in(Dialect::Msf, config).await
     }
 
-    /// The same, published like that.
+    /// Starts the server with a creator that publishes in `dialect`.
     pub async fn open_in(dialect: Dialect, config: testcard::Config) -> Result<Self> {
         let (certified, fingerprint) = certificate()?;
         let (orders, watching) = watch::channel(Order::Play);
         let (ready, opened) = tokio::sync::oneshot::channel();
-        thread::Builder::new().name("stage".into()).spawn(move || {
+        thread::Builder::new().name("test-card-server".into()).spawn(move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
                 return;
             };
@@ -101,15 +102,16 @@ impl Stage {
                 let running = opening.is_ok();
                 let _ = ready.send(opening);
                 let mut watching = watching;
-                // Until nobody gives orders any more.
+                // The sender is dropped with the server, which ends the loop.
                 while running && watching.changed().await.is_ok() {}
             });
         })?;
-        let (webtransport, websocket) = opened.await.context("the stage fell")??;
+        let (webtransport, websocket) =
+            opened.await.context("the test card server stopped before it listened")??;
         Ok(Self { webtransport, websocket, fingerprint, orders })
     }
 
-    /// What `/api/edge` says of it.
+    /// The server's addresses, as `/api/edge` answers them.
     pub fn edge(&self) -> Value {
         json!({
             "webtransport": format!("https://127.0.0.1:{}/", self.webtransport.port()),
@@ -118,7 +120,7 @@ impl Stage {
         })
     }
 
-    /// Breaks off what every viewer is being sent, in the middle of a group.
+    /// Breaks off every viewer's groups in the middle.
     pub fn break_off(&self) {
         self.orders.send_modify(|order| *order = Order::BreakOff(order.number() + 1));
     }
@@ -128,7 +130,7 @@ impl Stage {
         self.orders.send_modify(|order| *order = Order::Restart(order.number() + 1));
     }
 
-    /// Ends the show.
+    /// Ends the show: all subscriptions end.
     pub fn end(&self) {
         self.orders.send_replace(Order::End);
     }
@@ -167,7 +169,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Starts all of it on this thread; where it is.
+/// Starts the encoders and both listeners on this thread. Returns the addresses: WebTransport, then WebSocket.
 async fn serve(
     dialect: Dialect,
     config: testcard::Config,
@@ -201,18 +203,18 @@ async fn serve(
     let (serving, watching) = (Rc::clone(&show), orders.clone());
     tokio::task::spawn_local(async move {
         while let Some(incoming) = endpoint.incoming().await {
-            let seat = Seat::new(Rc::clone(&serving), watching.clone());
+            let session = ViewerSession::new(Rc::clone(&serving), watching.clone());
             tokio::task::spawn_local(async move {
                 let Ok(connection) = Endpoint::accept(incoming).await else { return };
-                let mut seat = seat;
-                let _ = drive(connection.transport, connection.config, Clock::default(), &mut seat).await;
+                let mut session = session;
+                let _ = drive(connection.transport, connection.config, Clock::default(), &mut session).await;
             });
         }
     });
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let websocket = listener.local_addr()?;
-    // The HTTP server's tasks may go anywhere; what they accept comes back here.
+    // The HTTP server runs its tasks on any thread; the channel brings the accepted sockets back to this one.
     let (accepted, mut sockets) = mpsc::unbounded_channel::<WebSocket>();
     let upgrade = async |State(accepted): State<mpsc::UnboundedSender<WebSocket>>,
                          upgrade: WebSocketUpgrade| {
@@ -224,8 +226,8 @@ async fn serve(
     tokio::spawn(async move { axum::serve(listener, app).await });
     tokio::task::spawn_local(async move {
         while let Some(socket) = sockets.recv().await {
-            let seat = Seat::new(Rc::clone(&show), orders.clone());
-            tokio::task::spawn_local(seat.over_websocket(socket));
+            let session = ViewerSession::new(Rc::clone(&show), orders.clone());
+            tokio::task::spawn_local(session.over_websocket(socket));
         }
     });
     Ok((webtransport, websocket))
@@ -274,7 +276,7 @@ fn catalog(tracks: &[TrackInfo], names: &[Rc<str>]) -> msf::Catalog {
     msf::Catalog { tracks: tracks.iter().zip(names).map(describe).collect(), ..msf::Catalog::default() }
 }
 
-/// The same in hang's words.
+/// The catalog in hang's format.
 fn hang(tracks: &[TrackInfo], names: &[Rc<str>]) -> Bytes {
     let mut catalog = json!({ "video": { "renditions": {} }, "audio": { "renditions": {} } });
     for (info, name) in tracks.iter().zip(names) {
@@ -300,13 +302,13 @@ fn hang(tracks: &[TrackInfo], names: &[Rc<str>]) -> Bytes {
     catalog.to_string().into()
 }
 
-/// A frame behind its timestamp, which is a QUIC integer of eight bytes.
+/// A frame behind its timestamp, in hang's legacy container. The timestamp is a QUIC integer of eight bytes.
 fn legacy(pts: MediaMicros, frame: &[u8]) -> Bytes {
     const EIGHT_BYTES: u64 = 0b11 << 62;
     [&(pts.0 | EIGHT_BYTES).to_be_bytes(), frame].concat().into()
 }
 
-/// Runs the encoders on a thread of their own, in real time, for as long as somebody takes what they make.
+/// Runs the encoders on a thread of their own, in real time, until the receiver is dropped.
 fn encode(dialect: Dialect, mut card: testcard::TestCard) -> Result<mpsc::UnboundedReceiver<Made>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut groups = Groups::new(card.tracks(), 0);
@@ -317,19 +319,19 @@ fn encode(dialect: Dialect, mut card: testcard::TestCard) -> Result<mpsc::Unboun
                 return;
             }
             while let Some(sample) = card.poll() {
-                let Some(place) = groups.position(&sample) else { continue };
+                let Some(position) = groups.position(&sample) else { continue };
                 let (properties, payload) = match dialect {
                     Dialect::Msf => (loc::Header::at(Micros(sample.pts.0)).to_properties(), sample.data),
                     Dialect::Hang => (Properties::NONE, legacy(sample.pts, &sample.data)),
                 };
-                let at = Location::new(place.group, place.object);
+                let at = Location::new(position.group, position.object);
                 let made = Made { track: sample.track, at, properties, payload };
                 if sender.send(made).is_err() {
                     return;
                 }
             }
             let due = card.next_due().map_or(0, |due| due.0);
-            // The pace of the test card: frames are due in real time.
+            // The test card sets the pace: its frames are due in real time.
             thread::sleep(Duration::from_micros(due.saturating_sub(epoch())));
         }
     })?;
@@ -340,20 +342,20 @@ fn epoch() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64)
 }
 
-/// A viewer, and what it is ordered to do.
-struct Seat {
+/// One viewer's session, with the orders that it follows.
+struct ViewerSession {
     viewer: Viewer,
     orders: watch::Receiver<Order>,
     done: Cell<Order>,
 }
 
-impl Seat {
+impl ViewerSession {
     fn new(show: Rc<RefCell<Show>>, mut orders: watch::Receiver<Order>) -> Self {
         let done = Cell::new(*orders.borrow_and_update());
         Self { viewer: Viewer::new(show), orders, done }
     }
 
-    /// Sends on what came and does what was ordered; whether the session goes on.
+    /// Forwards new objects and follows a new order. Returns whether the session goes on.
     fn act(&mut self, session: &mut Session, now: Micros) -> bool {
         let _ = self.viewer.forward(session, now);
         let order = *self.orders.borrow_and_update();
@@ -369,7 +371,7 @@ impl Seat {
         true
     }
 
-    /// Runs a session on a WebSocket until it ends.
+    /// Runs the session on a WebSocket until it ends.
     async fn over_websocket(mut self, mut socket: WebSocket) {
         let clock = Clock::default();
         let config = Config::new(Side::Server, Transport::WebTransport, Version::Draft18);
@@ -421,9 +423,9 @@ impl Seat {
     }
 }
 
-impl App for Seat {
+impl App for ViewerSession {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
-        // A viewer that is gone in the meantime is no error.
+        // Ignore misuse: the viewer may have gone in the meantime, which is no error.
         let _ = self.viewer.event(cx.session, cx.now, event);
     }
 
