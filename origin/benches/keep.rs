@@ -1,7 +1,7 @@
-//! What a disk takes.
+//! The rate at which a disk keeps batches.
 //!
-//! Run with `cargo bench -p fanfare-origin --bench keep`. An append is a batch of a room with ten lines; a row
-//! of figures is for so many rooms that append at once, each when its last one is kept.
+//! Run with `cargo bench -p fanfare-origin --bench keep`. An append is a batch of a room with ten chat lines; a row of
+//! figures is for that many rooms that append at once, each as soon as its last batch is kept.
 #![allow(missing_docs)]
 
 use divan::{Bencher, counter::ItemsCount};
@@ -13,7 +13,7 @@ use wire::{ChatId, FanId, Micros};
 /// Appends of each room in one iteration.
 const EACH: u64 = 50;
 const LINES: u64 = 10;
-/// Bytes of a batch: ten lines of sixty characters, and what is around them.
+/// Bytes of a batch: ten lines of sixty characters, with their encoding.
 const INPUTS: usize = 1000;
 
 fn main() {
@@ -38,7 +38,7 @@ async fn fill(keep: Keep, room: String) {
         let batch = Batch { now: Micros(seq), inputs: vec![7; INPUTS] };
         seq = keep.append(&room, batch, &effects(seq * LINES)).await.expect("kept");
     }
-    // What an origin does, so that the journal stays short.
+    // Snapshot as an origin does, so that the journal stays short.
     keep.snapshot(&room, seq, vec![3; 4 * INPUTS]).await.expect("kept");
 }
 

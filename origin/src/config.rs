@@ -10,28 +10,28 @@ use relay::CacheLimits;
 
 use crate::keep::{Keep, Retention};
 
-/// Where the origin listens unless told otherwise: all addresses, UDP and TCP port 4443.
+/// The default listening address: all addresses, UDP and TCP port 4443.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4443);
-/// How long a room whose creator vanished is held for it.
+/// The default of [`Config::grace`].
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(15);
-/// How long a track keeps coming from its creator after the last subscriber left.
+/// The default of [`Config::linger`].
 pub const DEFAULT_LINGER: Duration = Duration::from_secs(5);
-/// How long sessions go on after shutdown was asked for, while `/readyz` says 503.
+/// The default of [`Config::drain`].
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(2);
-/// Sessions (creators, edges and players together) served at once.
+/// The default of [`Config::max_sessions`].
 pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 
-/// Bytes of its newest groups kept of one track.
+/// The default of [`Limits::track`], in bytes.
 pub const DEFAULT_TRACK_BUDGET: u64 = 32 << 20;
-/// Bytes kept of all tracks together.
+/// The default of [`Limits::total`], in bytes.
 pub const DEFAULT_TOTAL_BUDGET: u64 = 1 << 30;
 
-/// Memory for the newest groups of the tracks.
+/// Bounds on the memory for the newest groups of tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes kept of one track.
+    /// The most bytes kept of one track's groups.
     pub track: u64,
-    /// Bytes kept of all tracks together.
+    /// The most bytes kept of all tracks together.
     pub total: u64,
 }
 
@@ -53,11 +53,11 @@ impl From<Limits> for CacheLimits {
 pub struct RoomsConfig {
     /// The file with their journals and archive.
     pub keep: Keep,
-    /// The engine that runs workers.
+    /// The engine that runs the workers.
     pub engine: wasm_host::Engine,
     /// The worker of all rooms.
     pub worker: wasm_host::Version,
-    /// The worker that takes over in a room where the other fails again and again.
+    /// The worker that takes over in a room where `worker` fails again and again.
     pub fallback: Option<wasm_host::Version>,
     /// The time for which the archive is kept.
     pub retention: Retention,
@@ -70,26 +70,26 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The TCP address for HTTP; by default the same address and port as `listen`.
     pub http: Option<SocketAddr>,
-    /// The certificate to show.
+    /// The certificate that the origin presents.
     pub certificate: CertificateSource,
-    /// The keys tokens are verified with; without any, no token is valid.
+    /// The keys that verify tokens; without any, no token is valid.
     pub keys: Option<token::Keys>,
-    /// Let anyone publish into any free room, without a token. For tests and interop.
+    /// Whether anyone may publish into any free room, without a token: for tests and interop.
     pub open_publish: bool,
     /// Rooms that need a token to be watched; `*` matches any run of characters. A
     /// pattern that matches a room also covers the namespaces below it.
     pub private: Vec<String>,
-    /// How long a room whose creator vanished is held for it.
+    /// The time for which a room whose creator vanished is held for it.
     pub grace: Duration,
-    /// How long a track keeps coming from its creator after the last subscriber left.
+    /// The time for which a track keeps coming from its creator after the last subscriber left.
     pub linger: Duration,
-    /// How long sessions go on after shutdown was asked for.
+    /// The time for which sessions go on after shutdown begins, while `/readyz` answers 503.
     pub drain: Duration,
-    /// Memory for the newest groups of the tracks.
+    /// Bounds on the memory for the newest groups of tracks.
     pub store: Limits,
-    /// Sessions served at once; more are refused at the handshake.
+    /// The most sessions (creators, edges and players together) at once; more are refused at the handshake.
     pub max_sessions: usize,
-    /// Chat and all the rest; without it, there is media only.
+    /// The rooms' chat and all other interaction; without it, there is media only.
     pub rooms: Option<RoomsConfig>,
 }
 
@@ -113,7 +113,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether watching `room` needs a token.
+    /// Returns whether watching `room` needs a token.
     pub(crate) fn is_private(&self, room: &str) -> bool {
         let ends = room.match_indices('/').map(|(at, _)| at).chain([room.len()]);
         ends.into_iter().any(|end| {
@@ -123,7 +123,7 @@ impl Config {
     }
 }
 
-/// Whether `text` matches `pattern`, in which `*` stands for any run of characters.
+/// Returns whether `text` matches `pattern`, in which `*` stands for any run of characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;

@@ -6,70 +6,70 @@ use std::{io, net::SocketAddr};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The UDP or TCP address cannot be had.
+    /// The UDP or TCP address cannot be bound.
     #[error("cannot listen on {protocol} {addr}: {source}; {hint}")]
     Listen {
-        /// `udp` (media) or `tcp` (HTTP).
+        /// The protocol: `udp` (media) or `tcp` (HTTP).
         protocol: &'static str,
-        /// The address asked for.
+        /// The address that was requested.
         addr: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's reason for refusing it.
         source: io::Error,
-        /// What to do about it.
+        /// Advice on how to solve it.
         hint: &'static str,
     },
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] quic::CertificateError),
-    /// A token or a key set is not one to go by.
+    /// A token or a key set is invalid.
     #[error(transparent)]
     Token(#[from] token::Error),
-    /// The rooms cannot be kept, or be read back.
+    /// The storage of rooms failed.
     #[error(transparent)]
     Keep(#[from] crate::keep::Error),
     /// The token's role may not do that.
     #[error("role {role} may not publish; a creator's token is needed")]
     WrongRole {
-        /// The role in the token.
+        /// The role that the token gives.
         role: token::Role,
     },
-    /// Nothing was presented where a token is needed.
+    /// A token is needed and none was presented.
     #[error("{0} needs a token: present it in SETUP or as ?jwt= in the URL")]
     NoToken(&'static str),
     /// The origin has no keys, so it can verify no token.
     #[error("the origin has no keys to verify tokens with; give it a JWKS file")]
     NoKeys,
-    /// A namespace that cannot be the name of a room.
+    /// A namespace cannot be the name of a room.
     #[error("namespace {0} cannot name a room: it must be non-empty UTF-8")]
     BadNamespace(String),
-    /// A name that is not for creators.
-    #[error("room {0:?} begins with a dot: such names are the house's own, choose another")]
+    /// A name is reserved: it begins with a dot.
+    #[error("room {0:?} begins with a dot: such names are reserved, choose another")]
     Reserved(String),
-    /// Somebody else's room.
+    /// The room belongs to another creator.
     #[error("room {room:?} is {state} with creator {creator:?}; publish with ?takeover=1 to take it over")]
     RoomTaken {
-        /// The room.
+        /// The name of the room.
         room: String,
-        /// Live or reconnecting.
+        /// The room's state: live or reconnecting.
         state: crate::State,
-        /// Who holds it.
+        /// The name of the creator that owns it.
         creator: String,
     },
     /// The room has as many tracks as it may.
     #[error("room {room:?} already has {max} tracks; end one first")]
     TooManyTracks {
-        /// The room.
+        /// The name of the room.
         room: String,
-        /// The bound.
+        /// The most tracks in a room.
         max: usize,
     },
-    /// The origin holds as many rooms as it will.
+    /// The origin has as many rooms as it may.
     #[error("the origin already holds {0} rooms; end one or raise the bound")]
     TooManyRooms(usize),
-    /// A person cannot be erased from a room.
-    #[error("room {room:?} still has what that person said: its root failed twice; see the log")]
+    /// A person cannot be erased from a room, because its root failed.
+    #[error("room {room:?} still has that person's data: its root failed twice; see the log")]
     Unforgotten {
-        /// The room.
+        /// The name of the room.
         room: String,
     },
     /// The UDP endpoint cannot be used.

@@ -32,8 +32,7 @@ pub(crate) struct Front {
     pub(crate) draining: Arc<AtomicBool>,
 }
 
-/// The origin over HTTP: health, figures and rooms. All of it may be read by pages
-/// from anywhere.
+/// Routes health, figures and rooms. Pages of any web origin may read all of it.
 pub(crate) fn router(front: Arc<Front>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -70,7 +69,7 @@ async fn metrics(Extract(front): Extract<Arc<Front>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], front.figures.text())
 }
 
-/// Private rooms are not listed: their names are for those with a token.
+/// Lists the public rooms. The names of private ones are for those with a token.
 async fn rooms(Extract(front): Extract<Arc<Front>>) -> Json<Vec<RoomView>> {
     let mut rooms = front.rooms.views();
     rooms.retain(|room| !front.rooms.config().is_private(&room.name));
@@ -86,10 +85,10 @@ async fn room(
     found.map(Json).ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no room {name:?}\n")))
 }
 
-/// What somebody asked for cannot be done: with which status, and why in one line.
+/// A refused request: the status, and the reason in one line.
 type Refusal = (StatusCode, String);
 
-/// All that is archived of a person.
+/// Exports all that is archived of a person.
 async fn export(
     Extract(front): Extract<Arc<Front>>,
     Path(fan): Path<String>,
@@ -100,7 +99,7 @@ async fn export(
     archived.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
 }
 
-/// Erases a person.
+/// Erases a person from all rooms and from the archive.
 async fn forget(
     Extract(front): Extract<Arc<Front>>,
     Path(fan): Path<String>,
@@ -115,7 +114,7 @@ async fn forget(
     }
 }
 
-/// What is kept of people is for who has a creator's token for all rooms.
+/// Checks that the request has a creator's token for all rooms: only operators may export or erase a person.
 fn for_operators(front: &Front, fan: &str, headers: &HeaderMap) -> Result<(Keep, FanId), Refusal> {
     let config = front.rooms.config();
     let keep = config.rooms.as_ref().map(|rooms| rooms.keep.clone());

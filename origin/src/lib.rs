@@ -1,11 +1,11 @@
 //! The origin: creators publish into it, rooms live in it, edges read from it.
 //!
 //! It is a platform of the [`relay`], as an edge is, that owns rooms: [`Origin::bind`] takes a [`Config`],
-//! [`Origin::run`] serves until its shutdown future resolves. Media over QUIC Transport draft 18 is spoken over raw
+//! [`Origin::run`] serves until its shutdown future resolves. It serves Media over QUIC Transport draft 18 over raw
 //! QUIC and WebTransport on one UDP port; HTTP (health, metrics, rooms), and WebSockets for edges, on TCP.
 //!
-//! A **room** is named by a track namespace: its fields joined with `/`. A token's `room` claim authorises publishing in
-//! exactly that namespace and below it.
+//! A **room** is named by a track namespace: its fields joined with `/`. A token's `room` claim authorises publishing
+//! in exactly that namespace and below it.
 #![forbid(unsafe_code)]
 
 mod admission;

@@ -1,4 +1,4 @@
-//! The addresses of an origin.
+//! Binds the addresses of an origin.
 
 use std::{
     io,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::Error;
 
-/// Tries to find a port that is free for both UDP and TCP.
+/// The most tries to find a port that is free for both UDP and TCP.
 const PORT_TRIES: usize = 16;
 
-/// Takes the UDP and the TCP address; with port 0, one port that is free for both.
+/// Binds the UDP and the TCP address; with port 0, one port that is free for both.
 pub(crate) fn listen(addr: SocketAddr, http: Option<SocketAddr>) -> Result<(UdpSocket, TcpListener), Error> {
     let failed = |protocol, addr| {
         move |source: io::Error| {

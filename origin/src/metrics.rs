@@ -4,7 +4,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge}
 
 use crate::{RoomView, State};
 
-/// One label and its value.
+/// A metric's label with its value.
 type Label = [(&'static str, &'static str); 1];
 
 /// Metrics of rooms. Clones share the same values.
@@ -29,12 +29,12 @@ impl RoomFigures {
         figures
     }
 
-    /// Counts a session.
+    /// Counts an accepted session, by its transport.
     pub(crate) fn accepted(&self, transport: &'static str) {
         self.accepted.get_or_create(&[("transport", transport)]).inc();
     }
 
-    /// Takes the values of the gauges from the rooms.
+    /// Sets the gauges from the rooms.
     pub(crate) fn set(&self, rooms: &[RoomView]) {
         for (state, label) in
             [(State::Live, "live"), (State::Reconnecting, "reconnecting"), (State::Ended, "ended")]

@@ -1,4 +1,4 @@
-//! An origin, from its configuration to its end.
+//! The origin's life: bind, run, drain, end.
 
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -24,7 +24,7 @@ use crate::{
 
 /// The time that open HTTP requests may take to finish.
 const FLUSH: Duration = Duration::from_secs(1);
-/// Calls from other threads that may wait.
+/// The most calls from other threads that may wait.
 const MAX_CALLS: usize = 64;
 
 /// An origin that is bound to its addresses and ready to [`run`](Self::run).
@@ -40,7 +40,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Loads the certificate and takes the addresses. Nothing is served before [`run`](Self::run).
+    /// Loads the certificate and binds the addresses. Nothing is served before [`run`](Self::run).
     pub fn bind(config: Config) -> Result<Self, Error> {
         let certificate = Certificate::load(config.certificate.clone(), SystemTime::now())?;
         let (udp, http) = listen(config.listen, config.http)?;
@@ -69,18 +69,18 @@ impl Origin {
         self.addr
     }
 
-    /// The TCP address of HTTP.
+    /// The TCP address of the HTTP API.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
     }
 
-    /// A way to look into the origin while it runs.
+    /// Returns a handle that reads the origin's state while it runs.
     pub fn handle(&self) -> Handle {
         Handle { front: Arc::clone(&self.front) }
     }
 
-    /// Serves until `shutdown` resolves, then drains: `/readyz` says 503, no session is accepted any more, and those
-    /// there are receive GOAWAY. They may go on for the time of [`Config::drain`] and are then closed.
+    /// Serves until `shutdown` resolves, then drains: `/readyz` answers 503, new sessions are refused, and open ones
+    /// receive GOAWAY. They may go on for the time of [`Config::drain`] and are then closed.
     ///
     /// Sessions are served on a thread of their own, HTTP on the caller's runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
@@ -115,7 +115,7 @@ impl Origin {
             let served = runtime.map_err(|_| Error::Thread).and_then(|runtime| {
                 LocalSet::new().block_on(&runtime, async {
                     let (drain, drained) = oneshot::channel();
-                    // A caller that is gone asks for nothing: what it ran ends in the middle of what it does.
+                    // A dropped caller sends no order to drain: the origin then ends in the middle of its work.
                     let gone = async {
                         if stopped.await.is_ok() {
                             let _ = drain.send(());
@@ -154,7 +154,7 @@ struct Running {
 }
 
 impl Running {
-    /// Has the origin drain and end.
+    /// Orders the origin to drain and end.
     fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -171,7 +171,7 @@ impl Drop for Running {
     }
 }
 
-/// A look into a running origin.
+/// Reads the state of a running origin. Clones read the same origin.
 #[derive(Clone)]
 pub struct Handle {
     front: Arc<Front>,
@@ -189,7 +189,7 @@ impl Handle {
         self.front.rooms.views()
     }
 
-    /// One room.
+    /// The room of that name, private or not.
     pub fn room(&self, name: &str) -> Option<RoomView> {
         self.front.rooms.view(name)
     }
@@ -204,7 +204,7 @@ impl Handle {
         self.front.certificate.fingerprint()
     }
 
-    /// The certificate that is shown; it is renewed while the origin runs.
+    /// The certificate that the origin presents; it is renewed while the origin runs.
     pub fn certificate(&self) -> Arc<Certificate> {
         Arc::clone(&self.front.certificate)
     }

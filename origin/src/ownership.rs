@@ -12,22 +12,22 @@ use relay::PeerId;
 
 use crate::Error;
 
-/// Rooms known at once, the recently ended ones included.
+/// The most rooms at once, the recently ended ones included.
 pub const MAX_ROOMS: usize = 4096;
-/// How long a creator who withdrew everything may stay silent before its room ends.
+/// The time from the last withdrawal to the end of the room, in which the creator may publish again.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long an ended room is still shown as such.
+/// The time for which an ended room is still listed.
 const SHOW_ENDED: Duration = Duration::from_mins(1);
 
-/// What a room is doing.
+/// The state of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// A creator publishes.
+    /// A creator publishes into the room.
     Live,
     /// The creator vanished, and the room is held for its return.
     Reconnecting,
-    /// The creator said goodbye or did not return in time.
+    /// The creator ended the show or did not return in time.
     Ended,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Who wants to publish.
+/// A session that publishes, with the name and wish of its creator.
 #[derive(Clone, Debug)]
 pub(crate) struct Creator {
     pub(crate) session: PeerId,
@@ -50,12 +50,12 @@ pub(crate) struct Creator {
     pub(crate) takeover: bool,
 }
 
-/// What became of a wish to publish.
+/// The outcome of a claim on a room.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// The room is the session's, as before or anew.
+    /// The room belongs to the session, as before or from now on.
     Granted,
-    /// The room is the session's, and no longer this one's.
+    /// The room belongs to the session now, and no longer to this one.
     TakenFrom(PeerId),
 }
 
@@ -65,15 +65,15 @@ pub(crate) struct Room {
     pub(crate) creator: Option<String>,
     pub(crate) since: Instant,
     owner: Option<PeerId>,
-    /// Namespaces and tracks the owner publishes now.
+    /// The number of namespaces and tracks that the owner publishes now.
     publications: usize,
-    /// The last publication was withdrawn in so many words.
+    /// Whether the owner withdrew its last publication, rather than vanishing with it.
     finished: bool,
     deadline: Option<Instant>,
 }
 
 impl Room {
-    /// Until when a subscriber may wait for the creator to return.
+    /// The time until which a subscriber may wait for the creator to return.
     pub(crate) fn held_until(&self) -> Option<Instant> {
         self.deadline.filter(|_| self.state == State::Reconnecting)
     }
@@ -86,9 +86,8 @@ impl Room {
     }
 }
 
-/// Who holds which room: inputs are [`publish`](Self::publish),
-/// [`withdraw`](Self::withdraw) and [`leave`](Self::leave); after each, and when the
-/// time it returns has come, call [`poll`](Self::poll).
+/// The owners of rooms: inputs are [`publish`](Self::publish), [`withdraw`](Self::withdraw) and [`leave`](Self::leave);
+/// after each, and when the time that it returns has come, call [`poll`](Self::poll).
 ///
 /// A room has at most one owner, and only its owner's publications count.
 #[derive(Debug)]
@@ -110,7 +109,7 @@ impl Ownership {
         self.rooms.get(name)
     }
 
-    /// The room this namespace is in: itself or the nearest one above it.
+    /// The room that contains a namespace: that namespace itself, or the nearest one above it.
     pub(crate) fn containing(&self, namespace: &str) -> Option<(&String, &Room)> {
         let mut name = namespace;
         loop {
@@ -121,11 +120,11 @@ impl Ownership {
         }
     }
 
-    /// One more publication in the room `name`.
+    /// Claims the room `name` for one more publication.
     pub(crate) fn publish(&mut self, now: Instant, name: &str, by: &Creator) -> Result<Claim, Error> {
         if let Some(room) = self.rooms.get_mut(name) {
             let same_name = room.creator == by.name;
-            // A creator whose connection died returns before that is noticed.
+            // A creator whose connection died may return before the origin notices.
             let own = same_name || room.owner == Some(by.session);
             let may = own || by.takeover || room.state == State::Ended;
             if !may {
@@ -166,7 +165,7 @@ impl Ownership {
         Ok(Claim::Granted)
     }
 
-    /// The session ended one of its publications.
+    /// Withdraws one publication of the session.
     pub(crate) fn withdraw(&mut self, now: Instant, name: &str, session: PeerId) {
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.owner == Some(session)) else {
             return;
@@ -178,7 +177,7 @@ impl Ownership {
         }
     }
 
-    /// The session is gone: what it left unfinished waits for its return.
+    /// Removes a session: a room that it did not finish is held for its return.
     pub(crate) fn leave(&mut self, now: Instant, session: PeerId) {
         for room in self.rooms.values_mut().filter(|room| room.owner == Some(session)) {
             if room.finished {
@@ -192,7 +191,7 @@ impl Ownership {
         }
     }
 
-    /// Lets time pass. Returns the rooms that ended, and when to poll next.
+    /// Advances to `now`. Returns the rooms that ended, and the time of the next call.
     pub(crate) fn poll(&mut self, now: Instant) -> (Vec<String>, Option<Instant>) {
         let mut ended = Vec::new();
         self.rooms.retain(|name, room| {
@@ -248,7 +247,7 @@ mod tests {
         rooms.publish(now, "demo", &by(1, "ada")).expect("free");
         let again = rooms.publish(now, "demo", &by(2, "ada")).ok();
         assert_eq!(again, Some(Claim::TakenFrom(PeerId(1))));
-        // Those without a token are one and the same.
+        // All creators without a token count as the same one.
         rooms.publish(now, "open", &by(3, "")).expect("free");
         assert!(rooms.publish(now, "open", &by(4, "")).is_ok());
         assert!(rooms.publish(now, "open", &by(5, "bob")).is_err());

@@ -18,12 +18,12 @@ use crate::{
     view::{Entry, Rate},
 };
 
-/// Tracks a room may have.
+/// The most tracks in one room.
 pub const MAX_TRACKS: usize = 1024;
-/// The beginning of an edge's name in its SETUP.
+/// The prefix of an edge's implementation name in its SETUP.
 pub const EDGE_IMPLEMENTATION: &str = "fanfare-edge";
 
-/// The rooms. All methods may be called on any thread.
+/// The rooms of the origin. All methods may be called on any thread.
 pub(crate) struct Rooms {
     config: Config,
     inner: Mutex<Inner>,
@@ -39,18 +39,18 @@ pub(crate) struct Inner {
     peers: HashMap<PeerId, Peer>,
     /// The namespaces and tracks that creators publish now.
     published: BTreeMap<PeerId, Vec<Publication>>,
-    /// Rooms that have a journal.
+    /// The rooms that have a journal.
     journalled: BTreeSet<String>,
 }
 
-/// A session, and what its token lets it do.
+/// A session, with the rights that its token gives.
 struct Peer {
     claims: Option<Claims>,
     takeover: bool,
     is_edge: bool,
 }
 
-/// Something that a creator publishes, and the room that it counts for.
+/// A publication of a creator, and the room that it counts for.
 struct Publication {
     room: String,
     namespace: Namespace,
@@ -95,14 +95,14 @@ impl Rooms {
         self.changes.subscribe()
     }
 
-    /// Wakes all who watch the rooms.
+    /// Wakes all receivers of changes, and the task that polls.
     pub(crate) fn changed(&self) {
         self.due.notify_one();
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Lets time pass, and returns the time to call it again. `release` drops what is kept of a room that has ended,
-    /// before anybody can see that it has.
+    /// Advances to now, and returns the time of the next call. `release` drops the groups of a room that has ended,
+    /// before the room is shown as ended.
     pub(crate) fn poll(&self, release: impl Fn(&str)) -> Option<Instant> {
         let mut inner = self.inner();
         let (ended, next) = inner.ownership.poll(Instant::now());
@@ -156,7 +156,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// A session has ended. Its rooms wait for its return, unless it had finished them.
+    /// Removes a session that has ended. Its rooms are held for its return, unless it had finished them.
     pub(crate) fn leave(&self, peer: PeerId) {
         let mut inner = self.inner();
         inner.peers.remove(&peer);
@@ -166,7 +166,7 @@ impl Rooms {
         self.changed();
     }
 
-    /// Claims a room for something that a session publishes.
+    /// Claims a room for a publication of a session.
     pub(crate) fn publish(&self, peer: PeerId, what: Published<'_>) -> Result<Option<Replaced>, Error> {
         let mut inner = self.inner();
         let (room, creator) = self.may_publish(&inner, peer, what.namespace())?;
@@ -198,7 +198,7 @@ impl Rooms {
         Ok(replaced)
     }
 
-    /// A session has ended something that it published.
+    /// Withdraws a publication of a session.
     pub(crate) fn withdraw(&self, peer: PeerId, what: Published<'_>) {
         let mut inner = self.inner();
         let Some(published) = inner.published.get_mut(&peer) else { return };
@@ -209,7 +209,7 @@ impl Rooms {
         self.changed();
     }
 
-    /// The room that a session may publish a namespace into, and as whom.
+    /// Returns the room into which a session may publish a namespace, and the session's creator.
     fn may_publish(
         &self,
         inner: &Inner,
@@ -238,9 +238,9 @@ impl Rooms {
         }
     }
 
-    /// Whether a session may watch what is in a namespace.
+    /// Checks that a session may watch a namespace.
     pub(crate) fn may_watch(&self, session: PeerId, namespace: &Namespace) -> Result<(), Error> {
-        // Nothing is ever published in a namespace that is not text.
+        // A namespace that is not text has no room, so there is nothing to protect.
         let Some(room) = shown_room(namespace).unwrap_or_else(|| namespace.clone()).path() else {
             return Ok(());
         };
@@ -248,7 +248,7 @@ impl Rooms {
             return Ok(());
         }
         let inner = self.inner();
-        // An edge's token for every room tells which edge it is, not that its fans may watch.
+        // An edge's token for every room identifies the edge; it does not allow its fans to watch.
         let is_for_watching =
             |claims: &&Claims| (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM);
         match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()).filter(is_for_watching) {
@@ -269,7 +269,7 @@ impl Rooms {
         }
     }
 
-    /// Takes back [`subscribed`](Self::subscribed).
+    /// Undoes one call of [`subscribed`](Self::subscribed).
     pub(crate) fn unsubscribed(&self, session: PeerId, track: &TrackName) {
         let mut inner = self.inner();
         if let Some(entry) = inner.tracks.get_mut(track)
@@ -284,7 +284,7 @@ impl Rooms {
         }
     }
 
-    /// Whether a room waits for its creator, who may publish that track.
+    /// Returns whether the track is in a room that is held for its creator, who may publish it.
     pub(crate) fn is_held(&self, track: &TrackName) -> bool {
         let inner = self.inner();
         let room = track.namespace().path();
@@ -292,7 +292,7 @@ impl Rooms {
         room.is_some_and(|(_, room)| room.held_until().is_some())
     }
 
-    /// The counters of a track. Those of a track that is in no room count for nothing.
+    /// The counters of a track. A track outside any room gets counters that nothing reads.
     pub(crate) fn stats(&self, track: &TrackName) -> Result<Arc<TrackStats>, Error> {
         let mut inner = self.inner();
         if let Some(entry) = inner.tracks.get(track) {
@@ -313,7 +313,7 @@ impl Rooms {
         Ok(stats)
     }
 
-    /// Whether there is, or has been, such a room, so that people may take part in it.
+    /// Returns whether the room exists or has existed, so that fans may take part in it.
     pub(crate) fn has_room(&self, name: &str) -> bool {
         let Ok(namespace) = Namespace::from_path(name) else { return false };
         let inner = self.inner();
@@ -322,20 +322,20 @@ impl Rooms {
             || inner.published.values().flatten().any(|publication| publication.namespace == namespace)
     }
 
-    /// A room has a journal from now on.
+    /// Records that a room has a journal.
     pub(crate) fn add_journal(&self, room: &str) {
         self.inner().journalled.insert(room.to_owned());
         self.changed();
     }
 
-    /// All rooms, by name.
+    /// The views of all rooms, by name.
     pub(crate) fn views(&self) -> Vec<RoomView> {
         let mut inner = self.inner();
         let names: Vec<_> = inner.ownership.iter().map(|(name, _)| name.clone()).collect();
         names.iter().filter_map(|name| inner.view(name)).collect()
     }
 
-    /// One room.
+    /// The view of one room.
     pub(crate) fn view(&self, name: &str) -> Option<RoomView> {
         self.inner().view(name)
     }
@@ -351,7 +351,7 @@ impl Inner {
     }
 }
 
-/// The room whose chat, pulse and stage are in a namespace.
+/// Returns the room that a namespace of chat, pulse and stage belongs to.
 pub(crate) fn shown_room(namespace: &Namespace) -> Option<Namespace> {
     let prefix = Namespace::new([names::ROOM]).ok()?;
     namespace.strip_prefix(&prefix).filter(|room| !room.is_empty())

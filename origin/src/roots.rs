@@ -1,4 +1,4 @@
-//! The roots of the origin's rooms, each opened when an edge links to it or somebody watches its tracks.
+//! The roots of the origin's rooms, each opened when an edge links to it or a session subscribes to its tracks.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -17,7 +17,7 @@ use wire::{FanId, names};
 
 use crate::{Error, RoomsConfig, journal::SqliteJournal, rooms::Rooms};
 
-/// The roots that are open.
+/// The open roots, by room.
 pub(crate) struct Roots {
     this: Weak<Self>,
     rooms: Arc<Rooms>,
@@ -25,14 +25,14 @@ pub(crate) struct Roots {
     workers: WasmWorkers,
     platform: Rc<dyn Platform>,
     figures: RootFigures,
-    /// Set once the relay, which has these as a service, is there.
+    /// The relay, set once it exists: it has these roots as a service.
     relay: OnceCell<Relay>,
     open: RefCell<BTreeMap<Namespace, Open>>,
-    /// Sessions that wait for a room.
+    /// The wakers of sessions that wait for a room to exist.
     wakers: RefCell<Vec<Waker>>,
 }
 
-/// A root that is open.
+/// An open root: its links and its handle.
 #[derive(Clone)]
 struct Open {
     hub: Hub,
@@ -60,19 +60,19 @@ impl Roots {
         })
     }
 
-    /// Gives them the relay that has their tracks.
+    /// Sets the relay into which the roots publish their tracks.
     pub(crate) fn attach(&self, relay: Relay) {
         let _ = self.relay.set(relay);
     }
 
-    /// There may be a room more.
+    /// Wakes the sessions that wait for a room: there may be a new one.
     pub(crate) fn wake(&self) {
         for waker in self.wakers.take() {
             waker.wake();
         }
     }
 
-    /// Opens the root of a room, or keeps it open, if there is such a room.
+    /// Opens the root of a room, or keeps it open, if the room exists. Returns whether it does.
     pub(crate) fn want(&self, room: &Namespace) -> bool {
         let open = self.find(room);
         if let Some(open) = &open {
@@ -104,7 +104,7 @@ impl Roots {
             }
             this.open.borrow_mut().remove(hub.room());
             hub.cut_all();
-            // Subscribers that waited for its tracks ask again, and open it anew.
+            // Subscribers that wait for the root's tracks subscribe again, which opens it anew.
             if let Ok(tracks) = Namespace::new([names::ROOM]).and_then(|prefix| prefix.join(hub.room())) {
                 relay.release(&tracks);
             }
@@ -112,20 +112,20 @@ impl Roots {
         Some(open)
     }
 
-    /// The rooms that have a journal.
+    /// Lists the rooms that have a journal.
     pub(crate) async fn journalled(&self) -> Result<Vec<String>, Error> {
         Ok(self.config.keep.rooms().await?)
     }
 
-    /// Deletes what has been archived for longer than it may be, again and again.
+    /// Deletes archived rows that are older than the retention allows, at an interval.
     pub(crate) async fn prune(&self, every: Duration) {
         let mut every = tokio::time::interval(every);
         loop {
             every.tick().await;
             match self.config.keep.prune(token::now(), &self.config.retention).await {
                 Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "deleted from the archive what was too old"),
-                Err(error) => tracing::error!(%error, "cannot delete from the archive what is too old"),
+                Ok(rows) => tracing::info!(rows, "pruned the archive"),
+                Err(error) => tracing::error!(%error, "cannot prune the archive"),
             }
         }
     }
@@ -138,7 +138,7 @@ impl Roots {
             let room = Namespace::from_path(&name).map_err(|_| unforgotten())?;
             self.rooms.add_journal(&name);
             let mut forgotten = false;
-            // A root that fails is opened once more, as its journal has it.
+            // A root that fails is opened once more from its journal.
             for _ in 0..2 {
                 let open = self.find(&room).ok_or_else(unforgotten)?;
                 forgotten = open.handle.forget(fan).await;

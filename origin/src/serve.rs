@@ -26,24 +26,24 @@ use crate::{
     Error, admission::RoomAdmission, metrics::RoomFigures, rooms::Rooms, roots::Roots, websocket::EdgeSocket,
 };
 
-/// The time a peer has to complete the QUIC and HTTP/3 handshakes.
+/// The longest that a peer may take for the QUIC and HTTP/3 handshakes.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time that closed connections may take to finish.
+/// The time in which closed connections may send what is left.
 const FLUSH: Duration = Duration::from_secs(1);
-/// The interval between two looks for what is too old to be archived.
+/// The interval between two prunings of the archive.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
-/// The reason that sessions are closed with at the end.
+/// The reason with which sessions are closed at the end.
 const SHUTTING_DOWN: &str = "the origin is shutting down";
 
-/// A call from another thread.
+/// A call of another thread.
 pub(crate) enum Call {
-    /// Serve an edge on a WebSocket.
+    /// Serves an edge on a WebSocket.
     Socket(Box<EdgeSocket>),
-    /// Erase a person from all rooms.
+    /// Erases a person from all rooms, and answers once it is done.
     Forget(FanId, oneshot::Sender<Result<(), Error>>),
 }
 
-/// What the origin's thread is started with.
+/// The state with which the origin's thread starts.
 pub(crate) struct Serve {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) figures: Figures,
@@ -55,7 +55,7 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    /// Serves until `shutdown`, then drains. To be run in a [`LocalSet`](tokio::task::LocalSet).
+    /// Serves until `shutdown`, then drains. Run it inside a [`LocalSet`](tokio::task::LocalSet).
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { rooms, figures, room_figures, socket, tls, mut calls, draining } = self;
         let config = rooms.config().clone();
@@ -175,14 +175,14 @@ async fn serve_connection(relay: Relay, figures: RoomFigures, incoming: quic::In
         Transport::WebTransport(_) => "webtransport",
     });
     let query = url.as_ref().and_then(Url::query).map(str::to_owned);
-    let mut guest = relay.enter(Credentials { query, tokens: Vec::new() });
-    let ended = drive(transport, config, Clock::default(), &mut guest).await;
+    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let ended = drive(transport, config, Clock::default(), &mut session).await;
     tracing::debug!(%from, ?ended, "session ended");
 }
 
 async fn serve_socket(relay: Relay, edge: Box<EdgeSocket>) {
     let EdgeSocket { socket, version, jwt } = *edge;
-    let mut guest = relay.enter(Credentials { query: None, tokens: vec![moqt::Token::value(jwt)] });
+    let mut session = relay.enter(Credentials { query: None, tokens: vec![moqt::Token::value(jwt)] });
     let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
-    let _ = websocket::drive(socket, config, Clock::default(), &mut guest).await;
+    let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
 }

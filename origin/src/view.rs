@@ -1,4 +1,4 @@
-//! Rooms as the HTTP API shows them.
+//! The rooms in the form of the HTTP API.
 
 use std::{
     collections::HashMap,
@@ -14,58 +14,58 @@ use crate::{State, rooms::Inner};
 /// The shortest span over which a bit rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
-/// A room as `/api/rooms` shows it.
+/// A room in `/api/rooms`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RoomView {
-    /// Its name.
+    /// The room's full name, as a path.
     pub name: String,
-    /// Its state.
+    /// The room's state at this moment.
     pub state: State,
-    /// The name in its creator's token.
+    /// The name in the creator's token; `None` without a token.
     pub creator: Option<String>,
-    /// The time since when it is live, or ended (RFC 3339).
+    /// The time at which its show began, or at which the room ended (RFC 3339).
     pub since: String,
-    /// Sessions subscribed to any of its tracks, edges excluded.
+    /// Sessions that subscribe to any of its tracks, edges excluded.
     pub viewers: usize,
-    /// Edges subscribed to any of its tracks.
+    /// Edges that subscribe to any of its tracks.
     pub edges: usize,
-    /// Its tracks, by name.
+    /// The room's tracks, sorted by namespace and name.
     pub tracks: Vec<TrackView>,
 }
 
-/// A track as `/api/rooms` shows it.
+/// A track in `/api/rooms`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrackView {
-    /// Its namespace, joined with `/`.
+    /// The track's namespace, joined with `/`.
     pub namespace: String,
-    /// Its name.
+    /// The track's name within its namespace.
     pub name: String,
-    /// Whether it is being published.
+    /// Whether a creator publishes it now.
     pub live: bool,
-    /// Bits per second that come in.
+    /// Incoming bits per second, measured between two views.
     pub bitrate: u64,
-    /// Groups that came.
+    /// Groups received since the track began.
     pub groups: u64,
-    /// Objects that came.
+    /// Objects received since the track began.
     pub objects: u64,
-    /// The newest group.
+    /// The number of the newest group.
     pub newest_group: Option<u64>,
-    /// Bytes kept for FETCH.
+    /// Bytes kept to answer FETCH.
     pub kept_bytes: u64,
-    /// Subscriptions to it.
+    /// The number of subscriptions to it.
     pub subscribers: usize,
 }
 
-/// A track of a room.
+/// The counters and viewers of a track.
 pub(crate) struct Entry {
     pub(crate) room: String,
     pub(crate) stats: Arc<TrackStats>,
-    /// Subscriptions by session, and whether that is an edge.
+    /// Subscriptions by session, with whether the session is an edge.
     pub(crate) viewers: HashMap<PeerId, (usize, bool)>,
     pub(crate) rate: Rate,
 }
 
-/// The bit rate of a track between the last two times that somebody looked.
+/// The bit rate of a track, measured between two views that are at least [`RATE_WINDOW`] apart.
 pub(crate) struct Rate {
     at: Instant,
     bytes: u64,
@@ -88,7 +88,7 @@ impl Rate {
 }
 
 impl Inner {
-    /// Looks at one room.
+    /// Makes the view of one room.
     pub(crate) fn view(&mut self, name: &str) -> Option<RoomView> {
         let room = self.ownership.get(name)?;
         let (state, creator, since) = (room.state, room.creator.clone(), room.since);

@@ -1,4 +1,4 @@
-//! WebSockets for edges that cannot speak QUIC, such as rooms on other people's platforms.
+//! WebSockets for edges that cannot use QUIC, such as rooms on other people's platforms.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(crate) async fn accept(
     }
     match websocket::negotiate(upgrade) {
         Ok((upgrade, version)) => upgrade.on_upgrade(move |socket| async move {
-            // A full queue means that the origin has more than it can take: the socket is closed.
+            // A full queue means that the origin is overloaded: dropping the call closes the socket.
             let _ = front.calls.try_send(Call::Socket(Box::new(EdgeSocket { socket, version, jwt })));
         }),
         Err(refusal) => refusal.into_response(),

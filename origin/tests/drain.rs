@@ -1,3 +1,5 @@
+//! Startup and shutdown: configuration errors, and the drain.
+
 use std::{
     net::{Ipv4Addr, TcpListener, UdpSocket},
     time::Duration,
@@ -6,31 +8,31 @@ use std::{
 use origin::{Config, Origin};
 use quic::CertificateSource;
 
-use crate::stage::{Stage, TRANSPORTS, within};
+use crate::test_origin::{TRANSPORTS, TestOrigin, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_drains_and_ends_when_all_have_left() {
     let drain = Duration::from_millis(200);
-    let mut stage = Stage::start(Config { open_publish: true, drain, ..Config::default() });
-    assert_eq!(stage.get("/readyz").await, (200, "ready\n".into()));
-    assert_eq!(stage.get("/healthz").await.0, 200);
-    let fingerprint = stage.handle.fingerprint().expect("self-signed");
-    assert_eq!(stage.get("/fingerprint").await, (200, fingerprint));
+    let mut origin = TestOrigin::start(Config { open_publish: true, drain, ..Config::default() });
+    assert_eq!(origin.get("/readyz").await, (200, "ready\n".into()));
+    assert_eq!(origin.get("/healthz").await.0, 200);
+    let fingerprint = origin.handle.fingerprint().expect("self-signed");
+    assert_eq!(origin.get("/fingerprint").await, (200, fingerprint));
     let mut clients = Vec::new();
     for scheme in TRANSPORTS {
-        let mut client = stage.client(scheme).await;
+        let mut client = origin.client(scheme).await;
         let track = client.publish(scheme, "video").await.expect("accepted");
         clients.push((client, track));
     }
-    stage.stop.take().expect("running").send(()).expect("running");
-    within("503", async { while stage.get("/readyz").await.0 != 503 {} }).await;
-    let url = stage.url("moqt", "");
-    assert!(stage.connect(&url, &[]).await.is_err());
-    // This library knows no GOAWAY with a timeout, as draft 18 has it, and leaves at once.
+    origin.stop.take().expect("running").send(()).expect("running");
+    within("503", async { while origin.get("/readyz").await.0 != 503 {} }).await;
+    let url = origin.url("moqt", "");
+    assert!(origin.connect(&url, &[]).await.is_err());
+    // This library does not know the GOAWAY with a timeout of draft 18, and leaves at once.
     for (client, _track) in clients {
         client.ended().await;
     }
-    within("the end", stage.running).await.expect("no panic").expect("a clean end");
+    within("the end", origin.running).await.expect("no panic").expect("a clean end");
 }
 
 #[tokio::test]

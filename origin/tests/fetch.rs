@@ -1,3 +1,5 @@
+//! FETCH from the groups that the origin keeps, and the bounds on their memory.
+
 use moq_transport::{
     coding::{KeyValuePairs, Location},
     data::FetchRecord,
@@ -7,9 +9,9 @@ use moq_transport::{
 };
 use origin::{Config, Limits, State};
 
-use crate::stage::{Client, Stage, TRANSPORTS, namespace, within, write};
+use crate::test_origin::{Client, TRANSPORTS, TestOrigin, namespace, within, write};
 
-/// Everything a FETCH brings: locations and payloads, `None` for an unknown range.
+/// Reads all of a FETCH: locations and payloads, `None` for an unknown range.
 async fn all(mut fetch: Fetch) -> Vec<(Location, Option<String>)> {
     within("FETCH_OK", fetch.ok()).await.expect("accepted");
     let mut got = Vec::new();
@@ -50,15 +52,15 @@ async fn fetch(client: &mut Client, start: (u64, u64), end: (u64, u64), order: O
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kept_groups_are_fetched_alone_and_joining() {
-    let stage = Stage::open();
-    let mut creator = stage.client("moqt").await;
+    let origin = TestOrigin::open();
+    let mut creator = origin.client("moqt").await;
     let mut video = creator.publish("demo", "video").await.expect("accepted");
     for group in 0..4 {
         write(&mut video, group, &["a", "b"]);
     }
-    stage.objects("demo", 8).await;
+    origin.objects("demo", 8).await;
     for scheme in TRANSPORTS {
-        let mut fan = stage.client(scheme).await;
+        let mut fan = origin.client(scheme).await;
         let got = all(fetch(&mut fan, (1, 1), (2, 0), None).await).await;
         assert_eq!(objects(&got), [(1, 1, "b"), (2, 0, "a"), (2, 1, "b")]);
         let got = all(fetch(&mut fan, (2, 0), (9, 0), Some(GroupOrder::Descending)).await).await;
@@ -76,7 +78,7 @@ async fn kept_groups_are_fetched_alone_and_joining() {
         let got = all(within("FETCH", joining).await.expect("sent")).await;
         assert_eq!(objects(&got), [(2, 0, "a"), (2, 1, "b"), (3, 0, "a"), (3, 1, "b")]);
     }
-    let (_, figures) = stage.get("/metrics").await;
+    let (_, figures) = origin.get("/metrics").await;
     assert!(figures.contains("fetches_total{source=\"kept\"} 6"), "{figures}");
 }
 
@@ -84,17 +86,17 @@ async fn kept_groups_are_fetched_alone_and_joining() {
 async fn the_budget_holds_and_what_was_dropped_is_said_to_be_unknown() {
     const BUDGET: u64 = 4096;
     let store = Limits { track: BUDGET, total: 2 * BUDGET };
-    let stage = Stage::start(Config { open_publish: true, store, ..Config::default() });
-    let mut creator = stage.client("https").await;
+    let origin = TestOrigin::start(Config { open_publish: true, store, ..Config::default() });
+    let mut creator = origin.client("https").await;
     let mut video = creator.publish("demo", "video").await.expect("accepted");
     for group in 0..20 {
         write(&mut video, group, &["some", "thing"]);
-        stage.objects("demo", 2 * (group + 1)).await;
+        origin.objects("demo", 2 * (group + 1)).await;
     }
-    let room = stage.room("demo", |_| true).await;
+    let room = origin.room("demo", |_| true).await;
     assert!((1..=BUDGET).contains(&room.tracks[0].kept_bytes), "{room:?}");
-    assert!(stage.handle.kept_bytes() <= BUDGET);
-    let mut fan = stage.client("moqt").await;
+    assert!(origin.handle.kept_bytes() <= BUDGET);
+    let mut fan = origin.client("moqt").await;
     let got = all(fetch(&mut fan, (0, 0), (19, 0), None).await).await;
     let (unknown, kept) = got.split_first().expect("something");
     assert_eq!(unknown.1, None);
@@ -109,29 +111,29 @@ async fn the_budget_holds_and_what_was_dropped_is_said_to_be_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creator_that_counts_from_the_start_again_replaces_what_was_kept() {
-    let stage = Stage::open();
+    let origin = TestOrigin::open();
     for (groups, payload) in [(3, "old"), (2, "new")] {
-        let mut creator = stage.client("moqt").await;
+        let mut creator = origin.client("moqt").await;
         let mut video = creator.publish("demo", "video").await.expect("accepted");
         for group in 0..groups {
             write(&mut video, group, &[payload]);
         }
         let objects = if payload == "old" { 3 } else { 5 };
-        stage.objects("demo", objects).await;
+        origin.objects("demo", objects).await;
         creator.vanish();
-        stage.room("demo", |room| room.state == State::Reconnecting).await;
+        origin.room("demo", |room| room.state == State::Reconnecting).await;
     }
-    let mut fan = stage.client("moqt").await;
+    let mut fan = origin.client("moqt").await;
     let got = all(fetch(&mut fan, (0, 0), (9, 0), None).await).await;
     assert_eq!(objects(&got), [(0, 0, "new"), (1, 0, "new")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_of_what_is_not_there_yet_takes_nothing_from_who_waits_for_it() {
-    let stage = Stage::open();
-    let mut creator = stage.client("moqt").await;
-    let mut fan = stage.client("moqt").await;
-    // Whoever reads first is chance: it has to be the fan each time.
+    let origin = TestOrigin::open();
+    let mut creator = origin.client("moqt").await;
+    let mut fan = origin.client("moqt").await;
+    // Chance decides which reader is first, so the test repeats: it has to be the fan each time.
     for turn in 0..32 {
         let name = format!("catalog{turn}");
         let mut catalog = creator.publish("demo", &name).await.expect("accepted");

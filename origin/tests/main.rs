@@ -1,9 +1,9 @@
-//! The origin as its peers see it: real QUIC over loopback, `moq-transport` as client.
+//! The origin as its peers use it: real QUIC over loopback, with `moq-transport` as the client.
 
 mod creator;
 mod drain;
 mod fetch;
 mod keep;
 mod relay;
-mod stage;
+mod test_origin;
 mod token;

@@ -1,3 +1,5 @@
+//! Subscriptions and discovery, from a creator through the origin to subscribers.
+
 use bytes::{Bytes, BytesMut};
 use moq_transport::{
     coding::{Encode as _, KeyValuePairs, TrackNamespacePrefix},
@@ -7,17 +9,17 @@ use moq_transport::{
 };
 use origin::State;
 
-use crate::stage::{Stage, TRANSPORTS, namespace, track, within, write};
+use crate::test_origin::{TRANSPORTS, TestOrigin, namespace, track, within, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_reaches_subscribers_over_either_transport() {
-    let stage = Stage::open();
+    let origin = TestOrigin::open();
     for from in TRANSPORTS {
         for to in TRANSPORTS {
             let room = format!("{from}/{to}");
-            let mut creator = stage.client(from).await;
+            let mut creator = origin.client(from).await;
             let mut video = creator.publish(&room, "video").await.expect("accepted");
-            let mut fan = stage.client(to).await;
+            let mut fan = origin.client(to).await;
             let mut watching = fan.subscribe(&room, "video").await.expect("found");
             write(&mut video, 0, &["a", "b"]);
             write(&mut video, 1, &["c"]);
@@ -26,51 +28,51 @@ async fn what_is_published_reaches_subscribers_over_either_transport() {
             assert_eq!(watching.group().await.expect("a group").0, 1);
             drop(video);
             assert_eq!(watching.group().await, None);
-            stage.room(&room, |room| room.state == State::Ended).await;
+            origin.room(&room, |room| room.state == State::Ended).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_is_asked_for_its_tracks_and_only_while_somebody_watches() {
-    let stage = Stage::start(origin::Config {
+    let origin = TestOrigin::start(origin::Config {
         open_publish: true,
         linger: std::time::Duration::from_millis(1),
         ..Default::default()
     });
-    let creator = stage.client("moqt").await;
+    let creator = origin.client("moqt").await;
     let (_tracks, mut asked, reader) = Tracks::new(namespace("demo")).produce();
     let mut publisher = creator.publisher.clone();
     let offering = tokio::spawn(async move { publisher.publish_namespace(reader).await });
-    stage.room("demo", |room| room.state == State::Live).await;
+    origin.room("demo", |room| room.state == State::Live).await;
     for _ in 0..2 {
-        let mut fan = stage.client("https").await;
+        let mut fan = origin.client("https").await;
         let (watching, asked) =
             tokio::join!(fan.subscribe("demo", "video"), within("a request", asked.next()));
         let mut video = asked.expect("asked").subgroups().expect("wanted");
         let mut watching = watching.expect("found");
         write(&mut video, 0, &["a"]);
         assert_eq!(watching.group().await.expect("a group").0, 0);
-        stage.room("demo", |room| room.viewers == 1).await;
+        origin.room("demo", |room| room.viewers == 1).await;
         watching.subscribe.unsubscribe().await;
-        stage.room("demo", |room| room.tracks.iter().all(|track| !track.live)).await;
+        origin.room("demo", |room| room.tracks.iter().all(|track| !track.live)).await;
         drop(video);
     }
-    let missing = stage.client("moqt").await.subscribe("other", "video").await.err();
+    let missing = origin.client("moqt").await.subscribe("other", "video").await.err();
     assert!(matches!(missing, Some(ServeError::NotFoundWithId(..))), "{missing:?}");
     offering.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_between_two_groups_gets_the_newest() {
-    let stage = Stage::open();
-    let mut creator = stage.client("moqt").await;
+    let origin = TestOrigin::open();
+    let mut creator = origin.client("moqt").await;
     let mut catalog = creator.publish("demo", "catalog").await.expect("accepted");
     write(&mut catalog, 0, &["old"]);
     write(&mut catalog, 1, &["new"]);
-    stage.objects("demo", 2).await;
+    origin.objects("demo", 2).await;
     for _ in 0..2 {
-        let mut fan = stage.client("https").await;
+        let mut fan = origin.client("https").await;
         let mut watching = fan.subscribe("demo", "catalog").await.expect("found");
         assert_eq!(watching.group().await, Some((1, vec![Bytes::from("new")])));
         drop(watching);
@@ -79,12 +81,12 @@ async fn who_comes_between_two_groups_gets_the_newest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_wait_for_a_track_all_get_its_first_group() {
-    let stage = Stage::open();
-    let mut creator = stage.client("moqt").await;
+    let origin = TestOrigin::open();
+    let mut creator = origin.client("moqt").await;
     let mut catalog = creator.publish("demo", "catalog").await.expect("accepted");
     let mut fans = Vec::new();
     for _ in 0..4 {
-        let mut fan = stage.client("moqt").await;
+        let mut fan = origin.client("moqt").await;
         let watching = fan.subscribe("demo", "catalog").await.expect("found");
         fans.push((fan, watching));
     }
@@ -96,14 +98,14 @@ async fn those_who_wait_for_a_track_all_get_its_first_group() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_may_come_before_its_creator() {
-    let stage = Stage::open();
-    let mut fan = stage.client("moqt").await;
+    let origin = TestOrigin::open();
+    let mut fan = origin.client("moqt").await;
     let mut params = KeyValuePairs::default();
     params.set_rendezvous_timeout(20_000);
     let mut early = fan.subscriber.clone();
     let (writer, _reader) = track("demo", "video").produce();
     let waiting = tokio::spawn(async move { early.subscribe_open_with_params(writer, params).await });
-    let mut creator = stage.client("https").await;
+    let mut creator = origin.client("https").await;
     let _video = creator.publish("demo", "video").await.expect("accepted");
     let opened = within("the rendezvous", waiting).await.expect("no panic");
     assert!(opened.is_ok());
@@ -116,33 +118,34 @@ async fn a_subscriber_may_come_before_its_creator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn namespaces_and_tracks_are_discovered_as_they_come_and_go() {
-    let stage = Stage::open();
-    let mut edge = stage.client("https").await;
+    let origin = TestOrigin::open();
+    let mut edge = origin.client("https").await;
     let prefix = TrackNamespacePrefix::from_utf8_path("demo");
-    let told = edge.subscriber.subscribe_namespace(prefix, KeyValuePairs::default()).await.expect("accepted");
-    within("REQUEST_OK", told.ok()).await.expect("accepted");
-    let creator = stage.client("moqt").await;
+    let namespaces =
+        edge.subscriber.subscribe_namespace(prefix, KeyValuePairs::default()).await.expect("accepted");
+    within("REQUEST_OK", namespaces.ok()).await.expect("accepted");
+    let creator = origin.client("moqt").await;
     let (_tracks, _asked, reader) = Tracks::new(namespace("demo/cam")).produce();
     let mut publisher = creator.publisher.clone();
     let offering = tokio::spawn(async move { publisher.publish_namespace(reader).await });
-    let come = within("NAMESPACE", told.next()).await.expect("open").expect("told");
+    let come = within("NAMESPACE", namespaces.next()).await.expect("open").expect("a namespace");
     assert!(format!("{come:?}").starts_with("Added"), "{come:?}");
     offering.abort();
     creator.vanish();
-    let gone = within("NAMESPACE_DONE", told.next()).await.expect("open").expect("told");
+    let gone = within("NAMESPACE_DONE", namespaces.next()).await.expect("open").expect("a namespace");
     assert!(format!("{gone:?}").starts_with("Removed"), "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_are_relayed() {
-    let stage = Stage::open();
-    let creator = stage.client("moqt").await;
+    let origin = TestOrigin::open();
+    let creator = origin.client("moqt").await;
     let (writer, reader) = track("demo", "cursor").produce();
     let mut publisher = creator.publisher.clone();
     let mut published = publisher.publish(reader, KeyValuePairs::default()).await.expect("sent");
     within("the answer", published.ok()).await.expect("accepted");
     tokio::spawn(published.serve());
-    let mut fan = stage.client("https").await;
+    let mut fan = origin.client("https").await;
     let watching = fan.subscribe("demo", "cursor").await.expect("found");
     let mut datagrams = writer.datagrams().expect("open");
     let datagram = Datagram {
@@ -163,10 +166,10 @@ async fn datagrams_are_relayed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscribe_tracks_brings_every_track_now_and_later() {
-    let stage = Stage::open();
-    let mut creator = stage.client("https").await;
+    let origin = TestOrigin::open();
+    let mut creator = origin.client("https").await;
     let mut video = creator.publish("demo", "video").await.expect("accepted");
-    let mut edge = stage.client("moqt").await;
+    let mut edge = origin.client("moqt").await;
     // The client has no call for it, so the request is written by hand (§10.19).
     let request = SubscribeTracks {
         id: 0,

@@ -1,3 +1,5 @@
+//! Tokens: rooms, roles, private rooms, and the reasons for refusal.
+
 use std::time::Duration;
 
 use moq_transport::serve::ServeError;
@@ -6,14 +8,14 @@ use origin::{
     token::{Algorithm, Claims, Keys, Role},
 };
 
-use crate::stage::{Stage, TRANSPORTS, within};
+use crate::test_origin::{TRANSPORTS, TestOrigin, within};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn guarded() -> (Stage, Keys) {
+fn guarded() -> (TestOrigin, Keys) {
     let keys = Keys::generate(Algorithm::ES256).expect("a key");
     let config = Config { keys: Some(keys.clone()), private: vec!["secret*".into()], ..Config::default() };
-    (Stage::start(config), keys)
+    (TestOrigin::start(config), keys)
 }
 
 fn mint(keys: &Keys, room: &str, role: Role) -> String {
@@ -26,17 +28,17 @@ fn stranger(keys: &Keys) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creators_token_opens_its_room_in_setup_and_in_the_url() {
-    let (stage, keys) = guarded();
+    let (origin, keys) = guarded();
     for (at, scheme) in TRANSPORTS.into_iter().enumerate() {
         let room = format!("room{at}");
         let jwt = mint(&keys, &room, Role::Creator);
-        let in_url = stage.url(scheme, &format!("/{room}?jwt={jwt}"));
-        let bare = stage.url(scheme, "");
+        let in_url = origin.url(scheme, &format!("/{room}?jwt={jwt}"));
+        let bare = origin.url(scheme, "");
         for (url, tokens) in [(in_url, vec![]), (bare, vec![jwt])] {
-            let connecting = stage.connect(&url, &tokens);
+            let connecting = origin.connect(&url, &tokens);
             let mut creator = within("a connection", connecting).await.expect("let in");
             let _track = creator.publish(&format!("{room}/cam"), "video").await.expect("accepted");
-            let seen = stage.room(&room, |room| room.state == State::Live).await;
+            let seen = origin.room(&room, |room| room.state == State::Live).await;
             assert_eq!(seen.creator.as_deref(), Some("ada"));
             creator.vanish();
         }
@@ -45,7 +47,7 @@ async fn a_creators_token_opens_its_room_in_setup_and_in_the_url() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_token_ends_the_session_with_the_reason() {
-    let (stage, keys) = guarded();
+    let (origin, keys) = guarded();
     let claims = Claims { exp: 1, ..Claims::new("demo", Role::Creator, "ada", HOUR) };
     let expired = keys.mint(&claims).expect("a signing key");
     let foreign = mint(&Keys::generate(Algorithm::EdDSA).expect("a key"), "demo", Role::Creator);
@@ -55,20 +57,20 @@ async fn a_bad_token_ends_the_session_with_the_reason() {
             (&foreign, "signed with unknown key"),
             (&"nonsense".to_owned(), "the token is malformed"),
         ] {
-            let url = stage.url(scheme, "");
-            let told = match stage.connect(&url, std::slice::from_ref(jwt)).await {
+            let url = origin.url(scheme, "");
+            let ended = match origin.connect(&url, std::slice::from_ref(jwt)).await {
                 Ok(client) => client.ended().await,
                 Err(err) => err,
             };
             // Over WebTransport, the library may end the connection before it has read the reason.
-            assert!(scheme == "https" || told.contains(reason), "{told}");
+            assert!(scheme == "https" || ended.contains(reason), "{ended}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn publishing_needs_the_right_room_and_role() {
-    let (stage, keys) = guarded();
+    let (origin, keys) = guarded();
     for (jwt, reason) in [
         (None, "publishing needs a token"),
         (Some(mint(&keys, "other", Role::Creator)), "for room \"other\", not \"demo\""),
@@ -76,34 +78,34 @@ async fn publishing_needs_the_right_room_and_role() {
         (Some(mint(&keys, "demo", Role::Edge)), "role edge may not publish"),
         (Some(stranger(&keys)), "the token is an anonymous fan's"),
     ] {
-        let url = stage.url("moqt", "");
+        let url = origin.url("moqt", "");
         let tokens: Vec<_> = jwt.into_iter().collect();
-        let mut creator = stage.connect(&url, &tokens).await.expect("let in");
+        let mut creator = origin.connect(&url, &tokens).await.expect("let in");
         assert!(creator.publish("demo", "video").await.is_err());
-        let told = creator.ended().await;
-        assert!(told.contains(reason), "{told}");
+        let ended = creator.ended().await;
+        assert!(ended.contains(reason), "{ended}");
     }
-    assert!(stage.handle.rooms().is_empty());
-    let (_, figures) = stage.get("/metrics").await;
+    assert!(origin.handle.rooms().is_empty());
+    let (_, figures) = origin.get("/metrics").await;
     assert!(figures.contains("fanfare_origin_refused_publishes_total 5"), "{figures}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_room_is_for_those_with_a_token() {
-    let (stage, keys) = guarded();
-    let url = stage.url("moqt", "");
+    let (origin, keys) = guarded();
+    let url = origin.url("moqt", "");
     let jwt = mint(&keys, "secret1", Role::Creator);
-    let mut creator = stage.connect(&url, &[jwt]).await.expect("let in");
+    let mut creator = origin.connect(&url, &[jwt]).await.expect("let in");
     let _track = creator.publish("secret1", "video").await.expect("accepted");
     for tokens in [vec![], vec![stranger(&keys)]] {
-        let mut stranger = stage.connect(&url, &tokens).await.expect("let in");
+        let mut stranger = origin.connect(&url, &tokens).await.expect("let in");
         let refused = stranger.subscribe("secret1", "video").await.err();
         assert_eq!(refused, Some(ServeError::Closed(1)), "UNAUTHORIZED");
     }
     for role in [Role::Fan, Role::Edge] {
-        let mut fan = stage.connect(&url, &[mint(&keys, "secret1", role)]).await.expect("let in");
+        let mut fan = origin.connect(&url, &[mint(&keys, "secret1", role)]).await.expect("let in");
         assert!(fan.subscribe("secret1", "video").await.is_ok(), "{role}");
     }
-    assert_eq!(stage.get("/api/rooms").await.1, "[]");
-    assert_eq!(stage.get("/api/rooms/secret1").await.0, 404);
+    assert_eq!(origin.get("/api/rooms").await.1, "[]");
+    assert_eq!(origin.get("/api/rooms/secret1").await.0, 404);
 }

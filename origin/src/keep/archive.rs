@@ -1,4 +1,4 @@
-//! What is asked of the past: all of a person, or all of a room.
+//! Exports the archive: all rows of a person, or all of a room.
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +10,9 @@ use wire::FanId;
 
 use super::{Error, schema};
 
-/// Questions asked at once.
+/// The most queries at once.
 const READERS: u32 = 2;
-/// The file, to be read. Rooms may go on meanwhile, in this process or another.
+/// The file, opened for reading. Rooms may go on meanwhile, in this process or another.
 #[derive(Clone, Debug)]
 pub struct Archive {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// The file of an origin, whether it runs or not.
+    /// Opens the file of an origin, which may be running.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             return Err(Error::Missing { path: path.into() });
@@ -48,14 +48,14 @@ impl Archive {
         Error::new(&self.path, error)
     }
 
-    /// The rooms of which there is something to load.
+    /// Lists the rooms that can be loaded.
     pub async fn rooms(&self) -> Result<Vec<String>, Error> {
         let mut db = self.reader().await?;
         let query = "SELECT room FROM snapshots UNION SELECT room FROM journal ORDER BY room";
         sqlx::query_scalar(query).fetch_all(&mut *db).await.map_err(|error| self.failed(&error))
     }
 
-    /// All that is archived of a person, in all rooms.
+    /// Exports all that is archived of a person, in all rooms.
     pub async fn export(&self, fan: FanId) -> Result<Value, Error> {
         let mut db = self.reader().await?;
         let (id, mut all) = (fan.to_string(), Map::new());
@@ -79,7 +79,8 @@ impl Archive {
         Ok(all.into())
     }
 
-    /// All that is archived of a room, a JSON object a line, each with its `table`. Gives their number.
+    /// Writes all that is archived of a room, one JSON object per line, each with its `table`. Returns the number of
+    /// lines.
     pub async fn export_room(&self, room: &str, mut out: impl AsyncWrite + Unpin) -> Result<u64, Error> {
         let output = |error: std::io::Error| Error::Output(error.to_string());
         let mut db = self.reader().await?;
@@ -102,7 +103,7 @@ impl Archive {
         Ok(lines)
     }
 
-    /// The next rows of a table, as texts, in the order in which they came.
+    /// Reads the next rows of a table, as JSON texts, in the order in which they were written.
     async fn page(
         &self,
         db: &mut SqliteConnection,

@@ -1,4 +1,4 @@
-//! Erasing a person from rooms that do not run.
+//! Erases a person from rooms that do not run.
 
 use room::{Config, Room};
 use wire::worker::{Input, Seat};
@@ -6,8 +6,9 @@ use wire::{FanId, Micros};
 
 use super::{Batch, Error, Keep, Kept};
 
-/// Erases a person from what is archived, and from all rooms: each is stood up as the room that is built in, forgets
-/// them, and is kept again. Gives the number of rooms; or, when all was done that could be, why one still has them.
+/// Erases a person from the archive, and from all rooms: restores each one with the built-in room, has it forget the
+/// person, and keeps its new snapshot. Returns the number of rooms. If some room fails, the others are erased all the
+/// same, and its error is returned.
 pub async fn erase(keep: &Keep, fan: FanId, now: Micros) -> Result<usize, Error> {
     let rooms = keep.forget(fan).await?;
     let mut failed = None;
@@ -22,7 +23,7 @@ async fn erase_in(keep: &Keep, name: &str, fan: FanId, now: Micros) -> Result<()
     let Some(kept) = keep.load(name).await? else { return Ok(()) };
     let inputs = wire::packet(&Input::Forget { fan });
     let mut effects = Vec::new();
-    let handled = stood_up(&kept).and_then(|mut room| {
+    let handled = replay(&kept).and_then(|mut room| {
         room.handle(now, &inputs, &mut effects)?;
         Ok(room.snapshot())
     });
@@ -31,8 +32,8 @@ async fn erase_in(keep: &Keep, name: &str, fan: FanId, now: Micros) -> Result<()
     keep.snapshot(name, seq, state).await
 }
 
-/// The room as it was when it last was kept.
-fn stood_up(kept: &Kept) -> Result<Room, room::Error> {
+/// Restores the room from its snapshot and the batches since.
+fn replay(kept: &Kept) -> Result<Room, room::Error> {
     let config = Config::new(Seat::Root);
     let mut room = match &kept.snapshot {
         Some(snapshot) => Room::restore(config, snapshot)?,

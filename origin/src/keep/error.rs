@@ -1,137 +1,139 @@
+//! Errors of the storage of rooms.
+
 use std::path::{Path, PathBuf};
 
-/// Why rooms cannot be kept or read back, one line each. Whoever waits with others for one commit is told the same.
+/// A failure to keep or read back rooms, in one line. All jobs of one failed commit get the same error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is nothing to read.
+    /// The file does not exist, so there is nothing to read.
     #[error("there is no {}: give the data directory of the origin", path.display())]
     Missing {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// It cannot be opened, or not be written.
+    /// The file cannot be opened or written.
     #[error("{} cannot be opened for writing: {reason}; check the directory and its permissions", path.display())]
     Denied {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the operating system or SQLite said.
+        /// The reason of the operating system or SQLite.
         reason: String,
     },
-    /// Another process keeps rooms in it.
+    /// Another process keeps its rooms in the file.
     #[error("{} is in use by a running origin: stop that first, or ask it through its HTTP API", path.display())]
     InUse {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// Somebody else has it locked.
+    /// Another program has the file locked.
     #[error("{} is locked by another program that reads or writes it: end that, and try again", path.display())]
     Locked {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// There is no space for more.
+    /// The disk has no space for more.
     #[error("{} cannot grow: the disk is full; make space, the origin then goes on by itself", path.display())]
     Full {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// What is in it is not what was written.
+    /// The file's content is not what was written.
     #[error(
         "{} is damaged: {reason}; move it away with its -wal and -shm, and put a backup in its place",
         path.display()
     )]
     Damaged {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// A description of the damage.
         reason: String,
     },
-    /// It is another program's.
+    /// The file belongs to another program.
     #[error("{} is a database of another program: choose another data directory", path.display())]
     Foreign {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// It was written by a newer version of this program.
+    /// A newer version of this program wrote the file.
     #[error("{} is of format {has}, and this program knows {knows}: use the newer program", path.display())]
     Newer {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Its format.
+        /// The format of the file.
         has: i64,
-        /// The newest that is known.
+        /// The newest format that this version knows.
         knows: i64,
     },
-    /// The disk did not do as it was told.
+    /// The disk failed to read or write.
     #[error("{} cannot be read or written: {reason}; check the disk", path.display())]
     Disk {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's message, without control characters.
         reason: String,
     },
-    /// More waits to be written than may.
+    /// More data waits to be written than [`MAX_WAITING_BYTES`](super::MAX_WAITING_BYTES).
     #[error("room {room:?} gives more than {} takes: use a faster disk, or fewer rooms for one", path.display())]
     Behind {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The room.
+        /// The room whose data was refused.
         room: String,
     },
-    /// What the room was handed last may not be kept, or nobody has looked what is.
-    #[error("room {room:?} has to be loaded first: not all that it was handed need be kept")]
+    /// The room has not been loaded, or one of its batches may be missing: load it again.
+    #[error("room {room:?} has to be loaded first: one of its batches may not be kept")]
     NotLoaded {
-        /// The room.
+        /// The name of the room.
         room: String,
     },
-    /// A snapshot after a batch that is not there.
+    /// A snapshot names a batch that does not exist.
     #[error("room {room:?} has no batch {seq} for a snapshot: its last one is {last}")]
     NoBatch {
-        /// The room.
+        /// The name of the room.
         room: String,
-        /// The batch.
+        /// The batch number of the snapshot.
         seq: u64,
-        /// The one that is there.
+        /// The room's last batch number.
         last: u64,
     },
-    /// A worker's effects are none.
+    /// A worker's effects cannot be parsed.
     #[error(
         "the effects of room {room:?} cannot be read: {reason}; deploy a worker that keeps to the contract"
     )]
     Effects {
-        /// The room.
+        /// The name of the room.
         room: String,
-        /// What is wrong.
+        /// The first error in the packet.
         reason: wire::Error,
     },
-    /// Another worker's state, which only that can change.
+    /// The state is another worker's, and only that worker can change it.
     #[error("room {room:?} has another worker: {reason}; start its origin, and ask that")]
     Worker {
-        /// The room.
+        /// The name of the room.
         room: String,
-        /// What the room that is built in makes of it.
+        /// The built-in room's error on that state.
         reason: String,
     },
-    /// It was closed.
+    /// The storage has been closed already.
     #[error("{} is closed: the origin is ending", path.display())]
     Closed {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// What was exported cannot be handed on.
+    /// The export's destination cannot be written.
     #[error("the export cannot be written: {0}; check where it goes")]
     Output(String),
 }
 
 impl Error {
-    /// What SQLite's code means for whoever runs the origin.
+    /// Translates an SQLite code into an error that an operator can act on.
     pub(super) fn new(path: &Path, error: &sqlx::Error) -> Self {
         let path = path.to_owned();
         let sqlx::Error::Database(database) = error else {
             let reason = error.to_string();
             return match error {
-                // A value of another type than was written.
+                // A value of another type than the one that was written.
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Damaged { path, reason },
                 sqlx::Error::PoolTimedOut => Self::Locked { path },
                 sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed { path },
@@ -139,14 +141,14 @@ impl Error {
             };
         };
         let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-        // In the message may be names of a damaged file, which sqlx passes on for UTF-8 unseen.
+        // The message may contain names from a damaged file, which sqlx passes on as UTF-8 unchecked.
         let reason = String::from_utf8_lossy(database.message().as_bytes()).replace(char::is_control, " ");
-        // The low byte is the kind (https://www.sqlite.org/rescode.html).
+        // The low byte is the kind of error (https://www.sqlite.org/rescode.html).
         match code & 0xff {
             5 | 6 => Self::Locked { path },
             3 | 8 | 14 | 23 => Self::Denied { path, reason },
             13 => Self::Full { path },
-            // 1 is of a file whose tables are not those of its format.
+            // Code 1 comes from a file whose tables are not those of its format.
             1 | 11 | 17 | 19 | 20 | 26 => Self::Damaged { path, reason },
             _ => Self::Disk { path, reason },
         }
@@ -160,10 +162,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_full_disk_is_told_as_such() {
+    async fn a_full_disk_is_reported_as_such() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("rooms.db");
-        // What SQLite says at its own bound is what it says at the disk's.
+        // SQLite reports its own page limit with the code of a full disk.
         let bounded = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut db = bounded.pragma("max_page_count", "4").connect().await.expect("a database");
         let fill = "CREATE TABLE full (bytes); INSERT INTO full VALUES (zeroblob(100000))";
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_may_not_be_written_is_told_as_such() {
+    async fn a_file_that_may_not_be_written_is_reported_as_such() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("rooms.db");
         std::fs::File::create(&path).expect("made");

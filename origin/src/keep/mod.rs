@@ -1,21 +1,20 @@
-//! What rooms are made of again after a restart, and what people ask of their past: one SQLite file.
+//! The storage of rooms: everything that restores them after a restart, and their archive, in one SQLite file.
 //!
-//! The root of a room is a function of the batches that it was handed. [`Keep::append`] keeps a batch and
-//! what the room had archived by it, in one transaction, and is done when both would outlive a cut of the power:
-//! only then may any other effect of the batch be carried out. [`Keep::load`] gives back a room's last snapshot
-//! and the batches since.
+//! The root of a room is a function of its batches. [`Keep::append`] keeps a batch with the rows that the room archived
+//! in it, in one transaction, and completes when both would survive a power cut: only then may any other effect of the
+//! batch be carried out. [`Keep::load`] returns a room's last snapshot and the batches since.
 //!
-//! A room is loaded before anything is appended to it, also if it is new. Whoever is told that an append has
-//! failed has a room that is ahead of what is kept: it has to be made again of what [`Keep::load`] gives.
-//! Until then nothing more is appended to it, so that the journal never has a gap.
+//! A room is loaded before anything is appended to it, even if it is new. After a failed append, the running room is
+//! ahead of the file: restore it from [`Keep::load`]. Until then nothing more is appended to it, so that the journal
+//! never has a gap.
 //!
 //! # Forgetting
 //!
-//! What is archived of a person is in tables, and [`Keep::forget`] erases it there. The journal and the snapshots
-//! have their words too, in a form that only the worker reads. So whoever runs the rooms, for each one that
-//! [`Keep::forget`] names: hands it [`Input::Forget`](wire::worker::Input::Forget), appends that batch, and takes a
-//! [`Keep::snapshot`], which drops the journal. After the last one, [`Keep::scrub`]; then, and not before,
-//! nothing of the person is in any file. [`erase`] does that for rooms that do not run.
+//! A person's archive is in tables, and [`Keep::forget`] erases it there. The journal and the snapshots contain the
+//! person's words too, in a form that only the worker reads. So for each room that [`Keep::forget`] returns, the caller
+//! handles [`Input::Forget`](wire::worker::Input::Forget), appends that batch, and takes a [`Keep::snapshot`], which
+//! drops the journal. [`Keep::scrub`] follows the last one; then, and not before, nothing of the person is in any file.
+//! [`erase`] does all that for rooms that do not run.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -42,34 +41,34 @@ mod writer;
 
 use writer::{Answer, Counters, Job, Waiting, Writer};
 
-/// The file, in the data directory.
+/// The file's name in the data directory.
 pub const FILE: &str = "rooms.db";
-/// What may wait to be written, of all rooms together: 64 MiB.
-pub const MAX_WAITING_BYTES: usize = SHARE * MAX_SHARES;
+/// The most bytes that may wait to be written, of all rooms together: 64 MiB.
+pub const MAX_WAITING_BYTES: usize = PERMIT_BYTES * MAX_PERMITS;
 
-/// What waits is counted in so many bytes.
-const SHARE: usize = 1024;
-const MAX_SHARES: usize = 64 * 1024;
+/// The bytes that one semaphore permit stands for.
+const PERMIT_BYTES: usize = 1024;
+const MAX_PERMITS: usize = 64 * 1024;
 
-/// What a room was handed, and when.
+/// The inputs of one call of a room's worker, and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// When.
+    /// The time of the call.
     pub now: Micros,
     /// A packet of [`Input`](wire::worker::Input)s.
     pub inputs: Vec<u8>,
 }
 
-/// What is kept of a room: what makes it again.
+/// A kept room: all that is needed to restore it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its worker's state after the batch before the first of `batches`; without one the room begins with them.
+    /// The worker's state before the first of `batches`; without one, the batches are all that there ever were.
     pub snapshot: Option<Vec<u8>>,
-    /// What it was handed since, in order.
+    /// The batches since the snapshot, in order.
     pub batches: Vec<Batch>,
     /// The number of the last batch.
     pub seq: u64,
-    /// The number of the batch that the snapshot is after.
+    /// The number of the last batch that the snapshot includes.
     since: u64,
 }
 
@@ -95,59 +94,59 @@ impl Kept {
         Ok(Some(Self { snapshot: snapshot.map(|(_, state)| state), batches, seq, since }))
     }
 
-    /// Whether there is a batch for each number.
+    /// Returns whether no batch is missing.
     fn is_whole(&self) -> bool {
         self.since.checked_add(self.batches.len() as u64) == Some(self.seq)
     }
 }
 
-/// The rooms of an origin, on disk. Clones are the same one.
+/// The rooms of an origin, on disk. Clones use the same file.
 #[derive(Clone, Debug)]
 pub struct Keep {
     path: PathBuf,
     jobs: mpsc::UnboundedSender<Waiting>,
-    shares: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     archive: Archive,
     counters: Arc<Counters>,
 }
 
-/// What was written since the file was opened.
+/// Counters of writes since the file was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Batches.
+    /// Batches written to the journal.
     pub batches: u64,
-    /// Transactions that they went in, and whatever else was written.
+    /// Committed transactions, of batches and everything else.
     pub commits: u64,
-    /// Transactions that failed.
+    /// Transactions that failed and were rolled back.
     pub failures: u64,
 }
 
 impl Keep {
-    /// Opens the file, or makes it. One process at a time may.
+    /// Opens the file, or creates it. Only one process at a time may have it open.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         let lock = schema::lock(path)?;
         let db = schema::writing(path).await?;
         let (jobs, waiting) = mpsc::unbounded_channel();
         let (archive, counters) = (Archive::new(path), Arc::<Counters>::default());
         tokio::spawn(Writer::new(db, path.into(), lock, Arc::clone(&counters)).run(waiting));
-        let shares = Arc::new(Semaphore::new(MAX_SHARES));
-        Ok(Self { path: path.into(), jobs, shares, archive, counters })
+        let permits = Arc::new(Semaphore::new(MAX_PERMITS));
+        Ok(Self { path: path.into(), jobs, permits, archive, counters })
     }
 
-    /// What can be asked of the past, while rooms go on.
+    /// The archive, for queries while rooms go on.
     pub fn archive(&self) -> &Archive {
         &self.archive
     }
 
-    /// What was written so far.
+    /// The counters of writes so far.
     pub fn figures(&self) -> Figures {
         let Counters { batches, commits, failures } = &*self.counters;
         let [batches, commits, failures] = [batches, commits, failures].map(|count| count.load(Relaxed));
         Figures { batches, commits, failures }
     }
 
-    /// Keeps what a room was handed, and what it had archived by it. Done when both are on the disk, with the
-    /// batch's number. The order of batches is that of the calls, whenever their futures are awaited.
+    /// Keeps a batch of a room, with the rows that the room archived in it. Completes when both are on the disk, with
+    /// the batch's number. Batches are kept in the order of the calls, whenever their futures are awaited.
     pub fn append(
         &self,
         room: &str,
@@ -161,13 +160,13 @@ impl Keep {
             self.hand_some(room, bytes, |done| Job::Append { room: of, batch, rows, done })
         });
         if handed.is_err() {
-            // What follows would have a gap before it.
+            // The next batch would follow a gap, so the room has to be loaded again.
             self.send(Job::Unload { room: room.into() });
         }
         self.answer(handed)
     }
 
-    /// Replaces a room's snapshot by its state right after that batch, and drops the journal up to there.
+    /// Replaces a room's snapshot by its state right after batch `seq`, and drops the journal up to there.
     pub fn snapshot(
         &self,
         room: &str,
@@ -179,29 +178,29 @@ impl Keep {
         self.answer(handed)
     }
 
-    /// What is kept of a room; nothing of a new one. From here on batches may be appended to it.
+    /// Loads a room; a new one gives `None`. From here on batches may be appended to it.
     pub async fn load(&self, room: &str) -> Result<Option<Kept>, Error> {
         self.ask(|done| Job::Load { room: room.into(), done }).await
     }
 
-    /// The rooms of which there is something to load.
+    /// Lists the rooms that can be loaded.
     pub async fn rooms(&self) -> Result<Vec<String>, Error> {
         self.archive.rooms().await
     }
 
-    /// Erases a person from what is archived, and names the rooms that are to forget them too.
+    /// Erases a person from the archive, and returns the rooms that have to forget them too.
     pub async fn forget(&self, fan: FanId) -> Result<Vec<String>, Error> {
         self.ask(|done| Job::Forget { fan, done }).await?;
         self.rooms().await
     }
 
-    /// Writes the file anew, so that nothing that was deleted is in it or beside it. Rooms wait meanwhile, for as long as
-    /// it takes to copy the file.
+    /// Rewrites the file, so that no deleted data is left in it or beside it. Rooms wait meanwhile, for as long as
+    /// copying the file takes.
     pub async fn scrub(&self) -> Result<(), Error> {
         self.ask(|done| Job::Scrub { done }).await
     }
 
-    /// Writes what was handed over, and closes the file.
+    /// Writes all jobs that wait, and closes the file.
     pub async fn close(self) {
         self.archive.close().await;
         let (done, closed) = oneshot::channel();
@@ -209,25 +208,25 @@ impl Keep {
         let _ = closed.await;
     }
 
-    /// Hands over what takes memory while it waits.
+    /// Queues a job that takes memory while it waits. Fails if too much waits already.
     fn hand_some<T>(
         &self,
         room: &str,
         bytes: usize,
         job: impl FnOnce(Answer<T>) -> Job,
     ) -> Result<oneshot::Receiver<Result<T, Error>>, Error> {
-        let shares = u32::try_from(1 + bytes / SHARE).unwrap_or(u32::MAX);
-        let Ok(share) = Arc::clone(&self.shares).try_acquire_many_owned(shares) else {
+        let count = u32::try_from(1 + bytes / PERMIT_BYTES).unwrap_or(u32::MAX);
+        let Ok(permits) = Arc::clone(&self.permits).try_acquire_many_owned(count) else {
             return Err(Error::Behind { path: self.path.clone(), room: room.into() });
         };
         let (done, answer) = oneshot::channel();
-        // Without a writer the answer never comes, and that is told.
-        let _ = self.jobs.send(Waiting { job: job(done), share: Some(share) });
+        // Without a writer the answer never comes, and `answer` returns `Closed`.
+        let _ = self.jobs.send(Waiting { job: job(done), permits: Some(permits) });
         Ok(answer)
     }
 
     fn send(&self, job: Job) {
-        let _ = self.jobs.send(Waiting { job, share: None });
+        let _ = self.jobs.send(Waiting { job, permits: None });
     }
 
     fn answer<T: Send>(

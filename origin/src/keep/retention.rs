@@ -1,4 +1,4 @@
-//! How long the past is kept.
+//! Deletes archived rows whose retention is over.
 
 use archive::Retention;
 use wire::Micros;
@@ -6,8 +6,8 @@ use wire::Micros;
 use super::{Error, Keep, writer::Job};
 
 impl Keep {
-    /// Deletes what is older than it may be, a little at a time, between what rooms have to keep. Gives
-    /// the number of rows.
+    /// Deletes rows that are older than `retention` allows, in small steps, so that rooms keep their batches in
+    /// between. Returns the number of rows.
     pub async fn prune(&self, now: Micros, retention: &Retention) -> Result<u64, Error> {
         let mut all = 0;
         for (life, sql) in retention.steps() {

@@ -1,16 +1,16 @@
-//! What a worker has archived, in tables.
+//! Writes the rows that a worker archives into the tables.
 
 use archive::{Statement, Value};
 use sqlx::SqliteConnection;
 use wire::worker::Effect;
 use wire::{FanId, Frame, Frames};
 
-/// Those effects that are rows, as a packet of their own.
+/// Filters the archive rows out of a packet of effects, into a packet of their own.
 pub(super) fn of(effects: &[u8]) -> Result<Vec<u8>, wire::Error> {
     let mut rows = Vec::new();
     wire::start(&mut rows);
     for effect in Frames::<Effect<'_>>::new(effects)? {
-        // What is not known is of a newer worker, for a newer node.
+        // An unknown effect comes from a newer worker, for a newer node.
         if let Frame::Known(effect @ Effect::Archive(_)) = effect? {
             wire::put(&mut rows, &effect);
         }
@@ -18,7 +18,7 @@ pub(super) fn of(effects: &[u8]) -> Result<Vec<u8>, wire::Error> {
     Ok(rows)
 }
 
-/// Puts a packet of rows where they belong.
+/// Writes a packet of rows into their tables.
 pub(super) async fn put(db: &mut SqliteConnection, room: &str, rows: &[u8]) -> sqlx::Result<()> {
     let Ok(frames) = Frames::<Effect<'_>>::new(rows) else { return Ok(()) };
     for effect in frames {

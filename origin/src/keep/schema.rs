@@ -1,4 +1,4 @@
-//! The file: how it is opened, and what is in it.
+//! Opens, locks and migrates the file.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,26 +13,26 @@ use sqlx::{
 
 use super::Error;
 
-/// What makes each format of the one before.
+/// The SQL that makes each format from the one before.
 const MIGRATIONS: [[&str; 2]; 1] = [[include_str!("schema1.sql"), archive::SCHEMA]];
-/// The format that is written here.
+/// The format that this version writes.
 pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
-/// `Fanf`: tells the file from another program's (<https://www.sqlite.org/pragma.html#pragma_application_id>).
+/// `Fanf`: distinguishes the file from another program's (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION: i64 = 0x4661_6e66;
-/// How long somebody else's lock is waited for.
+/// The longest wait for another program's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
 fn options(path: &Path) -> SqliteConnectOptions {
-    // Statements are not logged: they have people's words in them.
+    // Statements are not logged: they contain people's words.
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).disable_statement_logging()
 }
 
-/// For reading alone.
+/// The options for reading only.
 pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
     options(path).read_only(true)
 }
 
-/// Makes sure that no other process keeps rooms in the file, while the result is held.
+/// Takes the lock file, so that no other process keeps rooms in the file while the result is held.
 pub(super) fn lock(path: &Path) -> Result<File, Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -45,7 +45,7 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// A file that only its owner may read; SQLite makes those beside it alike.
+/// Opens or creates a file that only its owner may read. SQLite gives the files beside it the same mode.
 fn private(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.create(true).truncate(false).write(true);
@@ -54,8 +54,8 @@ fn private(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Opens the file for writing, or makes it, and brings it to the format of now. Of what was committed nothing is
-/// lost (`synchronous=FULL`), and of what was deleted nothing is left (`secure_delete`).
+/// Opens the file for writing, or creates it, and migrates it to the current format. Committed data is never lost
+/// (`synchronous=FULL`), and deleted data does not stay in the file (`secure_delete`).
 pub(super) async fn writing(path: &Path) -> Result<SqliteConnection, Error> {
     let failed = |error: &sqlx::Error| Error::new(path, error);
     private(path).map_err(|reason| Error::Denied { path: path.into(), reason: reason.to_string() })?;
@@ -86,7 +86,7 @@ async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The format of the file, if it is one of ours that is known.
+/// Returns the format of the file, 0 for an empty one. Fails on files of other programs or newer versions.
 pub(super) async fn check(db: &mut SqliteConnection, path: &Path) -> Result<i64, Error> {
     let failed = |error| Error::new(path, &error);
     let query = "SELECT (SELECT application_id FROM pragma_application_id), \

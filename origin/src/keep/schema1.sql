@@ -1,6 +1,6 @@
 -- Moments are microseconds since the Unix epoch. The archive's tables follow.
 
--- What the worker of a room was handed since its snapshot.
+-- The batches that a room's worker was handed since its snapshot.
 CREATE TABLE journal (
   room TEXT NOT NULL,
   seq INTEGER NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE journal (
   PRIMARY KEY (room, seq)
 );
 
--- The worker's state after the batch of that number.
+-- The worker's state after batch `seq`.
 CREATE TABLE snapshots (
   room TEXT NOT NULL PRIMARY KEY,
   seq INTEGER NOT NULL,

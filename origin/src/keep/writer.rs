@@ -1,5 +1,5 @@
-//! The one task that writes. What comes while a commit runs goes into the next one, all of it together: a
-//! disk that takes long has larger groups, not a longer queue.
+//! The one task that writes. All jobs that arrive during a commit go into the next one together: a slow disk has larger
+//! groups, not a longer queue.
 
 use std::{
     collections::HashMap,
@@ -15,22 +15,22 @@ use wire::{FanId, Micros};
 
 use super::{Batch, Error, Kept, rows};
 
-/// The most that one transaction has: what is waited for by all in it.
+/// The most jobs in one transaction: each of them waits for the whole.
 const MAX_GROUP: usize = 1024;
 
-/// Where the answer goes.
+/// The channel for the result of a job.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
-/// Something to write.
+/// A job for the writer.
 pub(super) enum Job {
-    /// A batch, and what it had archived.
+    /// Appends a batch and its archive rows.
     Append {
         room: String,
         batch: Batch,
         rows: Vec<u8>,
         done: Answer<u64>,
     },
-    /// What the room was handed is not all here: nothing more of it until it is loaded again.
+    /// Unloads a room that has lost a batch: nothing more is appended until it is loaded again.
     Unload {
         room: String,
     },
@@ -40,7 +40,7 @@ pub(super) enum Job {
         state: Vec<u8>,
         done: Answer<()>,
     },
-    /// A few rows that are older than they may be.
+    /// Deletes a few rows that are older than they may be.
     Prune {
         sql: &'static str,
         before: Micros,
@@ -54,7 +54,7 @@ pub(super) enum Job {
         room: String,
         done: Answer<Option<Kept>>,
     },
-    /// Nothing of what was deleted is to be in any file.
+    /// Rewrites the file without the deleted data.
     Scrub {
         done: Answer<()>,
     },
@@ -63,7 +63,7 @@ pub(super) enum Job {
     },
 }
 
-/// What was written so far.
+/// Counters of what was written so far.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) batches: AtomicU64,
@@ -82,22 +82,22 @@ impl Counters {
     }
 }
 
-/// A job, and its share of what may wait.
+/// A job that waits, with the permits for its memory.
 pub(super) struct Waiting {
     pub(super) job: Job,
-    pub(super) share: Option<OwnedSemaphorePermit>,
+    pub(super) permits: Option<OwnedSemaphorePermit>,
 }
 
-/// What a job in a group came to, to be told once the group is committed.
-enum Told {
+/// The result of one job, sent once its group is committed.
+enum Reply {
     Appended(Answer<u64>, Result<u64, Error>),
     Pruned(Answer<u64>, Result<u64, Error>),
     Done(Answer<()>, Result<(), Error>),
 }
 
-impl Told {
-    fn tell(self, committed: &Result<(), Error>) {
-        // Whoever does not wait does not want to know.
+impl Reply {
+    fn send(self, committed: &Result<(), Error>) {
+        // A receiver that was dropped does not need the result, so failures to send are ignored.
         let after = |error: &Error| error.clone();
         match self {
             Self::Appended(done, result) | Self::Pruned(done, result) => {
@@ -113,7 +113,7 @@ impl Told {
 pub(super) struct Writer {
     db: SqliteConnection,
     path: PathBuf,
-    /// The last batch of each room that was loaded, and of which nothing was lost since.
+    /// The last batch number of each room that was loaded and has lost nothing since.
     loaded: HashMap<String, u64>,
     figures: Arc<Counters>,
     lock: File,
@@ -130,7 +130,7 @@ impl Writer {
         while closed.is_none() && jobs.recv_many(&mut group, MAX_GROUP).await > 0 {
             closed = self.serve(&mut group).await;
         }
-        // The last to close a database also empties its log.
+        // The last connection that closes a database also empties its write-ahead log.
         let _ = self.db.close().await;
         drop(self.lock);
         if let Some(closed) = closed {
@@ -138,11 +138,11 @@ impl Writer {
         }
     }
 
-    /// Does what was asked for in that order; what can be is committed together.
+    /// Runs jobs in order, and commits neighbouring writes together. Returns the sender of a job to close.
     async fn serve(&mut self, group: &mut Vec<Waiting>) -> Option<oneshot::Sender<()>> {
-        // The shares are given back when all is done.
-        let (jobs, _shares): (Vec<Job>, Vec<_>) =
-            std::mem::take(group).into_iter().map(|waiting| (waiting.job, waiting.share)).unzip();
+        // The permits are held until all jobs are done.
+        let (jobs, _permits): (Vec<Job>, Vec<_>) =
+            std::mem::take(group).into_iter().map(|waiting| (waiting.job, waiting.permits)).unzip();
         let mut together = Vec::new();
         for job in jobs {
             match job {
@@ -170,47 +170,47 @@ impl Writer {
             return;
         }
         let rooms: Vec<String> = jobs.iter().filter_map(Job::appends_to).map(Into::into).collect();
-        let mut told = Vec::with_capacity(jobs.len());
-        let committed = self.transaction(jobs, &mut told).await;
-        let kept = told.iter().filter(|told| matches!(told, Told::Appended(_, Ok(_)))).count();
+        let mut replies = Vec::with_capacity(jobs.len());
+        let committed = self.transaction(jobs, &mut replies).await;
+        let kept = replies.iter().filter(|reply| matches!(reply, Reply::Appended(_, Ok(_)))).count();
         self.figures.count(committed.is_ok(), kept as u64);
         if let Err(error) = &committed {
             let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
-            tracing::warn!(%error, "what rooms were handed is not kept");
+            tracing::warn!(%error, "a commit failed: its batches are not kept");
             for room in rooms {
                 self.loaded.remove(&room);
             }
         }
-        for told in told {
-            told.tell(&committed);
+        for reply in replies {
+            reply.send(&committed);
         }
         for job in jobs.drain(..) {
             job.fail(&committed);
         }
     }
 
-    /// Takes jobs until one fails; what they came to is in `told`, even then.
-    async fn transaction(&mut self, jobs: &mut Vec<Job>, told: &mut Vec<Told>) -> Result<(), Error> {
+    /// Runs jobs until one fails; the results so far are in `replies`, even then.
+    async fn transaction(&mut self, jobs: &mut Vec<Job>, replies: &mut Vec<Reply>) -> Result<(), Error> {
         let failed = |error| Error::new(&self.path, &error);
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await.map_err(failed)?;
         jobs.reverse();
         while let Some(job) = jobs.pop() {
-            let outcome = self.job(job, told).await;
+            let outcome = self.job(job, replies).await;
             outcome.map_err(|error| Error::new(&self.path, &error))?;
         }
         let outcome = sqlx::query("COMMIT").execute(&mut self.db).await;
         outcome.map(drop).map_err(|error| Error::new(&self.path, &error))
     }
 
-    async fn job(&mut self, job: Job, told: &mut Vec<Told>) -> sqlx::Result<()> {
+    async fn job(&mut self, job: Job, replies: &mut Vec<Reply>) -> sqlx::Result<()> {
         match job {
             Job::Append { room, batch, rows, done } => {
                 let Some(last) = self.loaded.get_mut(&room) else {
-                    told.push(Told::Appended(done, Err(Error::NotLoaded { room })));
+                    replies.push(Reply::Appended(done, Err(Error::NotLoaded { room })));
                     return Ok(());
                 };
                 *last += 1;
-                told.push(Told::Appended(done, Ok(*last)));
+                replies.push(Reply::Appended(done, Ok(*last)));
                 sqlx::query("INSERT INTO journal VALUES (?, ?, ?, ?)")
                     .bind(&room)
                     .bind(*last as i64)
@@ -227,17 +227,17 @@ impl Writer {
                     Some(_) => Ok(()),
                 };
                 let good = result.is_ok();
-                told.push(Told::Done(done, result));
+                replies.push(Reply::Done(done, result));
                 if good { self.snapshot(&room, seq, state).await } else { Ok(()) }
             }
             Job::Prune { sql, before, done } => {
                 let gone = sqlx::query(sql).bind(before.0 as i64).execute(&mut self.db).await;
                 let count = gone.as_ref().map_or(0, sqlx::sqlite::SqliteQueryResult::rows_affected);
-                told.push(Told::Pruned(done, Ok(count)));
+                replies.push(Reply::Pruned(done, Ok(count)));
                 gone.map(drop)
             }
             Job::Forget { fan, done } => {
-                told.push(Told::Done(done, Ok(())));
+                replies.push(Reply::Done(done, Ok(())));
                 rows::forget(&mut self.db, fan).await
             }
             Job::Unload { room } => {
@@ -270,15 +270,15 @@ impl Writer {
         if let Some(kept) = &kept
             && !kept.is_whole()
         {
-            let reason = format!("of what room {room:?} was handed, something is missing");
+            let reason = format!("the journal of room {room:?} misses a batch");
             return Err(Error::Damaged { path: self.path.clone(), reason });
         }
         self.loaded.insert(room, last);
         Ok(kept)
     }
 
-    /// Writes the file anew, and empties the log. `secure_delete` overwrites what is deleted, but not what was left
-    /// where rows were moved from, when pages were split and merged.
+    /// Rewrites the file, and empties the write-ahead log. `secure_delete` overwrites deleted data, but not the copies
+    /// left behind where rows were moved when pages were split and merged.
     async fn scrub(&mut self) -> Result<(), Error> {
         let failed = |error| Error::new(&self.path, &error);
         sqlx::query("VACUUM").execute(&mut self.db).await.map_err(failed)?;
@@ -291,7 +291,7 @@ impl Writer {
 }
 
 impl Job {
-    /// The room that is not whole if this fails.
+    /// The room that misses a batch if this job fails.
     fn appends_to(&self) -> Option<&str> {
         match self {
             Self::Append { room, .. } => Some(room),
@@ -299,7 +299,7 @@ impl Job {
         }
     }
 
-    /// Tells that it was not done.
+    /// Sends the group's error, as the result of a job that was not run.
     fn fail(self, committed: &Result<(), Error>) {
         let Err(error) = committed else { return };
         let error = error.clone();

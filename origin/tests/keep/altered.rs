@@ -1,4 +1,4 @@
-//! Files that somebody, or the disk, has written into.
+//! Files that another program, or a bad disk, has changed.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use super::{Dir, NOW, batch, effects, said};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
-/// A file with something of everything.
+/// A file with rows in every table.
 static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let dir = Dir::new();
     RUNTIME.block_on(async {
@@ -35,7 +35,7 @@ static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     fs::read(dir.path()).expect("readable")
 });
 
-/// All that can be done with a file: each gives an error of one line, or what is there.
+/// Uses a file in every way. Each call returns an error of one line, or the data.
 async fn use_all(dir: &Dir) -> Vec<Error> {
     let mut errors = Vec::new();
     let mut note = |error: Option<Error>| errors.extend(error);
@@ -100,7 +100,7 @@ proptest! {
                 .await
                 .expect("columns");
             let column = column.get(&columns);
-            // NOT NULL and the keys refuse some.
+            // NOT NULL and the primary keys refuse some of these values.
             let _ = sqlx::raw_sql(&format!("UPDATE OR IGNORE {table} SET {column} = {value}")).execute(&mut sql).await;
         });
         let bytes = fs::read(dir.path()).expect("readable");

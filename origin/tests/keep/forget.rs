@@ -1,3 +1,5 @@
+//! Erasing a person from the archive, the journal, the snapshots and the file itself.
+
 use origin::keep::{self, Archive, Batch, Error, Keep};
 use room::{Room, rehearsal::root_config};
 use serde_json::json;
@@ -8,25 +10,25 @@ use super::{Dir, NOW, batch, effects, said};
 
 const ADA: FanId = FanId(0xada0_0000_0000_0ada);
 const BOB: FanId = FanId(0xb0b);
-/// In what she says, and in her name.
+/// A word that Ada's messages and her name contain.
 const WORD: &str = "rhododendron";
 
-/// A root with an edge at which Ada and Bob speak.
-struct Stage {
+/// A root that keeps its batches, with an edge at which Ada and Bob speak.
+struct JournaledRoot {
     room: Room,
     now: Micros,
     sequence: u64,
     seq: u64,
 }
 
-impl Stage {
+impl JournaledRoot {
     async fn new(keep: &Keep, name: &str) -> Self {
         assert_eq!(keep.load(name).await, Ok(None));
-        let mut stage = Self { room: Room::new(root_config()), now: NOW, sequence: 0, seq: 0 };
+        let mut root = Self { room: Room::new(root_config()), now: NOW, sequence: 0, seq: 0 };
         let mut inputs = wire::packet(&Input::Opened);
         wire::put(&mut inputs, &Input::EdgeJoined { edge: EdgeId(1), incarnation: 1 });
-        stage.batch(keep, name, inputs).await;
-        stage
+        root.batch(keep, name, inputs).await;
+        root
     }
 
     async fn batch(&mut self, keep: &Keep, name: &str, inputs: Vec<u8>) {
@@ -60,13 +62,13 @@ async fn erasing_somebody_leaves_no_trace_in_any_file() {
     let dir = Dir::new();
     let keep = dir.keep().await;
     for name in ["demo", "other"] {
-        let mut stage = Stage::new(&keep, name).await;
+        let mut root = JournaledRoot::new(&keep, name).await;
         for number in 1..=120 {
             let words = format!("{WORD} {number} ").repeat((number % 40) as usize + 1);
-            stage.say(&keep, name, ADA, number, &words).await;
-            stage.say(&keep, name, BOB, number, &format!("bob's line {number}")).await;
+            root.say(&keep, name, ADA, number, &words).await;
+            root.say(&keep, name, BOB, number, &format!("bob's line {number}")).await;
             if number % 50 == 0 {
-                keep.snapshot(name, stage.seq, stage.room.snapshot()).await.expect("kept");
+                keep.snapshot(name, root.seq, root.room.snapshot()).await.expect("kept");
             }
         }
     }
@@ -97,7 +99,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// Rows that were moved about in the file for a long time leave nothing behind, either.
+/// Rows that moved within the file for a long time leave no copies behind, either.
 #[tokio::test]
 async fn nothing_is_left_of_rows_that_were_moved_about() {
     let dir = Dir::new();
@@ -120,7 +122,7 @@ async fn nothing_is_left_of_rows_that_were_moved_about() {
             })
             .collect();
         keep.append("demo", batch(round.to_le_bytes()), &effects(&rows)).await.expect("kept");
-        // Others go meanwhile, so that pages are merged and used again.
+        // Other people are erased meanwhile, so that pages are merged and used again.
         let gone = effects(&[Row::Forgotten { fan: FanId(round % 50) }]);
         keep.append("demo", batch("gone"), &gone).await.expect("kept");
     }
@@ -172,7 +174,7 @@ async fn a_room_of_another_worker_is_not_touched() {
     keep.load("demo").await.expect("a new room");
     keep.append("demo", batch("not ours"), &effects(&[])).await.expect("kept");
     keep.snapshot("demo", 1, b"nor this".to_vec()).await.expect("kept");
-    let mut other = Stage::new(&keep, "other").await;
+    let mut other = JournaledRoot::new(&keep, "other").await;
     other.say(&keep, "other", ADA, 1, WORD).await;
     let error = keep::erase(&keep, ADA, NOW).await.expect_err("nobody knows what is in it");
     assert!(matches!(error, Error::Worker { .. }), "{error}");

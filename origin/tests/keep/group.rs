@@ -1,3 +1,5 @@
+//! Commits of many batches at once: their order, their failure, their bound.
+
 use origin::keep::Error;
 use wire::FanId;
 

@@ -1,4 +1,4 @@
-//! A process that is killed in the middle of it.
+//! A process that is killed while it writes.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::{Dir, batch, effects, said};
 const FILE: &str = "FANFARE_KEEP_TEST_FILE";
 const ROOMS: u64 = 4;
 const ROUNDS: usize = 3;
-/// What is kept before the process is killed.
+/// The number of kept batches after which the process is killed.
 const KEPT: usize = 300;
 
 fn inputs(room: u64, at: u64) -> Vec<u8> {
@@ -23,7 +23,7 @@ fn text(room: u64, at: u64) -> String {
     format!("line {at} of {room}")
 }
 
-/// What the process does: it says what is kept, for as long as it lives.
+/// The killed process: it prints every batch that is kept, until it is killed.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "is run, and killed, by the next test"]
 async fn child() {
@@ -50,7 +50,7 @@ async fn child() {
 #[tokio::test]
 async fn what_was_said_to_be_kept_outlives_kill_9_and_nothing_is_half() {
     let dir = Dir::new();
-    let mut told = [0; ROOMS as usize];
+    let mut reported = [0; ROOMS as usize];
     for _ in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", "keep::kill::child", "--ignored", "--nocapture", "--test-threads=1"])
@@ -65,9 +65,9 @@ async fn what_was_said_to_be_kept_outlives_kill_9_and_nothing_is_half() {
             let Some((room, at)) = line.strip_prefix("kept ").and_then(|kept| kept.split_once(' ')) else {
                 continue;
             };
-            // The last line may have been cut by the kill.
+            // The kill may have cut the last line.
             let (Ok(room), Ok(at)) = (room.parse::<usize>(), at.parse::<u64>()) else { continue };
-            told[room] = told[room].max(at);
+            reported[room] = reported[room].max(at);
             kept += 1;
             if kept == KEPT {
                 child.kill().expect("alive until now");
@@ -77,10 +77,10 @@ async fn what_was_said_to_be_kept_outlives_kill_9_and_nothing_is_half() {
         assert!(kept >= KEPT, "it died by itself after {kept}");
 
         let keep = dir.keep().await;
-        for (room, told) in (0..ROOMS).zip(told) {
+        for (room, reported) in (0..ROOMS).zip(reported) {
             let name = format!("room{room}");
             let kept = keep.load(&name).await.expect("whole").expect("kept");
-            assert!(kept.seq >= told, "{told} was told, and {} is kept", kept.seq);
+            assert!(kept.seq >= reported, "{reported} was reported, and {} is kept", kept.seq);
             for (at, kept) in (1..).zip(&kept.batches) {
                 assert_eq!(kept.inputs, inputs(room, at));
             }

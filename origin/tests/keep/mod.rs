@@ -1,4 +1,4 @@
-//! What is kept of rooms, in real files.
+//! The storage of rooms, in real files.
 
 mod altered;
 mod forget;
@@ -18,7 +18,7 @@ use wire::{ChatId, FanId, Micros};
 
 pub(crate) const NOW: Micros = Micros::from_secs(1_800_000_000);
 
-/// A data directory.
+/// A temporary data directory.
 pub(crate) struct Dir(tempfile::TempDir);
 
 impl Dir {
@@ -34,12 +34,12 @@ impl Dir {
         Keep::open(&self.path()).await.expect("a file of ours")
     }
 
-    /// As any program would look into it.
+    /// Opens the file as any other program would.
     pub(crate) async fn sql(&self) -> SqliteConnection {
         sql(&self.path()).await
     }
 
-    /// Whether any file has that text.
+    /// Returns whether any file in the directory contains the text.
     pub(crate) fn has(&self, text: &str) -> bool {
         let files = std::fs::read_dir(self.0.path()).expect("a directory").flatten();
         files.into_iter().any(|file| {

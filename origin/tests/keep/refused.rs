@@ -1,4 +1,4 @@
-//! Files that are not to be used, and why.
+//! Files that the origin refuses to use, and its errors for them.
 
 use std::fs;
 use std::process::Command;
@@ -125,9 +125,10 @@ async fn child() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_disk_that_takes_no_more_is_told_of_and_loses_nothing() {
+async fn a_disk_that_takes_no_more_is_reported_and_loses_nothing() {
     let dir = Dir::new();
-    // Blocks of 512 bytes; without its signal, a write that goes beyond fails.
+    // The limit counts blocks of 512 bytes. With the signal ignored, a write beyond it fails instead of ending the
+    // process.
     let limited = "trap '' XFSZ; ulimit -f 2000; exec \"$@\"";
     let output = Command::new("sh")
         .args(["-c", limited, "sh"])
@@ -137,8 +138,8 @@ async fn a_disk_that_takes_no_more_is_told_of_and_loses_nothing() {
         .output()
         .expect("a shell");
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told = output.lines().find_map(|line| line.strip_prefix("kept ")).expect(&output);
-    let (last, error) = told.split_once(", and then: ").expect("both");
+    let report = output.lines().find_map(|line| line.strip_prefix("kept ")).expect(&output);
+    let (last, error) = report.split_once(", and then: ").expect("both");
     assert!(error.contains(FILE) && error.contains("disk"), "{error}");
     let last: u64 = last.parse().expect("a number");
     assert!(last > 5, "{last}");

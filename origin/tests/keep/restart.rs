@@ -1,4 +1,4 @@
-//! A room that ends and begins again is the room that went on.
+//! A restored room is equal to the room that went on.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use wire::Micros;
 
 use super::Dir;
 
-/// A root as an origin runs it.
+/// A root, run as an origin runs it.
 struct Kept<'a> {
     dir: &'a Dir,
     runtime: Arc<Runtime>,
@@ -22,7 +22,7 @@ struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// The room as it is kept.
+    /// Restores the room from the file.
     fn begin(&mut self) -> &mut Room {
         let (runtime, dir) = (Arc::clone(&self.runtime), self.dir);
         let keep = self.keep.get_or_insert_with(|| runtime.block_on(dir.keep()));
@@ -42,7 +42,7 @@ impl Kept<'_> {
 
     fn handle(&mut self, now: Micros, inputs: &[u8]) -> Vec<u8> {
         self.handled += 1;
-        // Now and then all of it is gone: after a batch that is kept, or with one that is not.
+        // Every 23rd time, lose the room: after a batch that is kept, or with one that is not.
         if self.handled.is_multiple_of(23) {
             let lost = &mut Vec::new();
             self.begin().handle(now, inputs, lost).expect("a batch of ours");
@@ -98,7 +98,7 @@ fn a_room_that_was_restarted_is_the_one_that_was_not() {
 }
 
 #[tokio::test]
-async fn a_snapshot_takes_the_journals_place() {
+async fn a_snapshot_replaces_the_journal() {
     let dir = Dir::new();
     let keep = dir.keep().await;
     keep.load("demo").await.expect("a new room");

@@ -1,3 +1,5 @@
+//! The end of an archived row's retention.
+
 use std::time::Duration;
 
 use origin::keep::Retention;

@@ -1,3 +1,5 @@
+//! The archive's tables, and their exports.
+
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 use wire::worker::{Row, Seen};

@@ -32,7 +32,7 @@ use tokio::{
 };
 use url::Url;
 
-/// Longer than anything here takes; a test that waits for what never comes ends.
+/// The longest wait in these tests; without it, a test would hang on an event that never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const TRANSPORTS: [&str; 2] = ["moqt", "https"];
@@ -41,7 +41,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: it never came"))
 }
 
-pub(crate) struct Stage {
+pub(crate) struct TestOrigin {
     pub(crate) addr: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) handle: Handle,
@@ -50,8 +50,8 @@ pub(crate) struct Stage {
     _dir: tempfile::TempDir,
 }
 
-impl Stage {
-    /// An origin like `config`, on a free port and with a certificate of its own.
+impl TestOrigin {
+    /// Starts an origin with `config`, on a free port and with a certificate of its own.
     pub(crate) fn start(config: Config) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let names = vec!["localhost".into()];
@@ -67,7 +67,7 @@ impl Stage {
         Self { addr, http, handle, stop: Some(stop), running, _dir: dir }
     }
 
-    /// One that anyone may publish to.
+    /// Starts an origin to which anyone may publish.
     pub(crate) fn open() -> Self {
         Self::start(Config { open_publish: true, ..Config::default() })
     }
@@ -123,13 +123,13 @@ impl Stage {
         Ok(Client { publisher, subscriber, connection, carrier, run, _endpoint: endpoint })
     }
 
-    /// A client that needs no token.
+    /// Connects a client without a token.
     pub(crate) async fn client(&self, scheme: &str) -> Client {
         let url = self.url(scheme, "");
         within("a connection", self.connect(&url, &[])).await.expect("let in")
     }
 
-    /// Waits until `room` is as wished.
+    /// Waits until `wish` holds for the room.
     pub(crate) async fn room(&self, name: &str, wish: impl Fn(&RoomView) -> bool) -> RoomView {
         let mut changes = self.handle.changes();
         let look = || self.handle.room(name).filter(|room| wish(room));
@@ -137,7 +137,7 @@ impl Stage {
         look().expect("as just seen")
     }
 
-    /// Waits until `count` objects of the room's only track came.
+    /// Waits until `count` objects of the room's only track have arrived.
     pub(crate) async fn objects(&self, room: &str, count: u64) -> RoomView {
         let come = async {
             loop {
@@ -151,7 +151,7 @@ impl Stage {
         within("the objects", come).await
     }
 
-    /// GETs a path: the status and the body.
+    /// Sends a GET request. Returns the status and the body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.http).await.expect("listening");
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -229,7 +229,7 @@ pub(crate) fn track(room: &str, name: &str) -> Track {
 }
 
 impl Client {
-    /// Publishes a track; its end is said when the writer is dropped.
+    /// Publishes a track. Dropping the writer ends it.
     pub(crate) async fn publish(&mut self, room: &str, name: &str) -> Result<SubgroupsWriter, ServeError> {
         let (writer, reader) = track(room, name).produce();
         let published = self.publisher.publish(reader, KeyValuePairs::default());
@@ -264,7 +264,7 @@ impl Client {
         format!("{error}; {closed}")
     }
 
-    /// Goes without a word.
+    /// Closes the connection without ending its publications.
     pub(crate) fn vanish(self) {
         self.connection.close(0u32.into(), b"");
     }
@@ -277,7 +277,7 @@ pub(crate) struct Watching {
 }
 
 impl Watching {
-    /// The next group with all its objects, or `None` at the end of the track.
+    /// Reads the next group with all its objects, or `None` at the end of the track.
     pub(crate) async fn group(&mut self) -> Option<(u64, Vec<Bytes>)> {
         if self.subgroups.is_none() {
             self.subgroups = match within("the track's begin", self.reader.mode()).await {
@@ -295,7 +295,7 @@ impl Watching {
     }
 }
 
-/// Writes one whole group.
+/// Writes one whole group with these objects.
 pub(crate) fn write(track: &mut SubgroupsWriter, group_id: u64, objects: &[&'static str]) {
     let subgroup = Subgroup { group_id, subgroup_id: 0, priority: 128 };
     let mut subgroup = track.create(subgroup).expect("an open track");
