@@ -75,7 +75,7 @@ impl WasmToolchain {
     }
 
     /// Returns the toolchain that a user or an earlier run has set up. It installs nothing.
-    pub(crate) fn present(target: &Path) -> Option<Self> {
+    fn present(target: &Path) -> Option<Self> {
         let debian = || {
             let sysroot = debian_sysroot(target, &debian_version().ok()?);
             sysroot.is_dir().then_some(Self::Debian(sysroot))

@@ -1,5 +1,9 @@
 //! One session of the relay: events from its peer, and commands from the other sessions.
 
+mod answer;
+mod command;
+mod publish;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -8,23 +12,23 @@ use std::{
 };
 
 use moqt::{
-    App, Cx, DoneCode, Event, Micros, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
-    TrackName,
-    message::{FetchKind, RequestError, Setup},
+    App, Cx, DoneCode, Event, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
+    message::{RequestError, Setup},
     session::RequestId,
 };
 
 use wire::names;
 
 use super::{
-    Command, Credentials, Relay, absent,
+    Credentials, Relay,
     fetch::Fetch,
     fetch_proxy::{PendingFetch, ProxiedFetch, Step},
+    hub::Command,
     incoming::Incoming,
-    subscription::{Subscription, Viewer},
+    subscription::Subscription,
     track::{State, Track, is_room_track, is_under},
 };
-use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, Replaced, SessionService, figures::FetchSource};
+use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, SessionService};
 
 /// The kind of a session, by the peer at its other end.
 #[derive(Clone, Debug)]
@@ -179,41 +183,6 @@ impl Session {
         }
     }
 
-    /// Takes the commands that published upstream for a creator, for the next session to repeat.
-    pub(super) fn take_publications(&mut self) -> Vec<Command> {
-        let mut publications = Vec::new();
-        for (request, own) in std::mem::take(&mut self.requests) {
-            match own {
-                OwnRequest::Namespace(namespace, answer) => {
-                    publications.push(Command::PublishNamespace(namespace, answer));
-                }
-                OwnRequest::Offer(answer) => {
-                    let of = |subscription: &&Subscription| subscription.request == request;
-                    if let Some(subscription) = self.subscriptions.iter().find(of) {
-                        publications.push(Command::Publish(Rc::clone(&subscription.track), answer));
-                    }
-                }
-                own => {
-                    self.failed(own, RequestError::new(RequestCode::INTERNAL_ERROR, "the origin is gone"));
-                }
-            }
-        }
-        publications
-    }
-
-    /// Returns the session that publishes upstream on this client's behalf, opened if need be. `None` without an upstream.
-    fn behalf(&mut self) -> Option<PeerId> {
-        let Kind::Client(credentials) = &self.kind else { return None };
-        if !self.relay.0.borrow().has_upstream {
-            return None;
-        }
-        if let Some(id) = self.behalf.filter(|id| self.relay.0.borrow().peers.contains_key(id)) {
-            return Some(id);
-        }
-        self.behalf = Some(self.relay.open_on_behalf(credentials.clone()));
-        self.behalf
-    }
-
     fn ready(&mut self, cx: &mut Cx<'_>, setup: Setup) {
         let own_track = self.relay.0.borrow().own_track.clone();
         if let (Kind::Upstream, Some(track)) = (&self.kind, own_track)
@@ -231,324 +200,6 @@ impl Session {
                 && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
             {
                 cx.session.close(SessionCode::UNAUTHORIZED, &reason);
-            }
-        }
-    }
-
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command) {
-        let session = &mut *cx.session;
-        match command {
-            Command::Subscribe(track, patience) => {
-                let name = track.borrow().name.clone();
-                let params = Params { rendezvous_timeout: patience, ..Params::default() };
-                match session.subscribe(name, params) {
-                    Ok(request) => {
-                        self.requests.insert(request, OwnRequest::Track(track, patience));
-                    }
-                    Err(error) => self.failed(OwnRequest::Track(track, patience), misused(&error)),
-                }
-            }
-            Command::Unsubscribe(track) => {
-                let is_same =
-                    |own: &OwnRequest| matches!(own, OwnRequest::Track(of, _) if Rc::ptr_eq(of, &track));
-                let request = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id);
-                let request = request.or_else(|| {
-                    self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, &track)).map(|(id, _)| *id)
-                });
-                if let Some(request) = request {
-                    let _ = session.cancel(request);
-                    self.requests.remove(&request);
-                    self.offered.remove(&request);
-                    self.incoming.forget_track(&track);
-                }
-            }
-            Command::Publish(track, None) if self.may_watch(track.borrow().name.namespace()).is_err() => {}
-            // Another creator has published the track meanwhile.
-            Command::Publish(track, answer @ Some(_)) if track.borrow().source.is_none() => {
-                let error = RequestError::new(RequestCode::GOING_AWAY, "the track is another creator's now");
-                self.failed(OwnRequest::Offer(answer), error);
-            }
-            Command::Publish(track, answer) => {
-                let (name, properties, largest) = {
-                    let track = track.borrow();
-                    (track.name.clone(), track.properties.clone(), track.largest)
-                };
-                match session.publish(name, Params { largest, ..Params::default() }, properties) {
-                    Ok(request) => {
-                        self.requests.insert(request, OwnRequest::Offer(answer));
-                        let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
-                        self.subscriptions.push(Subscription::offered(
-                            track,
-                            request,
-                            answer.is_none(),
-                            viewer,
-                        ));
-                    }
-                    Err(error) => self.failed(OwnRequest::Offer(answer), misused(&error)),
-                }
-            }
-            Command::PublishNamespace(namespace, answer) => {
-                let own = OwnRequest::Namespace(namespace.clone(), answer);
-                match session.publish_namespace(namespace, Params::default()) {
-                    Ok(request) => {
-                        self.requests.insert(request, own);
-                    }
-                    Err(error) => self.failed(own, misused(&error)),
-                }
-            }
-            Command::WithdrawNamespace(namespace) => {
-                let is_same =
-                    |own: &OwnRequest| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace);
-                if let Some(request) = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id) {
-                    let _ = session.cancel(request);
-                    self.requests.remove(&request);
-                }
-            }
-            Command::Answer(request, Ok(())) => self.accepted(cx, request),
-            Command::Answer(request, Err(error)) => {
-                // A request that was accepted before can only be cancelled.
-                if session.reject(request, error).is_err() {
-                    let _ = session.cancel(request);
-                }
-                self.ended(request);
-            }
-            Command::Fetch(fetch) => {
-                let ProxiedFetch { track, start, end, params, .. } = &*fetch;
-                let kind = FetchKind::Standalone { track: track.clone(), start: *start, end: *end };
-                match session.fetch(kind, params.clone()) {
-                    Ok(request) => {
-                        self.requests.insert(request, OwnRequest::Fetch(fetch, Progress::Requested));
-                    }
-                    Err(error) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), misused(&error)),
-                }
-            }
-            Command::Status(track, (peer, request)) => match session.track_status(track, Params::default()) {
-                Ok(own) => {
-                    self.requests.insert(own, OwnRequest::Status(peer, request));
-                }
-                Err(error) => self.failed(OwnRequest::Status(peer, request), misused(&error)),
-            },
-            Command::StatusAnswer(request, Ok(answer)) => {
-                let _ = session.accept(request, answer.0, answer.1);
-            }
-            Command::StatusAnswer(request, Err(error)) => {
-                let _ = session.reject(request, error);
-            }
-            Command::WatchNamespaces => {
-                if let Ok(request) = session.subscribe_namespace(Namespace::default(), Params::default()) {
-                    self.requests.insert(request, OwnRequest::Namespaces);
-                }
-            }
-            Command::WatchTracks(prefix) => {
-                if let Ok(request) = session.subscribe_tracks(prefix, Params::default()) {
-                    self.requests.insert(request, OwnRequest::Tracks);
-                }
-            }
-            Command::Close(code, reason) => session.close(code, &reason),
-            Command::NamespacesChanged => self.namespaces_changed = true,
-            Command::GoAway(within) => {
-                let within = Micros::from_millis(within.as_millis() as u64);
-                let _ = session.goaway(cx.now, "", Some(within));
-                self.leaving = true;
-            }
-        }
-    }
-
-    fn publish_namespace(&mut self, cx: &mut Cx<'_>, request: RequestId, namespace: Namespace) {
-        if self.is_upstream() {
-            let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-            self.relay.0.borrow_mut().remote.insert(namespace);
-            self.relay.0.borrow_mut().notify_namespaces();
-            return;
-        }
-        if !self.may_publish(cx, request, Published::Namespace(&namespace)) {
-            return;
-        }
-        self.published.insert(request, namespace.clone());
-        match self.behalf() {
-            // The upstream decides whether the peer may publish.
-            Some(behalf) => self.send(behalf, Command::PublishNamespace(namespace, (self.id, request))),
-            None => self.accepted(cx, request),
-        }
-    }
-
-    /// Returns whether the peer may publish something, and refuses it if not. After a refused PUBLISH the session is
-    /// closed with the reason too, since a peer's library may drop the reason of the refusal.
-    fn may_publish(&mut self, cx: &mut Cx<'_>, request: RequestId, what: Published<'_>) -> bool {
-        let Some(admission) = &self.admission else { return true };
-        match admission.publish(self.id, what) {
-            Ok(replaced) => {
-                if let Some(Replaced { peer, reason }) = replaced {
-                    self.send(peer, Command::Close(SessionCode::UNAUTHORIZED, reason));
-                }
-                true
-            }
-            Err(error) => {
-                self.relay.0.borrow().figures.refused_publishes.inc();
-                let reason = error.reason_text().to_owned();
-                tracing::info!(peer = self.id.0, ?what, reason, "publishing refused");
-                let _ = cx.session.reject(request, error);
-                if matches!(what, Published::Track(_)) {
-                    cx.session.close(SessionCode::UNAUTHORIZED, &reason);
-                }
-                false
-            }
-        }
-    }
-
-    /// Returns an error if the peer may not watch a namespace.
-    fn may_watch(&self, namespace: &Namespace) -> Result<(), RequestError> {
-        self.admission.as_ref().map_or(Ok(()), |admission| admission.watch(self.id, namespace))
-    }
-
-    /// Returns an error if the peer may not watch a track, or the relay may not have one more track.
-    fn may_take(&self, track: &TrackName) -> Result<(), RequestError> {
-        self.may_watch(track.namespace())?;
-        self.admission.as_ref().map_or(Ok(()), |admission| admission.stats(track).map(drop))
-    }
-
-    /// Counts a subscription of the peer with the admission, until the result is dropped.
-    fn viewer(&self, track: &Rc<RefCell<Track>>) -> Option<Viewer> {
-        let admission = self.admission.clone()?;
-        Some(Viewer::new(admission, self.id, track.borrow().name.clone()))
-    }
-
-    /// Reports to the admission that the peer has ended a publication.
-    fn withdraw(&self, what: Published<'_>) {
-        if let Some(admission) = &self.admission {
-            admission.withdraw(self.id, what);
-        }
-    }
-
-    /// Accepts a request to publish: installs the track or namespace.
-    fn accepted(&mut self, cx: &mut Cx<'_>, request: RequestId) {
-        if let Some(namespace) = self.published.get(&request) {
-            self.relay.0.borrow_mut().offer(namespace, self.id);
-        }
-        if let Some(track) = self.offered.get(&request) {
-            self.relay.0.borrow_mut().install(track, self.id);
-        }
-        let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-    }
-
-    fn publish(
-        &mut self,
-        cx: &mut Cx<'_>,
-        request: RequestId,
-        name: &TrackName,
-        params: &Params,
-        properties: Properties,
-    ) {
-        if !self.may_publish(cx, request, Published::Track(name)) {
-            return;
-        }
-        let track = Rc::new(RefCell::new(self.relay.0.borrow().new_track(name)));
-        track.borrow_mut().offered_by(self.id, properties, params.largest);
-        self.offered.insert(request, Rc::clone(&track));
-        match self.behalf() {
-            Some(behalf) => self.send(behalf, Command::Publish(track, Some((self.id, request)))),
-            None => self.accepted(cx, request),
-        }
-    }
-
-    fn fetch(
-        &mut self,
-        cx: &mut Cx<'_>,
-        request: RequestId,
-        name: TrackName,
-        range: (moqt::Location, moqt::Location),
-        params: Params,
-    ) {
-        let figures = self.relay.figures();
-        if let Err(error) = self.may_watch(name.namespace()) {
-            figures.fetch(FetchSource::Refused);
-            let _ = cx.session.reject(request, error);
-            return;
-        }
-        let track = self.relay.0.borrow().tracks.get(&name).cloned();
-        match track.as_ref().map_or(Held::Elsewhere, |track| self.held(&track.borrow(), range)) {
-            Held::Here => {
-                figures.fetch(FetchSource::Kept);
-                let order = params.group_order.unwrap_or_default();
-                self.fetches.extend(track.and_then(|track| Fetch::accept(track, request, range, order, cx)));
-                return;
-            }
-            Held::Never(error) => {
-                figures.fetch(FetchSource::Refused);
-                let _ = cx.session.reject(request, error);
-                return;
-            }
-            Held::Elsewhere => {}
-        }
-        let source = {
-            let hub = self.relay.0.borrow();
-            let of_track = track.and_then(|track| track.borrow().source).filter(|source| *source != self.id);
-            let upstream = hub.upstream;
-            of_track.or_else(|| hub.source(&name, self.id)).filter(|source| {
-                // A request of the upstream is not answered from the upstream.
-                !(self.is_upstream() && Some(*source) == upstream)
-            })
-        };
-        let Some(source) = source else {
-            figures.fetch(FetchSource::Refused);
-            let _ = cx.session.reject(request, absent());
-            return;
-        };
-        figures.fetch(FetchSource::Publisher);
-        let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params });
-        self.proxied.push(PendingFetch::new(request, Rc::clone(&fetch)));
-        self.send(source, Command::Fetch(fetch));
-    }
-
-    /// Returns how a FETCH is answered. A node with an admission answers for the tracks that creators publish to
-    /// it; another passes the request for groups that it no longer keeps on to their publisher.
-    fn held(&self, track: &Track, (start, end): (moqt::Location, moqt::Location)) -> Held {
-        let beyond = || {
-            Held::Never(RequestError::new(RequestCode::INVALID_RANGE, "the track has not come that far yet"))
-        };
-        if Fetch::is_whole(track, start) {
-            return if track.largest.is_none_or(|largest| start > largest) { beyond() } else { Held::Here };
-        }
-        let is_asked = track.source.is_some() && !track.is_offered();
-        if self.admission.is_none() || is_asked || !(track.is_live() || track.is_over()) {
-            return Held::Elsewhere;
-        }
-        if track.largest.is_none_or(|largest| start > largest) {
-            return beyond();
-        }
-        if Fetch::is_partial(track, end) {
-            return Held::Here;
-        }
-        let oldest = track.oldest().unwrap_or_default();
-        let reason = format!("these groups are no longer kept: the oldest group is {oldest}");
-        Held::Never(RequestError::new(RequestCode::DOES_NOT_EXIST, &reason))
-    }
-
-    fn track_status(&mut self, cx: &mut Cx<'_>, request: RequestId, name: TrackName) {
-        if let Err(error) = self.may_watch(name.namespace()) {
-            let _ = cx.session.reject(request, error);
-            return;
-        }
-        if self.relay.0.borrow().own_track.as_ref() == Some(&name) {
-            let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-            return;
-        }
-        let track = self.relay.0.borrow().tracks.get(&name).cloned();
-        if let Some(track) = track {
-            let track = track.borrow();
-            if matches!(track.state, State::Live) {
-                let params = Params { largest: track.largest, ..Params::default() };
-                let _ = cx.session.accept(request, params, track.properties.clone());
-                return;
-            }
-        }
-        let source = self.relay.0.borrow().source(&name, self.id);
-        match source {
-            Some(source) if !self.is_upstream() => {
-                self.send(source, Command::Status(name, (self.id, request)));
-            }
-            _ => {
-                let _ = cx.session.reject(request, absent());
             }
         }
     }
@@ -594,22 +245,6 @@ impl Session {
                 self.requests.remove(&request);
             }
             _ => {}
-        }
-    }
-
-    /// A SUBSCRIBE proves that the peer accepted the namespace, even if its REQUEST_OK, on another stream, has not
-    /// arrived yet. Treat the namespace as accepted now.
-    fn confirm_namespaces(&self, track: &TrackName) {
-        for own in self.requests.values() {
-            if let OwnRequest::Namespace(namespace, (peer, _)) = own
-                && namespace.is_prefix_of(track.namespace())
-            {
-                let mut hub = self.relay.0.borrow_mut();
-                let is_local = hub.local.get(namespace).is_some_and(|peers| peers.contains(peer));
-                if !is_local && hub.peers.contains_key(peer) {
-                    hub.offer(namespace, *peer);
-                }
-            }
         }
     }
 
@@ -691,37 +326,6 @@ impl Session {
                     self.fetch_progress(fetch, Progress::Delivered);
                 }
             }
-        }
-    }
-
-    /// A fetch is over once it has been both accepted and delivered.
-    fn fetch_progress(&mut self, request: RequestId, now: Progress) {
-        if let Some(OwnRequest::Fetch(_, progress)) = self.requests.get_mut(&request) {
-            if *progress == Progress::Requested {
-                *progress = now;
-            } else {
-                self.requests.remove(&request);
-            }
-        }
-    }
-
-    /// Sends the peer the namespaces that have come or gone since the last call.
-    fn send_namespaces(&mut self, cx: &mut Cx<'_>) {
-        let hub = self.relay.0.borrow();
-        for (request, (prefix, sent)) in &mut self.watching {
-            let mut now = hub.namespaces(prefix);
-            if let Some(admission) = &self.admission {
-                now.retain(|suffix| {
-                    prefix.join(suffix).is_ok_and(|namespace| admission.watch(self.id, &namespace).is_ok())
-                });
-            }
-            for gone in sent.difference(&now) {
-                let _ = cx.session.namespace_done(*request, gone.clone());
-            }
-            for new in now.difference(sent) {
-                let _ = cx.session.namespace(*request, new.clone());
-            }
-            *sent = now;
         }
     }
 }

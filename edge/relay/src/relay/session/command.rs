@@ -1,0 +1,170 @@
+//! Commands that a session receives from the other sessions and the relay.
+
+use std::rc::Rc;
+
+use moqt::{
+    Cx, Micros, Namespace, Params, RequestCode,
+    message::{FetchKind, RequestError},
+};
+
+use super::{Kind, OwnRequest, Progress, Session, misused};
+use crate::{
+    PeerId,
+    relay::{fetch_proxy::ProxiedFetch, hub::Command, subscription::Subscription},
+};
+
+impl Session {
+    pub(super) fn command(&mut self, cx: &mut Cx<'_>, command: Command) {
+        let session = &mut *cx.session;
+        match command {
+            Command::Subscribe(track, patience) => {
+                let name = track.borrow().name.clone();
+                let params = Params { rendezvous_timeout: patience, ..Params::default() };
+                match session.subscribe(name, params) {
+                    Ok(request) => {
+                        self.requests.insert(request, OwnRequest::Track(track, patience));
+                    }
+                    Err(error) => self.failed(OwnRequest::Track(track, patience), misused(&error)),
+                }
+            }
+            Command::Unsubscribe(track) => {
+                let is_same =
+                    |own: &OwnRequest| matches!(own, OwnRequest::Track(of, _) if Rc::ptr_eq(of, &track));
+                let request = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id);
+                let request = request.or_else(|| {
+                    self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, &track)).map(|(id, _)| *id)
+                });
+                if let Some(request) = request {
+                    let _ = session.cancel(request);
+                    self.requests.remove(&request);
+                    self.offered.remove(&request);
+                    self.incoming.forget_track(&track);
+                }
+            }
+            Command::Publish(track, None) if self.may_watch(track.borrow().name.namespace()).is_err() => {}
+            // Another creator has published the track meanwhile.
+            Command::Publish(track, answer @ Some(_)) if track.borrow().source.is_none() => {
+                let error = RequestError::new(RequestCode::GOING_AWAY, "the track is another creator's now");
+                self.failed(OwnRequest::Offer(answer), error);
+            }
+            Command::Publish(track, answer) => {
+                let (name, properties, largest) = {
+                    let track = track.borrow();
+                    (track.name.clone(), track.properties.clone(), track.largest)
+                };
+                match session.publish(name, Params { largest, ..Params::default() }, properties) {
+                    Ok(request) => {
+                        self.requests.insert(request, OwnRequest::Offer(answer));
+                        let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
+                        self.subscriptions.push(Subscription::offered(
+                            track,
+                            request,
+                            answer.is_none(),
+                            viewer,
+                        ));
+                    }
+                    Err(error) => self.failed(OwnRequest::Offer(answer), misused(&error)),
+                }
+            }
+            Command::PublishNamespace(namespace, answer) => {
+                let own = OwnRequest::Namespace(namespace.clone(), answer);
+                match session.publish_namespace(namespace, Params::default()) {
+                    Ok(request) => {
+                        self.requests.insert(request, own);
+                    }
+                    Err(error) => self.failed(own, misused(&error)),
+                }
+            }
+            Command::WithdrawNamespace(namespace) => {
+                let is_same =
+                    |own: &OwnRequest| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace);
+                if let Some(request) = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id) {
+                    let _ = session.cancel(request);
+                    self.requests.remove(&request);
+                }
+            }
+            Command::Answer(request, Ok(())) => self.accepted(cx, request),
+            Command::Answer(request, Err(error)) => {
+                // A request that was accepted before can only be cancelled.
+                if session.reject(request, error).is_err() {
+                    let _ = session.cancel(request);
+                }
+                self.ended(request);
+            }
+            Command::Fetch(fetch) => {
+                let ProxiedFetch { track, start, end, params, .. } = &*fetch;
+                let kind = FetchKind::Standalone { track: track.clone(), start: *start, end: *end };
+                match session.fetch(kind, params.clone()) {
+                    Ok(request) => {
+                        self.requests.insert(request, OwnRequest::Fetch(fetch, Progress::Requested));
+                    }
+                    Err(error) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), misused(&error)),
+                }
+            }
+            Command::Status(track, (peer, request)) => match session.track_status(track, Params::default()) {
+                Ok(own) => {
+                    self.requests.insert(own, OwnRequest::Status(peer, request));
+                }
+                Err(error) => self.failed(OwnRequest::Status(peer, request), misused(&error)),
+            },
+            Command::StatusAnswer(request, Ok(answer)) => {
+                let _ = session.accept(request, answer.0, answer.1);
+            }
+            Command::StatusAnswer(request, Err(error)) => {
+                let _ = session.reject(request, error);
+            }
+            Command::WatchNamespaces => {
+                if let Ok(request) = session.subscribe_namespace(Namespace::default(), Params::default()) {
+                    self.requests.insert(request, OwnRequest::Namespaces);
+                }
+            }
+            Command::WatchTracks(prefix) => {
+                if let Ok(request) = session.subscribe_tracks(prefix, Params::default()) {
+                    self.requests.insert(request, OwnRequest::Tracks);
+                }
+            }
+            Command::Close(code, reason) => session.close(code, &reason),
+            Command::NamespacesChanged => self.namespaces_changed = true,
+            Command::GoAway(within) => {
+                let within = Micros::from_millis(within.as_millis() as u64);
+                let _ = session.goaway(cx.now, "", Some(within));
+                self.leaving = true;
+            }
+        }
+    }
+
+    /// Takes the commands that published upstream for a creator, for the next session to repeat.
+    pub(in crate::relay) fn take_publications(&mut self) -> Vec<Command> {
+        let mut publications = Vec::new();
+        for (request, own) in std::mem::take(&mut self.requests) {
+            match own {
+                OwnRequest::Namespace(namespace, answer) => {
+                    publications.push(Command::PublishNamespace(namespace, answer));
+                }
+                OwnRequest::Offer(answer) => {
+                    let of = |subscription: &&Subscription| subscription.request == request;
+                    if let Some(subscription) = self.subscriptions.iter().find(of) {
+                        publications.push(Command::Publish(Rc::clone(&subscription.track), answer));
+                    }
+                }
+                own => {
+                    self.failed(own, RequestError::new(RequestCode::INTERNAL_ERROR, "the origin is gone"));
+                }
+            }
+        }
+        publications
+    }
+
+    /// Returns the session that publishes upstream on this client's behalf, opened if need be. `None` without an upstream.
+    pub(super) fn behalf(&mut self) -> Option<PeerId> {
+        let Kind::Client(credentials) = &self.kind else { return None };
+        if !self.relay.0.borrow().has_upstream {
+            return None;
+        }
+        if let Some(id) = self.behalf.filter(|id| self.relay.0.borrow().peers.contains_key(id)) {
+            return Some(id);
+        }
+        self.behalf = Some(self.relay.open_on_behalf(credentials.clone()));
+        self.behalf
+    }
+}
