@@ -41,6 +41,7 @@ pub extern "C" fn step(what: u32, a: u64, b: u64, c: u64) -> u64 {
     })
 }
 
+#[allow(clippy::too_many_lines, reason = "one arm for each method of a session")]
 fn act(session: &mut Session, what: u32, now: Micros, b: u64, c: u64) -> bool {
     let stream = StreamId(b);
     let request = RequestId(b);

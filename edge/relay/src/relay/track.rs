@@ -63,6 +63,9 @@ pub(super) struct Track {
     pub(super) since: (Option<Location>, Sequence),
     /// The first group that is kept from its first object on.
     pub(super) whole_from: u64,
+    /// The largest object when the publisher accepted, and how many objects of that group up to it are missing. A
+    /// publisher may send them too, though a subscription begins after them.
+    joined: Option<(Location, u64)>,
     pub(super) subgroups: BTreeMap<Sequence, Subgroup>,
     pub(super) datagrams: VecDeque<Datagram>,
     /// The number of the datagram after the newest.
@@ -128,6 +131,7 @@ impl Track {
             largest: None,
             since: (None, 0),
             whole_from: 0,
+            joined: None,
             subgroups: BTreeMap::new(),
             datagrams: VecDeque::new(),
             next_datagram: 0,
@@ -199,10 +203,35 @@ impl Track {
     /// Makes the track live: its publisher accepted the subscription, or offered the track.
     pub(super) fn accepted(&mut self, properties: Properties, largest: Option<Location>) {
         self.properties = properties;
-        self.whole_from = largest.map_or(0, |largest| largest.group.saturating_add(1));
+        self.joined_at(largest);
         self.largest = self.largest.max(largest);
         self.since = (largest, self.next);
         self.set(State::Live);
+    }
+
+    /// Resumes a live track with another publisher, whose largest object this is: the subscriptions go on.
+    pub(super) fn resumed(&mut self, largest: Option<Location>) {
+        self.joined_at(largest);
+        self.wake();
+    }
+
+    fn joined_at(&mut self, largest: Option<Location>) {
+        self.whole_from = largest.map_or(0, |largest| largest.group.saturating_add(1));
+        self.joined = largest.map(|largest| (largest, largest.object.saturating_add(1)));
+    }
+
+    /// Counts an object of the group in which the node joined. Once none of its first objects is missing, it is whole.
+    fn count_joined(&mut self, at: Location) {
+        if let Some((largest, missing)) = &mut self.joined
+            && at.group == largest.group
+            && at <= *largest
+        {
+            *missing -= 1;
+            if *missing == 0 {
+                self.whole_from = self.whole_from.min(at.group);
+                self.joined = None;
+            }
+        }
     }
 
     /// Removes the source, which is gone. The subscriptions wait for another.
@@ -242,6 +271,7 @@ impl Track {
         subgroup.objects.push(Object { missing: header.payload_len, header, chunks: Vec::new() });
         self.grow(group, len);
         self.stats.object();
+        self.count_joined(at);
         self.largest = self.largest.max(Some(at));
         self.wake();
     }

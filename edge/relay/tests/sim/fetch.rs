@@ -1,6 +1,6 @@
 //! FETCH of past groups: from those that a relay keeps, or from its upstream.
 
-use moqt::{Location, RequestCode};
+use moqt::{Location, Micros, RequestCode};
 use testnet::Seeds;
 
 use crate::{
@@ -49,6 +49,32 @@ fn what_a_relay_does_not_keep_is_fetched_upstream() {
 fn what_a_relay_keeps_is_fetched_from_there() {
     Seeds::new(100).run(|seed| {
         assert!(fetch(seed, 1, true).is_none_or(|asked| asked == 0));
+    });
+}
+
+#[test]
+fn the_group_in_which_a_relay_joined_is_fetched_from_there_if_its_publisher_sent_it_whole() {
+    Seeds::new(100).run(|seed| {
+        let mut world = World::at_random(seed, 1);
+        if world.shapes[0].travel == Travel::Datagrams {
+            return;
+        }
+        let origin = world.relay(None);
+        let edge = world.relay(Some(origin));
+        let creator = world.creator(origin, Announce::Namespace);
+        world.run(seconds(5));
+        let report = world.subscriber(edge, Manner::Names, &[0]);
+        // Until an object of the subscription has come.
+        while report.objects.borrow().is_empty() {
+            world.run(Micros::from_millis(10));
+        }
+        let joined = report.objects.borrow()[0].1.group;
+        report.fetch(0, Location::new(joined, 0), Location::new(joined, 0));
+        world.run(seconds(1));
+        assert_eq!(report.fetched.borrow()[0].outcome, Outcome::Ended);
+        assert_eq!(report.fetched.borrow()[0].objects[0], Location::new(joined, 0));
+        assert_eq!(world.creators[&creator].known.fetches.get(), 0);
+        world.finish();
     });
 }
 

@@ -1,16 +1,17 @@
 //! Commands that a session receives from the other sessions and the relay.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use moqt::{
     Cx, Micros, Namespace, Params, RequestCode,
     message::{FetchKind, RequestError},
+    session::RequestId,
 };
 
 use super::{Kind, OwnRequest, Progress, Session, misused};
 use crate::{
     PeerId,
-    relay::{fetch_proxy::ProxiedFetch, hub::Command, subscription::Subscription},
+    relay::{fetch_proxy::ProxiedFetch, hub::Command, subscription::Subscription, track::Track},
 };
 
 impl Session {
@@ -27,45 +28,14 @@ impl Session {
                     Err(error) => self.failed(OwnRequest::Track(track, patience), misused(&error)),
                 }
             }
-            Command::Unsubscribe(track) => {
-                let is_same =
-                    |own: &OwnRequest| matches!(own, OwnRequest::Track(of, _) if Rc::ptr_eq(of, &track));
-                let request = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id);
-                let request = request.or_else(|| {
-                    self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, &track)).map(|(id, _)| *id)
-                });
-                if let Some(request) = request {
-                    let _ = session.cancel(request);
-                    self.requests.remove(&request);
-                    self.offered.remove(&request);
-                    self.incoming.forget_track(&track);
-                }
-            }
+            Command::Unsubscribe(track) => self.unsubscribe(cx, &track),
             Command::Publish(track, None) if self.may_watch(track.borrow().name.namespace()).is_err() => {}
             // Another creator has published the track meanwhile.
             Command::Publish(track, answer @ Some(_)) if track.borrow().source.is_none() => {
                 let error = RequestError::new(RequestCode::GOING_AWAY, "the track is another creator's now");
                 self.failed(OwnRequest::Offer(answer), error);
             }
-            Command::Publish(track, answer) => {
-                let (name, properties, largest) = {
-                    let track = track.borrow();
-                    (track.name.clone(), track.properties.clone(), track.largest)
-                };
-                match session.publish(name, Params { largest, ..Params::default() }, properties) {
-                    Ok(request) => {
-                        self.requests.insert(request, OwnRequest::Offer(answer));
-                        let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
-                        self.subscriptions.push(Subscription::offered(
-                            track,
-                            request,
-                            answer.is_none(),
-                            viewer,
-                        ));
-                    }
-                    Err(error) => self.failed(OwnRequest::Offer(answer), misused(&error)),
-                }
-            }
+            Command::Publish(track, answer) => self.offer_track(cx, track, answer),
             Command::PublishNamespace(namespace, answer) => {
                 let own = OwnRequest::Namespace(namespace.clone(), answer);
                 match session.publish_namespace(namespace, Params::default()) {
@@ -166,5 +136,40 @@ impl Session {
         }
         self.behalf = Some(self.relay.open_on_behalf(credentials.clone()));
         self.behalf
+    }
+
+    /// Cancels the request by which this node takes a track from the peer.
+    fn unsubscribe(&mut self, cx: &mut Cx<'_>, track: &Rc<RefCell<Track>>) {
+        let is_same = |own: &OwnRequest| matches!(own, OwnRequest::Track(of, _) if Rc::ptr_eq(of, track));
+        let request = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id);
+        let request =
+            request.or_else(|| self.offered.iter().find(|(_, of)| Rc::ptr_eq(of, track)).map(|(id, _)| *id));
+        if let Some(request) = request {
+            let _ = cx.session.cancel(request);
+            self.requests.remove(&request);
+            self.offered.remove(&request);
+            self.incoming.forget_track(track);
+        }
+    }
+
+    /// Offers a track to the peer (PUBLISH).
+    fn offer_track(
+        &mut self,
+        cx: &mut Cx<'_>,
+        track: Rc<RefCell<Track>>,
+        answer: Option<(PeerId, RequestId)>,
+    ) {
+        let (name, properties, largest) = {
+            let track = track.borrow();
+            (track.name.clone(), track.properties.clone(), track.largest)
+        };
+        match cx.session.publish(name, Params { largest, ..Params::default() }, properties) {
+            Ok(request) => {
+                self.requests.insert(request, OwnRequest::Offer(answer));
+                let viewer = answer.is_none().then(|| self.viewer(&track)).flatten();
+                self.subscriptions.push(Subscription::offered(track, request, answer.is_none(), viewer));
+            }
+            Err(error) => self.failed(OwnRequest::Offer(answer), misused(&error)),
+        }
     }
 }

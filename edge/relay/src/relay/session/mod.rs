@@ -3,6 +3,7 @@
 mod answer;
 mod command;
 mod publish;
+mod subscribe;
 
 use std::{
     cell::RefCell,
@@ -346,25 +347,7 @@ impl App for Session {
                 let _ = cx.session.reject(request, error);
             }
             Event::Ready(setup) => self.ready(cx, *setup),
-            Event::Subscribe { request, track, params } => {
-                if let Err(error) = self.may_take(&track) {
-                    let _ = cx.session.reject(request, error);
-                    return;
-                }
-                self.confirm_namespaces(&track);
-                // The uplink of an edge that follows this node: only the session on its behalf presents its token.
-                let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
-                let from_upstream = self.is_upstream();
-                let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
-                let track = match linked {
-                    Some(source) => self.relay.0.borrow_mut().get_or_request_from(source, &track),
-                    None => {
-                        self.relay.0.borrow_mut().get_or_request(&track, self.id, from_upstream, patience)
-                    }
-                };
-                let viewer = self.viewer(&track);
-                self.subscriptions.push(Subscription::requested(track, request, params.filter, viewer));
-            }
+            Event::Subscribe { request, track, params } => self.subscribe(cx, request, track, *params),
             Event::Publish { request, track, params, properties } => {
                 self.publish(cx, request, &track, &params, properties);
             }
@@ -372,82 +355,22 @@ impl App for Session {
                 self.publish_namespace(cx, request, namespace);
             }
             Event::SubscribeNamespace { request, prefix, .. } => {
-                let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-                self.watching.insert(request, (prefix, BTreeSet::new()));
-                self.namespaces_changed = true;
-                let mut hub = self.relay.0.borrow_mut();
-                if !std::mem::replace(&mut hub.wants_namespaces, true)
-                    && let Some(upstream) = hub.upstream
-                {
-                    hub.send(upstream, Command::WatchNamespaces);
-                }
+                self.subscribe_namespace(cx, request, prefix);
             }
-            Event::SubscribeTracks { request, prefix, .. } => {
-                let _ = cx.session.accept(request, Params::default(), Properties::NONE);
-                let mut hub = self.relay.0.borrow_mut();
-                let admission = self.admission.as_ref();
-                let here: Vec<_> = hub
-                    .tracks
-                    .values()
-                    .filter(|track| {
-                        let track = track.borrow();
-                        matches!(track.state, State::Live)
-                            && track.source.is_some_and(|source| source != self.id)
-                            && prefix.is_prefix_of(track.name.namespace())
-                    })
-                    .filter(|track| {
-                        let track = track.borrow();
-                        admission
-                            .is_none_or(|admission| admission.watch(self.id, track.name.namespace()).is_ok())
-                    })
-                    .cloned()
-                    .collect();
-                for track in here {
-                    hub.send(self.id, Command::Publish(track, None));
-                }
-                hub.interests.push((self.id, request, prefix.clone()));
-                if let Some(upstream) = hub.upstream.filter(|_| !self.is_upstream()) {
-                    hub.send(upstream, Command::WatchTracks(prefix));
-                }
-            }
+            Event::SubscribeTracks { request, prefix, .. } => self.subscribe_tracks(cx, request, prefix),
             Event::TrackStatus { request, track, .. } => self.track_status(cx, request, track),
             Event::Fetch { request, track, start, end, params } => {
                 self.fetch(cx, request, track, (start, end), *params);
             }
-            Event::Update { request, params } => {
-                let found = self.subscriptions.iter().find(|subscription| subscription.request == request);
-                let largest = found.and_then(|subscription| subscription.track.borrow().largest);
-                let _ = cx.session.accept_update(request, Params { largest, ..Params::default() });
-                if let (Some(prefix), Some(watching)) =
-                    (params.namespace_prefix, self.watching.get_mut(&request))
-                {
-                    *watching = (prefix, BTreeSet::new());
-                    self.namespaces_changed = true;
-                }
-            }
+            Event::Update { request, params } => self.update(cx, request, *params),
             Event::Cancelled { request, .. } | Event::RendezvousTimeout { request } => {
-                self.incoming.forget_fetch(request);
-                match self.requests.remove(&request) {
-                    Some(OwnRequest::Track(track, _)) => {
-                        self.incoming.forget_track(&track);
-                        self.lost(&track);
-                    }
-                    Some(own) => {
-                        let error =
-                            RequestError::new(RequestCode::INTERNAL_ERROR, "the request was broken off");
-                        self.failed(own, error);
-                    }
-                    None => {}
-                }
-                self.ended(request);
+                self.cancelled(request);
             }
             Event::SubscribeOk { request, params, properties } => {
                 if let Some(OwnRequest::Track(track, _)) = self.requests.get(&request) {
                     let mut track = track.borrow_mut();
                     if matches!(track.state, State::Live) {
-                        // The track is resumed: its subscriptions go on.
-                        track.whole_from = params.largest.map_or(0, |largest| largest.group + 1);
-                        track.wake();
+                        track.resumed(params.largest);
                     } else {
                         track.accepted(properties, params.largest);
                     }
