@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    Cx, DoneCode, Misuse, Properties,
-    data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
+    Cx, DoneCode, Micros, Misuse, Properties, Session,
+    data::{ObjectHeader, Status, SubgroupHeader},
     session::{RequestId, StreamId},
 };
 use bytes::Bytes;
@@ -146,19 +146,21 @@ impl Outflow {
 
     /// Sends a packet as one object.
     pub fn send(&mut self, cx: &mut Cx<'_>, packet: Bytes) -> Result<(), Misuse> {
+        self.send_on(cx.session, cx.now, packet)
+    }
+
+    /// Sends a packet like [`send`](Self::send), for an application that has no [`Cx`].
+    pub fn send_on(&mut self, session: &mut Session, now: Micros, packet: Bytes) -> Result<(), Misuse> {
         let stream = if let Some(stream) = self.stream {
             stream
         } else {
             let header = SubgroupHeader {
-                track_alias: 0,
                 group: self.group,
-                subgroup: SubgroupId::Zero,
-                priority: None,
-                properties: false,
                 end_of_group: true,
                 first_object: true,
+                ..SubgroupHeader::default()
             };
-            *self.stream.insert(cx.session.open_subgroup(self.request, header)?)
+            *self.stream.insert(session.open_subgroup(self.request, header)?)
         };
         let header = ObjectHeader {
             id: self.object,
@@ -166,12 +168,12 @@ impl Outflow {
             payload_len: packet.len() as u64,
             status: Status::Normal,
         };
-        // The packets of this track do not expire.
-        let _ = cx.session.object(cx.now, stream, &header, cx.now)?;
-        cx.session.payload(stream, packet)?;
+        // An object that is sent at the time of its birth has not expired.
+        let _ = session.object(now, stream, &header, now)?;
+        session.payload(stream, packet)?;
         self.object += 1;
         if self.object == self.long {
-            cx.session.finish(cx.now, stream)?;
+            session.finish(now, stream)?;
             *self = Self { group: self.group + 1, ..Self::new(self.request, self.long) };
         }
         Ok(())
