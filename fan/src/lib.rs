@@ -18,7 +18,7 @@ use moqt::{
     packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use outbox::{Failure, HeldLine, Identity, Outbox, Outcome, Output, Ticket, act_json::ActJson};
+use outbox::{Fact, Failure, HeldLine, Identity, Outbox, Outcome, Output, Ticket, act_json::ActJson};
 use quic::{Clock, Endpoint};
 use rustls::ClientConfig;
 use timing::Backoff;
@@ -252,14 +252,14 @@ impl<F: FnMut(Update)> Fan<F> {
             match self.outbox.poll()? {
                 Output::Send(packet) => return Some(Out::Send(packet)),
                 Output::StartOver => return Some(Out::StartOver),
-                Output::Settled { ticket, outcome } => self.settle(ticket, outcome),
-                Output::Identity(identity) => (self.on_update)(Update::Identity(identity)),
-                Output::Token(token) => {
+                Output::Fact(Fact::Settled { ticket, outcome }) => self.settle(ticket, outcome),
+                Output::Fact(Fact::Identity(identity)) => (self.on_update)(Update::Identity(identity)),
+                Output::Fact(Fact::Token(token)) => {
                     (self.on_update)(Update::Token(token.clone()));
                     self.token = Some(token);
                 }
-                Output::Held(waiting) => (self.on_update)(Update::Held(waiting)),
-                Output::Reviewed(chat) => (self.on_update)(Update::Reviewed(chat)),
+                Output::Fact(Fact::Held(waiting)) => (self.on_update)(Update::Held(waiting)),
+                Output::Fact(Fact::Reviewed(chat)) => (self.on_update)(Update::Reviewed(chat)),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use moqt::Micros;
 use outbox::{
-    Failure, Outbox, Outcome, Output, Ticket,
+    Fact, Failure, Outbox, Outcome, Output, Ticket,
     act_json::ActJson,
     outcome,
     presence::{BEAT, Presence, playing},
@@ -176,14 +176,14 @@ impl RoomClient {
             let (what, json) = match self.outbox.poll()? {
                 Output::Send(packet) => return Some(Step::Send(packet)),
                 Output::StartOver => return Some(Step::StartOver),
-                Output::Settled { ticket, outcome } => ("settled", outcome.json(now, ticket)),
-                Output::Identity(identity) => ("identity", room_view::identity(&identity)),
-                Output::Token(token) => {
+                Output::Fact(Fact::Settled { ticket, outcome }) => ("settled", outcome.json(now, ticket)),
+                Output::Fact(Fact::Identity(identity)) => ("identity", room_view::identity(&identity)),
+                Output::Fact(Fact::Token(token)) => {
                     self.token = Some(token.clone());
                     ("token", room_view::text(&token))
                 }
-                Output::Held(line) => ("waiting", room_view::waiting(&line)),
-                Output::Reviewed(chat) => ("reviewed", chat.0.to_string()),
+                Output::Fact(Fact::Held(line)) => ("waiting", room_view::waiting(&line)),
+                Output::Fact(Fact::Reviewed(chat)) => ("reviewed", chat.0.to_string()),
             };
             self.page_events.push((what, json));
         }

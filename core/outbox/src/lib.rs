@@ -29,12 +29,19 @@ const PATIENCE: Micros = Micros::from_millis(limits::RESEND_SECONDS * 1_000);
 pub type Ticket = u32;
 
 /// A step for the caller to take, or a fact for it to show.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this packet to the edge.
     Send(Vec<u8>),
     /// End this connection's streams, and join anew.
     StartOver,
+    /// Show this.
+    Fact(Fact),
+}
+
+/// A fact about the fan or the fan's acts, for the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
     /// An act that the page asked for is settled.
     Settled {
         /// The ticket that the page gave to the act.
@@ -291,7 +298,7 @@ impl Outbox {
                 self.set_identity(Identity { fan, role, standing, vote });
             }
             EdgeMessage::Token { token } => {
-                self.outputs.push_back(Output::Token(token.to_owned()));
+                self.push_fact(Fact::Token(token.to_owned()));
                 if !std::mem::replace(&mut self.has_token, true) && self.is_joined {
                     self.send_from(now, 0);
                 }
@@ -319,17 +326,17 @@ impl Outbox {
             }
             EdgeMessage::Review(wire::Review::Held { chat, at, fan, name, text }) => {
                 let (name, text) = (name.to_owned(), text.to_owned());
-                self.outputs.push_back(Output::Held(HeldLine { chat, at, fan, name, text }));
+                self.push_fact(Fact::Held(HeldLine { chat, at, fan, name, text }));
             }
             EdgeMessage::Review(wire::Review::Done { chat }) => {
-                self.outputs.push_back(Output::Reviewed(chat));
+                self.push_fact(Fact::Reviewed(chat));
             }
         }
     }
 
     fn set_identity(&mut self, identity: Identity) {
         if self.identity.replace(identity) != Some(identity) {
-            self.outputs.push_back(Output::Identity(identity));
+            self.push_fact(Fact::Identity(identity));
         }
     }
 
@@ -444,8 +451,12 @@ impl Outbox {
         self.outputs.push_back(Output::Send(packet));
     }
 
+    fn push_fact(&mut self, fact: Fact) {
+        self.outputs.push_back(Output::Fact(fact));
+    }
+
     fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
-        self.outputs.push_back(Output::Settled { ticket, outcome });
+        self.push_fact(Fact::Settled { ticket, outcome });
     }
 
     fn settle_all(&mut self, tickets: Vec<Ticket>, outcome: Outcome) {

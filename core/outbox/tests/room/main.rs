@@ -3,7 +3,7 @@
 mod net;
 
 use moqt::Micros;
-use outbox::{Failure, Outbox, Outcome, Output};
+use outbox::{Fact, Failure, Outbox, Outcome, Output};
 use proptest::prelude::*;
 use wire::{Act, EdgeMessage, FanMessage, Frame, Frames, Hello, Reason, Say, limits};
 
@@ -106,7 +106,7 @@ fn hear(outbox: &mut Outbox, at: Micros, message: &EdgeMessage<'_>) {
 fn settled(outbox: &mut Outbox) -> Vec<(u32, Outcome)> {
     let outputs = std::iter::from_fn(|| outbox.poll());
     let settled = |output| match output {
-        Output::Settled { ticket, outcome } => Some((ticket, outcome)),
+        Output::Fact(Fact::Settled { ticket, outcome }) => Some((ticket, outcome)),
         _ => None,
     };
     outputs.filter_map(settled).collect()
@@ -130,7 +130,11 @@ fn exactly_once_for_an_anonymous_fan() {
     outbox.tick(START + Micros::from_millis(60_000));
     assert_eq!(sent(&mut outbox), [] as [&str; 0]);
     hear(&mut outbox, START, &EdgeMessage::Token { token: "theirs" });
-    assert_eq!(outbox.poll(), Some(Output::Token("theirs".to_owned())), "kept before anything is sent");
+    assert_eq!(
+        outbox.poll(),
+        Some(Output::Fact(Fact::Token("theirs".to_owned()))),
+        "kept before anything is sent"
+    );
     assert_eq!(sent(&mut outbox), ["1: hello"]);
     outbox.act(START, 2, SAY);
     assert_eq!(sent(&mut outbox), ["2: hello"]);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use moqt::Micros;
-use outbox::{Failure, Outbox, Outcome, Output, Ticket};
+use outbox::{Fact, Failure, Outbox, Outcome, Output, Ticket};
 use room::rehearsal::SplitMix64;
 use room::{Config, Room};
 use wire::worker::{Effect, Identity, Input, Row, Seat, Seen};
@@ -344,12 +344,12 @@ impl Net {
                     self.send((4, at, connection), Event::FromFan { fan: at, connection, packet });
                 }
                 Output::StartOver => self.leave(at, true),
-                Output::Settled { ticket, outcome } => {
+                Output::Fact(Fact::Settled { ticket, outcome }) => {
                     let before = self.fans[at].outcomes.insert(ticket, outcome);
                     assert_eq!(before, None, "{ticket} is settled twice");
                 }
-                Output::Identity(identity) => assert_eq!(identity.fan, self.fans[at].id),
-                other => panic!("{other:?} to a fan"),
+                Output::Fact(Fact::Identity(identity)) => assert_eq!(identity.fan, self.fans[at].id),
+                Output::Fact(fact) => panic!("{fact:?} to a fan"),
             }
         }
         let due = self.fans[at].outbox.timeout();
