@@ -1,10 +1,11 @@
 //! A client's acts: numbered, sent again until they are answered, and counted once.
 //!
 //! [`Outbox`] is the client's half of the promise that an acked act is counted exactly once; `core/room` has the other
-//! half. It has no sockets and no clock.
+//! half. [`Membership`] carries an outbox over MoQ sessions, one after the other. Neither has sockets or a clock.
 
 pub mod act_json;
 mod cheers;
+pub mod membership;
 pub mod outcome;
 pub mod presence;
 
@@ -17,7 +18,10 @@ use wire::{
 };
 
 use self::cheers::{Cheers, Pending};
-pub use self::outcome::{Failure, Outcome};
+pub use self::{
+    membership::Membership,
+    outcome::{Failure, Outcome},
+};
 
 /// Interval at which unanswered messages are sent again. A full edge asks for them only once, so the client cannot wait
 /// for it.
