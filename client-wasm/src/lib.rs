@@ -7,9 +7,9 @@
 //! The modules that decide are pure, and tested natively: [`catalog_probe`] finds the catalog; [`catalog`], [`frame`]
 //! and [`cmaf`] read what the server sends; [`reorder`] puts frames in order; [`jitter`] chooses the frame to show and
 //! [`ring`] the samples to play at a time; [`quality`] chooses the rendition; [`room_view`] turns the room's tracks into
-//! the page's JSON. Two further parts are crates: `timing` has the pauses between attempts, and [`outbox`] the fan's acts
-//! until they are counted. The module `browser` does the I/O. It is compiled only with `--cfg web_sys_unstable_apis`,
-//! behind which `web-sys` keeps WebTransport and WebCodecs.
+//! the page's JSON. Two further parts are crates: `timing` has the pauses between attempts, and [`outbox`] the fan's
+//! membership in the room, with the fan's acts until they are counted. The module `browser` does the I/O. It is compiled
+//! only with `--cfg web_sys_unstable_apis`, behind which `web-sys` keeps WebTransport and WebCodecs.
 #![forbid(unsafe_code)]
 
 pub mod catalog;

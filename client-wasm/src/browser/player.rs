@@ -88,8 +88,8 @@ struct Shared {
 enum Command {
     /// The preferences have changed.
     Preferences,
-    /// The outbox has something to send.
-    FlushOutbox,
+    /// The room client has something to send.
+    DriveRoom,
     /// The audio output has changed, and sound starts over.
     Audio,
     /// Connect now instead of after the pause.
@@ -102,8 +102,8 @@ type Timer = Pin<Box<dyn Future<Output = ()>>>;
 enum Next {
     Event(Event),
     Command(Command),
-    /// The outbox's timer is due.
-    FlushOutbox,
+    /// The room client's timer is due.
+    DriveRoom,
     Tick,
 }
 
@@ -128,7 +128,8 @@ impl Player {
         let playout = Rc::new(RefCell::new(Playout::new(canvas, target)?));
         let seed = get("seed").as_string().and_then(|seed| u64::from_str_radix(&seed, 16).ok());
         let seed = seed.ok_or("the player needs a `seed` of 16 hexadecimal digits")?;
-        let room_client = Rc::new(RefCell::new(RoomClient::new(now(), seed, get("token").as_string())));
+        let room_client = RoomClient::new(now(), &namespace, seed, get("token").as_string());
+        let room_client = Rc::new(RefCell::new(room_client.map_err(|error| error.to_string())?));
         let preferences =
             Preferences { rendition: get("rendition").as_string(), video: true, audio: false, height: 0 };
         let shared = Rc::new(Shared {
@@ -200,7 +201,7 @@ impl Player {
     /// Queues an act, given as JSON. The page gets its outcome in the event `settled`, with the ticket.
     pub fn act(&self, ticket: u32, act: &str) {
         self.shared.room_client.borrow_mut().act(now(), ticket, act);
-        self.shared.command(Command::FlushOutbox);
+        self.shared.command(Command::DriveRoom);
         // Without a connection, no other call reports these events.
         self.shared.report_page_events();
     }
@@ -366,7 +367,7 @@ async fn run(shared: Rc<Shared>, server: Server, namespace: Namespace) {
                 );
                 let reason = play(&shared, &mut subscriptions).await;
                 source = subscriptions.next_source();
-                shared.room_client.borrow_mut().left();
+                shared.room_client.borrow_mut().end();
                 if now() - begun > GOOD {
                     backoff.reset();
                 }
@@ -407,17 +408,17 @@ async fn wait(shared: &Shared, time: Micros) {
 /// Plays a room until its session ends; returns the reason.
 async fn play(shared: &Shared, subscriptions: &mut Subscriptions) -> String {
     let mut tick: Timer = Box::pin(sleep(TICK));
-    let mut outbox_timer: Option<(Micros, Timer)> = None;
+    let mut room_timer: Option<(Micros, Timer)> = None;
     let preferences = || shared.preferences.borrow().clone();
     if let Err(misuse) = subscriptions.ensure(&preferences()) {
         return misuse.to_string();
     }
     loop {
-        // A timer that fires early does no harm: the outbox is only checked.
+        // A timer that fires early does no harm: the room client is only checked.
         if let Some(due) = shared.room_client.borrow().timeout()
-            && outbox_timer.as_ref().is_none_or(|(set, _)| due < *set)
+            && room_timer.as_ref().is_none_or(|(set, _)| due < *set)
         {
-            outbox_timer = Some((due, Box::pin(sleep(due - now() + Micros::from_millis(1)))));
+            room_timer = Some((due, Box::pin(sleep(due - now() + Micros::from_millis(1)))));
         }
         let next = poll_fn(|cx| {
             if let Some(command) = shared.commands.borrow_mut().pop_front() {
@@ -427,11 +428,11 @@ async fn play(shared: &Shared, subscriptions: &mut Subscriptions) -> String {
             if let Poll::Ready(event) = subscriptions.connection().poll_event(cx) {
                 return Poll::Ready(Next::Event(event));
             }
-            if let Some((_, timer)) = &mut outbox_timer
+            if let Some((_, timer)) = &mut room_timer
                 && timer.as_mut().poll(cx).is_ready()
             {
-                outbox_timer = None;
-                return Poll::Ready(Next::FlushOutbox);
+                room_timer = None;
+                return Poll::Ready(Next::DriveRoom);
             }
             tick.as_mut().poll(cx).map(|()| Next::Tick)
         })
@@ -440,7 +441,7 @@ async fn play(shared: &Shared, subscriptions: &mut Subscriptions) -> String {
             Next::Event(event) => subscriptions.event(event).await,
             Next::Command(Command::Close) => return String::new(),
             Next::Command(Command::Reconnect) => return "requested by the viewer".into(),
-            Next::Command(Command::FlushOutbox) | Next::FlushOutbox => subscriptions.flush_outbox(),
+            Next::Command(Command::DriveRoom) | Next::DriveRoom => subscriptions.drive_room(),
             Next::Command(Command::Audio) => {
                 subscriptions.drop_audio().and_then(|()| subscriptions.ensure(&preferences()))
             }

@@ -1,9 +1,10 @@
 //! A fan's part in the room, from one connection to the next: acts out, answers and shown objects in.
 
-use moqt::Micros;
+use moqt::{Event, Micros, Misuse, NameError, Namespace, Session};
 use outbox::{
-    Fact, Failure, Outbox, Outcome, Output, Ticket,
+    Fact, Failure, Membership, Outbox, Outcome, Ticket,
     act_json::ActJson,
+    membership::{Cause, Output},
     outcome,
     presence::{BEAT, Presence, playing},
 };
@@ -11,9 +12,9 @@ use wire::{Error, Track};
 
 use crate::room_view::{self, Chat};
 
-/// The outbox, the view of the room, and the events that the page has not received yet.
+/// The membership, the view of the room, and the events that the page has not received yet.
 pub(crate) struct RoomClient {
-    outbox: Outbox,
+    membership: Membership,
     chat: Chat,
     presence: Presence,
     is_playing: bool,
@@ -26,16 +27,16 @@ pub(crate) struct RoomClient {
     page_events: Vec<(&'static str, String)>,
 }
 
-/// The connection's next step.
-pub(crate) enum Step {
-    Send(Vec<u8>),
-    StartOver,
-}
-
 impl RoomClient {
-    pub(crate) fn new(now: Micros, seed: u64, token: Option<String>) -> Self {
-        Self {
-            outbox: if token.is_some() { Outbox::new(seed) } else { Outbox::anonymous(seed) },
+    pub(crate) fn new(
+        now: Micros,
+        room: &Namespace,
+        seed: u64,
+        token: Option<String>,
+    ) -> Result<Self, NameError> {
+        let outbox = if token.is_some() { Outbox::new(seed) } else { Outbox::anonymous(seed) };
+        Ok(Self {
+            membership: Membership::new(room, outbox)?,
             chat: Chat::default(),
             presence: Presence::new(now),
             is_playing: false,
@@ -44,7 +45,7 @@ impl RoomClient {
             token,
             newest: [None; 2],
             page_events: Vec::new(),
-        }
+        })
     }
 
     /// Returns the fan's token, for the edge.
@@ -66,7 +67,7 @@ impl RoomClient {
                 self.page_events.push(("settled", settled));
             }
             Ok(act) => {
-                self.outbox.act(now, ticket, act);
+                self.membership.act(now, ticket, act);
                 self.tick_offline(now);
             }
             Err(error) => self.page_events.push(("settled", outcome::invalid(ticket, &error.to_string()))),
@@ -85,22 +86,31 @@ impl RoomClient {
         self.is_playing = is_playing;
     }
 
-    /// Begins a connection: packets reach the edge.
-    pub(crate) fn joined(&mut self, now: Micros) {
-        self.set_interactive(true);
-        self.beat_at = now + BEAT;
-        self.presence.take_active_ms(now);
-        self.outbox.joined(now);
+    /// Begins a session.
+    pub(crate) fn begin(&mut self, now: Micros) {
+        self.membership.begin(now);
     }
 
-    /// Ends the connection.
-    pub(crate) fn left(&mut self) {
-        self.outbox.left();
+    /// Ends the session.
+    pub(crate) fn end(&mut self) {
+        self.membership.end();
     }
 
-    /// Notes that the edge runs no rooms: it offers the media only.
-    pub(crate) fn refused(&mut self) {
-        self.set_interactive(false);
+    /// Handles an event of the session. Returns an event that does not concern the room's own tracks.
+    pub(crate) fn event(&mut self, now: Micros, event: Event) -> Option<Event> {
+        self.membership.event(now, event)
+    }
+
+    /// Sends the session whatever is due.
+    pub(crate) fn drive(&mut self, session: &mut Session, now: Micros) -> Result<(), Misuse> {
+        self.report(now);
+        if self.membership.is_joined() && self.beat_at <= now {
+            self.beat_at = now + BEAT;
+            self.membership.beat(self.presence.take_active_ms(now), playing(self.is_playing));
+        }
+        let driven = self.membership.drive(session, now);
+        self.report(now);
+        driven
     }
 
     fn set_interactive(&mut self, interactive: bool) {
@@ -109,13 +119,8 @@ impl RoomClient {
         }
     }
 
-    /// Handles a packet from the edge to this fan.
-    pub(crate) fn receive(&mut self, now: Micros, packet: &[u8]) -> Result<(), Error> {
-        self.outbox.receive(now, packet)
-    }
-
     /// Resets the view of a track that is subscribed to anew.
-    pub(crate) fn subscribed(&mut self, track: Track) {
+    fn subscribed(&mut self, track: Track) {
         match track {
             Track::Chat => self.chat.subscribed(),
             Track::Pulse => self.newest[0] = None,
@@ -124,16 +129,10 @@ impl RoomClient {
     }
 
     /// Handles an object of a track that all fans see.
-    pub(crate) fn receive_shown(
-        &mut self,
-        track: Track,
-        group: u64,
-        object: u64,
-        payload: &[u8],
-    ) -> Result<(), Error> {
+    fn receive_shown(&mut self, track: Track, group: u64, object: u64, packet: &[u8]) -> Result<(), Error> {
         let newest = match track {
             Track::Chat => {
-                let change = self.chat.object(group, object, payload)?;
+                let change = self.chat.object(group, object, packet)?;
                 self.page_events.extend(change.map(|json| (track.name(), json)));
                 return Ok(());
             }
@@ -142,50 +141,59 @@ impl RoomClient {
         };
         if newest.is_none_or(|newest| newest < group) {
             *newest = Some(group);
-            self.page_events.extend(room_view::whole(payload)?.map(|json| (track.name(), json)));
+            self.page_events.extend(room_view::whole(packet)?.map(|json| (track.name(), json)));
         }
         Ok(())
     }
 
-    /// Returns the time at which [`tick`](Self::tick) has something to do.
+    /// Returns the time at which [`drive`](Self::drive) has something to do.
     pub(crate) fn timeout(&self) -> Option<Micros> {
-        let beat = self.outbox.is_joined().then_some(self.beat_at);
-        [beat, self.outbox.timeout()].into_iter().flatten().min()
+        let beat = self.membership.is_joined().then_some(self.beat_at);
+        [beat, self.membership.timeout()].into_iter().flatten().min()
     }
 
-    /// Sends whatever is due.
-    pub(crate) fn tick(&mut self, now: Micros) {
-        self.outbox.tick(now);
-        if self.outbox.is_joined() && self.beat_at <= now {
-            self.beat_at = now + BEAT;
-            self.outbox.beat(self.presence.take_active_ms(now), playing(self.is_playing));
-        }
-    }
-
-    /// Does the same without a connection: settles the acts that time out.
+    /// Settles the acts that time out, without a connection.
     pub(crate) fn tick_offline(&mut self, now: Micros) {
-        if !self.outbox.is_joined() {
-            self.outbox.tick(now);
-            while self.poll(now).is_some() {}
+        if !self.membership.is_joined() {
+            self.membership.tick(now);
+            self.report(now);
         }
     }
 
-    /// Returns the connection's next step; turns all other outputs into events for the page.
-    pub(crate) fn poll(&mut self, now: Micros) -> Option<Step> {
-        loop {
-            let (what, json) = match self.outbox.poll()? {
-                Output::Send(packet) => return Some(Step::Send(packet)),
-                Output::StartOver => return Some(Step::StartOver),
-                Output::Fact(Fact::Settled { ticket, outcome }) => ("settled", outcome.json(now, ticket)),
-                Output::Fact(Fact::Identity(identity)) => ("identity", room_view::identity(&identity)),
-                Output::Fact(Fact::Token(token)) => {
-                    self.token = Some(token.clone());
-                    ("token", room_view::text(&token))
+    /// Turns the membership's outputs into events for the page.
+    fn report(&mut self, now: Micros) {
+        while let Some(output) = self.membership.poll() {
+            match output {
+                Output::Joined => {
+                    self.set_interactive(true);
+                    self.beat_at = now + BEAT;
+                    self.presence.take_active_ms(now);
                 }
-                Output::Fact(Fact::Held(line)) => ("waiting", room_view::waiting(&line)),
-                Output::Fact(Fact::Reviewed(chat)) => ("reviewed", chat.0.to_string()),
-            };
-            self.page_events.push((what, json));
+                // The edge runs no rooms: it offers the media only.
+                Output::Left(Cause::Refused(_)) => self.set_interactive(false),
+                Output::Left(_) => {}
+                Output::Subscribed(track) => self.subscribed(track),
+                Output::Shown { track, group, object, packet } => {
+                    // An edge with a newer version may send objects that cannot be read; the next may be readable.
+                    let _ = self.receive_shown(track, group, object, &packet);
+                }
+                Output::Fact(fact) => self.report_fact(now, fact),
+            }
         }
+    }
+
+    fn report_fact(&mut self, now: Micros, fact: Fact) {
+        let event = match fact {
+            Fact::Settled { ticket, outcome } => ("settled", outcome.json(now, ticket)),
+            Fact::Identity(identity) => ("identity", room_view::identity(&identity)),
+            Fact::Token(token) => {
+                let json = room_view::text(&token);
+                self.token = Some(token);
+                ("token", json)
+            }
+            Fact::Held(line) => ("waiting", room_view::waiting(&line)),
+            Fact::Reviewed(chat) => ("reviewed", chat.0.to_string()),
+        };
+        self.page_events.push(event);
     }
 }

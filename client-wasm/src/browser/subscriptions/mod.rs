@@ -2,7 +2,6 @@
 
 mod catalog_fetch;
 mod feeds;
-mod membership;
 mod object_reader;
 
 use std::{cell::RefCell, rc::Rc};
@@ -18,7 +17,6 @@ use moqt::{
 
 use self::{
     feeds::{Handover, best_for},
-    membership::Membership,
     object_reader::{ObjectReader, PartialObject},
 };
 use crate::{
@@ -92,20 +90,6 @@ enum Purpose {
         way: Way,
     },
     Probe(Micros),
-    /// The track of the fan's acts.
-    Acts,
-    /// The track of the answers to this fan.
-    Answers,
-    /// A track that all fans see.
-    Shown(wire::Track),
-}
-
-/// The way in which the server ended a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Refused,
-    Cancelled,
-    Done(DoneCode),
 }
 
 /// The way in which a track with few objects is requested.
@@ -140,7 +124,6 @@ pub(crate) struct Subscriptions {
     connection: Connection,
     playout: Rc<RefCell<Playout>>,
     room_client: Rc<RefCell<RoomClient>>,
-    membership: Membership,
     namespace: Namespace,
     begun: Micros,
     requests: SmallMap<RequestId, Purpose>,
@@ -181,11 +164,11 @@ impl Subscriptions {
         source: u32,
     ) -> Self {
         let begun = now();
+        room_client.borrow_mut().begin(begun);
         Self {
             connection,
             playout,
             room_client,
-            membership: Membership::default(),
             namespace,
             begun,
             requests: SmallMap::default(),
@@ -238,7 +221,7 @@ impl Subscriptions {
     /// Requests the tracks that are wanted and missing, and cancels those that are not wanted.
     pub(crate) fn ensure(&mut self, preferences: &Preferences) -> Result<(), Misuse> {
         self.request_catalog()?;
-        self.join_room()?;
+        self.drive_room()?;
         let Some((_, catalog)) = &self.catalog else { return Ok(()) };
         let catalog = catalog.clone();
         if self.over.is_some() {
@@ -268,6 +251,11 @@ impl Subscriptions {
             }
         }
         Ok(())
+    }
+
+    /// Sends whatever is due of the fan's part in the room.
+    pub(crate) fn drive_room(&self) -> Result<(), Misuse> {
+        self.connection.with(|session| self.room_client.borrow_mut().drive(session, now()))
     }
 
     /// Does whatever is due by time alone.
@@ -307,6 +295,8 @@ impl Subscriptions {
 
     /// Handles an event of the session.
     pub(crate) async fn event(&mut self, event: Event) -> Result<(), Misuse> {
+        let passed = self.room_client.borrow_mut().event(now(), event);
+        let Some(event) = passed else { return self.drive_room() };
         match event {
             Event::Closed { reason, .. } => {
                 let reason = String::from_utf8_lossy(&reason).into_owned();
@@ -340,33 +330,24 @@ impl Subscriptions {
                     return self.complete(stream).await;
                 }
             }
-            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => {
-                let of = self.object_readers.get(&stream).map(|reader| reader.request);
-                self.end(stream);
-                self.membership_stream_ended(stream, of)?;
-            }
-            Event::StreamStopped { stream, .. } => self.membership_stream_ended(stream, None)?,
-            Event::RequestOk { request, .. } => {
-                self.answered(request);
-                self.on_acts_accepted(request)?;
-            }
+            Event::StreamEnded { stream } | Event::StreamReset { stream, .. } => self.end(stream),
+            Event::RequestOk { request, .. } => self.answered(request),
             Event::SubscribeOk { request, properties, .. } => {
                 self.catalog_probe.accept(request);
                 self.described(request, &properties);
-                self.on_answers_accepted(request)?;
             }
             Event::RequestError { request, error } => {
                 if self.join_again(request, &error)? {
                     return Ok(());
                 }
                 self.answered(request);
-                return self.lost(request, Ending::Refused).await;
+                return self.lost(request, None).await;
             }
             Event::FetchOk { request, .. } => {
                 self.joins.remove(&request);
             }
-            Event::Cancelled { request, .. } => return self.lost(request, Ending::Cancelled).await,
-            Event::Done { request, code, .. } => return self.lost(request, Ending::Done(code)).await,
+            Event::Cancelled { request, .. } => return self.lost(request, None).await,
+            Event::Done { request, code, .. } => return self.lost(request, Some(code)).await,
             Event::Datagram { request, datagram } => {
                 if let moqt::data::DatagramBody::Payload(payload) = datagram.body {
                     let location = Location::new(datagram.group, datagram.object);
@@ -529,18 +510,7 @@ impl Subscriptions {
                 let name = name.clone();
                 return self.on_init(name, Some(payload)).await;
             }
-            Some(Purpose::Answers) => return self.receive_answers(&payload),
-            Some(Purpose::Shown(track)) => {
-                let track = *track;
-                // An edge with a newer version may send objects that cannot be read; the next may be readable.
-                let _ = self.room_client.borrow_mut().receive_shown(
-                    track,
-                    location.group,
-                    location.object,
-                    &payload,
-                );
-            }
-            Some(Purpose::Probe(_) | Purpose::Acts) | None => {}
+            Some(Purpose::Probe(_)) | None => {}
         }
         Ok(())
     }
@@ -563,10 +533,10 @@ impl Subscriptions {
         }
     }
 
-    /// Handles a request that the server ended.
-    async fn lost(&mut self, request: RequestId, ending: Ending) -> Result<(), Misuse> {
+    /// Handles a request that the server ended: a subscription with a code, unless it refused or cancelled it.
+    async fn lost(&mut self, request: RequestId, done: Option<DoneCode>) -> Result<(), Misuse> {
         let Some(purpose) = self.requests.remove(&request) else { return Ok(()) };
-        let over = ending == Ending::Done(DoneCode::TRACK_ENDED);
+        let over = done == Some(DoneCode::TRACK_ENDED);
         match purpose {
             Purpose::Catalog { index, way: Way::Live } => {
                 let none = self.catalog_probe.lost(now(), index);
@@ -604,9 +574,6 @@ impl Subscriptions {
                 if !self.inits.contains_key(&name) {
                     return self.on_init(name, None).await;
                 }
-            }
-            Purpose::Acts | Purpose::Answers | Purpose::Shown(_) => {
-                self.membership_lost(request, ending == Ending::Refused)?;
             }
             Purpose::Init { way: Way::Live, .. } | Purpose::Media { .. } | Purpose::Probe(_) => {}
         }
