@@ -232,6 +232,16 @@ impl Pair {
         assert_eq!(self.requested(), ["answers", "acts"]);
         assert_eq!(self.outputs(), [Output::Joined]);
         assert_eq!(self.messages(), ["hello 1", "act 1"], "the act was not acked");
+        self.is_acked();
+    }
+
+    /// Has the edge ack the fan's first act, and expects the fan to settle it.
+    fn is_acked(&mut self) {
+        self.edge(|edge, cx| {
+            send(edge, cx, names::ANSWERS, &[&wire::packet(&EdgeMessage::Acked { through: 1 })]);
+        });
+        let settled = Fact::Settled { ticket: 7, outcome: Outcome::Taken { line: None } };
+        assert_eq!(self.outputs(), [Output::Fact(settled)]);
     }
 
     /// Connects a fan, and has the fan send an act.
@@ -266,11 +276,7 @@ fn a_fan_joins_and_an_act_is_settled() {
     assert_eq!(pair.outputs(), [&subscribed[..], &[Output::Joined]].concat());
     pair.act(7);
     assert_eq!(pair.messages(), ["hello 1", "act 1"]);
-    pair.edge(|edge, cx| {
-        send(edge, cx, names::ANSWERS, &[&wire::packet(&EdgeMessage::Acked { through: 1 })]);
-    });
-    let settled = Fact::Settled { ticket: 7, outcome: Outcome::Taken { line: None } };
-    assert_eq!(pair.outputs(), [Output::Fact(settled)]);
+    pair.is_acked();
     assert!(pair.fan.membership.is_joined());
     let is_other = |event: &Event| !matches!(event, Event::Ready(_));
     assert!(!pair.fan.passed.iter().any(is_other), "{:?}", pair.fan.passed);
