@@ -22,7 +22,7 @@ use self::{
 use crate::{Fact, Outbox, Output as OutboxOutput, Ticket};
 
 /// Pause before a track that has ended is requested again.
-pub const ENDED_PAUSE: Micros = Micros::from_millis(2_000);
+pub const ENDED_PAUSE: Micros = Micros::from_millis(500);
 /// Pause before a track that the edge refused is requested again: an edge without rooms refuses each time.
 pub const REFUSED_PAUSE: Micros = Micros::from_millis(5_000);
 /// Time that an edge may hold a subscription until the room exists.
