@@ -1,6 +1,7 @@
 //! The phases of a command, with the seconds that each takes.
 
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use crate::process::say;
 
 /// The phases of a command that have ended. Prints them when the command ends, also if it fails.
 #[derive(Default)]
-pub(crate) struct Phases(Vec<Phase>);
+pub(crate) struct Phases(Mutex<Vec<Phase>>);
 
 struct Phase {
     name: String,
@@ -24,23 +25,23 @@ enum Outcome {
 }
 
 impl Phases {
-    /// Runs a phase and records its time.
-    pub(crate) fn time<T>(
-        &mut self,
-        name: impl Into<String>,
-        phase: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
+    /// Runs a phase and records its time. Phases may overlap.
+    pub(crate) fn time<T>(&self, name: impl Into<String>, phase: impl FnOnce() -> Result<T>) -> Result<T> {
         let begun = Instant::now();
         let result = phase();
         let outcome = if result.is_ok() { Outcome::Done } else { Outcome::Failed };
-        self.0.push(Phase { name: name.into(), took: begun.elapsed(), outcome });
+        self.ended().push(Phase { name: name.into(), took: begun.elapsed(), outcome });
         result
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Vec<Phase>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Phases {
     fn drop(&mut self) {
-        for phase in &self.0 {
+        for phase in &*self.ended() {
             say(phase.to_string());
         }
     }
@@ -65,11 +66,12 @@ mod tests {
 
     #[test]
     fn a_phase_that_fails_is_kept_and_named() {
-        let mut phases = Phases::default();
+        let phases = Phases::default();
         assert_eq!(phases.time("build", || Ok(7)).unwrap(), 7);
         let failed: Result<()> = phases.time("run 2 of 5", || bail!("no"));
         assert_eq!(failed.unwrap_err().to_string(), "no");
-        let outcomes: Vec<_> = phases.0.iter().map(|phase| (phase.name.as_str(), phase.outcome)).collect();
+        let ended = phases.ended();
+        let outcomes: Vec<_> = ended.iter().map(|phase| (phase.name.as_str(), phase.outcome)).collect();
         assert_eq!(outcomes, [("build", Outcome::Done), ("run 2 of 5", Outcome::Failed)]);
     }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cargo_metadata::{Package, Target};
 
 use crate::peers::{self, Weight};
@@ -64,25 +65,22 @@ impl Test {
         let selection = self.selection(workspace, runner)?;
         let spinner = Spinner::find()?;
 
-        let mut phases = Phases::default();
-        phases.time("Wasm artefacts", || {
-            wasm::build_all(workspace)?;
-            wasm::build_tested(workspace)
-        })?;
-        let tools = if self.covers(OUTSIDE) {
-            phases.time("programs of other people", || Ok(self.outside(workspace)))?
-        } else {
-            Vec::new()
-        };
+        let phases = Phases::default();
         let tests = |more: &[&str], extra: &mut dyn Iterator<Item = &String>| {
             let mut tests = runner.command();
-            tests.args(&selection).args(more).args(extra);
-            tests.current_dir(workspace.root()).envs(tools.iter().cloned());
+            tests.args(&selection).args(more).args(extra).current_dir(workspace.root());
             tests
         };
-        let mut build = self.extra.iter().filter(|argument| !is_run_only(argument));
-        phases.time("build of the tests", || run(&mut tests(&["--no-run"], &mut build)))?;
-        let once = || run(&mut tests(&[], &mut self.extra.iter()));
+        // What ships as Wasm is optimised as a whole, on one core. The tests are built on the other meanwhile.
+        let (prepared, built) = thread::scope(|scope| {
+            let prepared = scope.spawn(|| self.prepare(workspace, &phases));
+            let mut build = self.extra.iter().filter(|argument| !is_run_only(argument));
+            let built = phases.time("build of the tests", || run(&mut tests(&["--no-run"], &mut build)));
+            (prepared.join(), built)
+        });
+        let tools = prepared.map_err(|_| anyhow!("a panic while the Wasm was built"))??;
+        built?;
+        let once = || run(tests(&[], &mut self.extra.iter()).envs(tools.iter().cloned()));
         let Some(runs) = self.busy else {
             phases.time("tests", once)?;
             // `cargo test` has run them already, and further arguments may not apply to them.
@@ -97,6 +95,18 @@ impl Test {
             phases.time(&name, || spinner.during(once)).with_context(|| format!("{name}, failed"))?;
         }
         Ok(())
+    }
+
+    /// Builds and installs what the tests run, while they are built. Variables that tell them where it is.
+    fn prepare(&self, workspace: &Workspace, phases: &Phases) -> Result<Vec<(&'static str, PathBuf)>> {
+        phases.time("Wasm artefacts", || {
+            wasm::build_all(workspace)?;
+            wasm::build_tested(workspace)
+        })?;
+        if !self.covers(OUTSIDE) {
+            return Ok(Vec::new());
+        }
+        phases.time("programs of other people", || Ok(self.outside(workspace)))
     }
 
     fn covers(&self, package: &str) -> bool {
