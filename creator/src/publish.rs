@@ -1,16 +1,19 @@
 //! Publishing a source to a server over QUIC, with reconnection.
 
 use std::{
-    future::Future,
+    cell::RefCell,
+    future::{Future, poll_fn},
     hash::{BuildHasher as _, RandomState},
     net::{Ipv4Addr, Ipv6Addr},
     pin::{Pin, pin},
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use moqt::{App, Cx, Ended};
-use moqt::{Event, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer};
+use moqt::{
+    App, Cx, Ended, Event, GoingAway, NameError, Namespace, RequestCode, SessionCode, Token, session::Closer,
+};
 use quic::{Clock, Connection, Endpoint, drive};
 use rustls::ClientConfig;
 use timing::Backoff;
@@ -149,9 +152,19 @@ pub async fn publish(
     let mut accepted_once = false;
     let outcome = loop {
         let mut session = PublishSession::new(&mut publication);
+        let moving = session.moving.clone();
         let Connection { transport, config, .. } = connection;
-        let ended = Box::pin(drive(transport, config, clock, &mut session)).await?;
-        let PublishSession { publisher, refusal, moved, leaving, .. } = session;
+        let (ended, next) = {
+            let mut running = Box::pin(drive(transport, config, clock, &mut session));
+            tokio::select! {
+                ended = &mut running => (ended?, None),
+                next = server.move_on(&endpoint, &moving) => {
+                    moving.going_away.leave();
+                    (running.await?, Some(next))
+                }
+            }
+        };
+        let PublishSession { publisher, refusal, leaving, .. } = session;
         publication.drops += publisher.drops();
         if leaving.is_some() {
             break Ok(());
@@ -160,12 +173,17 @@ pub async fn publish(
         if publisher.is_accepted() {
             backoff.reset();
         }
-        let mut reason = match moved {
-            Some(uri) => server.follow_goaway(&uri),
-            None => match server.retry_reason(ended, refusal, accepted_once) {
+        if let Some(next) = next {
+            connection = next;
+            continue;
+        }
+        let mut reason = if moving.going_away.is_set() {
+            format!("the server has gone away; connecting to {}", server.options.url)
+        } else {
+            match server.retry_reason(ended, refusal, accepted_once) {
                 Ok(reason) => reason,
                 Err(error) => break Err(error),
-            },
+            }
         };
         connection = loop {
             let random = RandomState::new().hash_one(0);
@@ -217,14 +235,23 @@ impl Server {
         url
     }
 
-    /// Follows a GOAWAY: changes to the address that the server names, if any. Returns the reason to report.
-    fn follow_goaway(&mut self, uri: &[u8]) -> String {
-        let url = std::str::from_utf8(uri).ok().and_then(|uri| Url::parse(uri).ok());
+    /// Opens the next connection once the server has sent GOAWAY: to the address that it names, if any. Tries again
+    /// after pauses for as long as the session goes on.
+    async fn move_on(&mut self, endpoint: &Endpoint, moving: &Moving) -> Connection {
+        poll_fn(|task| moving.going_away.poll_received(task)).await;
+        let url = std::str::from_utf8(&moving.uri.borrow()).ok().and_then(|uri| Url::parse(uri).ok());
         if let Some(url) = url {
             self.options.url = url.clone();
             self.url = Self::with_query(&self.options, url);
         }
-        format!("the server is going away; connecting to {}", self.options.url)
+        let mut backoff = Backoff::default();
+        loop {
+            match self.connect(endpoint).await {
+                Ok(connection) => return connection,
+                Err(error) => tracing::debug!(%error, "nothing to move to yet"),
+            }
+            tokio::time::sleep(backoff.pause(RandomState::new().hash_one(0)).into()).await;
+        }
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, Error> {
@@ -319,7 +346,7 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> Publication<'_, R, S> {
     /// Keeps taking samples without a connection until `work` is done; returns `None` at the end of the source.
     async fn take_samples_during<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        std::future::poll_fn(|task| {
+        poll_fn(|task| {
             self.poll(task);
             if self.stop == Stop::Yes {
                 return Poll::Ready(None);
@@ -348,14 +375,21 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> Publication<'_, R, S> {
     }
 }
 
+/// The server's GOAWAY.
+#[derive(Clone, Default)]
+struct Moving {
+    going_away: GoingAway,
+    /// The address that it names. Empty if there is none.
+    uri: Rc<RefCell<bytes::Bytes>>,
+}
+
 /// The broadcast on one connection.
 struct PublishSession<'a, 'b, R, S> {
     publication: &'a mut Publication<'b, R, S>,
     publisher: Publisher,
     tick: Interval,
     refusal: Option<Refusal>,
-    /// The address in the server's GOAWAY.
-    moved: Option<bytes::Bytes>,
+    moving: Moving,
     /// Timer that bounds the wait for the last data to arrive.
     leaving: Option<Pin<Box<Sleep>>>,
 }
@@ -364,14 +398,22 @@ impl<'a, 'b, R, S> PublishSession<'a, 'b, R, S> {
     fn new(publication: &'a mut Publication<'b, R, S>) -> Self {
         let mut tick = tokio::time::interval(REPORT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { publication, publisher: Publisher::default(), tick, refusal: None, moved: None, leaving: None }
+        Self {
+            publication,
+            publisher: Publisher::default(),
+            tick,
+            refusal: None,
+            moving: Moving::default(),
+            leaving: None,
+        }
     }
 }
 
 impl<R: FnMut(&Report), S: Future<Output = ()>> App for PublishSession<'_, '_, R, S> {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         if let Event::GoAway { uri, .. } = &event {
-            self.moved = Some(uri.clone());
+            self.moving.uri.replace(uri.clone());
+            self.moving.going_away.set();
         }
         let accepted = self.publisher.is_accepted();
         if let Err(refusal) = self.publisher.event(cx, &self.publication.broadcast, &event) {
@@ -383,7 +425,7 @@ impl<R: FnMut(&Report), S: Future<Output = ()>> App for PublishSession<'_, '_, R
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        if self.refusal.is_some() || self.moved.is_some() {
+        if self.refusal.is_some() || self.moving.going_away.poll_leave(task).is_ready() {
             return Poll::Ready(());
         }
         self.publication.poll(task);

@@ -21,6 +21,9 @@
 mod app;
 pub use app::{App, Connected, Cx, Ended, Later, Transit};
 
+mod going_away;
+pub use going_away::GoingAway;
+
 mod code;
 pub use code::{DoneCode, RequestCode, ResetCode, SessionCode};
 

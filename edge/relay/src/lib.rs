@@ -20,6 +20,9 @@ pub use figures::Figures;
 mod loopback;
 pub use loopback::Loopback;
 
+mod moved;
+pub use moved::{Moved, run_until_moved};
+
 mod platform;
 pub use platform::{Dial, DialError, Platform, wait};
 

@@ -8,13 +8,13 @@ use std::{
 };
 
 use moqt::{
-    App, Connected, Cx, Event, Later, Micros, Namespace, Params, Properties, RequestCode, SessionCode, Token,
+    App, Connected, Cx, Event, GoingAway, Later, Micros, Namespace, Params, Properties, RequestCode, Token,
     TrackName,
     message::RequestError,
     packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use relay::{Backoff, Dial, IMPLEMENTATION};
+use relay::{Backoff, Dial, IMPLEMENTATION, Moved, run_until_moved};
 use token::{Claims, EVERY_ROOM, Role};
 use wire::{limits, names, worker::Input};
 
@@ -38,6 +38,7 @@ impl Rooms {
     pub async fn follow(&self, origin: Rc<dyn Dial>) {
         let (platform, url) = (Rc::clone(&self.0.platform), origin.name());
         let mut backoff = Backoff::default();
+        let mut next = None;
         loop {
             let changed = self.0.changed.notified();
             if self.0.leaves.borrow().is_empty() {
@@ -45,11 +46,25 @@ impl Rooms {
                 continue;
             }
             let begun = platform.now();
-            match self.connect(&*origin).await {
+            let dialled = match next.take() {
+                Some(connection) => Ok(connection),
+                None => self.connect(&*origin).await,
+            };
+            match dialled {
                 Ok(connection) => {
                     let mut uplink = Uplink::new(self.clone());
-                    let ended = connection.run(&mut uplink).await;
-                    tracing::info!(url, ?ended, "the uplink ended");
+                    let going_away = uplink.going_away.clone();
+                    let dial = || -> Later<'_, _> { Box::pin(self.connect(&*origin)) };
+                    match run_until_moved(&*platform, connection, &mut uplink, &going_away, dial).await {
+                        Moved::To(connection) => {
+                            next = Some(connection);
+                            continue;
+                        }
+                        Moved::Ended(ended) => tracing::info!(url, ?ended, "the uplink ended"),
+                    }
+                    if going_away.is_set() {
+                        backoff.reset();
+                    }
                 }
                 Err(error) => tracing::warn!(url, %error, "cannot open the uplink"),
             }
@@ -77,6 +92,8 @@ struct Uplink {
     rooms_up: BTreeMap<u64, RoomUplink>,
     /// Runs out when the next room's part is to be opened again.
     reopen_at: Option<Later<'static, ()>>,
+    /// Set once the origin has sent GOAWAY.
+    going_away: GoingAway,
 }
 
 /// The part of the uplink that carries one room.
@@ -93,7 +110,7 @@ struct RoomUplink {
 
 impl Uplink {
     fn new(rooms: Rooms) -> Self {
-        Self { rooms, rooms_up: BTreeMap::new(), reopen_at: None }
+        Self { rooms, rooms_up: BTreeMap::new(), reopen_at: None, going_away: GoingAway::default() }
     }
 
     /// Opens and closes the rooms' parts so that there is one for each leaf.
@@ -107,6 +124,9 @@ impl Uplink {
             }
             stays
         });
+        if self.going_away.is_set() {
+            return;
+        }
         let now = self.rooms.0.platform.now();
         for leaf in leaves {
             let due = self
@@ -152,7 +172,7 @@ impl App for Uplink {
                 };
                 self.rooms_up.values_mut().find(sends)
             }
-            Event::GoAway { .. } => return cx.session.close(SessionCode::NO_ERROR, "moving on"),
+            Event::GoAway { .. } => return self.going_away.set(),
             _ => None,
         };
         if let Some(room_uplink) = room_uplink
@@ -172,7 +192,7 @@ impl App for Uplink {
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
         self.rooms.0.uplink.set(Some(task.waker().clone()));
         self.match_leaves(cx);
-        if self.rooms_up.is_empty() {
+        if self.rooms_up.is_empty() || self.going_away.poll_leave(task).is_ready() {
             return Poll::Ready(());
         }
         for room_uplink in self.rooms_up.values_mut() {

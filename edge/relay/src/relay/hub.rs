@@ -57,6 +57,8 @@ pub(super) struct Hub {
 /// Commands to a session from the other sessions and the relay.
 #[derive(Default)]
 pub(super) struct Mailbox {
+    /// Set for fans, creators and nodes that connected here.
+    is_client: bool,
     pub(super) commands: VecDeque<Command>,
     pub(super) waker: Option<Waker>,
 }
@@ -110,10 +112,12 @@ impl Hub {
     pub(super) fn enter(&mut self, kind: &Kind) -> PeerId {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
-        self.peers.insert(id, Mailbox::default());
+        let is_client = matches!(kind, Kind::Client(_));
+        self.peers.insert(id, Mailbox { is_client, ..Mailbox::default() });
         self.figures.sessions.set(self.peers.len() as i64);
         if matches!(kind, Kind::Upstream) {
             self.upstream = Some(id);
+            self.remote.clear();
             self.figures.upstream.set(1);
             if self.wants_namespaces {
                 self.send(id, Command::WatchNamespaces);
@@ -128,7 +132,24 @@ impl Hub {
     }
 
     pub(super) fn has_clients(&self) -> bool {
-        self.peers.keys().any(|id| Some(*id) != self.upstream)
+        self.peers.values().any(|mailbox| mailbox.is_client)
+    }
+
+    /// Sends a command to each client.
+    pub(super) fn send_to_clients(&mut self, command: impl Fn() -> Command) {
+        let clients: Vec<_> =
+            self.peers.iter().filter(|(_, mailbox)| mailbox.is_client).map(|(id, _)| *id).collect();
+        for id in clients {
+            self.send(id, command());
+        }
+    }
+
+    /// Sends no more requests to an upstream that is going away. What it sends goes on until it is replaced.
+    pub(super) fn upstream_goes_away(&mut self, id: PeerId) {
+        if self.upstream == Some(id) {
+            self.upstream = None;
+            self.figures.upstream.set(0);
+        }
     }
 
     pub(super) fn leave(&mut self, id: PeerId) {
@@ -390,6 +411,15 @@ impl Hub {
             if let Some(source) = source {
                 self.send(source, Command::Unsubscribe(track));
             }
+        }
+    }
+
+    /// Orphans the tracks of a session on behalf of a creator, and has its next session repeat its publications.
+    pub(super) fn publish_again(&mut self, id: PeerId, publications: Vec<Command>) {
+        self.drop_source(id);
+        let Some(mailbox) = self.peers.get_mut(&id) else { return };
+        for command in publications.into_iter().rev() {
+            mailbox.commands.push_front(command);
         }
     }
 

@@ -27,9 +27,13 @@ use std::{
     time::Duration,
 };
 
-use moqt::{App, Connected, Cx, DoneCode, Ended, Event, Micros, Namespace, SessionCode, Token, TrackName};
+use moqt::{App, Cx, DoneCode, Event, GoingAway, Micros, Namespace, SessionCode, Token, TrackName};
 
-use crate::{Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service, platform::wait};
+use crate::{
+    Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service,
+    moved::{Moved, run_until_moved},
+    platform::wait,
+};
 use hub::{Command, Hub, absent};
 use session::{Kind, Session};
 use timing::Backoff;
@@ -130,13 +134,30 @@ impl Relay {
         }
         let (platform, url) = (self.platform(), upstream.name());
         let mut backoff = Backoff::default();
+        let mut next = None;
         loop {
             let started = platform.now();
-            match upstream.dial(None).await {
-                Ok(connection) => {
+            let dialled = match next.take() {
+                Some(connection) => Ok(connection),
+                None => upstream.dial(None).await,
+            };
+            match dialled {
+                Ok(mut connection) => {
                     tracing::info!(url, "connected upstream");
-                    let ended = self.run(connection, Kind::Upstream).await;
-                    tracing::warn!(url, ?ended, "lost the upstream");
+                    connection.config().setup.implementation = Some(IMPLEMENTATION.into());
+                    let mut session = self.enter_as(Kind::Upstream);
+                    let going_away = session.going_away();
+                    let dial = || upstream.dial(None);
+                    match run_until_moved(&*platform, connection, &mut session, &going_away, dial).await {
+                        Moved::To(connection) => {
+                            next = Some(connection);
+                            continue;
+                        }
+                        Moved::Ended(ended) => tracing::warn!(url, ?ended, "lost the upstream"),
+                    }
+                    if going_away.is_set() {
+                        backoff.reset();
+                    }
                 }
                 Err(error) => tracing::warn!(url, %error, "no upstream"),
             }
@@ -151,20 +172,13 @@ impl Relay {
 
     /// Sends GOAWAY to all clients. They have to leave `within` that time.
     pub fn drain(&self, within: Duration) {
-        let mut hub = self.0.borrow_mut();
-        let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
-        for id in peers {
-            hub.send(id, Command::GoAway(within));
-        }
+        self.0.borrow_mut().send_to_clients(|| Command::GoAway(within));
     }
 
     /// Closes the sessions of all clients.
     pub fn close_all(&self, reason: &str) {
-        let mut hub = self.0.borrow_mut();
-        let peers: Vec<_> = hub.peers.keys().copied().filter(|id| Some(*id) != hub.upstream).collect();
-        for id in peers {
-            hub.send(id, Command::Close(SessionCode::NO_ERROR, reason.to_owned()));
-        }
+        let close = || Command::Close(SessionCode::NO_ERROR, reason.to_owned());
+        self.0.borrow_mut().send_to_clients(close);
     }
 
     /// Ends the tracks below a namespace that have no publisher now, and drops their kept groups: the publisher is no
@@ -227,12 +241,6 @@ impl Relay {
         }
     }
 
-    async fn run(&self, mut connection: Box<dyn Connected>, kind: Kind) -> Option<Ended> {
-        connection.config().setup.implementation = Some(IMPLEMENTATION.into());
-        let mut session = self.enter_as(kind);
-        connection.run(&mut session).await.ok()
-    }
-
     fn enter_as(&self, kind: Kind) -> RelaySession {
         let id = self.0.borrow_mut().enter(&kind);
         RelaySession { relay: self.clone(), id, session: Some(Session::new(self.clone(), id, kind)) }
@@ -261,27 +269,36 @@ impl Relay {
         let platform = self.platform();
         let mut has_connected = false;
         let mut backoff = Backoff::default();
+        let mut next = None;
         while self.0.borrow().peers.contains_key(&id) {
             let started = platform.now();
-            match upstream.dial(Some(credentials)).await {
+            let dialled = match next.take() {
+                Some(connection) => Ok(connection),
+                None => upstream.dial(Some(credentials)).await,
+            };
+            match dialled {
                 Ok(mut connection) => {
                     has_connected = true;
                     let setup = &mut connection.config().setup;
                     setup.implementation = Some(IMPLEMENTATION.into());
                     setup.tokens.clone_from(&credentials.tokens);
                     let mut peer = Session::new(self.clone(), id, Kind::OnBehalf);
-                    let Ok(ended) = connection.run(&mut peer).await else {
-                        return;
-                    };
-                    if ended.code == SessionCode::UNAUTHORIZED {
-                        return peer.refuse_all(&ended.reason, true);
+                    let going_away = peer.going_away.clone();
+                    let dial = || upstream.dial(Some(credentials));
+                    match run_until_moved(&*platform, connection, &mut peer, &going_away, dial).await {
+                        Moved::To(connection) => next = Some(connection),
+                        Moved::Ended(Ok(ended)) if ended.code == SessionCode::UNAUTHORIZED => {
+                            return peer.refuse_all(&ended.reason, true);
+                        }
+                        Moved::Ended(Ok(_)) => {}
+                        Moved::Ended(Err(_)) => return,
                     }
-                    let publications = peer.take_publications();
-                    let mut hub = self.0.borrow_mut();
-                    hub.drop_source(id);
-                    let Some(mailbox) = hub.peers.get_mut(&id) else { return };
-                    for command in publications.into_iter().rev() {
-                        mailbox.commands.push_front(command);
+                    self.0.borrow_mut().publish_again(id, peer.take_publications());
+                    if next.is_some() {
+                        continue;
+                    }
+                    if going_away.is_set() {
+                        backoff.reset();
                     }
                 }
                 Err(error) if !has_connected => {
@@ -299,6 +316,12 @@ pub struct RelaySession {
     relay: Relay,
     id: PeerId,
     session: Option<Session>,
+}
+
+impl RelaySession {
+    fn going_away(&self) -> GoingAway {
+        self.session.as_ref().map(|session| session.going_away.clone()).unwrap_or_default()
+    }
 }
 
 impl App for RelaySession {

@@ -3,6 +3,7 @@
 //! Each test runs many seeds; a failure names its seed, and the same seed fails the same way again
 //! (`FANFARE_SEED=n`; `FANFARE_SEEDS=n` sets how many).
 
+mod admission;
 mod content;
 mod creator;
 mod executor;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use moqt::Micros;
-use relay::{Credentials, Figures, LINGER, Platform, Relay};
+use relay::{Admission, Credentials, Figures, LINGER, Platform, Relay};
 use testnet::{Rng, Weather};
 
 use crate::{
+    admission::ExpectsAll,
     content::{Broadcast, Shape, Travel},
     creator::{Announce, Creator, Known},
     executor::{NodeId, Sim},
@@ -34,6 +35,7 @@ pub(crate) fn seconds(count: u64) -> Micros {
 
 struct RelayNode {
     upstream: Option<NodeId>,
+    admission: Option<Rc<dyn Admission>>,
     figures: Figures,
     relay: Option<Relay>,
 }
@@ -100,8 +102,18 @@ impl World {
 
     /// Adds a relay that follows another, if any.
     pub(crate) fn relay(&mut self, upstream: Option<NodeId>) -> NodeId {
+        self.add_relay(upstream, None)
+    }
+
+    /// A relay without an upstream that expects publishers back.
+    pub(crate) fn origin(&mut self) -> NodeId {
+        self.add_relay(None, Some(Rc::new(ExpectsAll)))
+    }
+
+    fn add_relay(&mut self, upstream: Option<NodeId>, admission: Option<Rc<dyn Admission>>) -> NodeId {
         let id = self.id();
-        self.relays.insert(id, RelayNode { upstream, figures: Figures::new("fanfare_edge"), relay: None });
+        let figures = Figures::new("fanfare_edge");
+        self.relays.insert(id, RelayNode { upstream, admission, figures, relay: None });
         self.start_relay(id);
         id
     }
@@ -112,7 +124,8 @@ impl World {
         let platform: Rc<dyn Platform> = machine;
         let node = self.relays.get_mut(&id).expect("a relay");
         node.figures = Figures::new("fanfare_edge");
-        let relay = Relay::new(platform, node.figures.clone(), relay::Config::default());
+        let config = relay::Config { admission: node.admission.clone(), ..relay::Config::default() };
+        let relay = Relay::new(platform, node.figures.clone(), config);
         node.relay = Some(relay.clone());
         if let Some(to) = node.upstream {
             let (sim, weather) = (self.sim.clone(), self.weather);

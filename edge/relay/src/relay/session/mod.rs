@@ -13,7 +13,7 @@ use std::{
 };
 
 use moqt::{
-    App, Cx, DoneCode, Event, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
+    App, Cx, DoneCode, Event, GoingAway, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
     message::{RequestError, Setup},
     session::RequestId,
 };
@@ -97,6 +97,8 @@ pub(super) struct Session {
     namespaces_changed: bool,
     /// Set once the peer has been sent GOAWAY.
     leaving: bool,
+    /// Set once the peer, an upstream, has sent GOAWAY.
+    pub(super) going_away: GoingAway,
 }
 
 impl Session {
@@ -126,6 +128,7 @@ impl Session {
             incoming: Incoming::default(),
             namespaces_changed: false,
             leaving: false,
+            going_away: GoingAway::default(),
         }
     }
 
@@ -411,7 +414,10 @@ impl App for Session {
                     subscription.stopped(stream);
                 }
             }
-            Event::GoAway { .. } => cx.session.close(SessionCode::NO_ERROR, "moving on"),
+            Event::GoAway { .. } => {
+                self.relay.0.borrow_mut().upstream_goes_away(self.id);
+                self.going_away.set();
+            }
             event => self.data(cx, event),
         }
     }
@@ -440,6 +446,9 @@ impl App for Session {
         self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
         for service in &mut self.services {
             service.poll(task, cx);
+        }
+        if self.going_away.poll_leave(task).is_ready() {
+            return Poll::Ready(());
         }
         // After GOAWAY, a peer without open requests has left.
         if self.leaving && cx.session.open_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
