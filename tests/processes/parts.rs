@@ -1,6 +1,12 @@
 //! Runs an origin and its edges as processes that can be killed and started again.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, sync::mpsc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::mpsc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use fanfare_tests::room_component;
@@ -13,7 +19,8 @@ use url::Url;
 
 use crate::crowd::Access;
 
-const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
+/// The program under test.
+pub(crate) const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
 /// The longest until a process listens: on its first start it compiles the room.
 const OPEN: Duration = Duration::from_mins(1);
 /// The text before the address, in the line that a process prints once it listens.
@@ -23,6 +30,7 @@ const CERTIFICATE: &str = "origin: self-signed certificate ";
 /// A process that can be started again, with all that it has on disk.
 pub(crate) struct Part {
     pub(crate) name: String,
+    program: PathBuf,
     args: Vec<String>,
     /// The listening address. The first start chooses it, later ones use it again.
     pub(crate) addr: SocketAddr,
@@ -43,6 +51,11 @@ pub(crate) struct Parts {
 impl Parts {
     /// Starts them, with a folder in `dir` for each.
     pub(crate) async fn open(dir: &Path, edges: usize) -> Result<Self> {
+        Self::open_with(Path::new(FANFARE), dir, edges).await
+    }
+
+    /// Starts them from another build of the program.
+    pub(crate) async fn open_with(program: &Path, dir: &Path, edges: usize) -> Result<Self> {
         let keys = Keys::generate(Algorithm::EdDSA)?;
         let file = dir.join("keys.json");
         keys.save_private(&file)?;
@@ -51,7 +64,7 @@ impl Parts {
             let data = dir.join(name).display().to_string();
             [role, "--data", &data, "--keys", &file, "--worker", &room].map(str::to_owned).to_vec()
         };
-        let mut origin = Part::new("origin", common("origin", "origin"))?;
+        let mut origin = Part::new(program, "origin", common("origin", "origin"))?;
         origin.start().await?;
         let fingerprint = origin.fingerprint.clone().context("the origin has no certificate")?;
         let url = origin.url()?.to_string();
@@ -60,7 +73,7 @@ impl Parts {
             let name = format!("edge{at}");
             let mut args = common(&name, "edge");
             args.extend(["--origin", &url, "--fingerprint", &fingerprint].map(str::to_owned));
-            let mut edge = Part::new(&name, args)?;
+            let mut edge = Part::new(program, &name, args)?;
             edge.start().await?;
             all.push(edge);
         }
@@ -91,9 +104,10 @@ impl Parts {
 }
 
 impl Part {
-    fn new(name: &str, args: Vec<String>) -> Result<Self> {
+    fn new(program: &Path, name: &str, args: Vec<String>) -> Result<Self> {
         let (addr, cries) = ("127.0.0.1:0".parse()?, mpsc::channel());
-        Ok(Self { name: name.to_owned(), args, addr, child: None, fingerprint: None, cries })
+        let program = program.to_owned();
+        Ok(Self { name: name.to_owned(), program, args, addr, child: None, fingerprint: None, cries })
     }
 
     pub(crate) fn url(&self) -> Result<Url> {
@@ -121,7 +135,7 @@ impl Part {
 
     /// Starts the process, and returns once it listens.
     pub(crate) async fn start(&mut self) -> Result<()> {
-        let mut child = Command::new(FANFARE)
+        let mut child = Command::new(&self.program)
             .args(&self.args)
             .args(["--listen", &self.addr.to_string()])
             .stdin(Stdio::null())

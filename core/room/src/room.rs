@@ -84,6 +84,24 @@ impl Room {
         written.expect("a state that can be written: all of it is ours")
     }
 
+    /// Restores a room from its snapshot, if it has one, and the batches that it handled since: a time and the inputs.
+    pub fn replay(
+        config: Config,
+        snapshot: Option<&[u8]>,
+        batches: impl IntoIterator<Item = (Micros, impl AsRef<[u8]>)>,
+    ) -> Result<Self, Error> {
+        let mut room = match snapshot {
+            Some(snapshot) => Self::restore(config, snapshot)?,
+            None => Self::new(config),
+        };
+        let mut known = Vec::new();
+        for (now, inputs) in batches {
+            known.clear();
+            room.handle(now, inputs.as_ref(), &mut known)?;
+        }
+        Ok(room)
+    }
+
     /// Restores a room from its snapshot.
     pub fn restore(config: Config, snapshot: &[u8]) -> Result<Self, Error> {
         let state = match snapshot.split_first() {

@@ -83,17 +83,8 @@ pub(crate) fn forget(storage: &RoomStorage, fan: FanId) -> worker::Result<()> {
 
 /// Restores a room from its snapshot and journal.
 fn restore(role: Seat, kept: Kept) -> Result<Room, room::Error> {
-    let config = Config::new(role);
-    let mut room = match kept.snapshot {
-        Some(snapshot) => Room::restore(config, &snapshot)?,
-        None => Room::new(config),
-    };
-    let mut effects = Vec::new();
-    for Batch { now, inputs } in kept.batches {
-        effects.clear();
-        room.handle(now, &inputs, &mut effects)?;
-    }
-    Ok(room)
+    let batches = kept.batches.iter().map(|batch| (batch.now, &batch.inputs));
+    Room::replay(Config::new(role), kept.snapshot.as_deref(), batches)
 }
 
 /// A room worker in the isolate itself, and the number of batches that it has handled.

@@ -4,7 +4,7 @@ use room::{Config, Room};
 use wire::worker::{Input, Seat};
 use wire::{FanId, Micros};
 
-use super::{Batch, Error, Keep, Kept};
+use super::{Batch, Error, Keep};
 
 /// Erases a person from the archive, and from all rooms: restores each one with the built-in room, has it forget the
 /// person, and keeps its new snapshot. Returns the number of rooms. If some room fails, the others are erased all the
@@ -23,26 +23,13 @@ async fn erase_in(keep: &Keep, name: &str, fan: FanId, now: Micros) -> Result<()
     let Some(kept) = keep.load(name).await? else { return Ok(()) };
     let inputs = wire::packet(&Input::Forget { fan });
     let mut effects = Vec::new();
-    let handled = replay(&kept).and_then(|mut room| {
+    let batches = kept.batches.iter().map(|batch| (batch.now, &batch.inputs));
+    let replayed = Room::replay(Config::new(Seat::Root), kept.snapshot.as_deref(), batches);
+    let handled = replayed.and_then(|mut room| {
         room.handle(now, &inputs, &mut effects)?;
         Ok(room.snapshot())
     });
     let state = handled.map_err(|error| Error::Worker { room: name.into(), reason: error.to_string() })?;
     let seq = keep.append(name, Batch { now, inputs }, &effects).await?;
     keep.snapshot(name, seq, state).await
-}
-
-/// Restores the room from its snapshot and the batches since.
-fn replay(kept: &Kept) -> Result<Room, room::Error> {
-    let config = Config::new(Seat::Root);
-    let mut room = match &kept.snapshot {
-        Some(snapshot) => Room::restore(config, snapshot)?,
-        None => Room::new(config),
-    };
-    let mut dropped = Vec::new();
-    for batch in &kept.batches {
-        dropped.clear();
-        room.handle(batch.now, &batch.inputs, &mut dropped)?;
-    }
-    Ok(room)
 }

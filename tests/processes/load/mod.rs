@@ -2,6 +2,7 @@
 
 mod links;
 mod listeners;
+mod media;
 
 use std::time::Duration;
 

@@ -86,13 +86,20 @@ impl Filter {
 /// The word in which each rule was tried last. A rule that does not match at its first position in a word
 /// does not match at a later one, and trying again would take time quadratic in the word.
 #[derive(Default)]
-struct Tried(Vec<usize>);
+struct Tried {
+    /// The end of the word, by rule.
+    in_word: Vec<usize>,
+    /// The end of the word of the last hit. Hits come in the order of their ends, so that each word is searched once.
+    word_end: usize,
+}
 
 impl Tried {
     fn first_in_word(&mut self, rules: usize, hit: &Match, after: &[u8]) -> bool {
-        self.0.resize(rules, 0);
-        let word_end = hit.end() + after.iter().position(|byte| *byte == b' ').unwrap_or(after.len());
-        std::mem::replace(&mut self.0[hit.pattern().as_usize()], word_end) != word_end
+        self.in_word.resize(rules, 0);
+        if hit.end() > self.word_end {
+            self.word_end = hit.end() + after.iter().position(|byte| *byte == b' ').unwrap_or(after.len());
+        }
+        std::mem::replace(&mut self.in_word[hit.pattern().as_usize()], self.word_end) != self.word_end
     }
 }
 
