@@ -9,6 +9,7 @@ use crate::{Error, Micros, Result, Sample, TrackInfo};
 mod fragments;
 mod mkv;
 mod mp4;
+mod mp4_boxes;
 mod progressive;
 mod source;
 mod ts;

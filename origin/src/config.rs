@@ -74,7 +74,7 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// The keys that verify tokens; without any, no token is valid.
     pub keys: Option<token::Keys>,
-    /// Whether anyone may publish into any free room, without a token: for tests and interop.
+    /// Set if anyone may publish into any free room, without a token: for tests and interop.
     pub open_publish: bool,
     /// Rooms that need a token to be watched; `*` matches any run of characters. A
     /// pattern that matches a room also covers the namespaces below it.

@@ -1,9 +1,6 @@
 //! The origin's HTTP API.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     Json, Router,
@@ -14,23 +11,16 @@ use axum::{
     routing::get,
 };
 
-use quic::Certificate;
-use relay::Figures;
 use token::{EVERY_ROOM, Role};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use wire::FanId;
 
-use crate::{Error, RoomView, keep::Keep, metrics::RoomFigures, rooms::Rooms, serve::Call, websocket};
-
-/// The state that HTTP shares with the origin's thread.
-pub(crate) struct Front {
-    pub(crate) rooms: Arc<Rooms>,
-    pub(crate) certificate: Arc<Certificate>,
-    pub(crate) figures: Figures,
-    pub(crate) room_figures: RoomFigures,
-    pub(crate) calls: mpsc::Sender<Call>,
-    pub(crate) draining: Arc<AtomicBool>,
-}
+use crate::{
+    Error, RoomView,
+    front::{Call, Front},
+    keep::Keep,
+    websocket,
+};
 
 /// Routes health, figures and rooms. Pages of any web origin may read all of it.
 pub(crate) fn router(front: Arc<Front>) -> Router {

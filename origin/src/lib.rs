@@ -19,6 +19,8 @@ pub use config::{
 mod error;
 pub use error::Error;
 
+mod front;
+
 mod http;
 
 mod journal;

@@ -15,11 +15,12 @@ use tokio::{
 
 use crate::{
     Config, Error, RoomView,
-    http::{self, Front},
+    front::{Call, Front},
+    http,
     listen::listen,
     metrics::RoomFigures,
     rooms::Rooms,
-    serve::{Call, Serve},
+    serve::Serve,
 };
 
 /// The time that open HTTP requests may take to finish.

@@ -67,7 +67,7 @@ pub(crate) struct Room {
     owner: Option<PeerId>,
     /// The number of namespaces and tracks that the owner publishes now.
     publications: usize,
-    /// Whether the owner withdrew its last publication, rather than vanishing with it.
+    /// Set if the owner withdrew its last publication, rather than vanishing with it.
     finished: bool,
     deadline: Option<Instant>,
 }

@@ -18,12 +18,16 @@ use node::Thread;
 use quic::{Clock, Connection, Endpoint, Transport, drive, websocket};
 use relay::{Credentials, Figures, Platform, Relay, Service};
 use room_runtime::HubService;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use url::Url;
-use wire::FanId;
 
 use crate::{
-    Error, admission::RoomAdmission, metrics::RoomFigures, rooms::Rooms, roots::Roots, websocket::EdgeSocket,
+    Error,
+    admission::RoomAdmission,
+    front::{Call, EdgeSocket},
+    metrics::RoomFigures,
+    rooms::Rooms,
+    roots::Roots,
 };
 
 /// The longest that a peer may take for the QUIC and HTTP/3 handshakes.
@@ -34,14 +38,6 @@ const FLUSH: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 /// The reason with which sessions are closed at the end.
 const SHUTTING_DOWN: &str = "the origin is shutting down";
-
-/// A call of another thread.
-pub(crate) enum Call {
-    /// Serves an edge on a WebSocket.
-    Socket(Box<EdgeSocket>),
-    /// Erases a person from all rooms, and answers once it is done.
-    Forget(FanId, oneshot::Sender<Result<(), Error>>),
-}
 
 /// The state with which the origin's thread starts.
 pub(crate) struct Serve {

@@ -40,7 +40,7 @@ pub struct TrackView {
     pub namespace: String,
     /// The track's name within its namespace.
     pub name: String,
-    /// Whether a creator publishes it now.
+    /// Set while a creator publishes it now.
     pub live: bool,
     /// Incoming bits per second, measured between two views.
     pub bitrate: u64,

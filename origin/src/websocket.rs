@@ -3,22 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{State, WebSocketUpgrade, ws::WebSocket},
+    extract::{State, WebSocketUpgrade},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use moqt::Version;
 use quic::websocket;
 use token::EVERY_ROOM;
 
-use crate::{http::Front, serve::Call};
-
-/// A WebSocket of an edge, and the token that it presented.
-pub(crate) struct EdgeSocket {
-    pub(crate) socket: WebSocket,
-    pub(crate) version: Version,
-    pub(crate) jwt: String,
-}
+use crate::front::{Call, EdgeSocket, Front};
 
 /// Accepts a WebSocket of an edge, which presents its token as `Authorization: Bearer JWT`.
 pub(crate) async fn accept(

@@ -41,23 +41,23 @@ pub struct Isolate {
     options: Value,
     data: TempDir,
     process: Child,
-    /// What it says, read no further than it has to be.
+    /// The lines that it prints, read no further than needed.
     said: BufReader<ChildStdout>,
     port: u16,
 }
 
-/// What a Worker is deployed with.
+/// The configuration that a Worker is deployed with.
 #[derive(Clone, Debug)]
 pub struct Deployed {
-    /// Who signs tokens.
+    /// The keys that sign tokens.
     pub keys: Keys,
-    /// Where the origin has its API and its door, if there is something to see.
+    /// The origin's HTTP address, if there is an origin.
     pub origin: Option<Url>,
     /// WebSockets of one object, at most, if not as many as it has otherwise.
     pub sockets: Option<usize>,
-    /// Where more keys are.
+    /// The address of more keys.
     pub jwks: Option<Url>,
-    /// Whether the module ends when `panic` is said on a WebSocket.
+    /// Set if the module panics when a WebSocket sends `panic`.
     pub panics: bool,
 }
 
@@ -69,7 +69,7 @@ impl Deployed {
 }
 
 impl Isolate {
-    /// What is deployed.
+    /// The deployed Worker.
     pub async fn start(deployed: Deployed) -> Result<Self> {
         let Deployed { keys, origin, sockets, jwks, panics } = deployed;
         let mut bindings = json!({ "FANFARE_KEYS": keys.private_json() });
@@ -92,7 +92,7 @@ impl Isolate {
         Self::run(options).await
     }
 
-    /// What is deployed for that stack, with its origin.
+    /// The Worker as deployed for that stack, with its origin.
     pub async fn beside(stack: &Stack) -> Result<Self> {
         let mut deployed = Deployed::with(stack.keys().clone());
         deployed.origin =
@@ -147,7 +147,7 @@ impl Isolate {
         Ok(answer)
     }
 
-    /// What it has there for who has that token.
+    /// Returns the body at a path, for the owner of a token.
     pub async fn get(&self, path: &str, token: &str) -> Result<String> {
         let answer = self.ask("GET", path, Some(token)).await?;
         let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
@@ -155,7 +155,7 @@ impl Isolate {
         Ok(body.to_owned())
     }
 
-    /// Where its WebSockets are.
+    /// The address of its WebSockets.
     pub fn url(&self) -> Result<Url> {
         Ok(Url::parse(&format!("ws://127.0.0.1:{}/moq", self.port))?)
     }
@@ -206,7 +206,7 @@ impl Isolate {
         Ok(())
     }
 
-    /// How long workerd, and none of what started it, has kept a processor busy.
+    /// The CPU time of workerd, without the process that started it.
     pub fn work(&self) -> Result<Duration> {
         let node = self.process.id().context("it does not run")?;
         let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children"))?;
@@ -234,15 +234,15 @@ impl Drop for Isolate {
     }
 }
 
-/// Where cargo builds: what is deployed is there.
+/// Cargo's target folder, which has what is deployed.
 pub fn target() -> Result<PathBuf> {
     let worker = built("wasm-out/fanfare-cloudflare").context("no Worker: run `cargo xtask wasm`")?;
     Ok(worker.ancestors().nth(2).context("no target folder")?.to_owned())
 }
 
-/// How long a process has kept a processor busy.
+/// The CPU time of a process.
 pub fn worked(process: &str) -> Result<Duration> {
-    /// What Linux counts in, for everybody who asks.
+    /// The unit of Linux's counters, the same on every machine.
     const TICK: Duration = Duration::from_millis(10);
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     let (_, fields) = stat.rsplit_once(") ").context("no figures")?;

@@ -6,10 +6,12 @@ use anyhow::{Result, bail};
 
 use crate::licences;
 use crate::process::{cargo, run, say, which};
+use crate::words;
 use crate::workspace::Workspace;
 
-/// Check format, lints, documentation, licences and advisories
+/// Check format, lints, documentation, words, licences and advisories
 ///
+/// Words: each Rust file begins with its purpose, comments name their subject, and links in documents lead to files.
 /// Licences and sources of dependencies are held against deny.toml. Advisories need a database
 /// that cargo-deny or cargo-audit keeps: they are checked if one of the two is installed.
 #[derive(clap::Args)]
@@ -41,6 +43,7 @@ impl Check {
             ("lints", run(&mut step(&[CLIPPY, &["--", "-Dwarnings"]].concat()))),
             ("lints of browser code", run(&mut browser)),
             ("documentation", run(&mut docs)),
+            ("words", words::check(workspace)),
             ("dependencies", dependencies(workspace)),
         ];
         let mut failed = Vec::new();

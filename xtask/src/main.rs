@@ -17,6 +17,7 @@ mod tools;
 mod up;
 mod wasm;
 mod wasm_toolchain;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;

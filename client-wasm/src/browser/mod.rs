@@ -7,6 +7,7 @@ mod player;
 mod playout;
 mod room_client;
 mod small_map;
+mod state;
 mod stats;
 mod subscriptions;
 mod transport;

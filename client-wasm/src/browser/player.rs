@@ -21,6 +21,7 @@ use crate::{
         clock::{now, scope, sleep},
         playout::{Playout, PlayoutEvent, renditions},
         room_client::RoomClient,
+        state::State,
         stats::Others,
         subscriptions::{Finding, Preferences, Subscriptions},
         transport::{self, Connection, Kind, Server},
@@ -33,28 +34,6 @@ use crate::{
 const TICK: Micros = Micros::from_millis(250);
 /// Length of a session after which its end counts as the first failure.
 const GOOD: Micros = Micros::from_millis(5_000);
-
-/// A player's state, as pages show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Connecting,
-    Live,
-    Offline,
-    Reconnecting,
-    Ended,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Live => "live",
-            Self::Offline => "offline",
-            Self::Reconnecting => "reconnecting",
-            Self::Ended => "ended",
-        }
-    }
-}
 
 /// Plays a room onto a canvas.
 #[wasm_bindgen]

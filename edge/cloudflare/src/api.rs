@@ -8,7 +8,7 @@ use worker::{Env, Method, Request, Response, Result};
 use crate::{
     DIRECTORY,
     address::{Address, named},
-    object,
+    keys::keys,
     platform::wall,
     shard::{ROOT, object_url, room_object},
 };
@@ -124,7 +124,7 @@ async fn for_creator(request: &Request, room: &str, env: &Env) -> std::result::R
     let denied = |why: String| (401, format!("{why}\n"));
     let jwt = shown.strip_prefix("Bearer ");
     let jwt = jwt.ok_or_else(|| denied("present a token: Authorization: Bearer JWT".into()))?;
-    let keys = object::keys(env).await.map_err(|error| (500, format!("{error}\n")))?;
+    let keys = keys(env).await.map_err(|error| (500, format!("{error}\n")))?;
     let claims = keys.verify(jwt, wall()).map_err(|error| denied(error.to_string()))?;
     let is_theirs =
         if room == EVERY_ROOM { claims.room == EVERY_ROOM } else { claims.check(room, wall()).is_ok() };

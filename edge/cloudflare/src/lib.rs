@@ -11,6 +11,7 @@ mod api;
 mod dial;
 mod directory;
 mod durable_object;
+mod keys;
 mod object;
 mod platform;
 mod send_batch;

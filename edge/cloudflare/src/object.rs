@@ -17,10 +17,11 @@ use wire::{EdgeId, FanId};
 use worker::{Env, Fetch, Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
 
 use crate::{
-    JWKS, KEYS, ORIGIN, SOCKETS,
+    ORIGIN, SOCKETS,
     address::{Address, encoded},
     dial::{Origin, RootObject},
     directory::{self, RoomReport},
+    keys::keys,
     platform::{Isolate, LocalWorkers, forget, wall},
     send_batch::SendBatch,
     shard::{ROOT, Shards},
@@ -69,22 +70,6 @@ pub(crate) enum ClientKind {
     Fan,
     /// Another object of the same room, for its fans.
     Shard,
-}
-
-/// Returns the keys for tokens: those of the secret, and the public ones at `FANFARE_JWKS` if that is set.
-pub(crate) async fn keys(env: &Env) -> Result<Keys> {
-    let secret = env
-        .secret(KEYS)
-        .map_err(|_| format!("the secret {KEYS} is missing: `wrangler secret put {KEYS}`"))?;
-    let keys = Keys::parse(&secret.to_string()).map_err(|error| format!("{KEYS}: {error}"))?;
-    let Ok(url) = env.var(JWKS) else { return Ok(keys) };
-    let url = url.to_string();
-    let failed = |why: String| format!("{JWKS}: no usable keys at {url}: {why}");
-    let request =
-        worker::Request::new(&url, worker::Method::Get).map_err(|error| failed(error.to_string()))?;
-    let mut response = Fetch::Request(request).send().await.map_err(|error| failed(error.to_string()))?;
-    let more = Keys::parse(&response.text().await?).map_err(|error| failed(error.to_string()))?;
-    Ok(keys.and(more))
 }
 
 impl RoomObject {

@@ -6,10 +6,10 @@ use std::{
     task::Poll,
 };
 
-use moqt::{App, Connected, Ended, GoingAway, Later, Misuse};
+use moqt::{App, Connected, Ended, GoingAway, Misuse};
 use timing::Backoff;
 
-use crate::{Platform, wait};
+use crate::{Credentials, Dial, Platform, wait};
 
 /// The end of a session that [`run_until_moved`] ran.
 pub enum Moved {
@@ -19,21 +19,21 @@ pub enum Moved {
     To(Box<dyn Connected>),
 }
 
-/// Runs a session until it ends or has been moved: once `going_away` is set, `dial` is called, again after pauses,
-/// while the session goes on. A server that is restarted at the same address thus serves until it must close.
-pub async fn run_until_moved<'a, E: std::fmt::Display>(
+/// Runs a session until it ends or has been moved: once `going_away` is set, the upstream is dialled, again after
+/// pauses, while the session goes on. A server that is restarted at the same address thus serves until it must close.
+pub async fn run_until_moved(
     platform: &dyn Platform,
     connection: Box<dyn Connected>,
     app: &mut dyn App,
     going_away: &GoingAway,
-    dial: impl Fn() -> Later<'a, Result<Box<dyn Connected>, E>>,
+    (upstream, client): (&dyn Dial, Option<&Credentials>),
 ) -> Moved {
     let mut session = connection.run(app);
     let mut moving = pin!(async {
         poll_fn(|task| going_away.poll_received(task)).await;
         let mut backoff = Backoff::default();
         loop {
-            match dial().await {
+            match upstream.dial(client).await {
                 Ok(connection) => return connection,
                 Err(error) => tracing::debug!(%error, "nothing to move to yet"),
             }

@@ -15,12 +15,6 @@ pub enum Error {
     /// The journal cannot be read or written.
     #[error("the room's journal: {0}")]
     Journal(String),
-    /// No token can be signed, by which the origin would know this edge.
-    #[error("no token for the origin can be signed: {0}")]
-    Token(#[from] token::Error),
-    /// The session to the origin cannot be opened.
-    #[error(transparent)]
-    Dial(#[from] relay::DialError),
     /// A room's name does not fit into the name of its link.
     #[error("room {0:?} has a name too long for a link")]
     Name(String),

@@ -120,7 +120,7 @@ impl Hub {
         }
     }
 
-    /// Whether any edge has a link.
+    /// Returns whether any edge has a link.
     pub fn is_linked(&self) -> bool {
         !self.0.links.borrow().is_empty()
     }
@@ -440,7 +440,7 @@ impl Address {
     }
 }
 
-/// Whether a namespace is that of a link.
+/// Returns whether a namespace is that of a link.
 fn is_link(namespace: &Namespace) -> bool {
     namespace.fields().first().is_some_and(|field| &field[..] == names::EDGE.as_bytes())
 }

@@ -57,7 +57,7 @@ pub(crate) struct Leaf {
     /// Notified when an input is added to the batch.
     inputs_ready: Notify,
     fans: RefCell<Fans>,
-    /// Whether the uplink is open.
+    /// Set while the uplink is open.
     connected: Cell<bool>,
     /// Deltas that wait for the uplink.
     deltas: RefCell<VecDeque<Bytes>>,

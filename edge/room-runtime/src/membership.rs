@@ -291,7 +291,7 @@ fn room_of(track: &TrackName, name: &str) -> Result<Namespace, RequestError> {
     room.filter(|room| !reserved(room)).ok_or_else(|| absent("there is no such room"))
 }
 
-/// Whether a namespace is that of a fan's own two tracks.
+/// Returns whether a namespace is that of a fan's own two tracks.
 fn is_fan(namespace: &Namespace) -> bool {
     namespace.fields().first().is_some_and(|field| &field[..] == names::FAN.as_bytes())
 }

@@ -27,7 +27,7 @@ pub const ROOM_LINGER: Duration = Duration::from_secs(10);
 /// Leaves that a node runs at once.
 pub const MAX_ROOMS: usize = 1024;
 
-/// What a node needs to have rooms.
+/// The configuration of a node's rooms.
 #[derive(Clone, Debug)]
 pub struct RoomsConfig {
     /// The number of this edge: the same after a restart.

@@ -73,7 +73,7 @@ impl RootHandle {
         self.0.viewers.get()
     }
 
-    /// Whether a call waits for the root.
+    /// Returns whether a call waits for the root.
     fn is_used(&self) -> bool {
         self.0.is_wanted.take() || !self.0.forget.borrow().is_empty()
     }
@@ -307,7 +307,7 @@ fn known(effects: &[u8]) -> impl Iterator<Item = Effect<'_>> {
     })
 }
 
-/// Whether a tick changed anything that outlives it. If not, it is not journalled: the pulse is whole in each of its
+/// Returns whether a tick changed anything that outlives it. If not, it is not journalled: the pulse is whole in each of its
 /// objects, and a log line is no state.
 fn matters(effects: &[u8]) -> bool {
     known(effects)

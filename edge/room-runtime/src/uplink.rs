@@ -14,7 +14,7 @@ use moqt::{
     packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use relay::{Backoff, Dial, IMPLEMENTATION, Moved, run_until_moved};
+use relay::{Backoff, Credentials, Dial, DialError, IMPLEMENTATION, Moved, run_until_moved};
 use token::{Claims, EVERY_ROOM, Role};
 use wire::{limits, names, worker::Input};
 
@@ -36,6 +36,7 @@ const TOKEN_LIFE: Duration = Duration::from_hours(24);
 impl Rooms {
     /// Keeps a session with the origin for as long as there are rooms.
     pub async fn follow(&self, origin: Rc<dyn Dial>) {
+        let way = Way { rooms: self, origin: &*origin };
         let (platform, url) = (Rc::clone(&self.0.platform), origin.name());
         let mut backoff = Backoff::default();
         let mut next = None;
@@ -48,14 +49,14 @@ impl Rooms {
             let begun = platform.now();
             let dialled = match next.take() {
                 Some(connection) => Ok(connection),
-                None => self.connect(&*origin).await,
+                None => way.dial(None).await,
             };
             match dialled {
                 Ok(connection) => {
                     let mut uplink = Uplink::new(self.clone());
                     let going_away = uplink.going_away.clone();
-                    let dial = || -> Later<'_, _> { Box::pin(self.connect(&*origin)) };
-                    match run_until_moved(&*platform, connection, &mut uplink, &going_away, dial).await {
+                    let way = (&way as &dyn Dial, None);
+                    match run_until_moved(&*platform, connection, &mut uplink, &going_away, way).await {
                         Moved::To(connection) => {
                             next = Some(connection);
                             continue;
@@ -71,17 +72,32 @@ impl Rooms {
             relay::wait(&*platform, &mut backoff, begun).await;
         }
     }
+}
 
-    async fn connect(&self, origin: &dyn Dial) -> Result<Box<dyn Connected>, Error> {
-        let config = &self.0.config;
-        let end = self.0.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
-        let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
-        let token = config.keys.mint(&claims)?;
-        let mut connection = origin.dial(None).await?;
-        let setup = &mut connection.config().setup;
-        setup.implementation = Some(IMPLEMENTATION.into());
-        setup.tokens = vec![Token::value(token)];
-        Ok(connection)
+/// The way to the origin, with a token of this edge.
+struct Way<'a> {
+    rooms: &'a Rooms,
+    origin: &'a dyn Dial,
+}
+
+impl Dial for Way<'_> {
+    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
+        let client = client.cloned();
+        Box::pin(async move {
+            let config = &self.rooms.0.config;
+            let end = self.rooms.0.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+            let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
+            let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
+            let mut connection = self.origin.dial(client.as_ref()).await?;
+            let setup = &mut connection.config().setup;
+            setup.implementation = Some(IMPLEMENTATION.into());
+            setup.tokens = vec![Token::value(token)];
+            Ok(connection)
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.origin.name()
     }
 }
 

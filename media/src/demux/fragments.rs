@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use mp4_atom::{Atom as _, Moof, Tfhd, Traf, TrunEntry};
 
-use super::mp4::{Header, Ticks, Times, Track};
+use super::mp4_boxes::{Header, Ticks, Times, Track};
 use super::source::Source;
 use super::{Format, MAX_SAMPLE, Packaging, Progress};
 use crate::{Error, Micros, Result, Sample, TrackInfo, cmaf};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use mp4_atom::{Stbl, StszSamples};
 
-use super::mp4::{Header, Ticks, Times, Track};
+use super::mp4_boxes::{Header, Ticks, Times, Track};
 use super::source::Source;
 use super::{Format, MAX_SAMPLE, Progress};
 use crate::{Error, Result, Sample, TrackInfo};

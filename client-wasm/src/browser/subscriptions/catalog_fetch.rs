@@ -5,7 +5,7 @@ use moqt::{Location, Micros, Misuse, Params, message::FetchKind};
 
 use super::{CATALOG_PRIORITY, Finding, PAUSE, Purpose, Subscriptions, Way};
 use crate::{
-    browser::{clock::now, player::State, video},
+    browser::{clock::now, state::State, video},
     catalog::{Catalog, TRACKS},
     jitter::Arrival,
     quality::Quality,

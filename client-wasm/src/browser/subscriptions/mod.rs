@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     browser::{
-        clock::now, player::State, playout::Playout, room_client::RoomClient, small_map::SmallMap,
+        clock::now, playout::Playout, room_client::RoomClient, small_map::SmallMap, state::State,
         transport::Connection,
     },
     catalog::{Catalog, Inits, TRACKS},

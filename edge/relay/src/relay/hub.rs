@@ -16,9 +16,8 @@ use moqt::{
 use wire::names;
 
 use super::{
-    Config, RESUME,
+    Config, Credentials, RESUME,
     fetch_proxy::{ProxiedFetch, Step},
-    session::Kind,
     track::{State, Track},
 };
 use crate::{Admission, Dial, Figures, PeerId, Platform, Service, cache::Cache};
@@ -52,6 +51,17 @@ pub(super) struct Hub {
     pub(super) interests: Vec<(PeerId, RequestId, Namespace)>,
     /// Tasks that wait until the last client has left.
     pub(super) wakers: Vec<Waker>,
+}
+
+/// The kind of a session, by the peer at its other end.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// The upstream, for tracks that this node does not have.
+    Upstream,
+    /// The upstream, for what one creator publishes.
+    OnBehalf,
+    /// A fan, a creator, or another node.
+    Client(Credentials),
 }
 
 /// Commands to a session from the other sessions and the relay.

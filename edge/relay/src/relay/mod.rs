@@ -34,8 +34,8 @@ use crate::{
     moved::{Moved, run_until_moved},
     platform::wait,
 };
-use hub::{Command, Hub, absent};
-use session::{Kind, Session};
+use hub::{Command, Hub, Kind, absent};
+use session::Session;
 use timing::Backoff;
 use track::State;
 
@@ -147,8 +147,8 @@ impl Relay {
                     connection.config().setup.implementation = Some(IMPLEMENTATION.into());
                     let mut session = self.enter_as(Kind::Upstream);
                     let going_away = session.going_away();
-                    let dial = || upstream.dial(None);
-                    match run_until_moved(&*platform, connection, &mut session, &going_away, dial).await {
+                    let way = (&*upstream, None);
+                    match run_until_moved(&*platform, connection, &mut session, &going_away, way).await {
                         Moved::To(connection) => {
                             next = Some(connection);
                             continue;
@@ -284,8 +284,8 @@ impl Relay {
                     setup.tokens.clone_from(&credentials.tokens);
                     let mut peer = Session::new(self.clone(), id, Kind::OnBehalf);
                     let going_away = peer.going_away.clone();
-                    let dial = || upstream.dial(Some(credentials));
-                    match run_until_moved(&*platform, connection, &mut peer, &going_away, dial).await {
+                    let way = (upstream, Some(credentials));
+                    match run_until_moved(&*platform, connection, &mut peer, &going_away, way).await {
                         Moved::To(connection) => next = Some(connection),
                         Moved::Ended(Ok(ended)) if ended.code == SessionCode::UNAUTHORIZED => {
                             return peer.refuse_all(&ended.reason, true);

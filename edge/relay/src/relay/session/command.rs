@@ -8,10 +8,15 @@ use moqt::{
     session::RequestId,
 };
 
-use super::{Kind, OwnRequest, Progress, Session, misused};
+use super::{OwnRequest, Progress, Session, misused};
 use crate::{
     PeerId,
-    relay::{fetch_proxy::ProxiedFetch, hub::Command, subscription::Subscription, track::Track},
+    relay::{
+        fetch_proxy::ProxiedFetch,
+        hub::{Command, Kind},
+        subscription::Subscription,
+        track::Track,
+    },
 };
 
 impl Session {

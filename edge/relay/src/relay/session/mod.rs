@@ -21,26 +21,15 @@ use moqt::{
 use wire::names;
 
 use super::{
-    Credentials, Relay,
+    Relay,
     fetch::Fetch,
     fetch_proxy::{PendingFetch, ProxiedFetch, Step},
-    hub::Command,
+    hub::{Command, Kind},
     incoming::Incoming,
     subscription::Subscription,
     track::{State, Track, is_room_track, is_under},
 };
 use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, SessionService};
-
-/// The kind of a session, by the peer at its other end.
-#[derive(Clone, Debug)]
-pub(super) enum Kind {
-    /// The upstream, for tracks that this node does not have.
-    Upstream,
-    /// The upstream, for what one creator publishes.
-    OnBehalf,
-    /// A fan, a creator, or another node.
-    Client(Credentials),
-}
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
