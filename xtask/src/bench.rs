@@ -34,7 +34,8 @@ enum Name {
     MoqtSize,
     /// A room as a worker in wasmtime: cheers and lines a second, beside the same room natively
     Worker,
-    /// Rooms as they are run: chat to a thousand fans of an edge, an origin with fifty edges
+    /// Processes as they are run: chat to a thousand fans of an edge, an origin with fifty edges, media to a hundred
+    /// subscribers of an edge and of an origin
     Room,
     /// A room in a Durable Object, in workerd: chat and media, beside the least that a room there can be
     Cloudflare,

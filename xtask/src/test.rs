@@ -289,7 +289,7 @@ mod tests {
     fn without_a_browser_cargo_gets_the_other_targets() {
         let workspace = Workspace::load().unwrap();
         let selection = test(&["--no-browser"]).selection(&workspace, Runner::Cargo).unwrap();
-        for wanted in ["--lib", "--bins", "--test=hostile", "--test=interop", "--test=words"] {
+        for wanted in ["--lib", "--bins", "--test=stack", "--test=interop", "--test=words"] {
             assert!(selection.iter().any(|argument| argument == wanted), "no {wanted} in {selection:?}");
         }
         for left_out in ["--test=browser", "--test=interop_browser", "--test=load"] {

@@ -35,7 +35,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut packages: BTreeMap<&Path, Comments> = BTreeMap::new();
     for file in files.lines() {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
-        if file.ends_with(".md") {
+        if Path::new(file).extension().is_some_and(|extension| extension == "md") {
             faults.extend(dead_links(root, file, &text));
             continue;
         }

@@ -1,6 +1,7 @@
 //! Rooms on Cloudflare: the Worker in real workerd, with fans over WebSockets.
 
 mod archive;
+mod deploy;
 mod hostile;
 mod lag;
 

@@ -6,7 +6,7 @@ use moqt::{DoneCode, Event, Namespace, Params};
 use outbox::Outcome;
 use serde_json::json;
 
-use crate::{
+use crate::hostile::{
     Innocents, evening,
     guest::{Flaw, flawed},
     intruder::{Intruder, say},

@@ -5,7 +5,7 @@ use fanfare_tests::{Node, ROOM, ScriptedSession, Stack};
 use moqt::{Event, Namespace, Params, Properties, RequestCode, TrackName};
 use wire::names;
 
-use crate::{
+use crate::hostile::{
     Innocents, evening,
     intruder::{Intruder, own, refused},
 };
@@ -68,7 +68,7 @@ async fn hostile_listeners_hear_nothing() -> Result<()> {
         });
         own.await?;
         innocents.go_on().await?;
-        nosy.send(wire::packet(&crate::intruder::say(1, "and now I"))).await?;
+        nosy.send(wire::packet(&crate::hostile::intruder::say(1, "and now I"))).await?;
         let first = nosy.message(|message| match message {
             wire::EdgeMessage::Said { number, .. } => Some(number),
             wire::EdgeMessage::Acked { through } => Some(through),

@@ -8,7 +8,7 @@ use serde_json::json;
 use token::{Claims, Role};
 use wire::{Act, EdgeMessage, FanMessage, TrackItem, limits};
 
-use crate::{
+use crate::hostile::{
     Innocents, evening,
     intruder::{Intruder, say},
 };

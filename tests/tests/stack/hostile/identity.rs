@@ -9,7 +9,7 @@ use serde_json::json;
 use token::{Algorithm, Claims, Keys, Role};
 use wire::Reason;
 
-use crate::{Innocents, evening};
+use crate::hostile::{Innocents, evening};
 
 const LIFE: std::time::Duration = std::time::Duration::from_hours(1);
 

@@ -1,6 +1,6 @@
 //! Hostile clients of an edge: they are stopped, and other fans go on.
 
-#[path = "../../../edge/wasm-host/tests/host/guest.rs"]
+#[path = "../../../../edge/wasm-host/tests/host/guest.rs"]
 #[allow(dead_code, reason = "the host's own tests have more flaws")]
 mod guest;
 mod identity;

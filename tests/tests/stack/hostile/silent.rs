@@ -8,7 +8,7 @@ use serde_json::json;
 use token::Role;
 use wire::{Reason, names};
 
-use crate::{Innocents, evening, intruder::Intruder};
+use crate::hostile::{Innocents, evening, intruder::Intruder};
 
 const SILENT: usize = 20;
 /// Held chat lines that the silent members do not read. One fan sends them all, as fast as the room allows one fan.

@@ -1,0 +1,6 @@
+//! Tests of a whole stack in one process: an origin, edges, creators and fans, over real QUIC.
+
+mod chain;
+mod hostile;
+mod room;
+mod upstream;
