@@ -16,14 +16,16 @@ use moq_transport::{
     },
     setup::AuthorizationToken,
 };
+use moqt::{Ended, Token};
 use origin::{Config, Handle, Origin, RoomView};
-use quic::CertificateSource;
+use quic::{CertificateSource, Clock, Connection, Endpoint, Trust, drive};
 use rustls::{
     DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use testnet::Probe;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -74,6 +76,20 @@ impl TestOrigin {
 
     pub(crate) fn url(&self, scheme: &str, rest: &str) -> Url {
         format!("{scheme}://localhost:{}{rest}", self.addr.port()).parse().expect("a URL")
+    }
+
+    /// Connects with our own client, and returns the end of its session: `moq-transport` may end a WebTransport
+    /// connection before it has read the reason.
+    pub(crate) async fn end_of_own_session(&self, url: &Url, token: &str) -> Ended {
+        let fingerprint = self.handle.fingerprint().expect("self-signed").parse().expect("a fingerprint");
+        let tls = Trust::Fingerprints(vec![fingerprint]).client_config().expect("a configuration");
+        let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into(), tls).expect("a socket");
+        let mut connection = endpoint.connect(url).await.expect("a connection");
+        connection.config.setup.tokens.push(Token::value(token.to_owned()));
+        let Connection { transport, config, .. } = connection;
+        let (mut probe, _calls, _events) = Probe::new();
+        let session = drive(transport, config, Clock::default(), &mut probe);
+        within("the session's end", session).await.expect("no misuse")
     }
 
     pub(crate) async fn connect(&self, url: &Url, tokens: &[String]) -> Result<Client, String> {

@@ -60,7 +60,7 @@ impl Bench {
             Name::Room => {
                 wasm::build_all(workspace)?;
                 run(cargo()
-                    .args(["test", "--package", "fanfare", "--test", "processes", "load", "--"])
+                    .args(["test", "--workspace", "--test", "processes", "load", "--"])
                     .args(["--ignored", "--nocapture", "--test-threads=1"])
                     .args(self.extra)
                     .current_dir(workspace.root()))
@@ -74,7 +74,7 @@ impl Bench {
                     bench.env("TMPDIR", MEMORY);
                 }
                 run(bench
-                    .args(["test", "--package", "fanfare-tests", "--test", "load", "--"])
+                    .args(["test", "--workspace", "--test", "load", "--"])
                     .args(["--ignored", "--nocapture", "--test-threads=1"])
                     .args(self.extra)
                     .current_dir(workspace.root()))
@@ -82,7 +82,7 @@ impl Bench {
             Name::Browser => {
                 wasm::build_all(workspace)?;
                 run(cargo()
-                    .args(["test", "--package", "fanfare-tests", "--test", "browser", "playing", "--"])
+                    .args(["test", "--workspace", "--test", "browser", "playing", "--"])
                     .args(["--nocapture", "--test-threads=1"])
                     .args(self.extra)
                     .current_dir(workspace.root()))

@@ -43,7 +43,8 @@ impl Interop {
         wasm::build_all(workspace)?;
         let nextest = which("cargo-nextest").is_some();
         tests.args(if nextest { &["nextest", "run"][..] } else { &["test"] });
-        tests.args(["--package", "fanfare-tests", "--test", "interop"]);
+        // Of the whole workspace, as the tests are built: with other features, all is built once more.
+        tests.args(["--workspace", "--test", "interop"]);
         if self.no_browser {
             say("left out, for it needs a browser: 1 test binary (interop_browser)");
         } else {
