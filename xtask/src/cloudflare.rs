@@ -63,24 +63,24 @@ impl Platform {
         fanfare: std::process::Command,
         tell: impl Fn(&str),
     ) -> Result<()> {
-        let mut house = Part::start("fanfare up", Command::from(fanfare).stdin(Stdio::null()))?;
+        let mut node = Part::start("fanfare up", Command::from(fanfare).stdin(Stdio::null()))?;
         let mut workerd = None;
         let outcome = tokio::select! {
-            outcome = self.run(&mut house, &mut workerd, tell) => outcome,
+            outcome = self.run(&mut node, &mut workerd, tell) => outcome,
             () = end => Ok(()),
         };
         if let Some(workerd) = workerd {
             workerd.end().await?;
         }
-        let ended = house.end().await;
+        let ended = node.end().await;
         outcome.and(ended)
     }
 
     /// Waits until `fanfare up` is open, then starts workerd, and waits for the end of either.
-    async fn run(&self, house: &mut Part, workerd: &mut Option<Part>, tell: impl Fn(&str)) -> Result<()> {
+    async fn run(&self, node: &mut Part, workerd: &mut Option<Part>, tell: impl Fn(&str)) -> Result<()> {
         let mut said = Vec::new();
         while said.last().is_none_or(|line| line != OPEN) {
-            said.push(house.says().await?);
+            said.push(node.says().await?);
         }
         let facts = Facts::read(&said)?;
         let workerd = workerd.insert(self.start(&facts).await?);
@@ -88,12 +88,12 @@ impl Platform {
         if !ready.starts_with("ready ") {
             bail!("workerd does not come up: {ready}");
         }
-        for line in self.told(&said, &facts) {
+        for line in self.adjusted(&said, &facts) {
             tell(&line);
         }
         loop {
             tokio::select! {
-                said = house.says() => tell(&said?),
+                said = node.says() => tell(&said?),
                 said = workerd.says() => tell(&said?),
             }
         }
@@ -121,9 +121,9 @@ impl Platform {
     }
 
     /// Returns the lines of `fanfare up`, with the addresses of rooms in workerd.
-    fn told(&self, said: &[String], facts: &Facts) -> Vec<String> {
+    fn adjusted(&self, said: &[String], facts: &Facts) -> Vec<String> {
         let (port, edge) = (self.port, facts.edge);
-        let told = said.iter().map(|line| match line.split_whitespace().next() {
+        let lines = said.iter().map(|line| match line.split_whitespace().next() {
             Some("Rooms") => format!("Rooms      http://localhost:{port}/api/rooms"),
             Some("Watch" | "Moderate") => {
                 line.replace(&format!("http://localhost:{edge}/"), &format!("http://localhost:{port}/"))
@@ -131,7 +131,7 @@ impl Platform {
             Some("Chat") => format!("Chat       fanfare chat demo ws://localhost:{port}"),
             _ => line.clone(),
         });
-        told.collect()
+        lines.collect()
     }
 }
 

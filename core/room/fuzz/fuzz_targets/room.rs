@@ -12,26 +12,26 @@ const EDGE: EdgeId = EdgeId(1);
 const LEAF: Seat = Seat::Leaf { edge: EDGE, incarnation: 1 };
 
 fuzz_target!(|input: &[u8]| {
-    let mut house = House {
+    let mut pair = Pair {
         leaf: Room::new(Config::new(LEAF)),
         root: Room::new(Config::new(Seat::Root)),
         now: 1_700_000_000_000_000,
     };
-    house.root(&Input::EdgeJoined { edge: EDGE, incarnation: 1 });
+    pair.root(&Input::EdgeJoined { edge: EDGE, incarnation: 1 });
     for session in 0..4 {
         let role = [Role::Fan, Role::Fan, Role::Moderator, Role::Creator][session as usize];
         let fan =
             Identity { id: FanId(session.into()), role, anonymous: session == 1, ..Identity::default() };
-        house.leaf(&Input::FanJoined { session: SessionId(session), fan });
+        pair.leaf(&Input::FanJoined { session: SessionId(session), fan });
     }
     let mut rest = input;
     while let [whom, len, after @ ..] = rest {
         let (piece, after) = after.split_at(after.len().min(usize::from(*len)));
         rest = after;
-        house.piece(*whom, piece);
+        pair.piece(*whom, piece);
     }
-    house.tick();
-    for (room, seat) in [(&house.leaf, LEAF), (&house.root, Seat::Root)] {
+    pair.tick();
+    for (room, seat) in [(&pair.leaf, LEAF), (&pair.root, Seat::Root)] {
         let snapshot = room.snapshot();
         let restored = Room::restore(Config::new(seat), &snapshot).expect("our own snapshot");
         assert_eq!(restored.snapshot(), snapshot);
@@ -40,13 +40,13 @@ fuzz_target!(|input: &[u8]| {
     let _ = Room::restore(Config::new(LEAF), input);
 });
 
-struct House {
+struct Pair {
     leaf: Room,
     root: Room,
     now: u64,
 }
 
-impl House {
+impl Pair {
     fn piece(&mut self, whom: u8, piece: &[u8]) {
         let mut packet = vec![wire::VERSION];
         match whom {
