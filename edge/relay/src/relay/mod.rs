@@ -153,10 +153,11 @@ impl Relay {
                             next = Some(connection);
                             continue;
                         }
+                        Moved::Ended(_) if going_away.is_set() => {
+                            tracing::info!(url, "the upstream has gone away");
+                            backoff.reset();
+                        }
                         Moved::Ended(ended) => tracing::warn!(url, ?ended, "lost the upstream"),
-                    }
-                    if going_away.is_set() {
-                        backoff.reset();
                     }
                 }
                 Err(error) => tracing::warn!(url, %error, "no upstream"),
