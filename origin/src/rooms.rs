@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use moqt::{Namespace, TrackName};
@@ -13,9 +13,9 @@ use tokio::sync::{Notify, watch};
 use wire::names;
 
 use crate::{
-    Config, Error, RoomView,
+    Config, Error, RoomView, TrackView,
     ownership::{Claim, Creator, Ownership},
-    view::{Entry, Rate},
+    view::{Entry, Rate, rfc3339},
 };
 
 /// The most tracks in one room.
@@ -342,6 +342,41 @@ impl Rooms {
 }
 
 impl Inner {
+    /// Makes the view of one room.
+    pub(crate) fn view(&mut self, name: &str) -> Option<RoomView> {
+        let room = self.ownership.get(name)?;
+        let (state, creator, since) = (room.state, room.creator.clone(), room.since);
+        let now = Instant::now();
+        let mut sessions: HashMap<PeerId, bool> = HashMap::new();
+        let mut tracks = Vec::new();
+        for (track, entry) in self.tracks.iter_mut().filter(|(_, entry)| entry.room == name) {
+            sessions.extend(entry.viewers.iter().map(|(session, (_, is_edge))| (*session, *is_edge)));
+            let stats = &entry.stats;
+            tracks.push(TrackView {
+                namespace: track.namespace().path().unwrap_or_default(),
+                name: String::from_utf8_lossy(track.name()).into_owned(),
+                live: stats.is_live(),
+                bitrate: entry.rate.measure(now, stats.bytes()),
+                groups: stats.groups(),
+                objects: stats.objects(),
+                newest_group: stats.newest_group(),
+                kept_bytes: stats.kept(),
+                subscribers: entry.viewers.values().map(|(count, _)| count).sum(),
+            });
+        }
+        tracks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let edges = sessions.values().filter(|is_edge| **is_edge).count();
+        Some(RoomView {
+            name: name.to_owned(),
+            state,
+            creator,
+            since: rfc3339(SystemTime::now() - since.elapsed()),
+            viewers: sessions.len() - edges,
+            edges,
+            tracks,
+        })
+    }
+
     fn has_space_for(&self, track: &TrackName, room: &str) -> Result<(), Error> {
         let known = self.tracks.contains_key(track);
         if !known && self.tracks.values().filter(|entry| entry.room == room).count() >= MAX_TRACKS {

@@ -9,7 +9,7 @@ use std::{
 use relay::{PeerId, TrackStats};
 use serde::Serialize;
 
-use crate::{State, rooms::Inner};
+use crate::State;
 
 /// The shortest span over which a bit rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
@@ -77,7 +77,7 @@ impl Rate {
         Self { at, bytes: 0, bits_per_second: 0 }
     }
 
-    fn measure(&mut self, now: Instant, bytes: u64) -> u64 {
+    pub(crate) fn measure(&mut self, now: Instant, bytes: u64) -> u64 {
         let span = now - self.at;
         if span >= RATE_WINDOW {
             let bits = 8.0 * bytes.saturating_sub(self.bytes) as f64;
@@ -87,44 +87,7 @@ impl Rate {
     }
 }
 
-impl Inner {
-    /// Makes the view of one room.
-    pub(crate) fn view(&mut self, name: &str) -> Option<RoomView> {
-        let room = self.ownership.get(name)?;
-        let (state, creator, since) = (room.state, room.creator.clone(), room.since);
-        let now = Instant::now();
-        let mut sessions: HashMap<PeerId, bool> = HashMap::new();
-        let mut tracks = Vec::new();
-        for (track, entry) in self.tracks.iter_mut().filter(|(_, entry)| entry.room == name) {
-            sessions.extend(entry.viewers.iter().map(|(session, (_, is_edge))| (*session, *is_edge)));
-            let stats = &entry.stats;
-            tracks.push(TrackView {
-                namespace: track.namespace().path().unwrap_or_default(),
-                name: String::from_utf8_lossy(track.name()).into_owned(),
-                live: stats.is_live(),
-                bitrate: entry.rate.measure(now, stats.bytes()),
-                groups: stats.groups(),
-                objects: stats.objects(),
-                newest_group: stats.newest_group(),
-                kept_bytes: stats.kept(),
-                subscribers: entry.viewers.values().map(|(count, _)| count).sum(),
-            });
-        }
-        tracks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let edges = sessions.values().filter(|is_edge| **is_edge).count();
-        Some(RoomView {
-            name: name.to_owned(),
-            state,
-            creator,
-            since: rfc3339(SystemTime::now() - since.elapsed()),
-            viewers: sessions.len() - edges,
-            edges,
-            tracks,
-        })
-    }
-}
-
-fn rfc3339(at: SystemTime) -> String {
+pub(crate) fn rfc3339(at: SystemTime) -> String {
     time::UtcDateTime::from(at)
         .replace_nanosecond(0)
         .ok()

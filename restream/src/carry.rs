@@ -10,10 +10,7 @@ use moq_transport::{
 };
 use tokio::time::timeout;
 
-use crate::{
-    catalog::{self, Kind},
-    hub::Hub,
-};
+use crate::{catalog::Kind, catalog_track, hub::Hub};
 
 /// The time that a request for a track waits for a catalog that names the track.
 const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +23,7 @@ pub(crate) async fn subscription(hub: Arc<Hub>, subscribed: Subscribed) {
     let served = match Kind::of(name.as_bytes()) {
         Some(kind) => {
             let _counted = hub.count_track();
-            catalog::serve(&hub, kind, subscribed).await
+            catalog_track::serve(&hub, kind, subscribed).await
         }
         None => track(&hub, subscribed).await,
     };

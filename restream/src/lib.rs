@@ -13,6 +13,7 @@ pub use address::{Address, AddressError};
 
 mod carry;
 mod catalog;
+mod catalog_track;
 mod connect;
 mod destination;
 

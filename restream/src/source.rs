@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::{
-    catalog::{self, Kind},
+    catalog::Kind,
+    catalog_track,
     connect::{Connected, Failure, lost},
     hub::{Hub, decline},
 };
@@ -15,7 +16,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, connected: Connected) -> Failure {
     let Connected { session, publisher, subscriber, connection } = connected;
     let mut catalogs = JoinSet::new();
     for kind in Kind::ALL {
-        catalogs.spawn(catalog::follow(Arc::clone(&hub), subscriber.clone(), kind));
+        catalogs.spawn(catalog_track::follow(Arc::clone(&hub), subscriber.clone(), kind));
     }
     hub.source.send_replace(Some(subscriber.clone()));
     let failure = tokio::select! {

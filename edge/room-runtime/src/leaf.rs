@@ -18,11 +18,14 @@ use wire::{
     worker::{Close, Effect, Identity, Input, Level},
 };
 
-use crate::{
-    Worked,
-    rooms::{IDLE, ROOM_LINGER, Rooms, TICK},
-};
+use crate::{Worked, shared::Shared};
 
+/// The interval between a leaf's batches while there is input.
+pub const TICK: Duration = Duration::from_millis(25);
+/// The interval between a leaf's batches while there is none.
+const IDLE: Duration = Duration::from_millis(200);
+/// The time that a leaf stays after its last fan left.
+pub const ROOM_LINGER: Duration = Duration::from_secs(10);
 /// Bytes that may wait for a fan's session; beyond that the membership is closed and the fan rejoins.
 pub(crate) const MAILBOX_BYTES: usize = 64 << 10;
 /// Bytes of packets that one fan may send in one tick.
@@ -45,7 +48,7 @@ pub(crate) enum Status {
 }
 
 pub(crate) struct Leaf {
-    rooms: Rooms,
+    shared: Rc<Shared>,
     pub(crate) room: Namespace,
     /// The incarnation of the worker: unique among all leaves of this edge, over restarts.
     pub(crate) incarnation: u64,
@@ -129,9 +132,9 @@ impl Mailbox {
 }
 
 impl Leaf {
-    pub(crate) fn new(rooms: Rooms, room: Namespace, incarnation: u64) -> Self {
+    pub(crate) fn new(shared: Rc<Shared>, room: Namespace, incarnation: u64) -> Self {
         Self {
-            rooms,
+            shared,
             room,
             incarnation,
             status: RefCell::new(Status::Opening),
@@ -183,7 +186,7 @@ impl Leaf {
             });
             fans.mailboxes[session.0 as usize] = Some(Rc::clone(&mailbox));
             fans.here += 1;
-            self.rooms.0.figures.fans.inc();
+            self.shared.figures.fans.inc();
             session
         };
         self.input(&Input::FanJoined { session, fan });
@@ -207,7 +210,7 @@ impl Leaf {
             let Some(gone) = fans.mailboxes.get_mut(session.0 as usize) else { return };
             *gone = None;
             fans.here -= 1;
-            self.rooms.0.figures.fans.dec();
+            self.shared.figures.fans.dec();
             fans.left_sessions.push(session);
         }
         self.input(&Input::FanLeft { session });
@@ -229,8 +232,8 @@ impl Leaf {
         }
     }
 
-    pub(crate) fn rooms(&self) -> &Rooms {
-        &self.rooms
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Bytes of deltas that wait for the uplink.
@@ -258,14 +261,14 @@ impl Leaf {
         if !self.opened().await {
             return;
         }
-        let worker = match self.rooms.worker(&self.room, self.incarnation).await {
+        let worker = match self.shared.worker(&self.room, self.incarnation).await {
             Ok(worker) => worker,
             Err(error) => {
                 tracing::error!(room = %self.room, %error, "no worker for a room");
                 return self.refuse("this edge has no worker for rooms");
             }
         };
-        let platform = &self.rooms.0.platform;
+        let platform = &self.shared.platform;
         let linger = moqt::Micros(ROOM_LINGER.as_micros() as u64);
         let mut busy = platform.now();
         let mut worked = Worked::default();
@@ -287,7 +290,7 @@ impl Leaf {
             self.now.set(self.now.get().max(platform.wall()));
             let handled = worker.handle(self.now.get(), batch.into()).await;
             let figures = worker.worked();
-            self.rooms.0.figures.worked(&worked, &figures);
+            self.shared.figures.worked(&worked, &figures);
             worked = figures;
             match handled {
                 Ok(effects) => self.carry_out(&effects),
@@ -361,7 +364,7 @@ impl Leaf {
             }
         }
         if has_deltas {
-            self.rooms.wake_uplink();
+            self.shared.wake_uplink();
         }
     }
 

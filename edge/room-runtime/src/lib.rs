@@ -17,14 +17,18 @@ mod journal;
 pub use journal::{Batch, Journal, Kept};
 
 mod leaf;
+pub use leaf::{ROOM_LINGER, TICK};
 
 mod membership;
 
 mod rooms;
-pub use rooms::{MAX_ROOMS, ROOM_LINGER, Rooms, RoomsConfig, TICK};
+pub use rooms::{MAX_ROOMS, Rooms};
 
 mod root;
 pub use root::{ROOT_LINGER, ROOT_TICK, RootFigures, RootHandle, RootNode, run_root};
+
+mod shared;
+pub use shared::RoomsConfig;
 
 mod uplink;
 

@@ -8,7 +8,7 @@ use moqt::{
     packet_track::{Broken, Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use relay::{Credentials, SessionService};
+use relay::{Credentials, Service, SessionService};
 use token::Claims;
 use wire::{EdgeMessage, SessionId, limits, names};
 
@@ -20,8 +20,14 @@ use crate::{
 /// Rooms that one session may take part in.
 const MAX_MEMBERSHIPS: usize = 4;
 
+impl Service for Rooms {
+    fn session(&self) -> Box<dyn SessionService> {
+        Box::new(Memberships::new(self.clone()))
+    }
+}
+
 /// The memberships of one session.
-pub(crate) struct Memberships {
+struct Memberships {
     rooms: Rooms,
     joined: Vec<Membership>,
     /// The token minted for a fan without one. All memberships of the session share it.
@@ -265,14 +271,16 @@ impl Rooms {
         shown: &[Cow<'_, str>],
         anonymous_token: &mut Option<String>,
     ) -> Result<(Claims, Option<String>), token::Error> {
-        let (keys, now) = (&self.0.config.keys, self.0.platform.wall());
+        let (keys, now) = (&self.0.shared.config.keys, self.0.shared.platform.wall());
         if let Some(claims) = shown.iter().find_map(|jwt| keys.verify(jwt, now).ok()) {
             let renewed = keys.renew(&claims, now)?;
             return Ok((claims, renewed));
         }
         let jwt = match anonymous_token {
             Some(jwt) => jwt.clone(),
-            None => anonymous_token.insert(keys.mint_anonymous(self.0.platform.random()?, now)?).clone(),
+            None => {
+                anonymous_token.insert(keys.mint_anonymous(self.0.shared.platform.random()?, now)?).clone()
+            }
         };
         Ok((keys.verify(&jwt, now)?, Some(jwt)))
     }

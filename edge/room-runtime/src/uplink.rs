@@ -22,6 +22,7 @@ use crate::{
     Error,
     leaf::{Leaf, Status, UPLINK_BYTES},
     rooms::Rooms,
+    shared::Shared,
 };
 
 /// The pause before a room's uplink that the origin broke off is opened again.
@@ -37,7 +38,7 @@ impl Rooms {
     /// Keeps a session with the origin for as long as there are rooms.
     pub async fn follow(&self, origin: Rc<dyn Dial>) {
         let way = Way { rooms: self, origin: &*origin };
-        let (platform, url) = (Rc::clone(&self.0.platform), origin.name());
+        let (platform, url) = (Rc::clone(&self.0.shared.platform), origin.name());
         let mut backoff = Backoff::default();
         let mut next = None;
         loop {
@@ -84,8 +85,8 @@ impl Dial for Way<'_> {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let client = client.cloned();
         Box::pin(async move {
-            let config = &self.rooms.0.config;
-            let end = self.rooms.0.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+            let config = &self.rooms.0.shared.config;
+            let end = self.rooms.0.shared.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
             let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
             let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
             let mut connection = self.origin.dial(client.as_ref()).await?;
@@ -143,7 +144,7 @@ impl Uplink {
         if self.going_away.is_set() {
             return;
         }
-        let now = self.rooms.0.platform.now();
+        let now = self.rooms.0.shared.platform.now();
         for leaf in leaves {
             let due = self
                 .rooms_up
@@ -206,7 +207,7 @@ impl App for Uplink {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
-        self.rooms.0.uplink.set(Some(task.waker().clone()));
+        self.rooms.0.shared.uplink.set(Some(task.waker().clone()));
         self.match_leaves(cx);
         if self.rooms_up.is_empty() || self.going_away.poll_leave(task).is_ready() {
             return Poll::Ready(());
@@ -218,7 +219,7 @@ impl App for Uplink {
             }
         }
         if let Some(at) = self.rooms_up.values().filter_map(|room_uplink| room_uplink.reopen_at).min() {
-            let platform = &self.rooms.0.platform;
+            let platform = &self.rooms.0.shared.platform;
             let reopen_at = self
                 .reopen_at
                 .get_or_insert_with(|| platform.sleep(Duration::from_micros((at - platform.now()).0)));
@@ -234,7 +235,7 @@ impl App for Uplink {
 impl RoomUplink {
     fn open(rooms: &Rooms, leaf: Rc<Leaf>, cx: &mut Cx<'_>) -> Result<Self, Error> {
         let params = Params { rendezvous_timeout: Some(RENDEZVOUS_MS), ..Params::default() };
-        let downs = cx.session.subscribe(track_name(rooms, &leaf, names::DOWNS)?, params)?;
+        let downs = cx.session.subscribe(track_name(&rooms.0.shared, &leaf, names::DOWNS)?, params)?;
         let inflow = Inflow::new(limits::FRAME);
         Ok(Self { leaf, downs, inflow, deltas: None, outflow: None, reopen_at: None })
     }
@@ -242,7 +243,7 @@ impl RoomUplink {
     fn event(&mut self, cx: &mut Cx<'_>, event: &Event) -> Result<(), Error> {
         match event {
             Event::SubscribeOk { .. } => {
-                let name = track_name(self.leaf.rooms(), &self.leaf, names::DELTAS)?;
+                let name = track_name(self.leaf.shared(), &self.leaf, names::DELTAS)?;
                 self.deltas = Some(cx.session.publish(name, Params::default(), Properties::NONE)?);
             }
             Event::RequestOk { .. } => {
@@ -299,7 +300,7 @@ impl RoomUplink {
         self.cancel(cx);
         self.outflow = None;
         self.leaf.connect(false);
-        self.reopen_at = Some(self.leaf.rooms().0.platform.now() + REOPEN_AFTER);
+        self.reopen_at = Some(self.leaf.shared().platform.now() + REOPEN_AFTER);
     }
 
     /// Ends both tracks for good. The deltas sent last still arrive.
@@ -330,9 +331,9 @@ impl Drop for RoomUplink {
 }
 
 /// Names one of the two tracks of a room's uplink.
-fn track_name(rooms: &Rooms, leaf: &Leaf, track: &'static str) -> Result<TrackName, Error> {
+fn track_name(shared: &Shared, leaf: &Leaf, track: &'static str) -> Result<TrackName, Error> {
     let long = |_| Error::Name(leaf.room.to_string());
-    let (edge, incarnation) = (rooms.0.config.edge.0, leaf.incarnation);
+    let (edge, incarnation) = (shared.config.edge.0, leaf.incarnation);
     let prefix = [names::EDGE.to_owned(), format!("{edge:x}"), format!("{incarnation:x}")];
     let namespace = Namespace::new(prefix).and_then(|prefix| prefix.join(&leaf.room)).map_err(long)?;
     TrackName::new(namespace, track).map_err(long)

@@ -1,0 +1,41 @@
+//! The parts of a node that all its rooms share.
+
+use std::{cell::Cell, rc::Rc, task::Waker};
+
+use moqt::Namespace;
+use relay::Platform;
+use wire::{EdgeId, worker::Seat};
+
+use crate::{Error, Worker, Workers, figures::Figures};
+
+/// The configuration of a node's rooms.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// The number of this edge: the same after a restart.
+    pub edge: EdgeId,
+    /// The keys that verify fans' tokens and sign those of anonymous fans.
+    pub keys: token::Keys,
+}
+
+pub(crate) struct Shared {
+    pub(crate) platform: Rc<dyn Platform>,
+    pub(crate) workers: Rc<dyn Workers>,
+    pub(crate) config: RoomsConfig,
+    pub(crate) figures: Figures,
+    /// The uplink's task.
+    pub(crate) uplink: Cell<Option<Waker>>,
+}
+
+impl Shared {
+    /// Starts the worker of a leaf.
+    pub(crate) async fn worker(&self, room: &Namespace, incarnation: u64) -> Result<Box<dyn Worker>, Error> {
+        let leaf = Seat::Leaf { edge: self.config.edge, incarnation };
+        self.workers.start(room, leaf).await
+    }
+
+    pub(crate) fn wake_uplink(&self) {
+        if let Some(waker) = self.uplink.take() {
+            waker.wake();
+        }
+    }
+}
