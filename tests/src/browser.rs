@@ -92,7 +92,14 @@ impl Browser {
                 break url.to_owned();
             }
         };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.contains("FATAL") || line.contains("Received signal") || line.contains("Check failed")
+                {
+                    eprintln!("the browser: {line}");
+                }
+            }
+        });
         let wire = Wire::connect(&url).await?;
         Ok(Self { wire, _process: process, _profile: profile, _turn: turn })
     }
@@ -106,6 +113,7 @@ impl Browser {
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         lock(&self.wire.logs).insert(session.clone(), Arc::clone(&log));
         let page = Page { wire: Arc::clone(&self.wire), session, log };
+        page.call("Inspector.enable", json!({})).await?;
         page.call("Runtime.enable", json!({})).await?;
         page.call("Log.enable", json!({})).await?;
         page.call("Page.enable", json!({})).await?;
@@ -207,6 +215,13 @@ impl Wire {
         }
         let params = &message["params"];
         let line = match message["method"].as_str() {
+            // Nothing that the page was asked will be answered.
+            Some("Inspector.targetCrashed") => {
+                for (_, waiting) in lock(&self.waiting).drain() {
+                    let _ = waiting.send(Err(anyhow!("the browser's process of the page crashed")));
+                }
+                "the page crashed".to_owned()
+            }
             Some("Runtime.consoleAPICalled") => {
                 let words = params["args"].as_array().into_iter().flatten();
                 let words: Vec<String> = words

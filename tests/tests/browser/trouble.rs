@@ -39,9 +39,15 @@ async fn a_server_that_restarts_is_joined_again() -> Result<()> {
     let page = fixture.play("").await?;
     page.eval("test.state('live')").await?;
     fixture.server.restart();
-    let again = "new Promise((again) => {
-        const look = () => test.states.some((state) => state.startsWith('reconnecting')) && test.player.state === 'live'
-            ? again(true) : requestAnimationFrame(look);
+    let again = "new Promise((again, failed) => {
+        const seen = () => JSON.stringify({ states: test.states, errors: test.errors, stats: test.player.stats });
+        const end = setTimeout(() => failed(new Error(seen())), 20_000);
+        const look = () => {
+            const reconnects = test.states.some((state) => state.startsWith('reconnecting'));
+            if (!reconnects || test.player.state !== 'live') return requestAnimationFrame(look);
+            clearTimeout(end);
+            again(true);
+        };
         look();
     })";
     assert_eq!(page.eval(again).await?, true);
