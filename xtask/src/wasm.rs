@@ -268,7 +268,23 @@ fn bind(module: &Path, kind: Kind, name: &str, out: &Path) -> Result<PathBuf> {
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(out)?;
+    let bindings = out.join(format!("{name}.js"));
+    let code = without_comments(&fs::read_to_string(&bindings)?);
+    fs::write(bindings, code)?;
     Ok(out.join(format!("{name}_bg.wasm")))
+}
+
+/// Leaves out the documentation comments of generated JavaScript, each of which has lines of its own: they are downloaded too.
+fn without_comments(code: &str) -> String {
+    let mut is_comment = false;
+    let kept = code.lines().filter(|line| {
+        let line = line.trim();
+        is_comment |= line.starts_with("/**");
+        let keep = !is_comment;
+        is_comment &= !line.ends_with("*/");
+        keep
+    });
+    kept.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Makes a component of a module, as `wasm-tools component new` does.
@@ -295,4 +311,16 @@ pub(crate) fn brotli_len(bytes: &[u8]) -> Result<usize> {
 pub(crate) fn compile_stripped(workspace: &Workspace, package: &str) -> Result<Vec<u8>> {
     let module = Builder::new(workspace)?.compile(package, Kind::Browser, &[], &["-Cstrip=symbols"])?;
     Ok(fs::read(module)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_code_is_handed_on_without_its_comments() {
+        let code = "/**\n * A thing.\n */\nexport class Thing {\n    /** One line. */\n    go() { return '/**/'; } // kept\n}\n";
+        let kept = "export class Thing {\n    go() { return '/**/'; } // kept\n}\n";
+        assert_eq!(without_comments(code), kept);
+    }
 }

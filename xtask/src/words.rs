@@ -21,7 +21,7 @@ const OPENERS: [&str; 15] = [
 #[derive(Default)]
 struct Comments {
     all: usize,
-    /// Those that do not name their subject, by file and line.
+    /// The comments that do not name their subject, by file and line.
     unnamed: Vec<String>,
 }
 
