@@ -59,6 +59,9 @@ pub struct Page {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// The error of a call to a page whose process in the browser crashed.
+pub const CRASHED: &str = "the browser's process of the page crashed";
+
 type Answer = oneshot::Sender<Result<Value>>;
 
 #[derive(Debug)]
@@ -218,7 +221,7 @@ impl Wire {
             // Nothing that the page was asked will be answered.
             Some("Inspector.targetCrashed") => {
                 for (_, waiting) in lock(&self.waiting).drain() {
-                    let _ = waiting.send(Err(anyhow!("the browser's process of the page crashed")));
+                    let _ = waiting.send(Err(anyhow!(CRASHED)));
                 }
                 "the page crashed".to_owned()
             }
