@@ -60,6 +60,8 @@ struct Driver<'a, A> {
     datagram: Accept<Bytes>,
     closed: Pin<Box<dyn Future<Output = (SessionCode, String)>>>,
     sleep: Pin<Box<Sleep>>,
+    /// The close that the session asked for, until the streams have been reset.
+    closing: Option<(SessionCode, Bytes)>,
     ended: Option<Ended>,
 }
 
@@ -86,6 +88,7 @@ pub async fn drive(
         pipes: BTreeMap::new(),
         stops: BTreeMap::new(),
         tasks: FuturesUnordered::new(),
+        closing: None,
         ended: None,
     };
     let ended = poll_fn(|task| driver.poll(task)).await;
@@ -124,6 +127,12 @@ impl<A: App> Driver<'_, A> {
                 self.session.handle(now, Input::Timeout);
             }
             let busy = self.drain(now);
+            if let Some((code, reason)) = self.closing.take() {
+                // The resets leave before the close. A browser that meets the close first ends the streams by itself,
+                // and Chromium's process of the page may crash over one that somebody reads.
+                while let Poll::Ready(Some(())) = self.tasks.poll_next_unpin(task) {}
+                self.link.close(code, &reason);
+            }
             if let Some(ended) = self.ended.take() {
                 return Poll::Ready(ended);
             }
@@ -257,7 +266,12 @@ impl<A: App> Driver<'_, A> {
                     }
                 }
                 Output::Datagram(datagram) => self.link.send_datagram(datagram),
-                Output::Close { code, reason } => self.link.close(code, &reason),
+                Output::Close { code, reason } => {
+                    for pipe in self.pipes.values() {
+                        pipe.reset(ResetCode::SESSION_CLOSED);
+                    }
+                    self.closing = Some((code, reason));
+                }
             }
         }
         busy

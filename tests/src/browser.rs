@@ -60,7 +60,7 @@ pub struct Page {
 }
 
 /// The error of a call to a page whose process in the browser crashed.
-pub const CRASHED: &str = "the browser's process of the page crashed";
+const CRASHED: &str = "the browser's process of the page crashed";
 
 type Answer = oneshot::Sender<Result<Value>>;
 

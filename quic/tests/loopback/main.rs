@@ -5,6 +5,7 @@
 mod ours;
 mod theirs;
 
+mod close;
 mod discovery;
 mod fetch;
 mod publish;

@@ -34,10 +34,32 @@ pub(crate) fn server(addr: SocketAddr, mut tls: rustls::ServerConfig) -> quinn::
     quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(tls)), addr).expect("a socket")
 }
 
-fn raw(connection: quinn::Connection) -> Peer {
+fn raw(connection: quinn::Connection) -> web_transport::Session {
     let url: Url = "moqt://localhost".parse().expect("a URL");
     let response = web_transport::proto::ConnectResponse::default();
-    (web_transport::Session::raw(connection, url, response).into(), Transport::RawQuic)
+    web_transport::Session::raw(connection, url, response)
+}
+
+/// Connects, by raw QUIC or WebTransport as the URL's scheme says.
+pub(crate) async fn connect(
+    addr: SocketAddr,
+    url: &Url,
+    mut tls: rustls::ClientConfig,
+) -> (quinn::Endpoint, web_transport::Session) {
+    let raw_quic = url.scheme() == "moqt";
+    tls.alpn_protocols = vec![if raw_quic { PROTOCOL } else { web_transport::ALPN }.into()];
+    let tls = QuicClientConfig::try_from(tls).expect("TLS 1.3");
+    let endpoint = quinn::Endpoint::client(addr).expect("a socket");
+    let to = (addr.ip(), url.port().expect("a port")).into();
+    let config = quinn::ClientConfig::new(Arc::new(tls));
+    let connecting = endpoint.connect_with(config, to, "localhost").expect("valid");
+    let connection = connecting.await.expect("a handshake");
+    if raw_quic {
+        return (endpoint, raw(connection));
+    }
+    let request = web_transport::proto::ConnectRequest::new(url.clone()).with_protocol(PROTOCOL.to_owned());
+    let session = web_transport::Session::connect(connection, request).await.expect("accepted");
+    (endpoint, session)
 }
 
 impl Theirs {
@@ -46,7 +68,7 @@ impl Theirs {
         let data = connection.handshake_data().expect("done");
         let data = data.downcast::<quinn::crypto::rustls::HandshakeData>().expect("rustls");
         if data.protocol.as_deref() == Some(PROTOCOL.as_bytes()) {
-            return raw(connection);
+            return (raw(connection).into(), Transport::RawQuic);
         }
         let request = web_transport::Request::accept(connection).await.expect("CONNECT");
         assert_eq!(request.protocols, [PROTOCOL]);
@@ -58,23 +80,11 @@ impl Theirs {
     pub(crate) async fn connect(
         addr: SocketAddr,
         url: &Url,
-        mut tls: rustls::ClientConfig,
+        tls: rustls::ClientConfig,
     ) -> (quinn::Endpoint, Peer) {
-        let raw_quic = url.scheme() == "moqt";
-        tls.alpn_protocols = vec![if raw_quic { PROTOCOL } else { web_transport::ALPN }.into()];
-        let tls = QuicClientConfig::try_from(tls).expect("TLS 1.3");
-        let endpoint = quinn::Endpoint::client(addr).expect("a socket");
-        let to = (addr.ip(), url.port().expect("a port")).into();
-        let config = quinn::ClientConfig::new(Arc::new(tls));
-        let connecting = endpoint.connect_with(config, to, "localhost").expect("valid");
-        let connection = connecting.await.expect("a handshake");
-        if raw_quic {
-            return (endpoint, raw(connection));
-        }
-        let request =
-            web_transport::proto::ConnectRequest::new(url.clone()).with_protocol(PROTOCOL.to_owned());
-        let session = web_transport::Session::connect(connection, request).await.expect("accepted");
-        (endpoint, (session.into(), Transport::WebTransport))
+        let transport = if url.scheme() == "moqt" { Transport::RawQuic } else { Transport::WebTransport };
+        let (endpoint, session) = connect(addr, url, tls).await;
+        (endpoint, (session.into(), transport))
     }
 
     /// Starts the session, once our end runs. `ours` is the side of our end.
