@@ -12,7 +12,7 @@ use crate::{Tls, ours::Ours, theirs, within};
 #[tokio::test]
 async fn streams_are_reset_before_a_webtransport_session_closes() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let tls = Tls::new();
             let any = (Ipv4Addr::LOCALHOST, 0).into();
             let endpoint = Endpoint::server(any, tls.server).expect("a socket");
@@ -43,6 +43,6 @@ async fn streams_are_reset_before_a_webtransport_session_closes() {
                 panic!("{closed:?}")
             };
             assert_eq!((SessionCode(code.into()), &*reason), (SessionCode::NO_ERROR, "over"));
-        })
+        }))
         .await;
 }
