@@ -16,6 +16,7 @@ use crate::{
     Failure,
     args::{
         data_dir,
+        tcp::TcpArgs,
         worker::{self, WorkerArgs},
     },
     signal::interrupted,
@@ -34,9 +35,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     origin: Url,
 
-    /// Address for QUIC (UDP), pages and WebSockets (TCP)
+    /// Address for QUIC (UDP), pages and WebSockets (TCP; plain HTTP only from this machine and --proxy)
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
+
+    #[command(flatten)]
+    tcp: TcpArgs,
 
     #[command(flatten)]
     data: data_dir::DataDir,
@@ -128,6 +132,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let config = EdgeConfig {
         rooms,
         listen: args.listen,
+        tcp: args.tcp.options(args.listen)?,
         tls: certificate.server_config(&[]).map_err(Failure::run)?,
         fingerprints: certificate.fingerprints(),
         origin: Some((args.origin.clone(), client)),
@@ -142,6 +147,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let addr = edge.local_addr().map_err(Failure::run)?;
         tokio::task::spawn_local(certificate.keep_renewed());
         eprintln!("edge: on {addr}, udp and tcp, following {}", args.origin);
+        if let Some(admin) = edge.admin_addr() {
+            eprintln!("edge: admin side on {admin}");
+        }
         edge.run(interrupted()).await.map_err(Failure::run)
     })
 }

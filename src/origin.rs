@@ -10,6 +10,7 @@ use crate::{
     Failure,
     args::{
         data_dir,
+        tcp::TcpArgs,
         worker::{self, WorkerArgs},
     },
     signal::interrupted,
@@ -27,14 +28,17 @@ Examples:
 /// Accept tracks from creators, keep the newest groups, and serve edges and players.
 ///
 /// Media is served over Media over QUIC Transport (draft 18), on raw QUIC and WebTransport, on one UDP port. The TCP
-/// port of the same number serves /healthz, /readyz, /metrics and /api/rooms; and /moq, a WebSocket for edges that
-/// cannot use QUIC.
+/// port of the same number serves HTTPS: /healthz, /readyz and /api/rooms; and /moq, a WebSocket for edges that cannot
+/// use QUIC. Plain HTTP is for this machine and for proxies that are named. The admin side is a port of its own.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Address for QUIC (UDP) and HTTP (TCP)
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = ::origin::DEFAULT_LISTEN)]
     listen: SocketAddr,
+
+    #[command(flatten)]
+    tcp: TcpArgs,
 
     #[command(flatten)]
     data: data_dir::DataDir,
@@ -74,6 +78,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let workers = args.worker.load(&dir)?;
     let mut config = Config {
         listen: args.listen,
+        tcp: args.tcp.options(args.listen)?,
         certificate: args.certificate.source(&dir),
         keys,
         open_publish: args.open_publish,
@@ -88,6 +93,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         config.rooms = worker::origin_rooms(workers, &dir).await?;
         let origin = Origin::bind(config).map_err(Failure::run)?;
         eprintln!("origin: media on udp {}, http on tcp {}", origin.local_addr(), origin.http_addr());
+        if let Some(admin) = origin.admin_addr() {
+            eprintln!("origin: admin side on {admin}");
+        }
         if let Some(fingerprint) = origin.handle().fingerprint() {
             eprintln!("origin: self-signed certificate {fingerprint}");
         }

@@ -20,6 +20,7 @@ use crate::{
     Failure,
     args::{
         data_dir,
+        tcp::connections,
         worker::{self, WorkerArgs, Workers},
     },
     edge::PagesArgs,
@@ -76,9 +77,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
+    let tcp =
+        front::Options { admin: Some(here(0)), connections: connections(), ..front::Options::default() };
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let config = Config {
             listen: here(0),
+            tcp: tcp.clone(),
             certificate: data_dir::self_signed(&dir),
             keys: Some(keys.clone()),
             rooms: worker::origin_rooms(workers.clone(), &dir).await?,
@@ -95,6 +99,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 
         let edge = Edge::bind(EdgeConfig {
             listen: here(args.port),
+            tcp,
             tls: certificate.server_config(&[]).map_err(Failure::run)?,
             fingerprints: certificate.fingerprints(),
             origin: Some((url("")?, trust()?)),
@@ -128,6 +133,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             println!("Chat       fanfare chat {ROOM} moqt://localhost:{port} --fingerprint {fingerprint}");
         }
         println!("Rooms      http://localhost:{}/api/rooms", origin.http_addr().port());
+        for (whose, admin) in [("origin", origin.admin_addr()), ("edge", edge.admin_addr())] {
+            if let Some(admin) = admin {
+                println!("Figures    http://localhost:{}/metrics of the {whose}", admin.port());
+            }
+        }
         println!("Data       {}", dir.display());
         println!("Ctrl-C ends it.");
 

@@ -70,6 +70,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The TCP address for HTTP; by default the same address and port as `listen`.
     pub http: Option<SocketAddr>,
+    /// The TCP side: admin address, proxies, limits.
+    pub tcp: front::Options,
     /// The certificate that the origin presents.
     pub certificate: CertificateSource,
     /// The keys that verify tokens; without any, no token is valid.
@@ -98,6 +100,7 @@ impl Default for Config {
         Self {
             listen: DEFAULT_LISTEN,
             http: None,
+            tcp: front::Options::default(),
             certificate: CertificateSource::default(),
             keys: None,
             open_publish: false,

@@ -22,18 +22,26 @@ use crate::{
     websocket,
 };
 
-/// Routes health, figures and rooms. Pages of any web origin may read all of it.
+/// Routes health and rooms. Pages of any web origin may read all of it.
 pub(crate) fn router(front: Arc<Front>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{*name}", get(room))
-        .route("/api/fans/{fan}", get(export).delete(forget))
         .route("/fingerprint", get(fingerprint))
         .layer(middleware::from_fn(readable_from_anywhere))
         .route("/moq", get(websocket::accept))
+        .with_state(front)
+}
+
+/// Routes what is for operators: figures, and the archive.
+pub(crate) fn admin_router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/fans/{fan}", get(export).delete(forget))
         .with_state(front)
 }
 

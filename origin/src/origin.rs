@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ::front::{Limits, Places, Server};
 use quic::Certificate;
 use relay::Figures;
 use tokio::{
@@ -17,7 +18,7 @@ use crate::{
     Config, Error, RoomView,
     front::{Call, Front},
     http,
-    listen::listen,
+    listen::{listen, listen_tcp},
     metrics::RoomFigures,
     rooms::Rooms,
     serve::Serve,
@@ -38,6 +39,7 @@ pub struct Origin {
     http: TcpListener,
     addr: SocketAddr,
     http_addr: SocketAddr,
+    admin: Option<TcpListener>,
 }
 
 impl Origin {
@@ -50,6 +52,7 @@ impl Origin {
         };
         let addr = udp.local_addr().map_err(failed("udp", config.listen))?;
         let http_addr = http.local_addr().map_err(failed("tcp", addr))?;
+        let admin = config.tcp.admin.map(listen_tcp).transpose()?;
         let tls = certificate.server_config(&[])?;
         let figures = Figures::new("fanfare_origin");
         let room_figures = RoomFigures::new(&figures);
@@ -62,7 +65,7 @@ impl Origin {
             calls: sender,
             draining: Arc::new(AtomicBool::new(false)),
         };
-        Ok(Self { front: Arc::new(front), calls, room_figures, udp, tls, http, addr, http_addr })
+        Ok(Self { front: Arc::new(front), calls, room_figures, udp, tls, http, addr, http_addr, admin })
     }
 
     /// The UDP address of raw QUIC and WebTransport.
@@ -75,6 +78,11 @@ impl Origin {
         self.http_addr
     }
 
+    /// The address of the admin side, if there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|admin| admin.local_addr().ok())
+    }
+
     /// Returns a handle that reads the origin's state while it runs.
     pub fn handle(&self) -> Handle {
         Handle { front: Arc::clone(&self.front) }
@@ -85,18 +93,24 @@ impl Origin {
     ///
     /// Sessions are served on a thread of their own, HTTP on the caller's runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { front, calls, room_figures, udp, tls, http, addr, .. } = self;
+        let Self { front, calls, room_figures, udp, tls, http, addr, admin, .. } = self;
         let failed = |source| Error::Listen { protocol: "tcp", addr, source, hint: "check the address" };
-        let http = tokio::net::TcpListener::from_std(http).map_err(failed)?;
-        let (stop_http, http_stopped) = oneshot::channel::<()>();
-        let app = http::router(Arc::clone(&front));
+        let options = &front.rooms.config().tcp;
+        let server = |places| ::front::Config {
+            tls: Some(tls.clone()),
+            proxies: options.proxies.clone(),
+            places: Places::new(places),
+        };
+        let (stop_http, http_stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let stopped = async { drop(http_stopped.await) };
-            if let Err(error) = axum::serve(http, app).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "HTTP ended");
-            }
-        });
+        let public = (http, options.connections, http::router(Arc::clone(&front)));
+        let admin = admin.map(|admin| (admin, Limits::default(), http::admin_router(Arc::clone(&front))));
+        for (listener, places, app) in [Some(public), admin].into_iter().flatten() {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+            let mut stopped = http_stopped.clone();
+            let stopped = async move { while stopped.changed().await.is_ok() {} };
+            tasks.spawn(Server::new(server(places), app).serve(listener, stopped));
+        }
         let mut upkeep = JoinSet::new();
         upkeep.spawn(Arc::clone(&front.certificate).keep_renewed());
 
@@ -142,8 +156,8 @@ impl Origin {
             running.stop();
             has_ended.await
         };
-        let _ = stop_http.send(());
-        let _ = tokio::time::timeout(FLUSH, tasks.join_next()).await;
+        drop(stop_http);
+        let _ = tokio::time::timeout(FLUSH, tasks.join_all()).await;
         served.unwrap_or(Err(Error::Thread))
     }
 }

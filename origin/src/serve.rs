@@ -30,8 +30,6 @@ use crate::{
     roots::Roots,
 };
 
-/// The longest that a peer may take for the QUIC and HTTP/3 handshakes.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time in which closed connections may send what is left.
 const FLUSH: Duration = Duration::from_secs(1);
 /// The interval between two prunings of the archive.
@@ -160,10 +158,9 @@ async fn keep_time(rooms: &Rooms, relay: &Relay) {
 
 async fn serve_connection(relay: Relay, figures: RoomFigures, incoming: quic::Incoming) {
     let from = incoming.remote_address();
-    let connection = match tokio::time::timeout(HANDSHAKE_TIMEOUT, Endpoint::accept(incoming)).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::info!(%from, %error, "not accepted"),
-        Err(_) => return tracing::info!(%from, "the handshake took too long"),
+    let connection = match incoming.accept().await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::info!(%from, %error, "not accepted"),
     };
     let Connection { transport, config, url } = connection;
     figures.accepted(match transport {

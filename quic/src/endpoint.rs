@@ -20,11 +20,12 @@ use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
 use url::Url;
 
-use crate::{Clock, Transport, drive, websocket::Client};
-use web_transport_quinn::{
-    ALPN as H3, Request, Session,
-    proto::{ConnectRequest, ConnectResponse},
+use crate::{
+    Clock, Transport, drive,
+    incoming::{Handshakes, Incoming},
+    websocket::Client,
 };
+use web_transport_quinn::{ALPN as H3, Session, proto::ConnectRequest};
 
 /// The silence after which a peer counts as gone.
 const IDLE: Duration = Duration::from_secs(10);
@@ -106,6 +107,7 @@ pub struct Endpoint {
     quic: quinn::Endpoint,
     client: Option<ClientConfig>,
     transport: Arc<TransportConfig>,
+    handshakes: Handshakes,
 }
 
 /// A connection on which a session can begin.
@@ -141,14 +143,14 @@ impl Endpoint {
         let endpoint = quinn::EndpointConfig::default();
         let quic = quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
             .map_err(|source| Error::Bind { addr, source })?;
-        Ok(Self { quic, client: None, transport })
+        Ok(Self { quic, client: None, transport, handshakes: Handshakes::default() })
     }
 
     /// Creates an endpoint that only connects.
     pub fn client(addr: SocketAddr, tls: ClientConfig) -> Result<Self, Error> {
         let quic = quinn::Endpoint::client(addr).map_err(|source| Error::Bind { addr, source })?;
         let transport = transport_config(IDLE, KEEP_ALIVE);
-        Ok(Self { quic, client: Some(tls), transport })
+        Ok(Self { quic, client: Some(tls), transport, handshakes: Handshakes::default() })
     }
 
     /// Creates an endpoint for connections to an upstream: it notices sooner that its peer
@@ -169,39 +171,20 @@ impl Endpoint {
         self.quic.wait_idle().await;
     }
 
-    /// Returns the next incoming connection, before its handshake; `None` once closed.
-    pub async fn incoming(&self) -> Option<quinn::Incoming> {
-        self.quic.accept().await
-    }
-
-    /// Completes the handshake with a client, over the transport that it chose.
-    pub async fn accept(incoming: quinn::Incoming) -> Result<Connection, Error> {
-        let peer = incoming.remote_address().to_string();
-        let failed =
-            |reason: &dyn std::fmt::Display| Error::Connect { to: peer.clone(), reason: reason.to_string() };
-        let connection = incoming.await.map_err(|error| failed(&error))?;
-        let alpn = alpn(&connection);
-        if let Some(version) = Version::from_protocol(&alpn) {
-            let config = Config::new(Side::Server, Carrier::Quic, version);
-            return Ok(Connection { transport: Transport::Quic(connection), config, url: None });
+    /// Returns the next client, before its handshake; `None` once closed.
+    pub async fn incoming(&self) -> Option<Incoming> {
+        loop {
+            let incoming = self.quic.accept().await?;
+            if let Some(admitted) = self.handshakes.admit(incoming) {
+                return Some(admitted);
+            }
         }
-        let request = Request::accept(connection).await.map_err(|error| failed(&error))?;
-        let Some(version) = Version::choose(request.protocols.iter().map(std::string::String::as_bytes))
-        else {
-            let _ = request.reject(web_transport_quinn::http::StatusCode::NOT_ACCEPTABLE).await;
-            return Err(Error::Version { peer });
-        };
-        let url = request.url.clone();
-        let response = ConnectResponse::OK.with_protocol(version.protocol());
-        let session = request.respond(response).await.map_err(|error| failed(&error))?;
-        let config = Config::new(Side::Server, Carrier::WebTransport, version);
-        Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: Some(url) })
     }
 
-    /// Connects to `ws://…` over a WebSocket, or as [`connect`](Self::connect) does.
+    /// Connects to `ws://…` or `wss://…` over a WebSocket, or as [`connect`](Self::connect) does.
     pub async fn dial(&self, url: &Url) -> Result<Box<dyn Connected>, Error> {
         Ok(match url.scheme() {
-            "ws" => Box::new(Client::connect(url).await?),
+            "ws" | "wss" => Box::new(Client::connect(url, self.client.clone()).await?),
             _ => Box::new(self.connect(url).await?),
         })
     }
@@ -297,7 +280,7 @@ fn protocols() -> Vec<Vec<u8>> {
     moq.chain([H3.as_bytes().to_vec()]).collect()
 }
 
-fn alpn(connection: &quinn::Connection) -> Vec<u8> {
+pub(crate) fn alpn(connection: &quinn::Connection) -> Vec<u8> {
     connection
         .handshake_data()
         .and_then(|data| data.downcast::<HandshakeData>().ok())

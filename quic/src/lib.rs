@@ -20,6 +20,9 @@ pub use drive::drive;
 mod endpoint;
 pub use endpoint::{Connection, Endpoint, Error, MAX_STREAMS};
 
+mod incoming;
+pub use incoming::Incoming;
+
 mod stream;
 
 mod transport;
@@ -29,5 +32,3 @@ mod trust;
 pub use trust::{Fingerprint, Trust};
 
 pub mod websocket;
-
-pub use quinn::Incoming;

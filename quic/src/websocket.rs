@@ -2,7 +2,9 @@
 
 use std::{
     future::{Future as _, poll_fn},
+    io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,17 +16,25 @@ use moqt::{
     App, Connected, Ended, Later, Micros, Misuse, Version, WebSocketSession, mux,
     session::{Config, Side, Transport},
 };
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, Sleep},
 };
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    WebSocketStream,
     tungstenite::{self, client::IntoClientRequest as _, http::HeaderValue},
 };
 use url::Url;
 
 use crate::{Clock, Error};
+
+/// The silence of a peer after which it is asked whether it is there.
+const PING_EVERY: Micros = Micros::from_secs(15);
+/// The silence after which a peer is gone: a phone that left its network says nothing.
+const SILENCE: Micros = Micros::from_secs(40);
 
 /// A WebSocket message, in the type of some library.
 pub trait Message {
@@ -33,6 +43,9 @@ pub trait Message {
 
     /// Creates a close frame with this code and reason.
     fn close(code: u16, reason: &str) -> Self;
+
+    /// Creates a ping, which the peer's library answers.
+    fn ping() -> Self;
 
     /// Returns the content of a received message.
     fn received(self) -> Received;
@@ -61,6 +74,10 @@ impl Message for ws::Message {
         Self::Close(Some(ws::CloseFrame { code, reason: reason.into() }))
     }
 
+    fn ping() -> Self {
+        Self::Ping(Bytes::new())
+    }
+
     fn received(self) -> Received {
         match self {
             Self::Binary(message) => Received::Binary(message),
@@ -80,6 +97,10 @@ impl Message for tungstenite::Message {
         Self::Close(Some(tungstenite::protocol::CloseFrame { code: code.into(), reason: reason.into() }))
     }
 
+    fn ping() -> Self {
+        Self::Ping(Bytes::new())
+    }
+
     fn received(self) -> Received {
         match self {
             Self::Binary(message) => Received::Binary(message),
@@ -90,15 +111,20 @@ impl Message for tungstenite::Message {
     }
 }
 
+/// A TCP connection, with or without TLS.
+trait Carrier: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Carrier for T {}
+
 /// A WebSocket on which a session can begin.
 pub(crate) struct Client {
-    transport: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    transport: WebSocketStream<Box<dyn Carrier>>,
     config: Config,
 }
 
 impl Client {
-    /// Connects to a `ws://…` URL.
-    pub(crate) async fn connect(url: &Url) -> Result<Self, Error> {
+    /// Connects to a `ws://…` URL, or with TLS to `wss://…`.
+    pub(crate) async fn connect(url: &Url, tls: Option<ClientConfig>) -> Result<Self, Error> {
         let failed = |reason: &dyn std::fmt::Display| Error::Connect {
             to: url.to_string(),
             reason: reason.to_string(),
@@ -107,10 +133,26 @@ impl Client {
         let version = Version::Draft18;
         let offer = HeaderValue::from_static(mux::subprotocol(version));
         request.headers_mut().insert("sec-websocket-protocol", offer);
-        let connected = tokio_tungstenite::connect_async(request).await;
+        let carrier = dial(url, tls).await.map_err(|error| failed(&error))?;
+        let connected = tokio_tungstenite::client_async(request, carrier).await;
         let (transport, _) = connected.map_err(|error| failed(&error))?;
         Ok(Self { transport, config: Config::new(Side::Client, Transport::WebTransport, version) })
     }
+}
+
+async fn dial(url: &Url, tls: Option<ClientConfig>) -> io::Result<Box<dyn Carrier>> {
+    let no_host = || io::Error::from(io::ErrorKind::InvalidInput);
+    let name = url.host_str().ok_or_else(no_host)?.trim_matches(['[', ']']);
+    let port = url.port_or_known_default().ok_or_else(no_host)?;
+    let socket = TcpStream::connect((name, port)).await?;
+    socket.set_nodelay(true)?;
+    if url.scheme() != "wss" {
+        return Ok(Box::new(socket));
+    }
+    let mut tls = tls.ok_or_else(|| io::Error::other("no certificate is trusted here"))?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    Ok(Box::new(TlsConnector::from(Arc::new(tls)).connect(name, socket).await?))
 }
 
 impl Connected for Client {
@@ -130,6 +172,10 @@ struct Driver<'a, S, A> {
     app: &'a mut A,
     clock: Clock,
     sleep: Pin<Box<Sleep>>,
+    /// The time at which something last came from the peer.
+    heard: Micros,
+    /// The time at which the peer was last asked whether it is there.
+    pinged: Micros,
     /// Set once the close frame has been written.
     closing: bool,
 }
@@ -141,9 +187,10 @@ pub async fn drive<M: Message, E>(
     clock: Clock,
     app: &mut impl App,
 ) -> Result<Ended, Misuse> {
-    let socket = WebSocketSession::new(clock.now(), config)?;
+    let now = clock.now();
+    let socket = WebSocketSession::new(now, config)?;
     let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-    let mut driver = Driver { transport, socket, app, clock, sleep, closing: false };
+    let mut driver = Driver { transport, socket, app, clock, sleep, heard: now, pinged: now, closing: false };
     Ok(poll_fn(|task| driver.poll(task)).await)
 }
 
@@ -152,8 +199,12 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         loop {
             let now = self.clock.now();
             let mut busy = self.read(task, now);
+            let is_gone = now >= self.heard + SILENCE;
+            if is_gone {
+                self.socket.closed(now, "nothing came from the peer, not even an answer to a ping");
+            }
             busy |= self.socket.run(task, now, self.app);
-            let open = self.write(task, now);
+            let open = self.write(task, now) && !is_gone;
             if let Some(ended) = self.socket.ended().filter(|_| !open || self.closing) {
                 return Poll::Ready(ended.clone());
             }
@@ -161,14 +212,14 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
                 break;
             }
         }
-        if let Some(at) = self.socket.timeout() {
-            let at = Instant::from_std(self.clock.instant(at));
-            if self.sleep.deadline() != at {
-                self.sleep.as_mut().reset(at);
-            }
-            if self.sleep.as_mut().poll(task).is_ready() {
-                task.waker().wake_by_ref();
-            }
+        let due = (self.heard.max(self.pinged) + PING_EVERY).min(self.heard + SILENCE);
+        let at = self.socket.timeout().map_or(due, |at| at.min(due));
+        let at = Instant::from_std(self.clock.instant(at));
+        if self.sleep.deadline() != at {
+            self.sleep.as_mut().reset(at);
+        }
+        if self.sleep.as_mut().poll(task).is_ready() {
+            task.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -178,6 +229,7 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         let mut busy = false;
         while let Poll::Ready(message) = Pin::new(&mut self.transport).poll_next(task) {
             busy = true;
+            self.heard = now;
             match message
                 .and_then(Result::ok)
                 .map_or_else(|| Received::Close(String::new()), Message::received)
@@ -207,6 +259,10 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
             }
             let message = match self.socket.pop(now) {
                 Some(message) => M::binary(message),
+                None if self.socket.ended().is_none() && now >= self.heard.max(self.pinged) + PING_EVERY => {
+                    self.pinged = now;
+                    M::ping()
+                }
                 None => match self.socket.ended() {
                     Some(ended) if !self.closing => {
                         self.closing = true;

@@ -39,14 +39,22 @@ const TOKEN_LIFE: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Stack {
     plan: Plan,
-    origin: (Component, SocketAddr),
+    origin: Served,
     /// The origin's handle. It keeps the origin's sockets open, so a restart has to drop it first.
     handle: Option<Handle>,
-    creators: (Component, SocketAddr),
-    fans: (Component, SocketAddr),
-    far: Option<(Component, SocketAddr)>,
+    creators: Served,
+    fans: Served,
+    far: Option<Served>,
     creator: Option<Component>,
     _dir: Arc<TempDir>,
+}
+
+/// A node that runs, and its addresses.
+#[derive(Debug)]
+struct Served {
+    component: Component,
+    addr: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// The settings that all components have in common.
@@ -84,7 +92,7 @@ impl Stack {
 
     /// Starts a creator that publishes `source`, and waits until the origin has the room live.
     pub async fn begin_show(&mut self, source: Source) -> Result<()> {
-        self.creator = Some(self.plan.creator(self.creators.1, source).await?);
+        self.creator = Some(self.plan.creator(self.creators.addr, source).await?);
         let handle = self.handle.as_ref().context("no origin")?;
         let mut changes = handle.changes();
         while handle.room(ROOM).is_none_or(|room| room.state != State::Live) {
@@ -100,21 +108,21 @@ impl Stack {
         let plan = Plan::new(Arc::clone(&dir))?;
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let (origin, handle) = plan.origin(any).await?;
-        let creators = plan.edge(Node::CreatorEdge, any, origin.1).await?;
-        let fans = plan.edge(Node::FanEdge, any, origin.1).await?;
+        let creators = plan.edge(Node::CreatorEdge, any, origin.addr).await?;
+        let fans = plan.edge(Node::FanEdge, any, origin.addr).await?;
         Ok(Self { plan, origin, handle: Some(handle), creators, fans, far: None, creator: None, _dir: dir })
     }
 
     /// Starts one more edge, with the fans' edge as its upstream.
     pub async fn extend(&mut self) -> Result<()> {
         let any = (Ipv4Addr::LOCALHOST, 0).into();
-        self.far = Some(self.plan.edge(Node::FarEdge, any, self.fans.1).await?);
+        self.far = Some(self.plan.edge(Node::FarEdge, any, self.fans.addr).await?);
         Ok(())
     }
 
     /// Ends a node and starts it again, at the same address and with nothing in its memory.
     pub async fn restart(&mut self, node: Node, exit: Exit) -> Result<()> {
-        let upstream = if node == Node::FarEdge { self.fans.1 } else { self.origin.1 };
+        let upstream = if node == Node::FarEdge { self.fans.addr } else { self.origin.addr };
         let slot = match node {
             Node::Origin => {
                 self.handle = None;
@@ -124,8 +132,8 @@ impl Stack {
             Node::FanEdge => &mut self.fans,
             Node::FarEdge => self.far.as_mut().context("no edge follows an edge")?,
         };
-        let at = slot.1;
-        slot.0.end(exit).await;
+        let at = slot.addr;
+        slot.component.end(exit).await;
         *slot = match node {
             Node::Origin => {
                 let (origin, handle) = self.plan.origin(at).await?;
@@ -160,11 +168,11 @@ impl Stack {
     /// The address of a node, for UDP and TCP.
     pub fn addr_of(&self, node: Node) -> SocketAddr {
         match node {
-            Node::Origin => self.origin.1,
-            Node::CreatorEdge => self.creators.1,
-            Node::FanEdge => self.fans.1,
+            Node::Origin => self.origin.addr,
+            Node::CreatorEdge => self.creators.addr,
+            Node::FanEdge => self.fans.addr,
             // Port 0, to which nothing can connect: the edge is not there.
-            Node::FarEdge => self.far.as_ref().map_or((Ipv4Addr::LOCALHOST, 0).into(), |far| far.1),
+            Node::FarEdge => self.far.as_ref().map_or((Ipv4Addr::LOCALHOST, 0).into(), |far| far.addr),
         }
     }
 
@@ -201,7 +209,22 @@ impl Stack {
 
     /// Sends an HTTP request to a node. Returns the response, head and body.
     pub async fn ask(&self, node: Node, method: &str, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.addr_of(node)).await?;
+        self.ask_at(self.addr_of(node), method, path).await
+    }
+
+    /// Sends an HTTP request to the admin side of a node. Returns the response, head and body.
+    pub async fn ask_admin(&self, node: Node, method: &str, path: &str) -> Result<String> {
+        let served = match node {
+            Node::Origin => &self.origin,
+            Node::CreatorEdge => &self.creators,
+            Node::FanEdge => &self.fans,
+            Node::FarEdge => self.far.as_ref().context("no edge follows an edge")?,
+        };
+        self.ask_at(served.admin, method, path).await
+    }
+
+    async fn ask_at(&self, addr: SocketAddr, method: &str, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(addr).await?;
         let token = self.token()?;
         let request = format!("{method} {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -212,7 +235,7 @@ impl Stack {
 
     /// Reads a figure of the fans' edge from its `/metrics`.
     pub async fn figure(&self, name: &str) -> Result<i64> {
-        let answer = self.ask(Node::FanEdge, "GET", "/metrics").await?;
+        let answer = self.ask_admin(Node::FanEdge, "GET", "/metrics").await?;
         let figure = |line: &str| line.strip_prefix(&format!("fanfare_edge_{name} "))?.parse().ok();
         answer.lines().find_map(figure).with_context(|| format!("no {name} in {answer}"))
     }
@@ -260,9 +283,10 @@ impl Plan {
         Ok(Self { dir, tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)?, engine, worker })
     }
 
-    async fn origin(&self, listen: SocketAddr) -> Result<((Component, SocketAddr), Handle)> {
+    async fn origin(&self, listen: SocketAddr) -> Result<(Served, Handle)> {
         let mut config = origin::Config {
             listen,
+            tcp: admin_side(),
             certificate: self.tls.clone(),
             keys: Some(self.keys.clone()),
             ..origin::Config::default()
@@ -279,22 +303,19 @@ impl Plan {
                 retention: Retention::default(),
             });
             let origin = Origin::bind(config)?;
-            let opened = (origin.local_addr(), origin.handle());
+            let opened =
+                (origin.local_addr(), origin.admin_addr().context("an admin side")?, origin.handle());
             Ok((opened, async move { report("the origin", origin.run(stopped.wait()).await) }))
         };
-        let (component, (addr, handle)) = Component::start("origin", serving).await?;
-        Ok(((component, addr), handle))
+        let (component, (addr, admin, handle)) = Component::start("origin", serving).await?;
+        Ok((Served { component, addr, admin }, handle))
     }
 
-    async fn edge(
-        &self,
-        node: Node,
-        listen: SocketAddr,
-        origin: SocketAddr,
-    ) -> Result<(Component, SocketAddr)> {
+    async fn edge(&self, node: Node, listen: SocketAddr, origin: SocketAddr) -> Result<Served> {
         let certificate = Certificate::load(self.tls.clone(), SystemTime::now())?;
         let config = EdgeConfig {
             listen,
+            tcp: admin_side(),
             tls: certificate.server_config(&[])?,
             fingerprints: certificate.fingerprints(),
             origin: Some((at(origin)?, Trust::Shown(certificate.fingerprints()).client_config()?)),
@@ -307,12 +328,13 @@ impl Plan {
                 fallback: None,
             }),
         };
-        Component::start("edge", async move |stopped: Stopped| {
+        let serving = async move |stopped: Stopped| {
             let edge = Edge::bind(config)?;
-            let addr = edge.local_addr()?;
-            Ok((addr, async move { report("an edge", edge.run(stopped.wait()).await) }))
-        })
-        .await
+            let addresses = (edge.local_addr()?, edge.admin_addr().context("an admin side")?);
+            Ok((addresses, async move { report("an edge", edge.run(stopped.wait()).await) }))
+        };
+        let (component, (addr, admin)) = Component::start("edge", serving).await?;
+        Ok(Served { component, addr, admin })
     }
 
     async fn creator(&self, edge: SocketAddr, source: Source) -> Result<Component> {
@@ -332,6 +354,11 @@ impl Plan {
         };
         Ok(Component::start("creator", publishing).await?.0)
     }
+}
+
+/// The options of a node whose admin side is on some free port.
+fn admin_side() -> front::Options {
+    front::Options { admin: Some((Ipv4Addr::LOCALHOST, 0).into()), ..front::Options::default() }
 }
 
 fn at(addr: SocketAddr) -> Result<Url> {

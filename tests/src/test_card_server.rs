@@ -205,7 +205,7 @@ async fn serve(
         while let Some(incoming) = endpoint.incoming().await {
             let session = ViewerSession::new(Rc::clone(&serving), watching.clone());
             tokio::task::spawn_local(async move {
-                let Ok(connection) = Endpoint::accept(incoming).await else { return };
+                let Ok(connection) = incoming.accept().await else { return };
                 let mut session = session;
                 let _ = drive(connection.transport, connection.config, Clock::default(), &mut session).await;
             });

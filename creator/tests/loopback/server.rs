@@ -93,7 +93,7 @@ impl Server {
     /// Serves the next creator until `fan` has enough.
     pub(crate) async fn serve(&self, fan: &mut Fan) -> Ended {
         let incoming = self.endpoint.incoming().await.unwrap();
-        let connection = Endpoint::accept(incoming).await.unwrap();
+        let connection = incoming.accept().await.unwrap();
         fan.url.clone_from(&connection.url);
         Box::pin(drive(connection.transport, connection.config, Clock::default(), fan)).await.unwrap()
     }

@@ -11,7 +11,9 @@ use wire::EdgeId;
 pub struct Config {
     /// The address to listen on: UDP for QUIC, TCP for pages and WebSockets.
     pub listen: SocketAddr,
-    /// The TLS configuration for clients on QUIC.
+    /// The TCP side: admin address, proxies, limits.
+    pub tcp: front::Options,
+    /// The TLS configuration for clients on QUIC and TCP.
     pub tls: rustls::ServerConfig,
     /// The SHA-256 of the current certificate, if browsers are to trust it by its fingerprint.
     pub fingerprints: watch::Receiver<Vec<String>>,

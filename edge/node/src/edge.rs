@@ -13,12 +13,13 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{RawQuery, State, WebSocketUpgrade, ws::WebSocket},
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use front::{Client, Places, Seat};
 use moqt::{
     Version,
     session::{Config as SessionConfig, Side, Transport as Carrier},
@@ -44,20 +45,32 @@ use crate::{
 const MAX_WAITING: usize = 1024;
 /// The time that sessions get to leave when the node is drained.
 const DRAIN: Duration = Duration::from_secs(2);
+/// The time that HTTP requests under way may take to finish.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// An edge node that listens.
 pub struct Edge {
     config: Config,
     endpoint: Endpoint,
     http: std::net::TcpListener,
+    admin: Option<std::net::TcpListener>,
     relay: Relay,
     rooms: Option<Rooms>,
+}
+
+/// The WebSocket of a client.
+struct Socket {
+    socket: WebSocket,
+    version: Version,
+    query: Option<String>,
+    /// The connection's place, which the session keeps.
+    seat: Seat,
 }
 
 /// The state that the HTTP handlers share with the node: they may run on another thread.
 #[derive(Clone)]
 struct Front {
-    sockets: mpsc::Sender<(WebSocket, Version, Option<String>)>,
+    sockets: mpsc::Sender<Socket>,
     port: u16,
     localhost: &'static str,
     fingerprints: watch::Receiver<Vec<String>>,
@@ -68,9 +81,8 @@ struct Front {
 impl Edge {
     /// Binds the TCP and the UDP address.
     pub fn bind(config: Config) -> Result<Self, Error> {
-        let http = std::net::TcpListener::bind(config.listen)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|source| Error::Listen { addr: config.listen, source })?;
+        let http = listen(config.listen)?;
+        let admin = config.tcp.admin.map(listen).transpose()?;
         // If the system chose the TCP port, UDP uses the same.
         let addr = http.local_addr().map_err(|source| Error::Listen { addr: config.listen, source })?;
         let endpoint = Endpoint::server(addr, config.tls.clone())?;
@@ -84,12 +96,17 @@ impl Edge {
         });
         let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
         let relay = Relay::new(platform, figures, relay::Config { services, ..relay::Config::default() });
-        Ok(Self { config, endpoint, http, relay, rooms })
+        Ok(Self { config, endpoint, http, admin, relay, rooms })
     }
 
     /// Returns the address that the node listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.http.local_addr()
+    }
+
+    /// Returns the address of the admin side, if there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|admin| admin.local_addr().ok())
     }
 
     /// Returns the relay with the node's tracks and sessions.
@@ -100,7 +117,7 @@ impl Edge {
     /// Serves until `shutdown`, then sends GOAWAY to all clients, and ends. To be run
     /// in a [`LocalSet`](tokio::task::LocalSet).
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, endpoint, http, relay, rooms } = self;
+        let Self { config, endpoint, http, admin, relay, rooms } = self;
         let addr = config.listen;
         let failed = |source| Error::Listen { addr, source };
         let port = http.local_addr().map_err(failed)?.port();
@@ -125,9 +142,21 @@ impl Edge {
             figures: relay.figures(),
         };
         let draining = Arc::clone(&front.draining);
+        let (stop, stopped) = watch::channel(());
+        let server = front::Config {
+            tls: Some(config.tls),
+            proxies: config.tcp.proxies,
+            places: Places::new(config.tcp.connections),
+        };
+        if let Some(admin) = admin {
+            let admin = tokio::net::TcpListener::from_std(admin).map_err(failed)?;
+            let server = front::Config { places: Places::new(front::Limits::default()), ..server.clone() };
+            let server = front::Server::new(server, admin_router(front.clone()));
+            tokio::spawn(server.serve(admin, ended(stopped.clone())));
+        }
         let http = tokio::net::TcpListener::from_std(http).map_err(failed)?;
-        let app = router(front, config.pages);
-        let served = tokio::spawn(async move { axum::serve(http, app).await });
+        let server = front::Server::new(server, router(front, config.pages));
+        let served = tokio::spawn(server.serve(http, ended(stopped)));
         let work = async {
             loop {
                 tokio::select! {
@@ -135,19 +164,14 @@ impl Edge {
                         let Some(incoming) = incoming else { return };
                         let relay = relay.clone();
                         tokio::task::spawn_local(async move {
-                            match Endpoint::accept(incoming).await {
+                            match incoming.accept().await {
                                 Ok(connection) => serve(&relay, connection).await,
                                 Err(error) => tracing::debug!(%error, "a client did not get in"),
                             }
                         });
                     }
-                    Some((socket, version, query)) = waiting.recv() => {
-                        let relay = relay.clone();
-                        tokio::task::spawn_local(async move {
-                            let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
-                            let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
-                            let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
-                        });
+                    Some(socket) = waiting.recv() => {
+                        tokio::task::spawn_local(serve_socket(relay.clone(), socket));
                     }
                 }
             }
@@ -162,9 +186,31 @@ impl Edge {
         relay.drain(DRAIN);
         let _ = tokio::time::timeout(DRAIN, relay.emptied()).await;
         endpoint.close().await;
-        served.abort();
+        drop(stop);
+        let _ = tokio::time::timeout(FLUSH, served).await;
         Ok(())
     }
+}
+
+/// Serves a client on a WebSocket until its session ends.
+async fn serve_socket(relay: Relay, socket: Socket) {
+    let Socket { socket, version, query, seat } = socket;
+    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
+    let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
+    drop(seat);
+}
+
+/// Binds a TCP address.
+fn listen(addr: SocketAddr) -> Result<std::net::TcpListener, Error> {
+    std::net::TcpListener::bind(addr)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|source| Error::Listen { addr, source })
+}
+
+/// Waits until the node ends.
+async fn ended(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
 }
 
 /// Serves a client until its session ends.
@@ -178,7 +224,6 @@ fn router(front: Front, pages: Option<Pages>) -> Router {
     let mut app = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .route("/api/edge", get(facts))
         .route("/moq", get(accept_websocket));
     app = match pages {
@@ -192,6 +237,15 @@ fn router(front: Front, pages: Option<Pages>) -> Router {
     headers().fold(app.with_state(front), |app, (name, value)| {
         app.layer(SetResponseHeaderLayer::if_not_present(name, value))
     })
+}
+
+/// Routes what operators and their probes ask for.
+fn admin_router(front: Front) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(front)
 }
 
 const NO_PAGES: &str = "<!doctype html><title>Fanfare</title><p>This edge node was started without pages.";
@@ -219,7 +273,11 @@ fn loopback(listen: SocketAddr) -> &'static str {
 }
 
 /// Returns the addresses of this node for browsers, by the host name that the request used.
-async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Json<serde_json::Value> {
+async fn facts(
+    State(front): State<Front>,
+    Extension(client): Extension<Client>,
+    headers: axum::http::HeaderMap,
+) -> Json<serde_json::Value> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let authority: Option<axum::http::uri::Authority> = host.parse().ok();
     let name = match authority.as_ref().map(axum::http::uri::Authority::host) {
@@ -227,10 +285,12 @@ async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Js
         _ => front.localhost,
     };
     let port = front.port;
+    // A page that came over TLS may open no other connections.
+    let scheme = if client.is_secure { "wss" } else { "ws" };
     let fingerprints = front.fingerprints.borrow().clone();
     Json(serde_json::json!({
         "webtransport": format!("https://{name}:{port}/"),
-        "websocket": format!("ws://{host}/moq"),
+        "websocket": format!("{scheme}://{host}/moq"),
         "fingerprints": fingerprints,
         "sessions": front.figures.sessions(),
     }))
@@ -238,6 +298,7 @@ async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Js
 
 async fn accept_websocket(
     State(front): State<Front>,
+    Extension(client): Extension<Client>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -247,6 +308,7 @@ async fn accept_websocket(
     };
     upgrade.on_upgrade(move |socket| async move {
         // A full queue means that the node is overloaded: the socket is closed.
-        let _ = front.sockets.try_send((socket, version, query));
+        let seat = client.seat();
+        let _ = front.sockets.try_send(Socket { socket, version, query, seat });
     })
 }

@@ -19,9 +19,7 @@ async fn streams_are_reset_before_a_webtransport_session_closes() {
             let port = endpoint.local_addr().expect("bound").port();
             let url = format!("https://localhost:{port}/room").parse().expect("a URL");
             let (connection, (_socket, peer)) = tokio::join!(
-                within("our connection", async {
-                    Endpoint::accept(endpoint.incoming().await.expect("open")).await
-                }),
+                within("our connection", async { endpoint.incoming().await.expect("open").accept().await }),
                 within("their connection", theirs::connect(any, &url, tls.client))
             );
             let ours = Ours::start(connection.expect("connected"));

@@ -7,6 +7,7 @@ mod theirs;
 
 mod close;
 mod discovery;
+mod doors;
 mod fetch;
 mod publish;
 mod subscribe;
@@ -87,7 +88,7 @@ impl Pair {
                 let url = format!("{scheme}://localhost:{port}/room").parse().expect("a URL");
                 let (connection, (theirs, peer)) = tokio::join!(
                     within("our connection", async {
-                        Endpoint::accept(endpoint.incoming().await.expect("open")).await
+                        endpoint.incoming().await.expect("open").accept().await
                     }),
                     within("their connection", Theirs::connect(any, &url, tls.client))
                 );

@@ -128,6 +128,7 @@ pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
     let certificate = Certificate::load(source, std::time::SystemTime::now())?;
     let origin = Edge::bind(EdgeConfig {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        tcp: front::Options::default(),
         tls: certificate.server_config(&[])?,
         fingerprints: certificate.fingerprints(),
         origin: None,

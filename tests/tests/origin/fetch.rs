@@ -78,7 +78,7 @@ async fn kept_groups_are_fetched_alone_and_joining() {
         let got = all(within("FETCH", joining).await.expect("sent")).await;
         assert_eq!(objects(&got), [(2, 0, "a"), (2, 1, "b"), (3, 0, "a"), (3, 1, "b")]);
     }
-    let (_, figures) = origin.get("/metrics").await;
+    let figures = origin.figures().await;
     assert!(figures.contains("fetches_total{source=\"kept\"} 6"), "{figures}");
 }
 

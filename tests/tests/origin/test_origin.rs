@@ -46,6 +46,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 pub(crate) struct TestOrigin {
     pub(crate) addr: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) handle: Handle,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) running: JoinHandle<Result<(), origin::Error>>,
@@ -59,14 +60,16 @@ impl TestOrigin {
         let names = vec!["localhost".into()];
         let config = Config {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tcp: front::Options { admin: Some((Ipv4Addr::LOCALHOST, 0).into()), ..front::Options::default() },
             certificate: CertificateSource::SelfSigned { dir: dir.path().into(), names },
             ..config
         };
         let origin = Origin::bind(config).expect("a free port");
         let (addr, http, handle) = (origin.local_addr(), origin.http_addr(), origin.handle());
+        let admin = origin.admin_addr().expect("an admin side");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(origin.run(async { drop(stopped.await) }));
-        Self { addr, http, handle, stop: Some(stop), running, _dir: dir }
+        Self { addr, http, admin, handle, stop: Some(stop), running, _dir: dir }
     }
 
     /// Starts an origin to which anyone may publish.
@@ -169,14 +172,23 @@ impl TestOrigin {
 
     /// Sends a GET request. Returns the status and the body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http).await.expect("listening");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("connected");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).await.expect("text");
-        let (head, body) = response.split_once("\r\n\r\n").expect("HTTP");
-        (head[9..12].parse().expect("a status"), body.to_owned())
+        get(self.http, path).await
     }
+
+    /// Returns the origin's figures.
+    pub(crate) async fn figures(&self) -> String {
+        get(self.admin, "/metrics").await.1
+    }
+}
+
+async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(addr).await.expect("listening");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("connected");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("text");
+    let (head, body) = response.split_once("\r\n\r\n").expect("HTTP");
+    (head[9..12].parse().expect("a status"), body.to_owned())
 }
 
 /// Trusts one certificate, as a browser does with `serverCertificateHashes`.

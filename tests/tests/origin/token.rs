@@ -88,7 +88,7 @@ async fn publishing_needs_the_right_room_and_role() {
         assert!(ended.contains(reason), "{ended}");
     }
     assert!(origin.handle.rooms().is_empty());
-    let (_, figures) = origin.get("/metrics").await;
+    let figures = origin.figures().await;
     assert!(figures.contains("fanfare_origin_refused_publishes_total 5"), "{figures}");
 }
 

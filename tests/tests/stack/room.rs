@@ -137,11 +137,11 @@ async fn a_person_is_exported_and_forgotten_while_the_origin_runs() -> Result<()
         one.order(json!({ "say": { "text": "remember me" } })).await?;
         let fan = one.fan.context("the fan has no identity yet")?;
         let path = format!("/api/fans/{fan}");
-        let kept = stack.ask(Node::Origin, "GET", &path).await?;
+        let kept = stack.ask_admin(Node::Origin, "GET", &path).await?;
         ensure!(kept.contains("200 OK") && kept.contains("remember me"), "{kept}");
-        let forgotten = stack.ask(Node::Origin, "DELETE", &path).await?;
+        let forgotten = stack.ask_admin(Node::Origin, "DELETE", &path).await?;
         ensure!(forgotten.contains("204 No Content"), "{forgotten}");
-        let kept = stack.ask(Node::Origin, "GET", &path).await?;
+        let kept = stack.ask_admin(Node::Origin, "GET", &path).await?;
         ensure!(kept.contains("200 OK") && !kept.contains("remember me"), "{kept}");
         // The room goes on for this fan, too.
         let said = one.order(json!({ "say": { "text": "who am I?" } })).await?;
@@ -149,7 +149,7 @@ async fn a_person_is_exported_and_forgotten_while_the_origin_runs() -> Result<()
         let mut other = Talker::enter(&stack, Node::CreatorEdge, None)?;
         let other = other.order(json!({ "say": { "text": "hello" } }));
         ensure!(matches!(other.await?, Outcome::Taken { .. }), "the room goes on");
-        let wrong = stack.ask(Node::Origin, "GET", "/api/fans/nobody").await?;
+        let wrong = stack.ask_admin(Node::Origin, "GET", "/api/fans/nobody").await?;
         ensure!(wrong.contains("400 Bad Request") && wrong.contains("nobody"), "{wrong}");
         Ok(())
     })
