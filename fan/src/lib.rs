@@ -303,7 +303,7 @@ impl<F: FnMut(Update)> App for RoomSession<'_, F> {
             return Poll::Ready(());
         }
         if let Some(at) = fan.membership.timeout() {
-            self.sleep.as_mut().reset(Instant::from_std(fan.clock.instant(at)));
+            self.sleep.as_mut().reset(fan.clock.instant(at));
             if self.sleep.as_mut().poll(task).is_ready() {
                 task.waker().wake_by_ref();
             }

@@ -68,8 +68,8 @@ pub const VALIDITY: Duration = Duration::from_hours(312);
 pub const RENEW_BEFORE: Duration = Duration::from_hours(48);
 /// The time by which a self-signed certificate is dated back, for clients whose clocks are behind.
 pub const BACKDATE: Duration = Duration::from_hours(1);
-/// The interval at which a running endpoint checks whether the certificate is due for renewal.
-const REFRESH_EVERY: Duration = Duration::from_hours(1);
+/// The interval at which a running endpoint looks for a renewed certificate, or renews its own.
+const REFRESH_EVERY: Duration = Duration::from_mins(1);
 
 const CERT_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
@@ -258,7 +258,16 @@ fn read_self_signed(dir: &Path, now: SystemTime) -> Result<Option<CertifiedKey>,
             return Err(Error::Read { what: "certificate", path: cert, source });
         }
     }
-    let kept = read(&cert, &key)?;
+    let kept = match read(&cert, &key) {
+        Ok(kept) => kept,
+        // A crash between the two files leaves a key beside another key's certificate. Both are ours to make anew.
+        Err(error @ Error::Parse { .. }) => {
+            tracing::warn!(%error, "another self-signed certificate is made");
+            return Ok(None);
+        }
+        Err(Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let due = kept.cert.first().is_none_or(|leaf| is_due(leaf, now));
     Ok((!due).then_some(kept))
 }
@@ -331,6 +340,22 @@ mod tests {
         assert_eq!(config.alpn_protocols, [b"h3"]);
         let restarted = Certificate::load(source(dir.path()), now + 11 * DAY)?;
         assert_eq!(restarted.fingerprint(), again.fingerprint());
+        Ok(())
+    }
+
+    #[test]
+    fn a_crash_between_the_two_files_costs_a_certificate_and_not_the_start() -> Result<(), Error> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (other, now) = (tempfile::tempdir().expect("a temporary directory"), SystemTime::now());
+        let first = Certificate::load(source(dir.path()), now)?;
+        Certificate::load(source(other.path()), now)?;
+        // The key is written first: here it is the new one, and the certificate still the old one.
+        fs::copy(other.path().join(KEY_FILE), dir.path().join(KEY_FILE)).expect("a copy");
+        let second = Certificate::load(source(dir.path()), now)?;
+        assert_ne!(first.fingerprint(), second.fingerprint());
+        fs::remove_file(dir.path().join(KEY_FILE)).expect("it is there");
+        let third = Certificate::load(source(dir.path()), now)?;
+        assert_eq!(Certificate::load(source(dir.path()), now)?.fingerprint(), third.fingerprint());
         Ok(())
     }
 

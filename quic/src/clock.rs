@@ -1,8 +1,9 @@
 //! The monotonic clock of the sessions, which do not read clocks themselves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moqt::Micros;
+use tokio::time::Instant;
 
 /// A monotonic clock. It starts at zero when it is created.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,7 @@ impl Clock {
         Micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// Converts a time of this clock to the system's monotonic clock.
+    /// Converts a time of this clock to the clock of timers.
     pub fn instant(&self, at: Micros) -> Instant {
         self.0 + Duration::from_micros(at.0)
     }

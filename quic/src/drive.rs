@@ -142,7 +142,7 @@ impl<A: App> Driver<'_, A> {
             }
         }
         if let Some(at) = self.session.timeout() {
-            let at = Instant::from_std(self.clock.instant(at));
+            let at = self.clock.instant(at);
             if self.sleep.deadline() != at {
                 self.sleep.as_mut().reset(at);
             }

@@ -214,7 +214,7 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         }
         let due = (self.heard.max(self.pinged) + PING_EVERY).min(self.heard + SILENCE);
         let at = self.socket.timeout().map_or(due, |at| at.min(due));
-        let at = Instant::from_std(self.clock.instant(at));
+        let at = self.clock.instant(at);
         if self.sleep.deadline() != at {
             self.sleep.as_mut().reset(at);
         }

@@ -10,6 +10,7 @@ mod discovery;
 mod doors;
 mod fetch;
 mod publish;
+mod silence;
 mod subscribe;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
