@@ -18,7 +18,9 @@ const STATES = {
 function room() {
   const asked = new URLSearchParams(location.search).get('room');
   if (asked) return asked;
-  const path = decodeURIComponent(location.pathname).replace(/^\/+|\/+$/g, '');
+  let path = location.pathname.replace(/^\/+|\/+$/g, '');
+  // A path that decodes to nothing stays what it is: the name of a room that nobody has.
+  try { path = decodeURIComponent(path); } catch { /* as it is */ }
   return path === 'watch.html' || path === 'watch' ? '' : path;
 }
 

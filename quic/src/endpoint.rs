@@ -191,7 +191,7 @@ impl Endpoint {
 
     /// Connects to `moqt://…` over raw QUIC or to `https://…` over WebTransport.
     pub async fn connect(&self, url: &Url) -> Result<Connection, Error> {
-        let wrong = || Error::Url { url: url.to_string() };
+        let wrong = || Error::Url { url: shown(url) };
         let carrier = match url.scheme() {
             "moqt" => Carrier::Quic,
             "https" => Carrier::WebTransport,
@@ -213,7 +213,7 @@ impl Endpoint {
             .ok_or_else(|| resolve(io::Error::from(io::ErrorKind::AddrNotAvailable)))?;
 
         let failed = |reason: &dyn std::fmt::Display| Error::Connect {
-            to: url.to_string(),
+            to: shown(url),
             reason: reason.to_string(),
         };
         let mut tls = self.client.clone().ok_or(Error::Tls)?;
@@ -229,7 +229,7 @@ impl Endpoint {
         match carrier {
             Carrier::Quic => {
                 let version = Version::from_protocol(&alpn(&connection))
-                    .ok_or_else(|| Error::Version { peer: url.to_string() })?;
+                    .ok_or_else(|| Error::Version { peer: shown(url) })?;
                 let mut config = Config::new(Side::Client, carrier, version);
                 config.setup = setup(url, host);
                 Ok(Connection { transport: Transport::Quic(connection), config, url: None })
@@ -241,7 +241,7 @@ impl Endpoint {
                 let chosen = session.response().and_then(|response| response.protocol.clone());
                 let version = chosen
                     .and_then(|name| Version::from_protocol(name.as_bytes()))
-                    .ok_or_else(|| Error::Version { peer: url.to_string() })?;
+                    .ok_or_else(|| Error::Version { peer: shown(url) })?;
                 let config = Config::new(Side::Client, carrier, version);
                 Ok(Connection { transport: Transport::WebTransport(Box::new(session)), config, url: None })
             }
@@ -257,6 +257,14 @@ impl Connected for Connection {
     fn run(self: Box<Self>, mut app: &mut dyn App) -> Later<'_, Result<Ended, Misuse>> {
         Box::pin(async move { drive(self.transport, self.config, Clock::default(), &mut app).await })
     }
+}
+
+/// Returns a URL as it may be shown: without its query, in which other people's clients have tokens.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    let _ = url.set_password(None);
+    url.into()
 }
 
 /// Returns the SETUP of a client on raw QUIC, with the path and authority of its URL (Section 10.3.1).
@@ -312,6 +320,18 @@ fn base_transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn no_error_shows_a_token() {
+        let tls = crate::Trust::Anyone.client_config().expect("a configuration");
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into(), tls).expect("a socket");
+        // Nothing listens there, the scheme is of no server, the host is none.
+        for url in ["ws://127.0.0.1:1/moq?room=a&jwt=SECRET", "ftp://127.0.0.1:1/?jwt=SECRET", "moqt:?jwt=SECRET"] {
+            let url: Url = url.parse().expect("a URL");
+            let Err(error) = endpoint.dial(&url).await else { panic!("{url} answers") };
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
+        }
+    }
 
     #[test]
     fn a_url_without_a_path_is_the_root() {

@@ -29,7 +29,7 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
-use crate::{Clock, Error};
+use crate::{Clock, Error, endpoint::shown};
 
 /// The silence of a peer after which it is asked whether it is there.
 const PING_EVERY: Micros = Micros::from_secs(15);
@@ -126,7 +126,7 @@ impl Client {
     /// Connects to a `ws://…` URL, or with TLS to `wss://…`.
     pub(crate) async fn connect(url: &Url, tls: Option<ClientConfig>) -> Result<Self, Error> {
         let failed = |reason: &dyn std::fmt::Display| Error::Connect {
-            to: url.to_string(),
+            to: shown(url),
             reason: reason.to_string(),
         };
         let mut request = url.as_str().into_client_request().map_err(|error| failed(&error))?;

@@ -102,6 +102,7 @@ impl Player {
             // A Durable Object serves one room, so it must know the room before the session begins.
             websocket: get("websocket").as_string().map(|url| transport::with(&url, "room", &room)),
             fingerprints: fingerprints.iter().filter_map(|hex| unhex(&hex.as_string()?)).collect(),
+            token: None,
         };
         let target = get("latency").as_f64().map_or(DEFAULT_TARGET, target);
         let playout = Rc::new(RefCell::new(Playout::new(canvas, target)?));

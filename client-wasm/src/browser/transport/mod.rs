@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::future::{Either, select};
 use moqt::{
-    Event, Input, Micros, Misuse, Output, Session, SessionCode, Version,
+    Event, Input, Micros, Misuse, Output, Session, SessionCode, Token, Version,
     session::{Config, Dir, Side, StreamId, Transport},
 };
 use wasm_bindgen::JsValue;
@@ -34,17 +34,19 @@ pub(crate) struct Server {
     pub(crate) fingerprints: Vec<Vec<u8>>,
     /// The URL for the WebSocket.
     pub(crate) websocket: Option<String>,
+    /// The client's token.
+    pub(crate) token: Option<String>,
 }
 
 impl Server {
-    /// Returns the addresses with a token in their query.
+    /// Returns the addresses for a client with this token. Only a Durable Object wants it before the session begins, in
+    /// the query of its WebSocket's URL; everywhere else it is in SETUP, which nobody on the way writes down.
     pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
-        let Some(token) = token else { return self.clone() };
-        let shown = |url: &String| with(url, "jwt", token);
+        let shown = |url: &String| token.map_or_else(|| url.clone(), |token| with(url, "jwt", token));
         Self {
-            webtransport: self.webtransport.as_ref().map(shown),
             websocket: self.websocket.as_ref().map(shown),
-            fingerprints: self.fingerprints.clone(),
+            token: token.map(str::to_owned),
+            ..self.clone()
         }
     }
 }
@@ -109,11 +111,14 @@ impl Connection {
                 Err("this browser has no WebTransport, and the server offers no WebSocket".to_owned())
             }
         };
-        Self::start(link?)
+        Self::start(link?, server.token.clone())
     }
 
-    fn start(link: Link) -> Result<Self, String> {
-        let config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
+    fn start(link: Link, token: Option<String>) -> Result<Self, String> {
+        let mut config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
+        if matches!(link, Link::WebTransport(_)) {
+            config.setup.tokens.extend(token.map(Token::value));
+        }
         let session = Session::new(now(), config).map_err(|misuse| misuse.to_string())?;
         let shared = Rc::new(Shared {
             session: RefCell::new(session),
