@@ -212,10 +212,8 @@ impl Endpoint {
             .find(|addr| addr.is_ipv4() == local.is_ipv4() || local.is_ipv6())
             .ok_or_else(|| resolve(io::Error::from(io::ErrorKind::AddrNotAvailable)))?;
 
-        let failed = |reason: &dyn std::fmt::Display| Error::Connect {
-            to: shown(url),
-            reason: reason.to_string(),
-        };
+        let failed =
+            |reason: &dyn std::fmt::Display| Error::Connect { to: shown(url), reason: reason.to_string() };
         let mut tls = self.client.clone().ok_or(Error::Tls)?;
         tls.alpn_protocols = match carrier {
             Carrier::Quic => Version::SUPPORTED.iter().map(|v| v.protocol().into()).collect(),
@@ -326,7 +324,9 @@ mod tests {
         let tls = crate::Trust::Anyone.client_config().expect("a configuration");
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into(), tls).expect("a socket");
         // Nothing listens there, the scheme is of no server, the host is none.
-        for url in ["ws://127.0.0.1:1/moq?room=a&jwt=SECRET", "ftp://127.0.0.1:1/?jwt=SECRET", "moqt:?jwt=SECRET"] {
+        for url in
+            ["ws://127.0.0.1:1/moq?room=a&jwt=SECRET", "ftp://127.0.0.1:1/?jwt=SECRET", "moqt:?jwt=SECRET"]
+        {
             let url: Url = url.parse().expect("a URL");
             let Err(error) = endpoint.dial(&url).await else { panic!("{url} answers") };
             assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");

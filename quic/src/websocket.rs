@@ -125,10 +125,8 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to a `ws://…` URL, or with TLS to `wss://…`.
     pub(crate) async fn connect(url: &Url, tls: Option<ClientConfig>) -> Result<Self, Error> {
-        let failed = |reason: &dyn std::fmt::Display| Error::Connect {
-            to: shown(url),
-            reason: reason.to_string(),
-        };
+        let failed =
+            |reason: &dyn std::fmt::Display| Error::Connect { to: shown(url), reason: reason.to_string() };
         let mut request = url.as_str().into_client_request().map_err(|error| failed(&error))?;
         let version = Version::Draft18;
         let offer = HeaderValue::from_static(mux::subprotocol(version));

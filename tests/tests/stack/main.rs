@@ -1,6 +1,7 @@
 //! Tests of a whole stack in one process: an origin, edges, creators and fans, over real QUIC.
 
 mod chain;
+mod front;
 mod hostile;
 mod room;
 mod upstream;
