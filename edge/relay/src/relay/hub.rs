@@ -10,17 +10,25 @@ use std::{
 };
 
 use moqt::{
-    DoneCode, Namespace, Params, Properties, RequestCode, SessionCode, TrackName, message::RequestError,
-    session::RequestId,
+    DoneCode, Micros, Namespace, Params, Properties, RequestCode, SessionCode, TrackName,
+    message::RequestError, session::RequestId,
 };
 use wire::names;
 
 use super::{
     Config, Credentials, RESUME,
     fetch_proxy::{ProxiedFetch, Step},
+    quarantine::Quarantine,
+    refusals::Refusals,
     track::{State, Track},
 };
 use crate::{Admission, Dial, Figures, PeerId, Platform, Service, cache::Cache};
+
+/// The time for which a client's rendezvous is forwarded. The relay requests the track again for as long as a client
+/// waits, so that one that waits for what never comes does not hold a request of the upstream's meanwhile.
+const PATIENCE_FORWARDED: Micros = Micros::from_millis(3_000);
+/// Subscribers that wait less are answered from memory if the name was refused a moment ago.
+const REMEMBERED_PATIENCE_MS: u64 = 1_000;
 
 pub(super) struct Hub {
     pub(super) platform: Rc<dyn Platform>,
@@ -49,6 +57,10 @@ pub(super) struct Hub {
     pub(super) wants_namespaces: bool,
     /// Subscriptions to tracks under a prefix (SUBSCRIBE_TRACKS).
     pub(super) interests: Vec<(PeerId, RequestId, Namespace)>,
+    /// Names that were refused a moment ago.
+    pub(super) refusals: Refusals,
+    /// Names whose request may have ended a session with the upstream.
+    pub(super) quarantine: Quarantine,
     /// Tasks that wait until the last client has left.
     pub(super) wakers: Vec<Waker>,
 }
@@ -115,6 +127,8 @@ impl Hub {
             remote: BTreeSet::new(),
             wants_namespaces: false,
             interests: Vec::new(),
+            refusals: Refusals::default(),
+            quarantine: Quarantine::default(),
             wakers: Vec::new(),
         }
     }
@@ -261,7 +275,8 @@ impl Hub {
         track
     }
 
-    /// Returns the track of that name, and requests it from a publisher or the upstream if it has no source.
+    /// Returns the track of that name, and requests it from a publisher or the upstream if it has no source. A
+    /// subscriber waits for `patience` milliseconds, if it does at all.
     pub(super) fn get_or_request(
         &mut self,
         name: &TrackName,
@@ -270,10 +285,9 @@ impl Hub {
         patience: Option<u64>,
     ) -> Rc<RefCell<Track>> {
         let track = self.get_or_create(name);
-        {
-            let mut track = track.borrow_mut();
-            track.patience = track.patience.max(patience);
-        }
+        let now = self.platform.now();
+        let forwarded = patience.map(|ms| ms.min(PATIENCE_FORWARDED.as_millis()));
+        track.borrow_mut().await_publisher(now, patience, forwarded);
         // Our upstream is asking us for a track that we asked it for: a loop. Take our request back; if no local peer
         // publishes the track, it does not exist.
         let upstream =
@@ -285,13 +299,23 @@ impl Hub {
         if track.borrow().source.is_some() {
             return track;
         }
+        if forwarded.is_none_or(|ms| ms < REMEMBERED_PATIENCE_MS)
+            && let Some(error) = self.refusals.recall(now, name)
+            && !track.borrow().is_live()
+        {
+            track.borrow_mut().set(State::Refused(error));
+            return track;
+        }
         track.borrow_mut().reopen();
         let source =
             self.source(name, asking).filter(|source| !(from_upstream && self.upstream == Some(*source)));
         match source {
+            Some(source) if !self.may_request(source, name, asking) => {
+                track.borrow_mut().set(State::Refused(quarantined()));
+            }
             Some(source) => {
                 track.borrow_mut().requested_from(source);
-                self.send(source, Command::Subscribe(Rc::clone(&track), patience));
+                self.send(source, Command::Subscribe(Rc::clone(&track), forwarded));
             }
             // The track waits until the upstream or its publisher is back.
             None if (self.has_upstream && !from_upstream) || self.expects(name) => {}
@@ -301,6 +325,19 @@ impl Hub {
             None => track.borrow_mut().set(State::Refused(absent())),
         }
         track
+    }
+
+    /// Returns whether a client's request for a name may go to a source: to the upstream, not if it may have ended
+    /// the session with it before.
+    pub(super) fn may_request(&mut self, source: PeerId, name: &TrackName, client: PeerId) -> bool {
+        let now = self.platform.now();
+        self.upstream != Some(source) || self.quarantine.admits(now, name, client)
+    }
+
+    /// Remembers that a name was refused.
+    pub(super) fn remember_refusal(&mut self, name: &TrackName, error: &RequestError) {
+        let now = self.platform.now();
+        self.refusals.remember(now, name, error);
     }
 
     /// Returns the track of that name, and requests it from one session only: it belongs to that session's client.
@@ -316,6 +353,7 @@ impl Hub {
 
     /// Requests refused and orphaned tracks again: a new peer may have them.
     pub(super) fn retry_refused(&mut self) {
+        self.refusals.clear();
         for track in self.tracks.values().filter(|track| track.borrow().source.is_none()) {
             track.borrow_mut().reopen();
         }
@@ -334,20 +372,34 @@ impl Hub {
             .cloned()
             .collect();
         for track in orphans {
-            let name = track.borrow().name.clone();
-            match self.source(&name, PeerId(u64::MAX)) {
-                Some(source) => {
-                    track.borrow_mut().requested_from(source);
-                    let resume = track.borrow().is_live().then(|| RESUME.as_millis());
-                    let patience = track.borrow().patience.max(resume);
-                    self.send(source, Command::Subscribe(track, patience));
-                }
-                // No peer is left that could have the track.
-                None if !self.has_upstream && track.borrow().is_live() && !self.expects(&name) => {
-                    track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
-                }
-                None => {}
+            self.reassign(track);
+        }
+    }
+
+    /// Finds a publisher for a track that has lost its own, or found none yet.
+    pub(super) fn reassign(&mut self, track: Rc<RefCell<Track>>) {
+        let (name, takers) = (track.borrow().name.clone(), track.borrow().takers);
+        match self.source(&name, PeerId(u64::MAX)) {
+            Some(source)
+                if self.upstream == Some(source)
+                    && !self.quarantine.admits_waiting(self.platform.now(), &name, takers) =>
+            {
+                let over = track.borrow().is_live();
+                let state =
+                    if over { State::Ended(DoneCode::INTERNAL_ERROR) } else { State::Refused(quarantined()) };
+                track.borrow_mut().set(state);
             }
+            Some(source) => {
+                track.borrow_mut().requested_from(source);
+                let resume = track.borrow().is_live().then(|| RESUME.as_millis());
+                let patience = track.borrow().patience.max(resume);
+                self.send(source, Command::Subscribe(track, patience));
+            }
+            // No peer is left that could have the track.
+            None if !self.has_upstream && track.borrow().is_live() && !self.expects(&name) => {
+                track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
+            }
+            None => {}
         }
     }
 
@@ -464,6 +516,18 @@ pub(super) fn own_track(platform: &dyn Platform) -> Option<TrackName> {
     let id = u128::from_be_bytes(platform.random().ok()?);
     let namespace = Namespace::new([names::NODE.to_owned(), format!("{id:032x}")]).ok()?;
     TrackName::new(namespace, names::SELF).ok()
+}
+
+/// The refusal of a name that may have ended the session with the upstream.
+pub(super) fn quarantined() -> RequestError {
+    let reason = "the upstream ended its session while this was requested; it is not requested again for one \
+                  client alone";
+    RequestError::new(RequestCode::EXCESSIVE_LOAD, reason)
+}
+
+/// Returns whether an error means that nobody publishes a track, which may change.
+pub(super) fn is_absence(error: &RequestError) -> bool {
+    matches!(error.code, RequestCode::DOES_NOT_EXIST | RequestCode::TIMEOUT | RequestCode::GOING_AWAY)
 }
 
 pub(super) fn absent() -> RequestError {

@@ -9,6 +9,8 @@ mod fetch_proxy;
 mod hub;
 mod incoming;
 mod publication;
+mod quarantine;
+mod refusals;
 mod session;
 mod subscription;
 mod track;
@@ -35,6 +37,7 @@ use crate::{
     platform::wait,
 };
 use hub::{Command, Hub, Kind, absent};
+use quarantine::is_violation;
 use session::Session;
 use timing::Backoff;
 use track::State;
@@ -157,7 +160,12 @@ impl Relay {
                             tracing::info!(url, "the upstream has gone away");
                             backoff.reset();
                         }
-                        Moved::Ended(ended) => tracing::warn!(url, ?ended, "lost the upstream"),
+                        Moved::Ended(ended) => {
+                            tracing::warn!(url, ?ended, "lost the upstream");
+                            if ended.is_ok_and(|ended| is_violation(ended.code)) {
+                                session.suspect_requests();
+                            }
+                        }
                     }
                 }
                 Err(error) => tracing::warn!(url, %error, "no upstream"),
@@ -320,6 +328,13 @@ pub struct RelaySession {
 }
 
 impl RelaySession {
+    /// Suspects what the peer, an upstream, had not answered when it ended the session.
+    fn suspect_requests(&self) {
+        if let Some(session) = &self.session {
+            session.suspect_requests();
+        }
+    }
+
     fn going_away(&self) -> GoingAway {
         self.session.as_ref().map(|session| session.going_away.clone()).unwrap_or_default()
     }

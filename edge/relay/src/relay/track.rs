@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use moqt::{
-    DoneCode, Location, Properties, ResetCode, TrackName,
+    DoneCode, Location, Micros, Properties, ResetCode, TrackName,
     data::{Datagram, ObjectHeader, SubgroupHeader, SubgroupId},
     message::RequestError,
 };
@@ -22,6 +22,9 @@ use crate::{
 
 /// Datagrams of a track that are kept until its subscriptions are woken.
 pub(super) const DATAGRAMS_KEPT: usize = 64;
+
+/// The longest that a subscriber waits for a publisher, in milliseconds; a session refuses it then.
+const MAX_PATIENCE_MS: u64 = 30_000;
 
 /// Numbers the source's streams of a track. Later streams have higher numbers.
 pub(super) type Sequence = u64;
@@ -55,8 +58,10 @@ pub(super) struct Track {
     /// The session that publishes it, or has been requested to.
     pub(super) source: Option<PeerId>,
     way: Way,
-    /// The longest time that a subscriber waits for a publisher, in milliseconds.
+    /// The longest time for which a source is requested to wait for a publisher, in milliseconds.
     pub(super) patience: Option<u64>,
+    /// The time until which a subscriber waits for a publisher.
+    awaited_until: Micros,
     pub(super) properties: Properties,
     pub(super) largest: Option<Location>,
     /// The position at which its publisher accepted: subscriptions that waited for that get all objects since.
@@ -127,6 +132,7 @@ impl Track {
             source: None,
             way: Way::Requested,
             patience: None,
+            awaited_until: Micros(0),
             properties: Properties::NONE,
             largest: None,
             since: (None, 0),
@@ -185,6 +191,19 @@ impl Track {
 
     pub(super) fn is_offered(&self) -> bool {
         self.way == Way::Offered && self.is_live()
+    }
+
+    /// Records that a subscriber waits for `patience` milliseconds, and that a source is to wait for `forwarded`.
+    pub(super) fn await_publisher(&mut self, now: Micros, patience: Option<u64>, forwarded: Option<u64>) {
+        self.patience = self.patience.max(forwarded);
+        if let Some(ms) = patience {
+            self.awaited_until = self.awaited_until.max(now + Micros::from_millis(ms.min(MAX_PATIENCE_MS)));
+        }
+    }
+
+    /// Returns whether a subscriber still waits for a publisher.
+    pub(super) fn is_awaited(&self, now: Micros) -> bool {
+        self.takers > 0 && now < self.awaited_until
     }
 
     /// Makes a refused track pending again, for a new subscriber or source.

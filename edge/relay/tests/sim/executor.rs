@@ -27,8 +27,8 @@ const POLLS_PER_INSTANT: u32 = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(crate) usize);
 
-/// Makes the app of a session that comes to a node.
-pub(crate) type Accept = Rc<dyn Fn() -> Box<dyn App>>;
+/// Makes the app of a session that comes to a node from another.
+pub(crate) type Accept = Rc<dyn Fn(NodeId) -> Box<dyn App>>;
 
 /// The executor, its clock and its net. A clone is the same.
 #[derive(Clone)]
@@ -144,7 +144,7 @@ impl Sim {
     /// Opens a link to a node, and a session there. Gives our end of it.
     pub(crate) fn connect(&self, from: NodeId, to: NodeId, weather: Weather, config: &Config) -> Option<End> {
         let app = self.0.accepts.borrow().get(&to).cloned()?;
-        let mut app = app();
+        let mut app = app(from);
         let (near, far) = self.0.net.borrow_mut().link(weather);
         self.0.links.borrow_mut().push((from, to, near, far));
         let theirs = Config::new(moqt::session::Side::Server, config.transport, config.version);

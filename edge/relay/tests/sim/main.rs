@@ -8,15 +8,18 @@ mod content;
 mod creator;
 mod executor;
 mod platform;
+mod scripted;
 mod subscriber;
 mod topology;
 
 mod discovery;
 mod drain;
 mod fetch;
+mod held;
 mod late;
 mod linger;
 mod loops;
+mod quarantine;
 mod random;
 mod rejoin;
 mod slow;

@@ -6,7 +6,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use moqt::Micros;
+use moqt::{Cx, Event, Micros};
 use relay::{Admission, Credentials, Figures, LINGER, Platform, Relay};
 use testnet::{Rng, Weather};
 
@@ -16,6 +16,7 @@ use crate::{
     creator::{Announce, Creator, Known},
     executor::{NodeId, Sim},
     platform::{Machine, Way},
+    scripted::{Answering, Hands, Scripted},
     subscriber::{Manner, Report, Subscriber},
 };
 
@@ -135,7 +136,7 @@ impl World {
         }
         let keeper = relay.clone();
         self.sim.spawn(id, async move { keeper.housekeep().await });
-        self.sim.accept(id, Rc::new(move || Box::new(relay.enter(Credentials::default()))));
+        self.sim.accept(id, Rc::new(move |_| Box::new(relay.enter(Credentials::default()))));
     }
 
     /// Adds a creator of all tracks.
@@ -220,6 +221,27 @@ impl World {
                 way.sim.sleep(Micros::from_millis(way.sim.draw(|rng| rng.of(PAUSE.0..PAUSE.1)))).await;
             }
         });
+    }
+
+    /// Adds a client that does what a test has it do, on one session.
+    pub(crate) fn scripted_client(&mut self, to: NodeId) -> Rc<Hands> {
+        let id = self.id();
+        let hands = Rc::new(Hands::default());
+        let way = Way { sim: self.sim.clone(), from: id, to, weather: self.weather };
+        let moved = Rc::clone(&hands);
+        self.sim.spawn(id, async move {
+            if let Some(session) = way.connect().await {
+                session.run(&mut Scripted::new(moved)).await;
+            }
+        });
+        hands
+    }
+
+    /// Adds a node whose sessions do what `answer` has them do with each event.
+    pub(crate) fn scripted_server(&mut self, answer: Rc<dyn Fn(&mut Cx<'_>, &Event)>) -> NodeId {
+        let id = self.id();
+        self.sim.accept(id, Rc::new(move |_| Box::new(Answering(Rc::clone(&answer)))));
+        id
     }
 
     pub(crate) fn relay_ids(&self) -> Vec<NodeId> {

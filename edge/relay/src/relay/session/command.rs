@@ -8,7 +8,7 @@ use moqt::{
     session::RequestId,
 };
 
-use super::{OwnRequest, Progress, Session, misused};
+use super::{OwnRequest, Progress, Session, Waiting, misused};
 use crate::{
     PeerId,
     relay::{
@@ -26,11 +26,12 @@ impl Session {
             Command::Subscribe(track, patience) => {
                 let name = track.borrow().name.clone();
                 let params = Params { rendezvous_timeout: patience, ..Params::default() };
+                let waiting = Waiting { since: self.relay.platform().now(), patience };
                 match session.subscribe(name, params) {
                     Ok(request) => {
-                        self.requests.insert(request, OwnRequest::Track(track, patience));
+                        self.requests.insert(request, OwnRequest::Track(track, waiting));
                     }
-                    Err(error) => self.failed(OwnRequest::Track(track, patience), misused(&error)),
+                    Err(error) => self.failed(OwnRequest::Track(track, waiting), misused(&error)),
                 }
             }
             Command::Unsubscribe(track) => self.unsubscribe(cx, &track),
@@ -76,11 +77,11 @@ impl Session {
                     Err(error) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), misused(&error)),
                 }
             }
-            Command::Status(track, (peer, request)) => match session.track_status(track, Params::default()) {
+            Command::Status(track, of) => match session.track_status(track.clone(), Params::default()) {
                 Ok(own) => {
-                    self.requests.insert(own, OwnRequest::Status(peer, request));
+                    self.requests.insert(own, OwnRequest::Status(track, of));
                 }
-                Err(error) => self.failed(OwnRequest::Status(peer, request), misused(&error)),
+                Err(error) => self.failed(OwnRequest::Status(track, of), misused(&error)),
             },
             Command::StatusAnswer(request, Ok(answer)) => {
                 let _ = session.accept(request, answer.0, answer.1);

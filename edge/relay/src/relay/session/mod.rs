@@ -13,7 +13,8 @@ use std::{
 };
 
 use moqt::{
-    App, Cx, DoneCode, Event, GoingAway, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
+    App, Cx, DoneCode, Event, GoingAway, Micros, Misuse, Namespace, Params, Properties, RequestCode,
+    SessionCode, TrackName,
     message::{RequestError, Setup},
     session::RequestId,
 };
@@ -24,7 +25,7 @@ use super::{
     Relay,
     fetch::Fetch,
     fetch_proxy::{PendingFetch, ProxiedFetch, Step},
-    hub::{Command, Kind},
+    hub::{Command, Kind, is_absence},
     incoming::Incoming,
     subscription::Subscription,
     track::{State, Track, is_room_track, is_under},
@@ -33,17 +34,31 @@ use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, SessionService};
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
-    /// A track, and the milliseconds for which a publisher is waited for.
-    Track(Rc<RefCell<Track>>, Option<u64>),
+    Track(Rc<RefCell<Track>>, Waiting),
     /// An offer of a track. If a peer offered it to this node, that peer's request gets the answer.
     Offer(Option<(PeerId, RequestId)>),
     Namespace(Namespace, (PeerId, RequestId)),
     Fetch(Rc<ProxiedFetch>, Progress),
-    Status(PeerId, RequestId),
+    Status(TrackName, (PeerId, RequestId)),
     /// The status of this node's own track.
     Own,
     Namespaces,
     Tracks,
+}
+
+/// The time for which the peer was requested to wait for a track's publisher.
+#[derive(Clone, Copy)]
+struct Waiting {
+    since: Micros,
+    /// In milliseconds, if it is to wait at all.
+    patience: Option<u64>,
+}
+
+impl Waiting {
+    /// Returns whether the peer has waited as long as it was requested to.
+    fn is_over(self, now: Micros) -> bool {
+        self.patience.is_some_and(|ms| now >= self.since + Micros::from_millis(ms))
+    }
 }
 
 /// The progress of a fetch. FETCH_OK and the end of the stream may come in either order.
@@ -149,30 +164,58 @@ impl Session {
 
     fn failed(&mut self, own: OwnRequest, error: RequestError) {
         match own {
-            OwnRequest::Track(track, patience) => {
-                if track.borrow().source != Some(self.id) {
-                    return;
-                }
-                let mut track = track.borrow_mut();
-                track.source = None;
-                if !track.is_live() && track.patience > patience {
-                    // A later subscriber is willing to wait longer: request the track again.
-                    drop(track);
-                    self.relay.0.borrow_mut().reassign_orphans();
-                } else {
-                    // A track that was live and cannot be resumed is over for its subscribers.
-                    let over = track.is_live();
-                    track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
-                }
-            }
+            OwnRequest::Track(track, waiting) => self.refused(track, waiting, error),
             OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request)) => {
                 self.send(peer, Command::Answer(request, Err(error)));
             }
             OwnRequest::Fetch(fetch, _) => {
                 fetch.push(Step::Error(error));
             }
-            OwnRequest::Status(peer, request) => self.send(peer, Command::StatusAnswer(request, Err(error))),
+            OwnRequest::Status(name, (peer, request)) => {
+                self.relay.0.borrow_mut().remember_refusal(&name, &error);
+                self.send(peer, Command::StatusAnswer(request, Err(error)));
+            }
             OwnRequest::Offer(None) | OwnRequest::Own | OwnRequest::Namespaces | OwnRequest::Tracks => {}
+        }
+    }
+
+    /// The peer has refused a track, or cannot be requested to send it.
+    fn refused(&self, track: Rc<RefCell<Track>>, waiting: Waiting, error: RequestError) {
+        if track.borrow().source != Some(self.id) {
+            return;
+        }
+        track.borrow_mut().source = None;
+        let mut hub = self.relay.0.borrow_mut();
+        let now = hub.platform.now();
+        if track.borrow().is_live() {
+            // A track that was live and cannot be resumed is over for its subscribers.
+            track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
+            return;
+        }
+        let waits_longer = track.borrow().patience > waiting.patience;
+        let is_awaited = waiting.is_over(now) && is_absence(&error) && track.borrow().is_awaited(now);
+        if waits_longer || is_awaited {
+            // A subscriber is willing to wait longer: request the track again.
+            hub.reassign(track);
+        } else {
+            hub.refusals.remember(now, &track.borrow().name, &error);
+            track.borrow_mut().set(State::Refused(error));
+        }
+    }
+
+    /// Suspects what the peer, an upstream, had not answered when it ended the session.
+    pub(super) fn suspect_requests(&self) {
+        let mut hub = self.relay.0.borrow_mut();
+        let now = hub.platform.now();
+        for own in self.requests.values() {
+            match own {
+                OwnRequest::Track(track, _) if !track.borrow().is_live() => {
+                    hub.quarantine.add(now, &track.borrow().name);
+                }
+                OwnRequest::Fetch(fetch, Progress::Requested) => hub.quarantine.add(now, &fetch.track),
+                OwnRequest::Status(name, _) => hub.quarantine.add(now, name),
+                _ => {}
+            }
         }
     }
 
@@ -233,7 +276,7 @@ impl Session {
             Some(OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request))) => {
                 self.send(*peer, Command::Answer(*request, Ok(())));
             }
-            Some(OwnRequest::Status(peer, of)) => {
+            Some(OwnRequest::Status(_, (peer, of))) => {
                 self.send(*peer, Command::StatusAnswer(*of, Ok(Box::new((params, properties)))));
                 self.requests.remove(&request);
             }
@@ -326,6 +369,12 @@ impl Session {
 impl App for Session {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         tracing::trace!(peer = self.id.0, ?event);
+        if let Some(request) = nameless(&event) {
+            // Other makers' relays may end their session over it, and a session upstream is shared.
+            let error = RequestError::new(RequestCode::DOES_NOT_EXIST, "a namespace has at least one field");
+            let _ = cx.session.reject(request, error);
+            return;
+        }
         if let Kind::Client(credentials) = &self.kind
             && self.services.iter_mut().any(|service| service.event(cx, &event, credentials))
         {
@@ -361,6 +410,7 @@ impl App for Session {
             Event::SubscribeOk { request, params, properties } => {
                 if let Some(OwnRequest::Track(track, _)) = self.requests.get(&request) {
                     let mut track = track.borrow_mut();
+                    self.relay.0.borrow_mut().quarantine.clear(&track.name);
                     if matches!(track.state, State::Live) {
                         track.resumed(params.largest);
                     } else {
@@ -450,6 +500,19 @@ impl Drop for Session {
             self.relay.0.borrow_mut().end_session(behalf);
         }
     }
+}
+
+/// Returns the request that an event is about, if it names a track or namespace by an empty namespace.
+fn nameless(event: &Event) -> Option<RequestId> {
+    let (request, namespace) = match event {
+        Event::Subscribe { request, track, .. }
+        | Event::Publish { request, track, .. }
+        | Event::TrackStatus { request, track, .. }
+        | Event::Fetch { request, track, .. } => (request, track.namespace()),
+        Event::PublishNamespace { request, namespace, .. } => (request, namespace),
+        _ => return None,
+    };
+    namespace.is_empty().then_some(*request)
 }
 
 fn misused(error: &Misuse) -> RequestError {

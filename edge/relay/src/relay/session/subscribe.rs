@@ -36,7 +36,7 @@ impl Session {
             None => self.relay.0.borrow_mut().get_or_request(&track, self.id, from_upstream, patience),
         };
         let viewer = self.viewer(&track);
-        self.subscriptions.push(Subscription::requested(track, request, params.filter, viewer));
+        self.subscriptions.push(Subscription::requested(track, request, &params, viewer));
     }
 
     pub(super) fn subscribe_namespace(&mut self, cx: &mut Cx<'_>, request: RequestId, prefix: Namespace) {
