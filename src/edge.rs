@@ -127,6 +127,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let config = EdgeConfig {
         rooms,
+        limits: node::Limits::default(),
         listen: args.listen,
         tls: certificate.server_config(&[]).map_err(Failure::run)?,
         fingerprints: certificate.fingerprints(),

@@ -1,6 +1,9 @@
 //! The state that HTTP shares with the origin's thread, and the calls that it sends there.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use axum::extract::ws::WebSocket;
 use moqt::Version;
@@ -34,4 +37,5 @@ pub(crate) struct EdgeSocket {
     pub(crate) socket: WebSocket,
     pub(crate) version: Version,
     pub(crate) jwt: String,
+    pub(crate) address: IpAddr,
 }

@@ -89,7 +89,7 @@ impl Origin {
         let failed = |source| Error::Listen { protocol: "tcp", addr, source, hint: "check the address" };
         let http = tokio::net::TcpListener::from_std(http).map_err(failed)?;
         let (stop_http, http_stopped) = oneshot::channel::<()>();
-        let app = http::router(Arc::clone(&front));
+        let app = http::router(Arc::clone(&front)).into_make_service_with_connect_info::<SocketAddr>();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let stopped = async { drop(http_stopped.await) };

@@ -1,9 +1,9 @@
 //! WebSockets for edges that cannot use QUIC, such as rooms on other people's platforms.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::{State, WebSocketUpgrade},
+    extract::{ConnectInfo, State, WebSocketUpgrade},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use crate::front::{Call, EdgeSocket, Front};
 /// Accepts a WebSocket of an edge, which presents its token as `Authorization: Bearer JWT`.
 pub(crate) async fn accept(
     State(front): State<Arc<Front>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -32,7 +33,8 @@ pub(crate) async fn accept(
     match websocket::negotiate(upgrade) {
         Ok((upgrade, version)) => upgrade.on_upgrade(move |socket| async move {
             // A full queue means that the origin is overloaded: dropping the call closes the socket.
-            let _ = front.calls.try_send(Call::Socket(Box::new(EdgeSocket { socket, version, jwt })));
+            let socket = EdgeSocket { socket, version, jwt, address: peer.ip() };
+            let _ = front.calls.try_send(Call::Socket(Box::new(socket)));
         }),
         Err(refusal) => refusal.into_response(),
     }

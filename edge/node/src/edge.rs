@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
         Arc,
@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{RawQuery, State, WebSocketUpgrade, ws::WebSocket},
+    extract::{ConnectInfo, RawQuery, State, WebSocketUpgrade, ws::WebSocket},
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -54,10 +54,18 @@ pub struct Edge {
     rooms: Option<Rooms>,
 }
 
+/// A WebSocket that waits for the node's thread.
+struct Waiting {
+    socket: WebSocket,
+    version: Version,
+    query: Option<String>,
+    address: IpAddr,
+}
+
 /// The state that the HTTP handlers share with the node: they may run on another thread.
 #[derive(Clone)]
 struct Front {
-    sockets: mpsc::Sender<(WebSocket, Version, Option<String>)>,
+    sockets: mpsc::Sender<Waiting>,
     port: u16,
     localhost: &'static str,
     fingerprints: watch::Receiver<Vec<String>>,
@@ -83,7 +91,13 @@ impl Edge {
             Rooms::new(Rc::clone(&platform), workers, config, &figures)
         });
         let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
-        let relay = Relay::new(platform, figures, relay::Config { services, ..relay::Config::default() });
+        let relay_config = relay::Config {
+            services,
+            keys: config.rooms.as_ref().map(|rooms| rooms.keys.clone()),
+            limits: config.limits,
+            ..relay::Config::default()
+        };
+        let relay = Relay::new(platform, figures, relay_config);
         Ok(Self { config, endpoint, http, relay, rooms })
     }
 
@@ -107,10 +121,11 @@ impl Edge {
         if let Some((url, tls)) = config.origin {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let any = any.parse().map_err(|_| quic::Error::Tls)?;
-            let upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
+            let mut upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
             if let Some(rooms) = rooms {
-                let upstream = Rc::clone(&upstream);
-                tokio::task::spawn_local(async move { rooms.follow(upstream).await });
+                let (plain, followed) = (Rc::clone(&upstream), rooms.clone());
+                tokio::task::spawn_local(async move { followed.follow(plain).await });
+                upstream = Rc::new(rooms.as_edge(upstream));
             }
             let relay = relay.clone();
             tokio::task::spawn_local(async move { relay.follow(upstream).await });
@@ -126,25 +141,26 @@ impl Edge {
         };
         let draining = Arc::clone(&front.draining);
         let http = tokio::net::TcpListener::from_std(http).map_err(failed)?;
-        let app = router(front, config.pages);
+        let app = router(front, config.pages).into_make_service_with_connect_info::<SocketAddr>();
         let served = tokio::spawn(async move { axum::serve(http, app).await });
         let work = async {
             loop {
                 tokio::select! {
                     incoming = endpoint.incoming() => {
                         let Some(incoming) = incoming else { return };
-                        let relay = relay.clone();
+                        let (relay, address) = (relay.clone(), incoming.remote_address().ip());
                         tokio::task::spawn_local(async move {
                             match Endpoint::accept(incoming).await {
-                                Ok(connection) => serve(&relay, connection).await,
+                                Ok(connection) => serve(&relay, connection, address).await,
                                 Err(error) => tracing::debug!(%error, "a client did not get in"),
                             }
                         });
                     }
-                    Some((socket, version, query)) = waiting.recv() => {
+                    Some(Waiting { socket, version, query, address }) = waiting.recv() => {
                         let relay = relay.clone();
                         tokio::task::spawn_local(async move {
-                            let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+                            let credentials = Credentials::new(query, Vec::new());
+                            let mut session = relay.enter(credentials, Some(address));
                             let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
                             let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
                         });
@@ -168,9 +184,9 @@ impl Edge {
 }
 
 /// Serves a client until its session ends.
-async fn serve(relay: &Relay, connection: Connection) {
+async fn serve(relay: &Relay, connection: Connection, address: IpAddr) {
     let query = connection.url.as_ref().and_then(Url::query).map(str::to_owned);
-    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let mut session = relay.enter(Credentials::new(query, Vec::new()), Some(address));
     let _ = drive(connection.transport, connection.config, Clock::default(), &mut session).await;
 }
 
@@ -238,6 +254,7 @@ async fn facts(State(front): State<Front>, headers: axum::http::HeaderMap) -> Js
 
 async fn accept_websocket(
     State(front): State<Front>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -247,6 +264,7 @@ async fn accept_websocket(
     };
     upgrade.on_upgrade(move |socket| async move {
         // A full queue means that the node is overloaded: the socket is closed.
-        let _ = front.sockets.try_send((socket, version, query));
+        let waiting = Waiting { socket, version, query, address: peer.ip() };
+        let _ = front.sockets.try_send(waiting);
     })
 }

@@ -16,13 +16,18 @@ use moqt::{
 use wire::names;
 
 use super::{
-    Config, Credentials, RESUME,
+    Config, RESUME,
     fetch_proxy::{ProxiedFetch, Step},
+    interests::Interests,
     quarantine::Quarantine,
     refusals::Refusals,
     track::{State, Track},
 };
-use crate::{Admission, Dial, Figures, PeerId, Platform, Service, cache::Cache};
+use crate::{
+    Admission, Credentials, Dial, Figures, PeerId, Platform, Service,
+    budget::{Budget, Kind as Cost, Payer},
+    cache::Cache,
+};
 
 /// The time for which a client's rendezvous is forwarded. The relay requests the track again for as long as a client
 /// waits, so that one that waits for what never comes does not hold a request of the upstream's meanwhile.
@@ -33,6 +38,9 @@ const REMEMBERED_PATIENCE_MS: u64 = 1_000;
 pub(super) struct Hub {
     pub(super) platform: Rc<dyn Platform>,
     pub(super) figures: Figures,
+    pub(super) budget: Rc<Budget>,
+    /// The keys that verify clients' tokens.
+    pub(super) keys: Option<token::Keys>,
     /// A track that only this node has: an upstream that can serve it leads back to this node.
     pub(super) own_track: Option<TrackName>,
     pub(super) services: Vec<Rc<dyn Service>>,
@@ -53,16 +61,22 @@ pub(super) struct Hub {
     pub(super) local: BTreeMap<Namespace, Vec<PeerId>>,
     /// Namespaces that the upstream has announced.
     pub(super) remote: BTreeSet<Namespace>,
-    /// Set once a client has subscribed to namespaces, so that the upstream's are needed too.
-    pub(super) wants_namespaces: bool,
-    /// Subscriptions to tracks under a prefix (SUBSCRIBE_TRACKS).
-    pub(super) interests: Vec<(PeerId, RequestId, Namespace)>,
+    pub(super) interests: Interests,
     /// Names that were refused a moment ago.
     pub(super) refusals: Refusals,
     /// Names whose request may have ended a session with the upstream.
     pub(super) quarantine: Quarantine,
     /// Tasks that wait until the last client has left.
     pub(super) wakers: Vec<Waker>,
+}
+
+/// A session that asks for a track.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) peer: PeerId,
+    pub(super) payer: &'a Payer,
+    /// Set if it is the upstream that asks, to which its own tracks are not requested back.
+    pub(super) from_upstream: bool,
 }
 
 /// The kind of a session, by the peer at its other end.
@@ -81,6 +95,10 @@ pub(super) enum Kind {
 pub(super) struct Mailbox {
     /// Set for fans, creators and nodes that connected here.
     is_client: bool,
+    /// Set once it has been asked for a track, or has published one.
+    is_source: bool,
+    /// Set if namespaces that it watches have changed.
+    pub(super) namespaces_changed: bool,
     pub(super) commands: VecDeque<Command>,
     pub(super) waker: Option<Waker>,
 }
@@ -97,10 +115,10 @@ pub(super) enum Command {
     Fetch(Rc<ProxiedFetch>),
     Status(TrackName, (PeerId, RequestId)),
     StatusAnswer(RequestId, Result<Box<(Params, Properties)>, RequestError>),
-    WatchNamespaces,
-    WatchTracks(Namespace),
-    /// The local or remote namespaces have changed.
-    NamespacesChanged,
+    /// Subscribe to namespaces, or no longer.
+    WatchNamespaces(bool),
+    /// Subscribe to all tracks under a prefix, or no longer.
+    WatchTracks(Namespace, bool),
     /// The relay is being shut down.
     GoAway(Duration),
     Close(SessionCode, String),
@@ -108,10 +126,12 @@ pub(super) enum Command {
 
 impl Hub {
     pub(super) fn new(platform: Rc<dyn Platform>, figures: Figures, config: Config) -> Self {
-        let Config { services, admission, cache, linger } = config;
+        let Config { services, admission, cache, linger, keys, limits } = config;
         Self {
             own_track: own_track(&*platform),
             platform,
+            budget: Budget::new(limits, figures.clone()),
+            keys,
             figures,
             services,
             admission,
@@ -125,8 +145,7 @@ impl Hub {
             upstream_at: None,
             local: BTreeMap::new(),
             remote: BTreeSet::new(),
-            wants_namespaces: false,
-            interests: Vec::new(),
+            interests: Interests::default(),
             refusals: Refusals::default(),
             quarantine: Quarantine::default(),
             wakers: Vec::new(),
@@ -137,19 +156,14 @@ impl Hub {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         let is_client = matches!(kind, Kind::Client(_));
-        self.peers.insert(id, Mailbox { is_client, ..Mailbox::default() });
+        self.peers.insert(id, Mailbox { is_client, is_source: !is_client, ..Mailbox::default() });
         self.figures.sessions.set(self.peers.len() as i64);
         if matches!(kind, Kind::Upstream) {
             self.upstream = Some(id);
             self.remote.clear();
             self.figures.upstream.set(1);
-            if self.wants_namespaces {
-                self.send(id, Command::WatchNamespaces);
-            }
-            let prefixes: Vec<_> = self.interests.iter().map(|(_, _, prefix)| prefix.clone()).collect();
-            for prefix in prefixes {
-                self.send(id, Command::WatchTracks(prefix));
-            }
+            let commands = self.interests.begin();
+            self.send_upstream(commands);
             self.retry_refused();
         }
         id
@@ -177,15 +191,32 @@ impl Hub {
     }
 
     pub(super) fn leave(&mut self, id: PeerId) {
-        self.peers.remove(&id);
+        let was_source = self.peers.remove(&id).is_none_or(|mailbox| mailbox.is_source);
         if !self.has_clients() {
             for waker in self.wakers.drain(..) {
                 waker.wake();
             }
         }
         self.figures.sessions.set(self.peers.len() as i64);
-        self.interests.retain(|(peer, ..)| *peer != id);
-        let namespaces: Vec<_> = self.local.keys().cloned().collect();
+        let commands = self.interests.leave(id);
+        self.send_upstream(commands);
+        if was_source {
+            self.source_leaves(id);
+        }
+        // Before the orphans are reassigned, since it decides which publishers the admission expects back.
+        if let Some(admission) = &self.admission {
+            admission.leave(id);
+        }
+        if was_source {
+            self.reassign_orphans();
+            self.notify_namespaces();
+        }
+    }
+
+    /// Removes all that a session publishes, or the upstream. What only watched leaves the other sessions alone.
+    fn source_leaves(&mut self, id: PeerId) {
+        let published = self.local.iter().filter(|(_, peers)| peers.contains(&id));
+        let namespaces: Vec<_> = published.map(|(namespace, _)| namespace.clone()).collect();
         for namespace in namespaces {
             self.withdraw(&namespace, id);
         }
@@ -195,12 +226,20 @@ impl Hub {
             self.remote.clear();
         }
         self.drop_source(id);
-        // Before the orphans are reassigned, since it decides which publishers the admission expects back.
-        if let Some(admission) = &self.admission {
-            admission.leave(id);
+    }
+
+    fn is_source(&mut self, id: PeerId) {
+        if let Some(mailbox) = self.peers.get_mut(&id) {
+            mailbox.is_source = true;
         }
-        self.reassign_orphans();
-        self.notify_namespaces();
+    }
+
+    /// Sends commands to the upstream, if there is one.
+    pub(super) fn send_upstream(&mut self, commands: Vec<Command>) {
+        let Some(upstream) = self.upstream else { return };
+        for command in commands {
+            self.send(upstream, command);
+        }
     }
 
     /// Ends a session by removing its mailbox: the session ends when it is woken and finds none.
@@ -229,10 +268,15 @@ impl Hub {
         }
     }
 
+    /// Wakes the sessions that watch namespaces: some have come or gone.
     pub(super) fn notify_namespaces(&mut self) {
-        let peers: Vec<_> = self.peers.keys().copied().collect();
-        for id in peers {
-            self.send(id, Command::NamespacesChanged);
+        for id in self.interests.in_namespaces() {
+            if let Some(mailbox) = self.peers.get_mut(&id) {
+                mailbox.namespaces_changed = true;
+                if let Some(waker) = mailbox.waker.take() {
+                    waker.wake();
+                }
+            }
         }
     }
 
@@ -280,10 +324,15 @@ impl Hub {
     pub(super) fn get_or_request(
         &mut self,
         name: &TrackName,
-        asking: PeerId,
-        from_upstream: bool,
+        asking: Asking<'_>,
         patience: Option<u64>,
-    ) -> Rc<RefCell<Track>> {
+    ) -> Result<Rc<RefCell<Track>>, RequestError> {
+        let Asking { peer: asking, payer, from_upstream } = asking;
+        let held = if self.tracks.get(name).is_none_or(|track| track.borrow().is_unheld()) {
+            Some(payer.charge(Cost::Held)?)
+        } else {
+            None
+        };
         let track = self.get_or_create(name);
         let now = self.platform.now();
         let forwarded = patience.map(|ms| ms.min(PATIENCE_FORWARDED.as_millis()));
@@ -297,14 +346,14 @@ impl Hub {
             track.borrow_mut().source = None;
         }
         if track.borrow().source.is_some() {
-            return track;
+            return Ok(track);
         }
         if forwarded.is_none_or(|ms| ms < REMEMBERED_PATIENCE_MS)
             && let Some(error) = self.refusals.recall(now, name)
             && !track.borrow().is_live()
         {
             track.borrow_mut().set(State::Refused(error));
-            return track;
+            return Ok(track);
         }
         track.borrow_mut().reopen();
         let source =
@@ -314,17 +363,21 @@ impl Hub {
                 track.borrow_mut().set(State::Refused(quarantined()));
             }
             Some(source) => {
+                track.borrow_mut().held = held;
                 track.borrow_mut().requested_from(source);
+                self.is_source(source);
                 self.send(source, Command::Subscribe(Rc::clone(&track), forwarded));
             }
             // The track waits until the upstream or its publisher is back.
-            None if (self.has_upstream && !from_upstream) || self.expects(name) => {}
+            None if (self.has_upstream && !from_upstream) || self.expects(name) => {
+                track.borrow_mut().held = held;
+            }
             None if track.borrow().is_live() => {
                 track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
             }
             None => track.borrow_mut().set(State::Refused(absent())),
         }
-        track
+        Ok(track)
     }
 
     /// Returns whether a client's request for a name may go to a source: to the upstream, not if it may have ended
@@ -346,6 +399,7 @@ impl Hub {
         if track.borrow().source.is_none() {
             track.borrow_mut().reopen();
             track.borrow_mut().requested_from(source);
+            self.is_source(source);
             self.send(source, Command::Subscribe(Rc::clone(&track), None));
         }
         track
@@ -391,6 +445,7 @@ impl Hub {
             }
             Some(source) => {
                 track.borrow_mut().requested_from(source);
+                self.is_source(source);
                 let resume = track.borrow().is_live().then(|| RESUME.as_millis());
                 let patience = track.borrow().patience.max(resume);
                 self.send(source, Command::Subscribe(track, patience));
@@ -407,6 +462,7 @@ impl Hub {
     /// it.
     pub(super) fn install(&mut self, track: &Rc<RefCell<Track>>, by: PeerId) {
         let name = track.borrow().name.clone();
+        track.borrow_mut().install();
         if let Some(before) = self.tracks.insert(name.clone(), Rc::clone(track)) {
             if Rc::ptr_eq(&before, track) {
                 return;
@@ -420,12 +476,9 @@ impl Hub {
             before.wake();
         }
         self.figures.tracks.set(self.tracks.len() as i64);
-        let interested: Vec<_> = self
-            .interests
-            .iter()
-            .filter(|(peer, _, prefix)| *peer != by && prefix.is_prefix_of(name.namespace()))
-            .map(|(peer, ..)| *peer)
-            .collect();
+        self.is_source(by);
+        let interested = self.interests.in_tracks(name.namespace());
+        let interested: Vec<_> = interested.filter(|peer| *peer != by).collect();
         for peer in interested {
             self.send(peer, Command::Publish(Rc::clone(track), None));
         }
@@ -436,6 +489,7 @@ impl Hub {
         let peers = self.local.entry(namespace.clone()).or_default();
         peers.retain(|peer| *peer != by);
         peers.push(by);
+        self.is_source(by);
         self.retry_refused();
         self.notify_namespaces();
     }
@@ -473,6 +527,20 @@ impl Hub {
             if let Some(source) = source {
                 self.send(source, Command::Unsubscribe(track));
             }
+        }
+    }
+
+    /// Drops a track that was refused, if nobody subscribes to it any more: names that do not exist are made up easily.
+    pub(super) fn drop_refused(&mut self, track: &Rc<RefCell<Track>>) {
+        let name = {
+            let track = track.borrow();
+            let is_unused = track.takers == 0 && matches!(track.state, State::Refused(_));
+            is_unused.then(|| track.name.clone())
+        };
+        if let Some(name) = name
+            && self.tracks.get(&name).is_some_and(|known| Rc::ptr_eq(known, track))
+        {
+            self.drop_unused(&name);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -40,6 +40,10 @@ struct Inner {
     next: Cell<u64>,
     ready: Arc<Mutex<Vec<u64>>>,
     alarms: RefCell<BTreeMap<u64, Waker>>,
+    /// The times that tasks of a node have run.
+    polls: RefCell<BTreeMap<NodeId, u64>>,
+    /// Streams that a node has paused, and how often it has resumed one.
+    paused: RefCell<(BTreeSet<(EndId, StreamId)>, u64)>,
     ends: RefCell<BTreeMap<EndId, Waker>>,
     accepts: RefCell<BTreeMap<NodeId, Accept>>,
     /// Links that are open, by the node of each of their ends.
@@ -85,6 +89,8 @@ impl Sim {
             next: Cell::new(0),
             ready: Arc::default(),
             alarms: RefCell::default(),
+            polls: RefCell::default(),
+            paused: RefCell::default(),
             ends: RefCell::default(),
             accepts: RefCell::default(),
             links: RefCell::default(),
@@ -163,6 +169,17 @@ impl Sim {
         links.iter().filter(|(from, to, ..)| between(*from, *to)).map(|link| (link.2, link.3)).collect()
     }
 
+    /// Counts the times that tasks of a node have run.
+    pub(crate) fn polls(&self, node: NodeId) -> u64 {
+        self.0.polls.borrow().get(&node).copied().unwrap_or_default()
+    }
+
+    /// Counts the streams that are paused, and how often one was resumed.
+    pub(crate) fn paused(&self) -> (usize, u64) {
+        let paused = self.0.paused.borrow();
+        (paused.0.len(), paused.1)
+    }
+
     /// Changes the properties of the net.
     pub(crate) fn with_net<T>(&self, f: impl FnOnce(&mut Net) -> T) -> T {
         f(&mut self.0.net.borrow_mut())
@@ -200,7 +217,10 @@ impl Sim {
             assert!(polls < POLLS_PER_INSTANT, "tasks that wake each other for ever at {:?}", self.now());
             let taken = {
                 let mut tasks = self.0.tasks.borrow_mut();
-                tasks.get_mut(&id).and_then(|task| Some((task.future.take()?, Arc::clone(&task.wake))))
+                tasks.get_mut(&id).and_then(|task| {
+                    *self.0.polls.borrow_mut().entry(task.node).or_default() += 1;
+                    Some((task.future.take()?, Arc::clone(&task.wake)))
+                })
             };
             let Some((mut future, wake)) = taken else { continue };
             wake.is_queued.store(false, Ordering::Relaxed);
@@ -282,6 +302,16 @@ impl Transit for Link<'_> {
 
     fn rtt(&self) -> Option<std::time::Duration> {
         None
+    }
+
+    fn pause(&self, stream: StreamId) {
+        self.0.0.paused.borrow_mut().0.insert((self.1, stream));
+    }
+
+    fn resume(&self, stream: StreamId) {
+        let mut paused = self.0.0.paused.borrow_mut();
+        assert!(paused.0.remove(&(self.1, stream)), "a stream that was not paused");
+        paused.1 += 1;
     }
 }
 

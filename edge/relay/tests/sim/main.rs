@@ -12,10 +12,13 @@ mod scripted;
 mod subscriber;
 mod topology;
 
+mod budget;
 mod discovery;
 mod drain;
 mod fetch;
+mod greedy;
 mod held;
+mod interests;
 mod late;
 mod linger;
 mod loops;

@@ -1,7 +1,7 @@
 //! Sessions that do what a test has them do: clients with orders, and servers with answers.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll},
@@ -9,7 +9,7 @@ use std::{
 
 use moqt::{App, Cx, Event, RequestCode};
 
-use crate::executor::Signal;
+use crate::executor::{NodeId, Signal};
 
 type Order = Box<dyn FnOnce(&mut Cx<'_>)>;
 
@@ -19,6 +19,8 @@ pub(crate) struct Hands {
     orders: RefCell<VecDeque<Order>>,
     changed: Signal,
     pub(crate) events: RefCell<Vec<Event>>,
+    /// The client, as a node of the simulation.
+    pub(crate) node: Cell<Option<NodeId>>,
 }
 
 impl Hands {

@@ -10,6 +10,7 @@ use moqt::{
 use super::{Held, OwnRequest, Progress, Session};
 use crate::{
     PeerId,
+    budget::Kind as Cost,
     figures::FetchSource,
     relay::{
         fetch::Fetch,
@@ -86,7 +87,8 @@ impl Session {
             return;
         };
         figures.fetch(FetchSource::Publisher);
-        let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params });
+        let charge = self.intake.payer.empty(Cost::FetchBytes);
+        let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params }, charge);
         self.proxied.push(PendingFetch::new(request, Rc::clone(&fetch)));
         self.send(source, Command::Fetch(fetch));
     }

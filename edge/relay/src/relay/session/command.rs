@@ -52,12 +52,7 @@ impl Session {
                 }
             }
             Command::WithdrawNamespace(namespace) => {
-                let is_same =
-                    |own: &OwnRequest| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace);
-                if let Some(request) = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id) {
-                    let _ = session.cancel(request);
-                    self.requests.remove(&request);
-                }
+                self.cancel_own(cx, |own| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace));
             }
             Command::Answer(request, Ok(())) => self.accepted(cx, request),
             Command::Answer(request, Err(error)) => {
@@ -73,6 +68,7 @@ impl Session {
                 match session.fetch(kind, params.clone()) {
                     Ok(request) => {
                         self.requests.insert(request, OwnRequest::Fetch(fetch, Progress::Requested));
+                        self.fetching.push(request);
                     }
                     Err(error) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), misused(&error)),
                 }
@@ -89,23 +85,37 @@ impl Session {
             Command::StatusAnswer(request, Err(error)) => {
                 let _ = session.reject(request, error);
             }
-            Command::WatchNamespaces => {
+            Command::WatchNamespaces(true) => {
                 if let Ok(request) = session.subscribe_namespace(Namespace::default(), Params::default()) {
                     self.requests.insert(request, OwnRequest::Namespaces);
                 }
             }
-            Command::WatchTracks(prefix) => {
-                if let Ok(request) = session.subscribe_tracks(prefix, Params::default()) {
-                    self.requests.insert(request, OwnRequest::Tracks);
+            Command::WatchNamespaces(false) => {
+                self.cancel_own(cx, |own| matches!(own, OwnRequest::Namespaces));
+                self.relay.0.borrow_mut().remote.clear();
+            }
+            Command::WatchTracks(prefix, true) => {
+                if let Ok(request) = session.subscribe_tracks(prefix.clone(), Params::default()) {
+                    self.requests.insert(request, OwnRequest::Tracks(prefix));
                 }
             }
+            Command::WatchTracks(prefix, false) => {
+                self.cancel_own(cx, |own| matches!(own, OwnRequest::Tracks(of) if *of == prefix));
+            }
             Command::Close(code, reason) => session.close(code, &reason),
-            Command::NamespacesChanged => self.namespaces_changed = true,
             Command::GoAway(within) => {
                 let within = Micros::from_millis(within.as_millis() as u64);
                 let _ = session.goaway(cx.now, "", Some(within));
                 self.leaving = true;
             }
+        }
+    }
+
+    /// Cancels a request of this node's, if there is such a one.
+    fn cancel_own(&mut self, cx: &mut Cx<'_>, is: impl Fn(&OwnRequest) -> bool) {
+        if let Some(request) = self.requests.iter().find(|(_, own)| is(own)).map(|(id, _)| *id) {
+            let _ = cx.session.cancel(request);
+            self.requests.remove(&request);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod command;
+mod intake;
 mod publish;
 mod subscribe;
 
@@ -9,7 +10,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use moqt::{
@@ -21,16 +22,18 @@ use moqt::{
 
 use wire::names;
 
+use intake::Intake;
+
 use super::{
     Relay,
     fetch::Fetch,
-    fetch_proxy::{PendingFetch, ProxiedFetch, Step},
+    fetch_proxy::{Flow, PendingFetch, ProxiedFetch, Step},
     hub::{Command, Kind, is_absence},
-    incoming::Incoming,
+    incoming::{After, Incoming},
     subscription::Subscription,
     track::{State, Track, is_room_track, is_under},
 };
-use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, SessionService};
+use crate::{Admission, PeerId, Published, SessionService, budget::Payer};
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
@@ -43,7 +46,7 @@ enum OwnRequest {
     /// The status of this node's own track.
     Own,
     Namespaces,
-    Tracks,
+    Tracks(Namespace),
 }
 
 /// The time for which the peer was requested to wait for a track's publisher.
@@ -94,7 +97,10 @@ pub(super) struct Session {
     subscriptions: Vec<Subscription>,
     fetches: Vec<Fetch>,
     proxied: Vec<PendingFetch>,
+    /// Fetches of other peers that this one has been sent.
+    fetching: Vec<RequestId>,
     incoming: Incoming,
+    intake: Intake,
     services: Vec<Box<dyn SessionService>>,
     /// Set for clients, if the relay has one.
     admission: Option<Rc<dyn Admission>>,
@@ -106,7 +112,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
+    pub(super) fn new(relay: Relay, id: PeerId, kind: Kind, payer: Rc<Payer>) -> Self {
         let (services, admission) = match kind {
             Kind::Client(_) => {
                 let hub = relay.0.borrow();
@@ -129,7 +135,9 @@ impl Session {
             subscriptions: Vec::new(),
             fetches: Vec::new(),
             proxied: Vec::new(),
+            fetching: Vec::new(),
             incoming: Incoming::default(),
+            intake: Intake::new(payer),
             namespaces_changed: false,
             leaving: false,
             going_away: GoingAway::default(),
@@ -138,6 +146,15 @@ impl Session {
 
     fn send(&self, peer: PeerId, command: Command) {
         self.relay.0.borrow_mut().send(peer, command);
+    }
+
+    /// Returns the number of the session.
+    pub(super) fn id(&self) -> PeerId {
+        self.id
+    }
+
+    fn now(&self) -> Micros {
+        self.relay.0.borrow().platform.now()
     }
 
     fn is_upstream(&self) -> bool {
@@ -175,7 +192,17 @@ impl Session {
                 self.relay.0.borrow_mut().remember_refusal(&name, &error);
                 self.send(peer, Command::StatusAnswer(request, Err(error)));
             }
-            OwnRequest::Offer(None) | OwnRequest::Own | OwnRequest::Namespaces | OwnRequest::Tracks => {}
+            OwnRequest::Namespaces if error.code == RequestCode::PREFIX_OVERLAP => {
+                let mut hub = self.relay.0.borrow_mut();
+                let commands = hub.interests.namespaces_overlapped();
+                hub.send_upstream(commands);
+            }
+            OwnRequest::Tracks(prefix) if error.code == RequestCode::PREFIX_OVERLAP => {
+                let mut hub = self.relay.0.borrow_mut();
+                let commands = hub.interests.overlapped(&prefix);
+                hub.send_upstream(commands);
+            }
+            OwnRequest::Offer(None) | OwnRequest::Own | OwnRequest::Namespaces | OwnRequest::Tracks(_) => {}
         }
     }
 
@@ -228,10 +255,13 @@ impl Session {
         }
         if let Kind::Client(credentials) = &mut self.kind {
             credentials.tokens.extend(setup.tokens);
-            if let Some(path) = setup.path {
-                let path = String::from_utf8_lossy(&path).into_owned();
+            if let Some(path) = &setup.path {
+                let path = String::from_utf8_lossy(path).into_owned();
                 credentials.query = path.split_once('?').map(|(_, query)| query.to_owned());
             }
+        }
+        self.take_place(cx, setup.implementation.as_deref());
+        if let Kind::Client(credentials) = &self.kind {
             if let Some(admission) = &self.admission
                 && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
             {
@@ -246,7 +276,11 @@ impl Session {
         self.fetches.retain(|fetch| fetch.request != request);
         self.proxied.retain(|proxied| proxied.request != request);
         self.watching.remove(&request);
-        self.relay.0.borrow_mut().interests.retain(|(peer, of, _)| (*peer, *of) != (self.id, request));
+        {
+            let mut hub = self.relay.0.borrow_mut();
+            let commands = hub.interests.remove(self.id, request);
+            hub.send_upstream(commands);
+        }
         if let Some(namespace) = self.published.remove(&request) {
             self.withdraw(Published::Namespace(&namespace));
             let mut hub = self.relay.0.borrow_mut();
@@ -308,6 +342,15 @@ impl Session {
         }
     }
 
+    /// Drops the subscriptions that are over, and tracks that were refused and have no other.
+    fn drop_over(&mut self) {
+        for over in self.subscriptions.extract_if(.., |subscription| subscription.is_over()) {
+            let track = Rc::clone(&over.track);
+            drop(over);
+            self.relay.0.borrow_mut().drop_refused(&track);
+        }
+    }
+
     /// Returns the track that the peer sends for a request: a subscription of ours, or an offer of its own.
     fn track_of(&self, request: RequestId) -> Option<&Rc<RefCell<Track>>> {
         match self.requests.get(&request) {
@@ -316,17 +359,19 @@ impl Session {
         }
     }
 
-    /// Closes the session of a creator whose group exceeds [`MAX_GROUP_BYTES`]. For an upstream, only the track is ended.
+    /// Closes the session of a creator that has more open than its share. For an upstream, only the track is ended.
     fn cut_off(&mut self, cx: &mut Cx<'_>, track: &Rc<RefCell<Track>>) {
-        let Some(group) = track.borrow_mut().take_oversized() else { return };
+        let Some((group, reason)) = track.borrow_mut().take_overflow() else { return };
         let name = track.borrow().name.clone();
-        let max = MAX_GROUP_BYTES >> 20;
-        let reason = format!("group {group} of track {name} is over {max} MiB; end groups sooner");
+        let reason = format!("group {group} of track {name} is too large: {reason}");
         tracing::warn!(peer = self.id.0, reason, "a group is too large");
         if self.is_upstream() {
             self.relay.0.borrow_mut().send(self.id, Command::Unsubscribe(Rc::clone(track)));
-            track.borrow_mut().source = None;
-            track.borrow_mut().set(State::Ended(DoneCode::EXCESSIVE_LOAD));
+            self.incoming.forget_track(track);
+            let mut track = track.borrow_mut();
+            track.source = None;
+            track.set(State::Ended(DoneCode::EXCESSIVE_LOAD));
+            track.discard();
         } else {
             cx.session.close(SessionCode::UNAUTHORIZED, &reason);
         }
@@ -337,7 +382,8 @@ impl Session {
             Event::Subgroup { stream, request, header } => {
                 let track = self.track_of(request).filter(|track| track.borrow().source == Some(self.id));
                 if let Some(track) = track.cloned() {
-                    self.incoming.subgroup(stream, &track, header);
+                    let after = self.incoming.subgroup(stream, &track, header, &self.intake.payer);
+                    self.after(cx, after);
                 }
             }
             Event::FetchStream { stream, request } => {
@@ -351,17 +397,38 @@ impl Session {
                 }
             }
             event => {
-                let stream = match &event {
-                    Event::Payload { stream, .. } => Some(*stream),
-                    _ => None,
-                };
-                if let Some(track) = stream.and_then(|stream| self.incoming.track(stream)) {
-                    self.cut_off(cx, &track);
-                }
-                if let Some(fetch) = self.incoming.data(event) {
-                    self.fetch_progress(fetch, Progress::Delivered);
-                }
+                let after = self.incoming.data(cx, event);
+                self.after(cx, after);
             }
+        }
+    }
+
+    /// Cancels the fetches whose requesting peers are gone, or too slow.
+    fn cancel_unwanted(&mut self, task: &Waker, cx: &mut Cx<'_>) {
+        self.fetching.retain(|request| {
+            let Some(OwnRequest::Fetch(fetch, _)) = self.requests.get(request) else { return false };
+            fetch.watch(task);
+            let is_wanted = fetch.flow() != Flow::Over;
+            if !is_wanted {
+                // Whatever is on its way is not read.
+                let _ = cx.session.cancel(*request);
+                self.incoming.forget_fetch(*request);
+                self.requests.remove(request);
+            }
+            is_wanted
+        });
+    }
+
+    /// Does what is to be done after data has come.
+    fn after(&mut self, cx: &mut Cx<'_>, after: Option<After>) {
+        match after {
+            Some(After::Delivered(request)) => self.fetch_progress(request, Progress::Delivered),
+            Some(After::Unwanted(request)) => {
+                let _ = cx.session.cancel(request);
+                self.requests.remove(&request);
+            }
+            Some(After::Overflow(track)) => self.cut_off(cx, &track),
+            None => {}
         }
     }
 }
@@ -369,10 +436,7 @@ impl Session {
 impl App for Session {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         tracing::trace!(peer = self.id.0, ?event);
-        if let Some(request) = nameless(&event) {
-            // Other makers' relays may end their session over it, and a session upstream is shared.
-            let error = RequestError::new(RequestCode::DOES_NOT_EXIST, "a namespace has at least one field");
-            let _ = cx.session.reject(request, error);
+        if !self.admit(cx, &event) {
             return;
         }
         if let Kind::Client(credentials) = &self.kind
@@ -467,6 +531,7 @@ impl App for Session {
                 let mut hub = self.relay.0.borrow_mut();
                 let Some(mailbox) = hub.peers.get_mut(&self.id) else { return Poll::Ready(()) };
                 mailbox.waker = Some(task.waker().clone());
+                self.namespaces_changed |= std::mem::take(&mut mailbox.namespaces_changed);
                 mailbox.commands.pop_front()
             };
             match command {
@@ -480,9 +545,12 @@ impl App for Session {
         for subscription in &mut self.subscriptions {
             subscription.poll(task, cx);
         }
-        self.subscriptions.retain(|subscription| !subscription.is_over());
+        self.drop_over();
+        self.intake.sweep(cx);
         self.fetches.retain_mut(|fetch| fetch.poll(task, cx));
         self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
+        self.incoming.resume(cx);
+        self.cancel_unwanted(task.waker(), cx);
         for service in &mut self.services {
             service.poll(task, cx);
         }
@@ -500,19 +568,6 @@ impl Drop for Session {
             self.relay.0.borrow_mut().end_session(behalf);
         }
     }
-}
-
-/// Returns the request that an event is about, if it names a track or namespace by an empty namespace.
-fn nameless(event: &Event) -> Option<RequestId> {
-    let (request, namespace) = match event {
-        Event::Subscribe { request, track, .. }
-        | Event::Publish { request, track, .. }
-        | Event::TrackStatus { request, track, .. }
-        | Event::Fetch { request, track, .. } => (request, track.namespace()),
-        Event::PublishNamespace { request, namespace, .. } => (request, namespace),
-        _ => return None,
-    };
-    namespace.is_empty().then_some(*request)
 }
 
 fn misused(error: &Misuse) -> RequestError {
