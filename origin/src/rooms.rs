@@ -284,6 +284,20 @@ impl Rooms {
         }
     }
 
+    /// A track is no longer kept. If nothing was ever published in it, a subscriber has made its name up, and it takes no
+    /// place among the room's tracks.
+    pub(crate) fn dropped(&self, track: &TrackName) {
+        let mut inner = self.inner();
+        let is_made_up = inner.tracks.get(track).is_some_and(|entry| {
+            entry.viewers.is_empty() && entry.stats.groups() == 0 && !entry.stats.is_live()
+        });
+        if is_made_up {
+            inner.tracks.remove(track);
+        }
+        drop(inner);
+        self.changed();
+    }
+
     /// Returns whether the track is in a room that is held for its creator, who may publish it.
     pub(crate) fn is_held(&self, track: &TrackName) -> bool {
         let inner = self.inner();

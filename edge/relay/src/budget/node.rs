@@ -22,7 +22,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// Creates the budget of a node that nobody uses.
-    pub(crate) fn new(limits: Limits, figures: Figures) -> Rc<Self> {
+    pub(crate) fn new(limits: &Limits, figures: Figures) -> Rc<Self> {
         let roles = Role::ALL.map(|role| {
             let share = match role {
                 Role::Arriving => limits.arriving,
@@ -33,7 +33,7 @@ impl Budget {
             };
             Rc::new(Ledger::new(Level::Node, share).with_gauges(figures.budget(role)))
         });
-        Rc::new(Self { limits, roles, addresses: Addresses::default(), figures })
+        Rc::new(Self { limits: *limits, roles, addresses: Addresses::default(), figures })
     }
 
     /// Opens the account of a session, if there is a place for it.
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::budget::{Kind, Pace, Rate};
 
-    fn budget(limits: Limits) -> Rc<Budget> {
+    fn budget(limits: &Limits) -> Rc<Budget> {
         Budget::new(limits, Figures::new("test"))
     }
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_given_back_at_every_level() {
-        let budget = budget(Limits::default());
+        let budget = budget(&Limits::default());
         let payer = fan(&budget, "127.0.0.1").unwrap();
         let charges: Vec<_> = (0..32).map(|_| payer.charge(Kind::Held).unwrap()).collect();
         assert_eq!(
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_crowd_at_one_address_leaves_places_for_others_and_for_creators() {
         let address = Share { held: 20, ..Share::ADDRESS };
-        let budget = budget(Limits { address, ..Limits::default() });
+        let budget = budget(&Limits { address, ..Limits::default() });
         let crowd: Vec<_> = (0..8).map(|_| fan(&budget, "127.0.0.1").unwrap()).collect();
         let held: Vec<_> = crowd.iter().cycle().take(32).map(|payer| payer.charge(Kind::Held)).collect();
         assert_eq!(held.iter().filter(|held| held.is_ok()).count(), 20);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_session_takes_what_it_has_in_use_to_its_new_role() {
-        let budget = budget(Limits::default());
+        let budget = budget(&Limits::default());
         let payer = fan(&budget, "127.0.0.1").unwrap();
         let charge = payer.charge(Kind::Publications).unwrap();
         payer.become_role(Micros(0), Role::Creator).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn places_are_kept_apart_for_edges_creators_and_fans() {
         let fans = Share { sessions: 2, ..Share::FANS_OF_NODE };
-        let budget = budget(Limits { fans, ..Limits::default() });
+        let budget = budget(&Limits { fans, ..Limits::default() });
         let _fans = [fan(&budget, "127.0.0.1").unwrap(), fan(&budget, "127.0.1.1").unwrap()];
         assert!(fan(&budget, "127.0.2.1").is_err());
         let arriving = budget.open(Micros(0), Some("127.0.0.1".parse().unwrap()), Role::Arriving).unwrap();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_growing_charge_stops_at_the_share_and_shrinks() {
-        let budget = budget(Limits::default());
+        let budget = budget(&Limits::default());
         let payer = fan(&budget, "127.0.0.1").unwrap();
         let bytes = payer.empty(Kind::OpenBytes);
         assert!(bytes.grow(Share::FAN.open_bytes).is_ok());
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn an_address_gets_so_many_strangers_an_hour_whatever_sessions_it_opens() {
         let address = Share { stranger_rate: Rate::per_hour(10, 10), ..Share::ADDRESS };
-        let budget = budget(Limits { address, ..Limits::default() });
+        let budget = budget(&Limits { address, ..Limits::default() });
         let mint = |_: &u32| {
             let payer = fan(&budget, "127.0.0.1").unwrap();
             payer.pace(Micros(0), Pace::Strangers).is_ok()

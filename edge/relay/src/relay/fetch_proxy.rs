@@ -105,8 +105,7 @@ impl ProxiedFetch {
         if let Step::Payload(_) | Step::Object(_) | Step::Range(_) = step
             && self.charge.grow(cost as u64).is_err()
         {
-            self.put(Step::Reset(ResetCode::EXCESSIVE_LOAD));
-            self.is_unwanted.set(true);
+            self.give_up();
             return Flow::Over;
         }
         self.bytes.set(self.bytes.get() + cost);
@@ -129,6 +128,21 @@ impl ProxiedFetch {
         if !source.as_ref().is_some_and(|known| known.will_wake(task)) {
             *source = Some(task.clone());
         }
+    }
+
+    /// Drops what waits, and has the answer broken off.
+    fn give_up(&self) {
+        self.is_unwanted.set(true);
+        let is_data = |step: &Step| matches!(step, Step::Payload(_) | Step::Object(_) | Step::Range(_));
+        self.steps.borrow_mut().retain(|step| !is_data(step));
+        self.charge.clear();
+        self.bytes.set(0);
+        self.put(Step::Reset(ResetCode::EXCESSIVE_LOAD));
+    }
+
+    /// Returns whether the next part breaks the answer off, which waits for nothing.
+    fn is_broken_off(&self) -> bool {
+        matches!(self.steps.borrow().front(), Some(Step::Reset(_)))
     }
 
     fn put(&self, step: Step) {
@@ -176,7 +190,8 @@ impl PendingFetch {
     pub(super) fn poll(&mut self, waker: &Waker, cx: &mut Cx<'_>) -> bool {
         self.fetch.waker.replace(Some(waker.clone()));
         loop {
-            if self.stream.is_some_and(|stream| cx.backlog(stream) > super::subscription::FAN_BACKLOG) {
+            let is_full = |stream| cx.backlog(stream) > super::subscription::FAN_BACKLOG;
+            if self.stream.is_some_and(is_full) && !self.fetch.is_broken_off() {
                 return true;
             }
             let Some(step) = self.fetch.take() else { return true };

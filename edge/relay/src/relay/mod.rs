@@ -13,6 +13,7 @@ mod publication;
 mod quarantine;
 mod refusals;
 mod session;
+mod sourcing;
 mod subscription;
 mod track;
 
@@ -149,7 +150,7 @@ impl Relay {
                             match ended {
                                 Ok(ended) if is_violation(ended.code) => session.suspect_requests(),
                                 Ok(ended) if ended.code == SessionCode::UNAUTHORIZED => {
-                                    upstream.unauthorized()
+                                    upstream.unauthorized();
                                 }
                                 _ => {}
                             }

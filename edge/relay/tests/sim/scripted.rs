@@ -11,6 +11,9 @@ use moqt::{App, Cx, Event, RequestCode};
 
 use crate::executor::{NodeId, Signal};
 
+/// The answer of a server to an event.
+pub(crate) type Answer = Rc<dyn Fn(&mut Cx<'_>, &Event)>;
+
 type Order = Box<dyn FnOnce(&mut Cx<'_>)>;
 
 /// The orders to a client, and what it has seen.
@@ -74,7 +77,7 @@ impl App for Scripted {
 }
 
 /// A server's session, with its answers.
-pub(crate) struct Answering(pub(crate) Rc<dyn Fn(&mut Cx<'_>, &Event)>);
+pub(crate) struct Answering(pub(crate) Answer);
 
 impl App for Answering {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {

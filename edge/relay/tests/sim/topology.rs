@@ -8,7 +8,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use moqt::{Connected, Cx, Event, Micros};
+use moqt::{Connected, Micros};
 use relay::{Admission, Credentials, Figures, LINGER, Limits, Platform, Relay};
 use testnet::{Rng, Weather};
 
@@ -18,7 +18,7 @@ use crate::{
     creator::{Announce, Creator, Known},
     executor::{NodeId, Sim},
     platform::{Machine, Way},
-    scripted::{Answering, Hands, Scripted},
+    scripted::{Answer, Answering, Hands, Scripted},
     subscriber::{Manner, Report, Subscriber},
 };
 
@@ -281,7 +281,7 @@ impl World {
     }
 
     /// Adds a node whose sessions do what `answer` has them do with each event.
-    pub(crate) fn scripted_server(&mut self, answer: Rc<dyn Fn(&mut Cx<'_>, &Event)>) -> NodeId {
+    pub(crate) fn scripted_server(&mut self, answer: Answer) -> NodeId {
         let id = self.id();
         self.sim.accept(id, Rc::new(move |_| Box::new(Answering(Rc::clone(&answer)))));
         id

@@ -19,8 +19,16 @@ use crate::{
     },
 };
 
+/// Requests that this node has open on one session, below the 4,096 that a peer of this make allows.
+const OWN_REQUESTS: usize = 3_500;
+
 impl Session {
     pub(super) fn command(&mut self, cx: &mut Cx<'_>, command: Command) {
+        if self.requests.len() >= OWN_REQUESTS && command.is_request() {
+            let error =
+                RequestError::new(RequestCode::EXCESSIVE_LOAD, "this node has too many requests open");
+            return self.give_up(command, error);
+        }
         let session = &mut *cx.session;
         match command {
             Command::Subscribe(track, patience) => {
@@ -108,6 +116,19 @@ impl Session {
                 let _ = session.goaway(cx.now, "", Some(within));
                 self.leaving = true;
             }
+        }
+    }
+
+    /// Refuses a command for which the peer allows no further request.
+    fn give_up(&mut self, command: Command, error: RequestError) {
+        match command {
+            Command::Subscribe(track, patience) => {
+                let waiting = Waiting { since: self.now(), patience };
+                self.failed(OwnRequest::Track(track, waiting), error);
+            }
+            Command::Fetch(fetch) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), error),
+            Command::Status(name, of) => self.failed(OwnRequest::Status(name, of), error),
+            _ => {}
         }
     }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod command;
 mod intake;
+mod outcome;
 mod publish;
 mod subscribe;
 
@@ -14,8 +15,8 @@ use std::{
 };
 
 use moqt::{
-    App, Cx, DoneCode, Event, GoingAway, Micros, Misuse, Namespace, Params, Properties, RequestCode,
-    SessionCode, TrackName,
+    App, Cx, DoneCode, Event, GoingAway, Micros, Misuse, Namespace, Params, RequestCode, SessionCode,
+    TrackName,
     message::{RequestError, Setup},
     session::RequestId,
 };
@@ -28,10 +29,10 @@ use super::{
     Relay,
     fetch::Fetch,
     fetch_proxy::{Flow, PendingFetch, ProxiedFetch, Step},
-    hub::{Command, Kind, is_absence},
+    hub::{Command, Kind},
     incoming::{After, Incoming},
     subscription::Subscription,
-    track::{State, Track, is_room_track, is_under},
+    track::{State, Track, is_under},
 };
 use crate::{Admission, PeerId, Published, SessionService, budget::Payer};
 
@@ -179,73 +180,6 @@ impl Session {
         }
     }
 
-    fn failed(&mut self, own: OwnRequest, error: RequestError) {
-        match own {
-            OwnRequest::Track(track, waiting) => self.refused(track, waiting, error),
-            OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request)) => {
-                self.send(peer, Command::Answer(request, Err(error)));
-            }
-            OwnRequest::Fetch(fetch, _) => {
-                fetch.push(Step::Error(error));
-            }
-            OwnRequest::Status(name, (peer, request)) => {
-                self.relay.0.borrow_mut().remember_refusal(&name, &error);
-                self.send(peer, Command::StatusAnswer(request, Err(error)));
-            }
-            OwnRequest::Namespaces if error.code == RequestCode::PREFIX_OVERLAP => {
-                let mut hub = self.relay.0.borrow_mut();
-                let commands = hub.interests.namespaces_overlapped();
-                hub.send_upstream(commands);
-            }
-            OwnRequest::Tracks(prefix) if error.code == RequestCode::PREFIX_OVERLAP => {
-                let mut hub = self.relay.0.borrow_mut();
-                let commands = hub.interests.overlapped(&prefix);
-                hub.send_upstream(commands);
-            }
-            OwnRequest::Offer(None) | OwnRequest::Own | OwnRequest::Namespaces | OwnRequest::Tracks(_) => {}
-        }
-    }
-
-    /// The peer has refused a track, or cannot be requested to send it.
-    fn refused(&self, track: Rc<RefCell<Track>>, waiting: Waiting, error: RequestError) {
-        if track.borrow().source != Some(self.id) {
-            return;
-        }
-        track.borrow_mut().source = None;
-        let mut hub = self.relay.0.borrow_mut();
-        let now = hub.platform.now();
-        if track.borrow().is_live() {
-            // A track that was live and cannot be resumed is over for its subscribers.
-            track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
-            return;
-        }
-        let waits_longer = track.borrow().patience > waiting.patience;
-        let is_awaited = waiting.is_over(now) && is_absence(&error) && track.borrow().is_awaited(now);
-        if waits_longer || is_awaited {
-            // A subscriber is willing to wait longer: request the track again.
-            hub.reassign(track);
-        } else {
-            hub.refusals.remember(now, &track.borrow().name, &error);
-            track.borrow_mut().set(State::Refused(error));
-        }
-    }
-
-    /// Suspects what the peer, an upstream, had not answered when it ended the session.
-    pub(super) fn suspect_requests(&self) {
-        let mut hub = self.relay.0.borrow_mut();
-        let now = hub.platform.now();
-        for own in self.requests.values() {
-            match own {
-                OwnRequest::Track(track, _) if !track.borrow().is_live() => {
-                    hub.quarantine.add(now, &track.borrow().name);
-                }
-                OwnRequest::Fetch(fetch, Progress::Requested) => hub.quarantine.add(now, &fetch.track),
-                OwnRequest::Status(name, _) => hub.quarantine.add(now, name),
-                _ => {}
-            }
-        }
-    }
-
     fn ready(&mut self, cx: &mut Cx<'_>, setup: Setup) {
         let own_track = self.relay.0.borrow().own_track.clone();
         if let (Kind::Upstream, Some(track)) = (&self.kind, own_track)
@@ -261,12 +195,10 @@ impl Session {
             }
         }
         self.take_place(cx, setup.implementation.as_deref());
-        if let Kind::Client(credentials) = &self.kind {
-            if let Some(admission) = &self.admission
-                && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
-            {
-                cx.session.close(SessionCode::UNAUTHORIZED, &reason);
-            }
+        if let (Kind::Client(credentials), Some(admission)) = (&self.kind, &self.admission)
+            && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
+        {
+            cx.session.close(SessionCode::UNAUTHORIZED, &reason);
         }
     }
 
@@ -294,51 +226,6 @@ impl Session {
             self.incoming.forget_track(&track);
             self.withdraw(Published::Track(&track.borrow().name));
             self.lost(&track);
-        }
-    }
-
-    /// Orphans a track whose source this session was, and looks for another publisher.
-    fn lost(&self, track: &Rc<RefCell<Track>>) {
-        if track.borrow().source == Some(self.id) {
-            track.borrow_mut().orphaned();
-            self.relay.0.borrow_mut().reassign_orphans();
-        }
-    }
-
-    fn answered(&mut self, request: RequestId, params: Params, properties: Properties) {
-        match self.requests.get(&request) {
-            Some(OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request))) => {
-                self.send(*peer, Command::Answer(*request, Ok(())));
-            }
-            Some(OwnRequest::Status(_, (peer, of))) => {
-                self.send(*peer, Command::StatusAnswer(*of, Ok(Box::new((params, properties)))));
-                self.requests.remove(&request);
-            }
-            _ => {}
-        }
-    }
-
-    fn done(&mut self, request: RequestId, code: DoneCode) {
-        let track = if let Some(OwnRequest::Track(track, _)) = self.requests.remove(&request) {
-            Some(track)
-        } else {
-            let offered = self.offered.remove(&request);
-            if let Some(track) = &offered {
-                self.withdraw(Published::Track(&track.borrow().name));
-            }
-            offered
-        };
-        let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
-        match code {
-            // A room's tracks go on when the room's root has been opened again.
-            DoneCode::TRACK_ENDED | DoneCode::SUBSCRIPTION_ENDED
-                if !is_room_track(track.borrow().name.namespace()) =>
-            {
-                track.borrow_mut().source = None;
-                track.borrow_mut().set(State::Ended(code));
-            }
-            // Another publisher may have the track.
-            _ => self.lost(&track),
         }
     }
 

@@ -10,7 +10,8 @@ use wire::names;
 use super::{OwnRequest, Session};
 use crate::Role;
 use crate::relay::{
-    hub::{Asking, Command},
+    hub::Command,
+    sourcing::Asking,
     subscription::Subscription,
     track::{State, is_under},
 };
@@ -32,18 +33,19 @@ impl Session {
         let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
         let from_upstream = self.is_upstream();
         let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
-        let track = match linked {
-            Some(source) => self.relay.0.borrow_mut().get_or_request_from(source, &track),
-            None => {
-                let asking = Asking { peer: self.id, payer: &self.intake.payer, from_upstream };
-                let requested = self.relay.0.borrow_mut().get_or_request(&track, asking, patience);
-                match requested {
-                    Ok(track) => track,
-                    Err(error) => {
-                        let _ = cx.session.reject(request, error);
-                        return;
-                    }
-                }
+        let requested = {
+            let mut hub = self.relay.0.borrow_mut();
+            let asking = Asking { peer: self.id, payer: &self.intake.payer, from_upstream };
+            match linked {
+                Some(source) => Ok(hub.get_or_request_from(source, &track)),
+                None => hub.get_or_request(&track, asking, patience),
+            }
+        };
+        let track = match requested {
+            Ok(track) => track,
+            Err(error) => {
+                let _ = cx.session.reject(request, error);
+                return;
             }
         };
         let viewer = self.viewer(&track);
