@@ -259,3 +259,26 @@ fn tokens_are_verified_once_for_a_session_and_at_a_pace_for_an_address() {
         assert!(client.is_closed());
     });
 }
+
+#[test]
+fn updates_of_a_request_that_waits_for_its_answer_are_bounded() {
+    Seeds::new(5).run(|seed| {
+        let mut world = world(seed);
+        let silent = world.scripted_server(std::rc::Rc::new(|_, _| {}));
+        let edge = world.relay(Some(silent));
+        world.run(seconds(1));
+        let client = world.scripted_client(edge);
+        client.order(|cx| {
+            let params = Params { rendezvous_timeout: Some(30_000), ..Params::default() };
+            let request = cx.session.subscribe(name(0), params).unwrap();
+            for _ in 0..20 {
+                let params = Params { priority: Some(1), ..Params::default() };
+                cx.session.update(request, params).unwrap();
+            }
+        });
+        world.run(seconds(2));
+        assert_eq!(client.count(|event| matches!(event, Event::Cancelled { .. })), 1);
+        assert!(!client.is_closed());
+        assert!(!world.in_use(edge).iter().any(|used| used.starts_with("kind=tracks")));
+    });
+}

@@ -34,7 +34,10 @@ impl Intake {
         self.sweep(cx);
         let open = self.payer.charge(Cost::Requests).map_err(failed)?;
         let more = cost.map(|cost| self.payer.charge(cost)).transpose().map_err(failed)?;
-        self.open.insert(request, [Some(open), more]);
+        // It may be over already: its end then follows in the same batch of events.
+        if cx.session.is_open(request) {
+            self.open.insert(request, [Some(open), more]);
+        }
         Ok(())
     }
 
@@ -61,6 +64,9 @@ impl Session {
             return true;
         }
         let now = self.now();
+        if let Event::Update { request, .. } = event {
+            return self.admit_update(cx, now, *request);
+        }
         match self.intake.charge(now, cx, event) {
             Ok(()) => true,
             Err((request, excess)) => {
@@ -69,6 +75,17 @@ impl Session {
                 false
             }
         }
+    }
+
+    /// Counts an update of a request, which costs as much as one. Beyond the pace, the request ends.
+    fn admit_update(&mut self, cx: &mut Cx<'_>, now: Micros, request: RequestId) -> bool {
+        let Err(excess) = self.intake.payer.pace(now, Pace::Requests) else { return true };
+        let error = RequestError::from(excess);
+        if cx.session.reject_update(request, error.clone()).is_err() {
+            let _ = cx.session.reject(request, error);
+        }
+        self.ended(request);
+        false
     }
 
     /// Verifies the client's token, once, and takes the place of its role. Closes the session if there is none.
