@@ -131,6 +131,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let config = EdgeConfig {
         rooms,
+        limits: node::Limits::default(),
         listen: args.listen,
         tcp: args.tcp.options(args.listen)?,
         tls: certificate.server_config(&[]).map_err(Failure::run)?,

@@ -104,6 +104,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             fingerprints: certificate.fingerprints(),
             origin: Some((url("")?, trust()?)),
             pages,
+            limits: node::Limits::default(),
             rooms: workers.map(|Workers { engine, worker, fallback }| RoomsConfig {
                 edge: edge_id,
                 keys: keys.clone(),

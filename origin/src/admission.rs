@@ -62,8 +62,8 @@ impl Admission for RoomAdmission {
         self.rooms.unsubscribed(peer, track);
     }
 
-    fn dropped(&self, _: &TrackName) {
-        self.rooms.changed();
+    fn dropped(&self, track: &TrackName) {
+        self.rooms.dropped(track);
     }
 
     fn expects(&self, track: &TrackName) -> bool {

@@ -89,6 +89,8 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds on the memory for the newest groups of tracks.
     pub store: Limits,
+    /// The limits of what clients may have in use.
+    pub limits: relay::Limits,
     /// The most sessions (creators, edges and players together) at once; more are refused at the handshake.
     pub max_sessions: usize,
     /// The rooms' chat and all other interaction; without it, there is media only.
@@ -109,6 +111,7 @@ impl Default for Config {
             linger: DEFAULT_LINGER,
             drain: DEFAULT_DRAIN,
             store: Limits::default(),
+            limits: relay::Limits::default(),
             max_sessions: DEFAULT_MAX_SESSIONS,
             rooms: None,
         }

@@ -1,7 +1,11 @@
 //! The state that HTTP shares with the origin's thread, and the calls that it sends there.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
+use ::front::Seat;
 use axum::extract::ws::WebSocket;
 use moqt::Version;
 use quic::Certificate;
@@ -34,4 +38,7 @@ pub(crate) struct EdgeSocket {
     pub(crate) socket: WebSocket,
     pub(crate) version: Version,
     pub(crate) jwt: String,
+    pub(crate) address: IpAddr,
+    /// The connection's place, which the session keeps.
+    pub(crate) _seat: Seat,
 }

@@ -146,10 +146,10 @@ impl Rooms {
         if jwts.is_empty() && !credentials.tokens.is_empty() {
             return Err(Error::Token(token::Error::Malformed("it is not a JWT".into())));
         }
-        let claims = match (jwts.last(), &self.config.keys) {
-            (None, _) => None,
-            (Some(_), None) => return Err(Error::NoKeys),
-            (Some(jwt), Some(keys)) => Some(keys.verify(jwt, token::now())?),
+        let claims = match credentials.proof() {
+            None if jwts.is_empty() => None,
+            None => return Err(Error::NoKeys),
+            Some(proof) => Some(proof.map_err(Clone::clone)?.clone()),
         };
         let is_edge = implementation.is_some_and(|name| name.starts_with(EDGE_IMPLEMENTATION.as_bytes()));
         self.inner().peers.insert(peer, Peer { claims, takeover, is_edge });
@@ -240,9 +240,9 @@ impl Rooms {
 
     /// Checks that a session may watch a namespace.
     pub(crate) fn may_watch(&self, session: PeerId, namespace: &Namespace) -> Result<(), Error> {
-        // A namespace that is not text has no room, so there is nothing to protect.
+        // A namespace that is not text has no room, and a creator above it may still have tracks in it.
         let Some(room) = shown_room(namespace).unwrap_or_else(|| namespace.clone()).path() else {
-            return Ok(());
+            return Err(Error::BadNamespace(namespace.to_string()));
         };
         if !self.config.is_private(&room) {
             return Ok(());
@@ -282,6 +282,20 @@ impl Rooms {
             drop(inner);
             self.changed();
         }
+    }
+
+    /// A track is no longer kept. If nothing was ever published in it, a subscriber has made its name up, and it takes no
+    /// place among the room's tracks.
+    pub(crate) fn dropped(&self, track: &TrackName) {
+        let mut inner = self.inner();
+        let is_made_up = inner.tracks.get(track).is_some_and(|entry| {
+            entry.viewers.is_empty() && entry.stats.groups() == 0 && !entry.stats.is_live()
+        });
+        if is_made_up {
+            inner.tracks.remove(track);
+        }
+        drop(inner);
+        self.changed();
     }
 
     /// Returns whether the track is in a room that is held for its creator, who may publish it.

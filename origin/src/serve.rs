@@ -61,8 +61,7 @@ impl Serve {
             .map(|config| Roots::new(Arc::clone(&rooms), config, Rc::clone(&platform), &figures));
         let mut services: Vec<Rc<dyn Service>> = Vec::new();
         if let Some(roots) = roots.clone() {
-            let keys = config.keys.clone();
-            services.push(Rc::new(HubService::new(roots, keys, Rc::clone(&platform))));
+            services.push(Rc::new(HubService::new(roots, Rc::clone(&platform))));
         }
         let admission = RoomAdmission::new(Arc::clone(&rooms), roots.clone());
         let relay_config = relay::Config {
@@ -70,6 +69,8 @@ impl Serve {
             admission: Some(Rc::new(admission)),
             cache: config.store.into(),
             linger: config.linger,
+            keys: config.keys.clone(),
+            limits: config.limits,
         };
         let relay = Relay::new(platform, figures.clone(), relay_config);
         if let Some(roots) = &roots {
@@ -168,14 +169,15 @@ async fn serve_connection(relay: Relay, figures: RoomFigures, incoming: quic::In
         Transport::WebTransport(_) => "webtransport",
     });
     let query = url.as_ref().and_then(Url::query).map(str::to_owned);
-    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let mut session = relay.enter(Credentials::new(query, Vec::new()), Some(from.ip()));
     let ended = drive(transport, config, Clock::default(), &mut session).await;
     tracing::debug!(%from, ?ended, "session ended");
 }
 
 async fn serve_socket(relay: Relay, edge: Box<EdgeSocket>) {
-    let EdgeSocket { socket, version, jwt } = *edge;
-    let mut session = relay.enter(Credentials { query: None, tokens: vec![moqt::Token::value(jwt)] });
+    let EdgeSocket { socket, version, jwt, address, _seat } = *edge;
+    let credentials = Credentials::new(None, vec![moqt::Token::value(jwt)]);
+    let mut session = relay.enter(credentials, Some(address));
     let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
     let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use ::front::Client;
 use axum::{
+    Extension,
     extract::{State, WebSocketUpgrade},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -15,6 +17,7 @@ use crate::front::{Call, EdgeSocket, Front};
 /// Accepts a WebSocket of an edge, which presents its token as `Authorization: Bearer JWT`.
 pub(crate) async fn accept(
     State(front): State<Arc<Front>>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -32,7 +35,8 @@ pub(crate) async fn accept(
     match websocket::negotiate(upgrade) {
         Ok((upgrade, version)) => upgrade.on_upgrade(move |socket| async move {
             // A full queue means that the origin is overloaded: dropping the call closes the socket.
-            let _ = front.calls.try_send(Call::Socket(Box::new(EdgeSocket { socket, version, jwt })));
+            let socket = EdgeSocket { socket, version, jwt, address: client.addr, _seat: client.seat() };
+            let _ = front.calls.try_send(Call::Socket(Box::new(socket)));
         }),
         Err(refusal) => refusal.into_response(),
     }

@@ -19,14 +19,16 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     Clock, Transport,
-    stream::{Inbox, Pipe, Signal, receive, send},
+    stream::{Inbox, Pipe, Reading, receive, send},
     transport::{Gone, Link, RecvHalf, SendHalf},
 };
 
-/// The state of the connection that an app may read: the backlog of a stream, and the round-trip time.
+/// The part of the connection that an app may use: the backlog of a stream, the round-trip time, and whether a stream is
+/// read.
 struct Quic<'a> {
     link: &'a Link,
     pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
+    readings: &'a BTreeMap<StreamId, Rc<Reading>>,
 }
 
 impl Transit for Quic<'_> {
@@ -36,6 +38,18 @@ impl Transit for Quic<'_> {
 
     fn rtt(&self) -> Option<Duration> {
         Some(self.link.transport().quic().rtt())
+    }
+
+    fn pause(&self, stream: StreamId) {
+        if let Some(reading) = self.readings.get(&stream) {
+            reading.pause(true);
+        }
+    }
+
+    fn resume(&self, stream: StreamId) {
+        if let Some(reading) = self.readings.get(&stream) {
+            reading.pause(false);
+        }
     }
 }
 
@@ -53,7 +67,7 @@ struct Driver<'a, A> {
     clock: Clock,
     inbox: Inbox,
     pipes: BTreeMap<StreamId, Rc<Pipe>>,
-    stops: BTreeMap<StreamId, Rc<Signal<ResetCode>>>,
+    readings: BTreeMap<StreamId, Rc<Reading>>,
     tasks: FuturesUnordered<Task>,
     uni: Accept<RecvHalf>,
     bi: Accept<(SendHalf, RecvHalf)>,
@@ -86,7 +100,7 @@ pub async fn drive(
         clock,
         inbox: Inbox::default(),
         pipes: BTreeMap::new(),
-        stops: BTreeMap::new(),
+        readings: BTreeMap::new(),
         tasks: FuturesUnordered::new(),
         closing: None,
         ended: None,
@@ -184,9 +198,9 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn receive(&mut self, id: StreamId, stream: RecvHalf) {
-        let stop = Rc::new(Signal::default());
-        self.stops.insert(id, Rc::clone(&stop));
-        self.tasks.push(Box::pin(receive(id, stream, stop, Rc::clone(&self.inbox))));
+        let reading = Rc::new(Reading::default());
+        self.readings.insert(id, Rc::clone(&reading));
+        self.tasks.push(Box::pin(receive(id, stream, reading, Rc::clone(&self.inbox))));
     }
 
     /// Passes the inputs of the streams to the session.
@@ -195,7 +209,7 @@ impl<A: App> Driver<'_, A> {
             let Some(input) = self.inbox.borrow_mut().pop_front() else { return };
             match &input {
                 Input::Finished { stream } | Input::Reset { stream, .. } => {
-                    self.stops.remove(stream);
+                    self.readings.remove(stream);
                 }
                 Input::Delivered { stream } => {
                     self.pipes.remove(stream);
@@ -207,7 +221,7 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
-        let quic = Quic { link: &self.link, pipes: &self.pipes };
+        let quic = Quic { link: &self.link, pipes: &self.pipes, readings: &self.readings };
         let mut cx = Cx::new(&mut self.session, now, &quic);
         self.app.poll(task, &mut cx)
     }
@@ -260,8 +274,8 @@ impl<A: App> Driver<'_, A> {
                     }
                 }
                 Output::Stop { stream, code } => {
-                    if let Some(stop) = self.stops.remove(&stream) {
-                        stop.set(code);
+                    if let Some(reading) = self.readings.remove(&stream) {
+                        reading.stop(code);
                         busy = true;
                     }
                 }
@@ -278,7 +292,7 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn event(&mut self, now: Micros, event: Event) {
-        let quic = Quic { link: &self.link, pipes: &self.pipes };
+        let quic = Quic { link: &self.link, pipes: &self.pipes, readings: &self.readings };
         let mut cx = Cx::new(&mut self.session, now, &quic);
         self.app.event(&mut cx, event);
     }
@@ -293,13 +307,13 @@ impl<A: App> Driver<'_, A> {
                 self.tasks.push(Box::pin(send(id, link.open_uni(), pipe, inbox)));
             }
             Dir::Bi => {
-                let stop = Rc::new(Signal::default());
-                self.stops.insert(id, Rc::clone(&stop));
+                let reading = Rc::new(Reading::default());
+                self.readings.insert(id, Rc::clone(&reading));
                 self.tasks.push(Box::pin(async move {
                     let Ok((sender, receiver)) = link.open_bi().await else { return };
                     let opened = std::future::ready(Ok(sender));
                     let sending = send(id, opened, pipe, Rc::clone(&inbox));
-                    futures_util::future::join(sending, receive(id, receiver, stop, inbox)).await;
+                    futures_util::future::join(sending, receive(id, receiver, reading, inbox)).await;
                 }));
             }
         }

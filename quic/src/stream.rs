@@ -56,12 +56,50 @@ impl<T> Signal<T> {
     }
 }
 
+/// The session's orders to the reader of a stream.
+#[derive(Default)]
+pub(crate) struct Reading {
+    stop: Signal<ResetCode>,
+    is_paused: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Reading {
+    /// Reads no more, for good.
+    pub(crate) fn stop(&self, code: ResetCode) {
+        self.stop.set(code);
+    }
+
+    /// Reads no more for now, or again. Flow control holds the peer back meanwhile.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        self.is_paused.set(is_paused);
+        if let Some(waker) = self.waker.take().filter(|_| !is_paused) {
+            waker.wake();
+        }
+    }
+
+    async fn unpaused(&self) {
+        poll_fn(|cx| {
+            if self.is_paused.get() {
+                self.waker.set(Some(cx.waker().clone()));
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+}
+
 /// Reads a stream until it is finished, reset, stopped or lost.
-pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, stop: Rc<Signal<ResetCode>>, inbox: Inbox) {
+pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, reading: Rc<Reading>, inbox: Inbox) {
     loop {
         let read = {
-            let read = pin!(stream.read(MAX_READ));
-            let stop = pin!(stop.wait());
+            let read = pin!(async {
+                reading.unpaused().await;
+                stream.read(MAX_READ).await
+            });
+            let stop = pin!(reading.stop.wait());
             match select(read, stop).await {
                 Either::Left((read, _)) => Ok(read),
                 Either::Right((code, _)) => Err(code),

@@ -320,6 +320,7 @@ impl Plan {
             fingerprints: certificate.fingerprints(),
             origin: Some((at(origin)?, Trust::Shown(certificate.fingerprints()).client_config()?)),
             pages: if node == Node::FanEdge { Some(pages()?) } else { None },
+            limits: node::Limits::default(),
             rooms: Some(RoomsConfig {
                 edge: EdgeId(node as u64),
                 keys: self.keys.clone(),

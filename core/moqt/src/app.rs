@@ -42,6 +42,17 @@ pub trait Transit {
 
     /// The round-trip time, where the transport knows it.
     fn rtt(&self) -> Option<Duration>;
+
+    /// Reads no more of one of the peer's streams, so that its flow control holds the peer back. A transport without
+    /// flow control for each stream reads on: an application still needs a bound.
+    fn pause(&self, stream: StreamId) {
+        let _ = stream;
+    }
+
+    /// Reads a paused stream again.
+    fn resume(&self, stream: StreamId) {
+        let _ = stream;
+    }
 }
 
 /// A boxed future that stays on its thread.
@@ -79,6 +90,16 @@ impl<'a> Cx<'a> {
     /// The round-trip time, where the transport knows it.
     pub fn rtt(&self) -> Option<Duration> {
         self.transit.rtt()
+    }
+
+    /// Reads no more of one of the peer's streams, where the transport can do that.
+    pub fn pause(&self, stream: StreamId) {
+        self.transit.pause(stream);
+    }
+
+    /// Reads a paused stream again.
+    pub fn resume(&self, stream: StreamId) {
+        self.transit.resume(stream);
     }
 }
 

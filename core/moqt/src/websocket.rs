@@ -13,6 +13,9 @@ use crate::{
 };
 use bytes::Bytes;
 
+/// Datagrams that wait while the WebSocket takes nothing; the oldest is dropped for one more.
+const DATAGRAMS: usize = 64;
+
 /// Outputs that wait to be sent: the most urgent stream first, as with QUIC.
 #[derive(Default)]
 struct Outbox {
@@ -66,7 +69,17 @@ impl Outbox {
                     waiting.order = order;
                 }
             }
-            Output::Stop { .. } | Output::Datagram(_) | Output::Close { .. } | Output::Event(_) => {
+            Output::Datagram(_) => {
+                let is_datagram = |output: &Output| matches!(output, Output::Datagram(_));
+                if self.rest.len() >= DATAGRAMS
+                    && self.rest.iter().filter(|output| is_datagram(output)).count() >= DATAGRAMS
+                    && let Some(oldest) = self.rest.iter().position(is_datagram)
+                {
+                    self.rest.remove(oldest);
+                }
+                self.rest.push_back(output);
+            }
+            Output::Stop { .. } | Output::Close { .. } | Output::Event(_) => {
                 self.rest.push_back(output);
             }
         }

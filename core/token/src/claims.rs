@@ -101,7 +101,7 @@ impl Claims {
     }
 
     /// Checks that the token has not expired.
-    pub(crate) fn check_time(&self, now: Micros) -> Result<(), Error> {
+    pub fn check_time(&self, now: Micros) -> Result<(), Error> {
         if self.exp.saturating_add(LEEWAY.as_secs()) < seconds(now) {
             return Err(Error::Expired { exp: self.exp });
         }

@@ -1,12 +1,12 @@
 //! Errors of tokens and key sets.
 
 #[cfg(feature = "native")]
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use crate::{MAX_TOKEN_BYTES, Role};
 
 /// Reason for refusing a token or a key, in one line each.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A key set's file cannot be read.
@@ -16,7 +16,7 @@ pub enum Error {
         /// Path of the file.
         path: PathBuf,
         /// The operating system's error.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// A key set's file cannot be written.
     #[cfg(feature = "native")]
@@ -25,7 +25,7 @@ pub enum Error {
         /// Path of the file.
         path: PathBuf,
         /// The operating system's error.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The file was read but is no key set.
     #[cfg(feature = "native")]

@@ -52,18 +52,20 @@ impl Keys {
 
     /// Reads a JWK Set's file, private or public. Skips keys of other kinds.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.into(), source: source.into() })?;
         Self::read(&text).map_err(|reason| Error::File { path: path.into(), reason })
     }
 
     /// Writes the set with its private parts, readable by its owner only.
     pub fn save_private(&self, path: &Path) -> Result<(), Error> {
         write_secret(path, self.private_json().as_bytes())
-            .map_err(|source| Error::Write { path: path.into(), source })
+            .map_err(|source| Error::Write { path: path.into(), source: source.into() })
     }
 
     /// Writes the set without its private parts: an origin needs no more to verify.
     pub fn save_public(&self, path: &Path) -> Result<(), Error> {
-        fs::write(path, self.public_json()).map_err(|source| Error::Write { path: path.into(), source })
+        fs::write(path, self.public_json())
+            .map_err(|source| Error::Write { path: path.into(), source: source.into() })
     }
 }

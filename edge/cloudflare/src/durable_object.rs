@@ -162,7 +162,9 @@ impl Stage {
             self.state.storage().set_alarm(WATCH).await?;
         }
         self.state.accept_web_socket(&server);
-        let id = object.enter(kind, server.clone(), version, address.query().to_owned());
+        // Other objects of ours have no such header, and present an edge's token.
+        let peer = request.headers().get("cf-connecting-ip")?.and_then(|peer| peer.parse().ok());
+        let id = object.enter(kind, server.clone(), version, address.query().to_owned(), peer);
         server.serialize_attachment(id as f64)?;
         Ok(response)
     }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    net::IpAddr,
     num::NonZeroUsize,
     rc::Rc,
     time::Duration,
@@ -10,7 +11,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use moqt::{Later, Namespace, Version};
-use relay::{Dial, Figures, Loopback, Platform, Relay, Service};
+use relay::{CacheLimits, Credentials, Dial, Figures, Loopback, Platform, Relay, Service};
 use room_runtime::{Hub, HubService, Rooms, RoomsConfig, RootFigures, RootHandle, RootNode, run_root};
 use token::{EVERY_ROOM, Keys, Role};
 use wire::{EdgeId, FanId};
@@ -31,6 +32,8 @@ use crate::{
 
 /// The default limit of WebSockets in one object; `FANFARE_SOCKETS` changes it.
 const DEFAULT_SOCKETS: usize = 500;
+/// Bytes of tracks that an object keeps: it has 128 MiB for all that it does.
+const BYTES_KEPT: usize = 32 << 20;
 /// The time that a shard keeps running after its last session has ended.
 const LINGER: Duration = Duration::from_secs(15);
 
@@ -91,11 +94,15 @@ impl RoomObject {
         let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
         let hub = (shard == ROOT).then(|| Hub::new(namespace));
         if let Some(hub) = hub.clone() {
-            let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
-            services.push(Rc::new(HubService::new(hub, keys, platform)));
+            services.push(Rc::new(HubService::new(Rc::new(hub), Rc::clone(&platform))));
         }
-        let relay =
-            Relay::new(Rc::clone(&platform), figures, relay::Config { services, ..relay::Config::default() });
+        let relay_config = relay::Config {
+            services,
+            cache: CacheLimits { total_bytes: BYTES_KEPT, ..CacheLimits::default() },
+            keys: Some(keys.clone()),
+            ..relay::Config::default()
+        };
+        let relay = Relay::new(Rc::clone(&platform), figures, relay_config);
         if shard != ROOT || env.var(ORIGIN).is_ok() {
             relay.expect_upstream();
         }
@@ -196,6 +203,7 @@ impl RoomObject {
         socket: WebSocket,
         version: Version,
         query: String,
+        address: Option<IpAddr>,
     ) -> u64 {
         let id = self.next.replace(self.next.get() + 1);
         let inbox = Rc::new(SocketInbox::default());
@@ -209,7 +217,8 @@ impl RoomObject {
         let object = Rc::clone(self);
         spawn_local(async move {
             let (relay, platform) = (&object.relay, Rc::clone(&object.platform));
-            websocket::run(inbox, socket, &object.batch, version, query, relay, platform).await;
+            let session = relay.enter(Credentials::new(Some(query), Vec::new()), address);
+            websocket::run(inbox, socket, &object.batch, version, session, platform).await;
             object.inboxes.borrow_mut().remove(&id);
             object.fans.set(object.fans.get() - count);
         });

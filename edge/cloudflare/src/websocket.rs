@@ -13,7 +13,7 @@ use moqt::{
     App, Ended, Misuse, Version, WebSocketSession,
     session::{Config, Side, Transport},
 };
-use relay::{Credentials, Deadline, Platform, Relay};
+use relay::{Deadline, Platform, RelaySession};
 use worker::WebSocket;
 
 use crate::send_batch::{SendBatch, Slot};
@@ -96,11 +96,9 @@ pub(crate) async fn run(
     socket: WebSocket,
     batch: &SendBatch,
     version: Version,
-    query: String,
-    relay: &Relay,
+    mut session: RelaySession,
     platform: Rc<dyn Platform>,
 ) {
-    let mut session = relay.enter(Credentials { query: Some(query), tokens: Vec::new() });
     let config = Config::new(Side::Server, Transport::WebTransport, version);
     let next = |task: &mut Context<'_>| {
         inbox.waker.replace(Some(task.waker().clone()));

@@ -21,6 +21,8 @@ pub struct Config {
     pub origin: Option<(Url, rustls::ClientConfig)>,
     /// The pages; without them, only the API is served.
     pub pages: Option<Pages>,
+    /// The limits of what clients may have in use.
+    pub limits: relay::Limits,
     /// The rooms; without them, fans can only watch.
     pub rooms: Option<RoomsConfig>,
 }

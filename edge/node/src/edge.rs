@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
         Arc,
@@ -65,6 +65,7 @@ struct Socket {
     query: Option<String>,
     /// The connection's place, which the session keeps.
     seat: Seat,
+    address: IpAddr,
 }
 
 /// The state that the HTTP handlers share with the node: they may run on another thread.
@@ -95,7 +96,13 @@ impl Edge {
             Rooms::new(Rc::clone(&platform), workers, config, &figures)
         });
         let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
-        let relay = Relay::new(platform, figures, relay::Config { services, ..relay::Config::default() });
+        let relay_config = relay::Config {
+            services,
+            keys: config.rooms.as_ref().map(|rooms| rooms.keys.clone()),
+            limits: config.limits,
+            ..relay::Config::default()
+        };
+        let relay = Relay::new(platform, figures, relay_config);
         Ok(Self { config, endpoint, http, admin, relay, rooms })
     }
 
@@ -124,10 +131,11 @@ impl Edge {
         if let Some((url, tls)) = config.origin {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let any = any.parse().map_err(|_| quic::Error::Tls)?;
-            let upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
+            let mut upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
             if let Some(rooms) = rooms {
-                let upstream = Rc::clone(&upstream);
-                tokio::task::spawn_local(async move { rooms.follow(upstream).await });
+                let (plain, followed) = (Rc::clone(&upstream), rooms.clone());
+                tokio::task::spawn_local(async move { followed.follow(plain).await });
+                upstream = Rc::new(rooms.as_edge(upstream));
             }
             let relay = relay.clone();
             tokio::task::spawn_local(async move { relay.follow(upstream).await });
@@ -162,10 +170,10 @@ impl Edge {
                 tokio::select! {
                     incoming = endpoint.incoming() => {
                         let Some(incoming) = incoming else { return };
-                        let relay = relay.clone();
+                        let (relay, address) = (relay.clone(), incoming.remote_address().ip());
                         tokio::task::spawn_local(async move {
                             match incoming.accept().await {
-                                Ok(connection) => serve(&relay, connection).await,
+                                Ok(connection) => serve(&relay, connection, address).await,
                                 Err(error) => tracing::debug!(%error, "a client did not get in"),
                             }
                         });
@@ -194,8 +202,8 @@ impl Edge {
 
 /// Serves a client on a WebSocket until its session ends.
 async fn serve_socket(relay: Relay, socket: Socket) {
-    let Socket { socket, version, query, seat } = socket;
-    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let Socket { socket, version, query, seat, address } = socket;
+    let mut session = relay.enter(Credentials::new(query, Vec::new()), Some(address));
     let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
     let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
     drop(seat);
@@ -214,9 +222,9 @@ async fn ended(mut stopped: watch::Receiver<()>) {
 }
 
 /// Serves a client until its session ends.
-async fn serve(relay: &Relay, connection: Connection) {
+async fn serve(relay: &Relay, connection: Connection, address: IpAddr) {
     let query = connection.url.as_ref().and_then(Url::query).map(str::to_owned);
-    let mut session = relay.enter(Credentials { query, tokens: Vec::new() });
+    let mut session = relay.enter(Credentials::new(query, Vec::new()), Some(address));
     let _ = drive(connection.transport, connection.config, Clock::default(), &mut session).await;
 }
 
@@ -309,6 +317,6 @@ async fn accept_websocket(
     upgrade.on_upgrade(move |socket| async move {
         // A full queue means that the node is overloaded: the socket is closed.
         let seat = client.seat();
-        let _ = front.sockets.try_send(Socket { socket, version, query, seat });
+        let _ = front.sockets.try_send(Socket { socket, version, query, seat, address: client.addr });
     })
 }

@@ -14,3 +14,5 @@ mod headers;
 
 mod platform;
 pub use platform::{Thread, Upstream, WasmWorkers};
+
+pub use relay::Limits;

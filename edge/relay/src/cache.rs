@@ -9,11 +9,15 @@ use std::{
 pub const GROUPS_KEPT: usize = 3;
 /// Bytes of a track that an edge keeps.
 pub const BYTES_KEPT: usize = 32 << 20;
+/// Bytes of all tracks that an edge keeps.
+pub const TOTAL_BYTES_KEPT: usize = 1 << 30;
 /// The largest group that a track may have. The newest group is kept whatever its size, so that a publisher that
 /// never ends one is cut off here.
 pub const MAX_GROUP_BYTES: usize = 256 << 20;
 /// Bytes that an object costs beside its payload and properties.
 pub(crate) const OBJECT_OVERHEAD: usize = 128;
+/// Bytes that a subgroup costs beside its objects.
+pub(crate) const SUBGROUP_OVERHEAD: usize = 512;
 
 /// The bounds of the groups that a relay keeps. The newest group of each track is always kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct CacheLimits {
 
 impl Default for CacheLimits {
     fn default() -> Self {
-        Self { groups: GROUPS_KEPT, track_bytes: BYTES_KEPT, total_bytes: usize::MAX }
+        Self { groups: GROUPS_KEPT, track_bytes: BYTES_KEPT, total_bytes: TOTAL_BYTES_KEPT }
     }
 }
 

@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::budget::{Kind, Role};
+
 /// The source of an answer to FETCH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FetchSource {
@@ -34,6 +36,8 @@ pub struct Figures {
     pub(crate) evicted: Counter,
     pub(crate) refused_publishes: Counter,
     fetches: Family<[(&'static str, &'static str); 1], Counter>,
+    over_budget: Family<[(&'static str, &'static str); 1], Counter>,
+    budget: Family<[(&'static str, &'static str); 2], Gauge>,
     registry: Arc<Mutex<Registry>>,
 }
 
@@ -61,6 +65,14 @@ impl Figures {
         ] {
             registry.register(name, help, counter.clone());
         }
+        let help =
+            "What was refused because it was beyond a session's, an address's or the node's share, by kind";
+        registry.register("over_budget", help, figures.over_budget.clone());
+        registry.register(
+            "budget_used",
+            "What is in use of the budget, by kind and role",
+            figures.budget.clone(),
+        );
         registry.register("fetches", "FETCH requests by their answer", figures.fetches.clone());
         Self { registry: Arc::new(Mutex::new(registry)), ..figures }
     }
@@ -68,6 +80,17 @@ impl Figures {
     /// Registers more figures, which [`text`](Self::text) writes with these.
     pub fn register(&self, more: impl FnOnce(&mut Registry)) {
         more(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Counts something that was beyond a share.
+    pub(crate) fn over_budget(&self, kind: &'static str) {
+        self.over_budget.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// Returns the gauges of what sessions of a role have in use.
+    pub(crate) fn budget(&self, role: Role) -> [Gauge; Kind::ALL.len()] {
+        Kind::ALL
+            .map(|kind| self.budget.get_or_create_owned(&[("kind", kind.label()), ("role", role.label())]))
     }
 
     pub(crate) fn fetch(&self, source: FetchSource) {

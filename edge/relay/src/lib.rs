@@ -8,8 +8,14 @@
 mod admission;
 pub use admission::{Admission, PeerId, Published, Replaced};
 
+mod budget;
+pub use budget::{Limits, Rate, Role, Share};
+
 mod cache;
-pub use cache::{BYTES_KEPT, CacheLimits, GROUPS_KEPT, MAX_GROUP_BYTES, TrackStats};
+pub use cache::{BYTES_KEPT, CacheLimits, GROUPS_KEPT, MAX_GROUP_BYTES, TOTAL_BYTES_KEPT, TrackStats};
+
+mod credentials;
+pub use credentials::{Credentials, MAX_TOKENS};
 
 mod deadline;
 pub use deadline::Deadline;
@@ -27,10 +33,7 @@ mod platform;
 pub use platform::{Dial, DialError, Platform, wait};
 
 mod relay;
-pub use relay::{
-    Config, Credentials, FAN_BACKLOG, FAN_LAG, FETCH_BACKLOG, IMPLEMENTATION, LINGER, Publication, Relay,
-    RelaySession,
-};
+pub use relay::{Config, FAN_BACKLOG, FAN_LAG, IMPLEMENTATION, LINGER, Publication, Relay, RelaySession};
 
 mod service;
 pub use service::{Service, SessionService};

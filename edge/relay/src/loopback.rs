@@ -30,7 +30,7 @@ impl Dial for Loopback {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let session = self
             .relay
-            .enter(Credentials { query: client.and_then(|client| client.query.clone()), tokens: Vec::new() });
+            .enter(Credentials::new(client.and_then(|client| client.query.clone()), Vec::new()), None);
         let config = Config::new(Side::Client, Transport::WebTransport, Version::Draft18);
         let platform = Rc::clone(&self.platform);
         Box::pin(async move { Ok(Box::new(Pair { session, config, platform }) as Box<dyn Connected>) })

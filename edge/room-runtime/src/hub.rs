@@ -5,7 +5,6 @@
 //! sends again what was not acknowledged.
 
 use std::{
-    borrow::Cow,
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
     rc::Rc,
@@ -195,15 +194,13 @@ impl Hubs for Hub {
 /// The service by which edges link to the roots of a node.
 pub struct HubService {
     hubs: Rc<dyn Hubs>,
-    /// The keys that verify edges' tokens.
-    keys: Option<token::Keys>,
     platform: Rc<dyn Platform>,
 }
 
 impl HubService {
-    /// Creates the service. Edges present a token that `keys` verify; without keys none can.
-    pub fn new(hubs: Rc<dyn Hubs>, keys: Option<token::Keys>, platform: Rc<dyn Platform>) -> Self {
-        Self { hubs, keys, platform }
+    /// Creates the service. Edges present a token that the relay's keys verify; without keys none can.
+    pub fn new(hubs: Rc<dyn Hubs>, platform: Rc<dyn Platform>) -> Self {
+        Self { hubs, platform }
     }
 }
 
@@ -211,7 +208,6 @@ impl Service for HubService {
     fn session(&self) -> Box<dyn SessionService> {
         Box::new(HubSession {
             hubs: Rc::clone(&self.hubs),
-            keys: self.keys.clone(),
             platform: Rc::clone(&self.platform),
             links: Vec::new(),
             held: Vec::new(),
@@ -222,7 +218,6 @@ impl Service for HubService {
 /// The links of one session.
 struct HubSession {
     hubs: Rc<dyn Hubs>,
-    keys: Option<token::Keys>,
     platform: Rc<dyn Platform>,
     links: Vec<Link>,
     /// Links to rooms that do not exist yet.
@@ -253,7 +248,7 @@ impl SessionService for HubSession {
     fn event(&mut self, cx: &mut Cx<'_>, event: &Event, credentials: &Credentials) -> bool {
         match event {
             Event::Subscribe { request, track, .. } if is_link(track.namespace()) => {
-                let opened = self.authorize(track, &credentials.jwts());
+                let opened = self.authorize(track, credentials);
                 if let Err(error) = opened.and_then(|address| self.open(cx, *request, address)) {
                     let _ = cx.session.reject(*request, error);
                 }
@@ -296,16 +291,12 @@ impl SessionService for HubSession {
 
 impl HubSession {
     /// Checks that an edge may link to the room of a track.
-    fn authorize(&self, track: &TrackName, jwts: &[Cow<'_, str>]) -> Result<Address, RequestError> {
+    fn authorize(&self, track: &TrackName, credentials: &Credentials) -> Result<Address, RequestError> {
         let absent = |why: &str| RequestError::new(RequestCode::DOES_NOT_EXIST, why);
         let address = Address::read(track.namespace()).ok_or_else(|| absent("there is no such link"))?;
         let room = address.room.path().ok_or_else(|| absent("a room's name is text"))?;
         let now = self.platform.wall();
-        let is_edge = |jwt: &Cow<'_, str>| {
-            let claims = self.keys.as_ref().and_then(|keys| keys.verify(jwt, now).ok());
-            claims.is_some_and(|claims| claims.check_edge(&room, now).is_ok())
-        };
-        if !jwts.iter().any(is_edge) {
+        if !credentials.claims(now).is_some_and(|claims| claims.check_edge(&room, now).is_ok()) {
             let why = "a link to a room's root needs an edge's token, signed with a key that the root knows";
             return Err(RequestError::new(RequestCode::UNAUTHORIZED, why));
         }

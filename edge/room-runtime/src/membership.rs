@@ -1,6 +1,6 @@
 //! Memberships: the rooms that one session takes part in.
 
-use std::{borrow::Cow, rc::Rc, task::Context};
+use std::{rc::Rc, task::Context};
 
 use moqt::{
     Cx, DoneCode, Event, Namespace, Params, Properties, RequestCode, TrackName,
@@ -15,6 +15,7 @@ use wire::{EdgeMessage, SessionId, limits, names};
 use crate::{
     leaf::{Leaf, MAILBOX_BYTES, Mailbox, Status},
     rooms::Rooms,
+    uplink::has_uplink,
 };
 
 /// Rooms that one session may take part in.
@@ -55,7 +56,7 @@ impl SessionService for Memberships {
     fn event(&mut self, cx: &mut Cx<'_>, event: &Event, credentials: &Credentials) -> bool {
         match event {
             Event::Subscribe { request, track, .. } if is_fan(track.namespace()) => {
-                match self.enter(*request, track, &credentials.jwts()) {
+                match self.enter(*request, track, credentials) {
                     Ok(membership) => self.joined.push(membership),
                     Err(error) => drop(cx.session.reject(*request, error)),
                 }
@@ -93,7 +94,7 @@ impl Memberships {
         &mut self,
         answers: RequestId,
         track: &TrackName,
-        shown: &[Cow<'_, str>],
+        credentials: &Credentials,
     ) -> Result<Membership, RequestError> {
         let room = room_of(track, names::ANSWERS)?;
         let rooms = self.rooms.clone();
@@ -107,11 +108,8 @@ impl Memberships {
         // Tokens name a room as its path.
         let no_text = || RequestError::new(RequestCode::DOES_NOT_EXIST, "a room's name is text");
         let path = room.path().ok_or_else(no_text)?;
-        let (claims, anonymous_token) =
-            rooms.identify(shown, &mut self.anonymous_token).map_err(|error| {
-                RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
-            })?;
         let leaf = rooms.leaf(&room)?;
+        let (claims, anonymous_token) = rooms.identify(credentials, &mut self.anonymous_token)?;
         let (session, mailbox) = leaf.enter(token::identity(&claims, &path));
         if let Some(token) = anonymous_token {
             mailbox.put(&wire::packet(&EdgeMessage::Token { token: &token }));
@@ -263,26 +261,30 @@ impl Drop for Membership {
 }
 
 impl Rooms {
-    /// Identifies the fan from the first valid token. Returns the claims and, if the token is near its end, a renewed
-    /// one for the client to keep. Without a valid token the fan is anonymous: the identity minted earlier in this
-    /// session is reused, or a new one is minted.
+    /// Identifies the fan by the claims that the session has proven. Returns the claims and, if the token is near its
+    /// end, a renewed one for the client to keep. Without a valid token the fan is anonymous: the identity minted earlier
+    /// in this session is reused, or a new one is minted, if the session's address may have one more.
     fn identify(
         &self,
-        shown: &[Cow<'_, str>],
+        credentials: &Credentials,
         anonymous_token: &mut Option<String>,
-    ) -> Result<(Claims, Option<String>), token::Error> {
-        let (keys, now) = (&self.0.shared.config.keys, self.0.shared.platform.wall());
-        if let Some(claims) = shown.iter().find_map(|jwt| keys.verify(jwt, now).ok()) {
-            let renewed = keys.renew(&claims, now)?;
-            return Ok((claims, renewed));
-        }
-        let jwt = match anonymous_token {
-            Some(jwt) => jwt.clone(),
-            None => {
-                anonymous_token.insert(keys.mint_anonymous(self.0.shared.platform.random()?, now)?).clone()
-            }
+    ) -> Result<(Claims, Option<String>), RequestError> {
+        let failed = |error: token::Error| {
+            RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
         };
-        Ok((keys.verify(&jwt, now)?, Some(jwt)))
+        let (keys, now) = (&self.0.shared.config.keys, self.0.shared.platform.wall());
+        if let Some(claims) = credentials.claims(now) {
+            let renewed = keys.renew(claims, now).map_err(failed)?;
+            return Ok((claims.clone(), renewed));
+        }
+        let jwt = if let Some(jwt) = anonymous_token {
+            jwt.clone()
+        } else {
+            credentials.mint_stranger()?;
+            let random = self.0.shared.platform.random().map_err(failed)?;
+            anonymous_token.insert(keys.mint_anonymous(random, now).map_err(failed)?).clone()
+        };
+        Ok((keys.verify(&jwt, now).map_err(failed)?, Some(jwt)))
     }
 }
 
@@ -296,10 +298,28 @@ fn room_of(track: &TrackName, name: &str) -> Result<Namespace, RequestError> {
     let room = track.namespace().strip_prefix(&prefix).filter(|room| !room.is_empty());
     let reserved =
         |room: &Namespace| room.fields().iter().any(|field| field.first() == Some(&names::RESERVED));
-    room.filter(|room| !reserved(room)).ok_or_else(|| absent("there is no such room"))
+    let room = room.filter(|room| !reserved(room)).ok_or_else(|| absent("there is no such room"))?;
+    if has_uplink(&room) { Ok(room) } else { Err(absent("a room's name is shorter")) }
 }
 
 /// Returns whether a namespace is that of a fan's own two tracks.
 fn is_fan(namespace: &Namespace) -> bool {
     namespace.fields().first().is_some_and(|field| &field[..] == names::FAN.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_whose_name_leaves_no_space_for_its_uplink_does_not_exist() {
+        let room = |fields: usize| {
+            let fields = std::iter::once(names::FAN.to_owned()).chain((0..fields).map(|of| of.to_string()));
+            let track = TrackName::new(Namespace::new(fields).unwrap(), names::ANSWERS).unwrap();
+            room_of(&track, names::ANSWERS).map_err(|error| error.code)
+        };
+        assert!(room(29).is_ok());
+        assert_eq!(room(30), Err(RequestCode::DOES_NOT_EXIST));
+        assert_eq!(room(31), Err(RequestCode::DOES_NOT_EXIST));
+    }
 }

@@ -1,6 +1,7 @@
 //! The uplink: one session with the origin, on which the deltas of all rooms go up and their roots' answers come down.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     rc::Rc,
     task::{Context, Poll},
@@ -8,15 +9,15 @@ use std::{
 };
 
 use moqt::{
-    App, Connected, Cx, Event, GoingAway, Later, Micros, Namespace, Params, Properties, RequestCode, Token,
-    TrackName,
+    App, Connected, Cx, Event, GoingAway, Later, Micros, NameError, Namespace, Params, Properties,
+    RequestCode, Token, TrackName,
     message::RequestError,
     packet_track::{Inflow, Outflow},
     session::{RequestId, StreamId},
 };
 use relay::{Backoff, Credentials, Dial, DialError, IMPLEMENTATION, Moved, run_until_moved};
 use token::{Claims, EVERY_ROOM, Role};
-use wire::{limits, names, worker::Input};
+use wire::{EdgeId, limits, names, worker::Input};
 
 use crate::{
     Error,
@@ -35,6 +36,20 @@ const GROUP_PACKETS: u64 = 256;
 const TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 impl Rooms {
+    /// Returns the way to the origin that presents a token of this edge, so that the origin gives it an edge's share.
+    pub fn as_edge(&self, origin: Rc<dyn Dial>) -> EdgeWay {
+        EdgeWay { rooms: self.clone(), origin, is_refused: Cell::new(false) }
+    }
+
+    /// Signs a token of this edge.
+    fn edge_token(&self) -> Result<Token, DialError> {
+        let config = &self.0.shared.config;
+        let end = self.0.shared.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+        let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
+        let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
+        Ok(Token::value(token))
+    }
+
     /// Keeps a session with the origin for as long as there are rooms.
     pub async fn follow(&self, origin: Rc<dyn Dial>) {
         let way = Way { rooms: self, origin: &*origin };
@@ -85,20 +100,51 @@ impl Dial for Way<'_> {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let client = client.cloned();
         Box::pin(async move {
-            let config = &self.rooms.0.shared.config;
-            let end = self.rooms.0.shared.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
-            let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
-            let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
+            let token = self.rooms.edge_token()?;
             let mut connection = self.origin.dial(client.as_ref()).await?;
             let setup = &mut connection.config().setup;
             setup.implementation = Some(IMPLEMENTATION.into());
-            setup.tokens = vec![Token::value(token)];
+            setup.tokens = vec![token];
             Ok(connection)
         })
     }
 
     fn name(&self) -> &str {
         self.origin.name()
+    }
+}
+
+/// The way to the origin for the tracks of all rooms, with a token of this edge. A creator's session has the creator's.
+pub struct EdgeWay {
+    rooms: Rooms,
+    origin: Rc<dyn Dial>,
+    /// Set once the origin has refused the token: an edge whose keys it does not know has a fan's share there.
+    is_refused: Cell<bool>,
+}
+
+impl Dial for EdgeWay {
+    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
+        let client = client.cloned();
+        Box::pin(async move {
+            let mut connection = self.origin.dial(client.as_ref()).await?;
+            if client.is_none() && !self.is_refused.get() {
+                connection.config().setup.tokens = vec![self.rooms.edge_token()?];
+            }
+            Ok(connection)
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.origin.name()
+    }
+
+    fn unauthorized(&self) {
+        if !self.is_refused.replace(true) {
+            tracing::warn!(
+                url = self.name(),
+                "the origin does not know this edge's keys: it gives this edge a fan's share only"
+            );
+        }
     }
 }
 
@@ -153,6 +199,11 @@ impl Uplink {
             if due && !matches!(leaf.status(), Status::Refused(_)) {
                 match RoomUplink::open(&self.rooms, Rc::clone(&leaf), cx) {
                     Ok(room_uplink) => drop(self.rooms_up.insert(leaf.incarnation, room_uplink)),
+                    Err(error @ Error::Name(_)) => {
+                        tracing::debug!(room = %leaf.room, %error, "a room cannot have an uplink");
+                        let error = RequestError::new(RequestCode::DOES_NOT_EXIST, &error.to_string());
+                        leaf.set(Status::Refused(error));
+                    }
                     Err(error) => tracing::warn!(room = %leaf.room, %error, "cannot open a room's uplink"),
                 }
             }
@@ -332,9 +383,23 @@ impl Drop for RoomUplink {
 
 /// Names one of the two tracks of a room's uplink.
 fn track_name(shared: &Shared, leaf: &Leaf, track: &'static str) -> Result<TrackName, Error> {
-    let long = |_| Error::Name(leaf.room.to_string());
-    let (edge, incarnation) = (shared.config.edge.0, leaf.incarnation);
-    let prefix = [names::EDGE.to_owned(), format!("{edge:x}"), format!("{incarnation:x}")];
-    let namespace = Namespace::new(prefix).and_then(|prefix| prefix.join(&leaf.room)).map_err(long)?;
-    TrackName::new(namespace, track).map_err(long)
+    link_track(shared.config.edge, leaf.incarnation, &leaf.room, track)
+        .map_err(|_| Error::Name(leaf.room.to_string()))
+}
+
+/// Returns whether a room's name leaves space for those of its uplink, which are longer. Anyone can ask for any name.
+pub(crate) fn has_uplink(room: &Namespace) -> bool {
+    [names::DOWNS, names::DELTAS]
+        .into_iter()
+        .all(|track| link_track(EdgeId(u64::MAX), u64::MAX, room, track).is_ok())
+}
+
+fn link_track(
+    edge: EdgeId,
+    incarnation: u64,
+    room: &Namespace,
+    track: &'static str,
+) -> Result<TrackName, NameError> {
+    let prefix = [names::EDGE.to_owned(), format!("{:x}", edge.0), format!("{incarnation:x}")];
+    TrackName::new(Namespace::new(prefix)?.join(room)?, track)
 }

@@ -133,6 +133,7 @@ pub(crate) async fn media(fans: usize, bytes: usize) -> Result<Crowd> {
         fingerprints: certificate.fingerprints(),
         origin: None,
         pages: None,
+        limits: node::Limits::UNLIMITED,
         rooms: None,
     })?;
     let name = TrackName::new(Namespace::from_path(ROOM)?, TRACK)?;

@@ -294,7 +294,13 @@ impl Session {
             (Some(of), Some(prefix)) => self.overlaps(Some(id), prefix, of),
             _ => false,
         };
+        let max = self.config.limits.updates;
         let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
+        if request.updates_received.len() >= max {
+            self.drop_request(id, ResetCode::EXCESSIVE_LOAD);
+            self.event(Event::Cancelled { request: id, code: ResetCode::EXCESSIVE_LOAD });
+            return Ok(());
+        }
         request.updates_received.push_back(params.clone());
         let refusal = if tokens.is_err() {
             Some((RequestCode::MALFORMED_AUTH_TOKEN, "a token alias that nobody registered"))

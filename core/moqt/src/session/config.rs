@@ -58,6 +58,10 @@ pub struct Limits {
     pub held_for: Micros,
     /// Bytes of tokens that it may register.
     pub token_cache: u64,
+    /// Tokens in its SETUP. One that has more is closed: verifying each costs time.
+    pub setup_tokens: usize,
+    /// Its updates of one request that wait for an answer; one more breaks the request off.
+    pub updates: usize,
     /// Time for which its subscription may wait for a publisher.
     pub rendezvous: Micros,
     /// Time within which its SETUP must arrive.
@@ -80,6 +84,10 @@ const DEFAULT_HELD_DATAGRAMS: usize = 64;
 const DEFAULT_HELD_FOR_MS: u64 = 2000;
 /// Bytes of registered tokens.
 const DEFAULT_TOKEN_CACHE: u64 = 16 * 1024;
+/// Tokens in a SETUP: one from the URL's owner, and one of the user's.
+const DEFAULT_SETUP_TOKENS: usize = 2;
+/// Updates of a request that wait for an answer.
+const DEFAULT_UPDATES: usize = 8;
 /// Milliseconds of waiting for a publisher.
 const DEFAULT_RENDEZVOUS_MS: u64 = 30_000;
 /// Milliseconds of waiting for SETUP.
@@ -99,6 +107,8 @@ impl Default for Limits {
             held_datagrams: DEFAULT_HELD_DATAGRAMS,
             held_for: Micros::from_millis(DEFAULT_HELD_FOR_MS),
             token_cache: DEFAULT_TOKEN_CACHE,
+            setup_tokens: DEFAULT_SETUP_TOKENS,
+            updates: DEFAULT_UPDATES,
             rendezvous: Micros::from_millis(DEFAULT_RENDEZVOUS_MS),
             setup: Micros::from_millis(DEFAULT_SETUP_MS),
             done_linger: Micros::from_millis(DEFAULT_DONE_LINGER_MS),

@@ -90,6 +90,8 @@ pub struct Session {
     control_lost: Option<&'static str>,
     goaway_sent: bool,
     goaway_received: bool,
+    /// Requests of both sides that are over.
+    requests_over: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +183,7 @@ impl Session {
             control_lost: None,
             goaway_sent: false,
             goaway_received: false,
+            requests_over: 0,
             config,
         };
         session.start(now)?;
@@ -260,6 +263,16 @@ impl Session {
     /// Open requests, of both sides.
     pub fn open_requests(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Returns whether a request is open.
+    pub fn is_open(&self, request: RequestId) -> bool {
+        self.requests.contains_key(&request)
+    }
+
+    /// Counts the requests of both sides that are over: if it has not changed, the open ones are the same.
+    pub fn requests_over(&self) -> u64 {
+        self.requests_over
     }
 
     /// Data streams of ours that have not arrived in full.
@@ -510,6 +523,7 @@ impl Session {
     /// stream.
     fn forget(&mut self, id: RequestId, code: ResetCode) -> Option<Request> {
         let request = self.requests.remove(&id)?;
+        self.requests_over += 1;
         match &request.kind {
             Kind::Subscription(subscription) => {
                 let index = match subscription.role {

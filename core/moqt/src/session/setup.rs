@@ -69,6 +69,10 @@ impl Session {
                 return Err(Violation::new(code, "AUTHORITY is not an authority"));
             }
         }
+        if setup.tokens.len() > self.config.limits.setup_tokens {
+            let code = SessionCode::MALFORMED_AUTH_TOKEN;
+            return Err(Violation::new(code, "more tokens in SETUP than are looked at"));
+        }
         self.tokens.resolve_setup(&mut setup.tokens)?;
         self.state = State::Ready;
         self.event(Event::Ready(Box::new(setup)));

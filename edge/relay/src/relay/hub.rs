@@ -4,27 +4,32 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
-    sync::Arc,
     task::Waker,
     time::Duration,
 };
 
 use moqt::{
-    DoneCode, Namespace, Params, Properties, RequestCode, SessionCode, TrackName, message::RequestError,
+    Namespace, Params, Properties, RequestCode, SessionCode, TrackName, message::RequestError,
     session::RequestId,
 };
 use wire::names;
 
 use super::{
-    Config, Credentials, RESUME,
+    Config,
     fetch_proxy::{ProxiedFetch, Step},
+    interests::Interests,
+    quarantine::Quarantine,
+    refusals::Refusals,
     track::{State, Track},
 };
-use crate::{Admission, Dial, Figures, PeerId, Platform, Service, cache::Cache};
+use crate::{Admission, Credentials, Dial, Figures, PeerId, Platform, Service, budget::Budget, cache::Cache};
 
 pub(super) struct Hub {
     pub(super) platform: Rc<dyn Platform>,
     pub(super) figures: Figures,
+    pub(super) budget: Rc<Budget>,
+    /// The keys that verify clients' tokens.
+    pub(super) keys: Option<token::Keys>,
     /// A track that only this node has: an upstream that can serve it leads back to this node.
     pub(super) own_track: Option<TrackName>,
     pub(super) services: Vec<Rc<dyn Service>>,
@@ -45,10 +50,11 @@ pub(super) struct Hub {
     pub(super) local: BTreeMap<Namespace, Vec<PeerId>>,
     /// Namespaces that the upstream has announced.
     pub(super) remote: BTreeSet<Namespace>,
-    /// Set once a client has subscribed to namespaces, so that the upstream's are needed too.
-    pub(super) wants_namespaces: bool,
-    /// Subscriptions to tracks under a prefix (SUBSCRIBE_TRACKS).
-    pub(super) interests: Vec<(PeerId, RequestId, Namespace)>,
+    pub(super) interests: Interests,
+    /// Names that were refused a moment ago.
+    pub(super) refusals: Refusals,
+    /// Names whose request may have ended a session with the upstream.
+    pub(super) quarantine: Quarantine,
     /// Tasks that wait until the last client has left.
     pub(super) wakers: Vec<Waker>,
 }
@@ -69,6 +75,10 @@ pub(super) enum Kind {
 pub(super) struct Mailbox {
     /// Set for fans, creators and nodes that connected here.
     is_client: bool,
+    /// Set once it has been asked for a track, or has published one.
+    is_source: bool,
+    /// Set if namespaces that it watches have changed.
+    pub(super) namespaces_changed: bool,
     pub(super) commands: VecDeque<Command>,
     pub(super) waker: Option<Waker>,
 }
@@ -85,21 +95,30 @@ pub(super) enum Command {
     Fetch(Rc<ProxiedFetch>),
     Status(TrackName, (PeerId, RequestId)),
     StatusAnswer(RequestId, Result<Box<(Params, Properties)>, RequestError>),
-    WatchNamespaces,
-    WatchTracks(Namespace),
-    /// The local or remote namespaces have changed.
-    NamespacesChanged,
+    /// Subscribe to namespaces, or no longer.
+    WatchNamespaces(bool),
+    /// Subscribe to all tracks under a prefix, or no longer.
+    WatchTracks(Namespace, bool),
     /// The relay is being shut down.
     GoAway(Duration),
     Close(SessionCode, String),
 }
 
+impl Command {
+    /// Returns whether it makes a request that can be refused.
+    pub(super) fn is_request(&self) -> bool {
+        matches!(self, Self::Subscribe(..) | Self::Fetch(_) | Self::Status(..))
+    }
+}
+
 impl Hub {
     pub(super) fn new(platform: Rc<dyn Platform>, figures: Figures, config: Config) -> Self {
-        let Config { services, admission, cache, linger } = config;
+        let Config { services, admission, cache, linger, keys, limits } = config;
         Self {
             own_track: own_track(&*platform),
             platform,
+            budget: Budget::new(&limits, figures.clone()),
+            keys,
             figures,
             services,
             admission,
@@ -113,8 +132,9 @@ impl Hub {
             upstream_at: None,
             local: BTreeMap::new(),
             remote: BTreeSet::new(),
-            wants_namespaces: false,
-            interests: Vec::new(),
+            interests: Interests::default(),
+            refusals: Refusals::default(),
+            quarantine: Quarantine::default(),
             wakers: Vec::new(),
         }
     }
@@ -123,19 +143,14 @@ impl Hub {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         let is_client = matches!(kind, Kind::Client(_));
-        self.peers.insert(id, Mailbox { is_client, ..Mailbox::default() });
+        self.peers.insert(id, Mailbox { is_client, is_source: !is_client, ..Mailbox::default() });
         self.figures.sessions.set(self.peers.len() as i64);
         if matches!(kind, Kind::Upstream) {
             self.upstream = Some(id);
             self.remote.clear();
             self.figures.upstream.set(1);
-            if self.wants_namespaces {
-                self.send(id, Command::WatchNamespaces);
-            }
-            let prefixes: Vec<_> = self.interests.iter().map(|(_, _, prefix)| prefix.clone()).collect();
-            for prefix in prefixes {
-                self.send(id, Command::WatchTracks(prefix));
-            }
+            let commands = self.interests.begin();
+            self.send_upstream(commands);
             self.retry_refused();
         }
         id
@@ -163,15 +178,32 @@ impl Hub {
     }
 
     pub(super) fn leave(&mut self, id: PeerId) {
-        self.peers.remove(&id);
+        let was_source = self.peers.remove(&id).is_none_or(|mailbox| mailbox.is_source);
         if !self.has_clients() {
             for waker in self.wakers.drain(..) {
                 waker.wake();
             }
         }
         self.figures.sessions.set(self.peers.len() as i64);
-        self.interests.retain(|(peer, ..)| *peer != id);
-        let namespaces: Vec<_> = self.local.keys().cloned().collect();
+        let commands = self.interests.leave(id);
+        self.send_upstream(commands);
+        if was_source {
+            self.source_leaves(id);
+        }
+        // Before the orphans are reassigned, since it decides which publishers the admission expects back.
+        if let Some(admission) = &self.admission {
+            admission.leave(id);
+        }
+        if was_source {
+            self.reassign_orphans();
+            self.notify_namespaces();
+        }
+    }
+
+    /// Removes all that a session publishes, or the upstream. What only watched leaves the other sessions alone.
+    fn source_leaves(&mut self, id: PeerId) {
+        let published = self.local.iter().filter(|(_, peers)| peers.contains(&id));
+        let namespaces: Vec<_> = published.map(|(namespace, _)| namespace.clone()).collect();
         for namespace in namespaces {
             self.withdraw(&namespace, id);
         }
@@ -181,12 +213,21 @@ impl Hub {
             self.remote.clear();
         }
         self.drop_source(id);
-        // Before the orphans are reassigned, since it decides which publishers the admission expects back.
-        if let Some(admission) = &self.admission {
-            admission.leave(id);
+    }
+
+    /// Marks a session as the source of a track.
+    pub(super) fn is_source(&mut self, id: PeerId) {
+        if let Some(mailbox) = self.peers.get_mut(&id) {
+            mailbox.is_source = true;
         }
-        self.reassign_orphans();
-        self.notify_namespaces();
+    }
+
+    /// Sends commands to the upstream, if there is one.
+    pub(super) fn send_upstream(&mut self, commands: Vec<Command>) {
+        let Some(upstream) = self.upstream else { return };
+        for command in commands {
+            self.send(upstream, command);
+        }
     }
 
     /// Ends a session by removing its mailbox: the session ends when it is woken and finds none.
@@ -215,138 +256,14 @@ impl Hub {
         }
     }
 
+    /// Wakes the sessions that watch namespaces: some have come or gone.
     pub(super) fn notify_namespaces(&mut self) {
-        let peers: Vec<_> = self.peers.keys().copied().collect();
-        for id in peers {
-            self.send(id, Command::NamespacesChanged);
-        }
-    }
-
-    /// Returns the publisher of a track: the peer with the longest matching namespace, else the upstream. Never `asking`.
-    pub(super) fn source(&self, name: &TrackName, asking: PeerId) -> Option<PeerId> {
-        let local = self
-            .local
-            .iter()
-            .filter(|(namespace, _)| namespace.is_prefix_of(name.namespace()))
-            .filter_map(|(namespace, peers)| {
-                let peer = peers.iter().rev().find(|peer| **peer != asking)?;
-                Some((namespace.fields().len(), *peer))
-            })
-            .max_by_key(|(fields, _)| *fields)
-            .map(|(_, peer)| peer);
-        local.or(self.upstream.filter(|upstream| *upstream != asking))
-    }
-
-    /// Creates a track without a source.
-    pub(super) fn new_track(&self, name: &TrackName) -> Track {
-        let stats =
-            self.admission.as_ref().map_or_else(|| Ok(Arc::default()), |admission| admission.stats(name));
-        let stats = stats.unwrap_or_default();
-        Track::new(name.clone(), self.figures.clone(), Rc::clone(&self.cache), stats)
-    }
-
-    /// Returns whether the admission expects a publisher for a track that has none now.
-    pub(super) fn expects(&self, name: &TrackName) -> bool {
-        self.admission.as_ref().is_some_and(|admission| admission.expects(name))
-    }
-
-    /// Returns the track of that name, or a new one if there is none or it is over.
-    pub(super) fn get_or_create(&mut self, name: &TrackName) -> Rc<RefCell<Track>> {
-        if let Some(track) = self.tracks.get(name).filter(|track| !track.borrow().is_over()) {
-            return Rc::clone(track);
-        }
-        let track = Rc::new(RefCell::new(self.new_track(name)));
-        self.tracks.insert(name.clone(), Rc::clone(&track));
-        self.figures.tracks.set(self.tracks.len() as i64);
-        track
-    }
-
-    /// Returns the track of that name, and requests it from a publisher or the upstream if it has no source.
-    pub(super) fn get_or_request(
-        &mut self,
-        name: &TrackName,
-        asking: PeerId,
-        from_upstream: bool,
-        patience: Option<u64>,
-    ) -> Rc<RefCell<Track>> {
-        let track = self.get_or_create(name);
-        {
-            let mut track = track.borrow_mut();
-            track.patience = track.patience.max(patience);
-        }
-        // Our upstream is asking us for a track that we asked it for: a loop. Take our request back; if no local peer
-        // publishes the track, it does not exist.
-        let upstream =
-            self.upstream.filter(|upstream| from_upstream && track.borrow().source == Some(*upstream));
-        if let Some(upstream) = upstream {
-            self.send(upstream, Command::Unsubscribe(Rc::clone(&track)));
-            track.borrow_mut().source = None;
-        }
-        if track.borrow().source.is_some() {
-            return track;
-        }
-        track.borrow_mut().reopen();
-        let source =
-            self.source(name, asking).filter(|source| !(from_upstream && self.upstream == Some(*source)));
-        match source {
-            Some(source) => {
-                track.borrow_mut().requested_from(source);
-                self.send(source, Command::Subscribe(Rc::clone(&track), patience));
-            }
-            // The track waits until the upstream or its publisher is back.
-            None if (self.has_upstream && !from_upstream) || self.expects(name) => {}
-            None if track.borrow().is_live() => {
-                track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
-            }
-            None => track.borrow_mut().set(State::Refused(absent())),
-        }
-        track
-    }
-
-    /// Returns the track of that name, and requests it from one session only: it belongs to that session's client.
-    pub(super) fn get_or_request_from(&mut self, source: PeerId, name: &TrackName) -> Rc<RefCell<Track>> {
-        let track = self.get_or_create(name);
-        if track.borrow().source.is_none() {
-            track.borrow_mut().reopen();
-            track.borrow_mut().requested_from(source);
-            self.send(source, Command::Subscribe(Rc::clone(&track), None));
-        }
-        track
-    }
-
-    /// Requests refused and orphaned tracks again: a new peer may have them.
-    pub(super) fn retry_refused(&mut self) {
-        for track in self.tracks.values().filter(|track| track.borrow().source.is_none()) {
-            track.borrow_mut().reopen();
-        }
-        self.reassign_orphans();
-    }
-
-    /// Finds publishers for tracks that have lost theirs, or found none yet.
-    pub(super) fn reassign_orphans(&mut self) {
-        let orphans: Vec<_> = self
-            .tracks
-            .values()
-            .filter(|track| {
-                let track = track.borrow();
-                track.source.is_none() && matches!(track.state, State::Pending | State::Live)
-            })
-            .cloned()
-            .collect();
-        for track in orphans {
-            let name = track.borrow().name.clone();
-            match self.source(&name, PeerId(u64::MAX)) {
-                Some(source) => {
-                    track.borrow_mut().requested_from(source);
-                    let resume = track.borrow().is_live().then(|| RESUME.as_millis());
-                    let patience = track.borrow().patience.max(resume);
-                    self.send(source, Command::Subscribe(track, patience));
+        for id in self.interests.in_namespaces() {
+            if let Some(mailbox) = self.peers.get_mut(&id) {
+                mailbox.namespaces_changed = true;
+                if let Some(waker) = mailbox.waker.take() {
+                    waker.wake();
                 }
-                // No peer is left that could have the track.
-                None if !self.has_upstream && track.borrow().is_live() && !self.expects(&name) => {
-                    track.borrow_mut().set(State::Ended(DoneCode::TRACK_ENDED));
-                }
-                None => {}
             }
         }
     }
@@ -355,6 +272,7 @@ impl Hub {
     /// it.
     pub(super) fn install(&mut self, track: &Rc<RefCell<Track>>, by: PeerId) {
         let name = track.borrow().name.clone();
+        track.borrow_mut().install();
         if let Some(before) = self.tracks.insert(name.clone(), Rc::clone(track)) {
             if Rc::ptr_eq(&before, track) {
                 return;
@@ -368,12 +286,9 @@ impl Hub {
             before.wake();
         }
         self.figures.tracks.set(self.tracks.len() as i64);
-        let interested: Vec<_> = self
-            .interests
-            .iter()
-            .filter(|(peer, _, prefix)| *peer != by && prefix.is_prefix_of(name.namespace()))
-            .map(|(peer, ..)| *peer)
-            .collect();
+        self.is_source(by);
+        let interested = self.interests.in_tracks(name.namespace());
+        let interested: Vec<_> = interested.filter(|peer| *peer != by).collect();
         for peer in interested {
             self.send(peer, Command::Publish(Rc::clone(track), None));
         }
@@ -384,6 +299,7 @@ impl Hub {
         let peers = self.local.entry(namespace.clone()).or_default();
         peers.retain(|peer| *peer != by);
         peers.push(by);
+        self.is_source(by);
         self.retry_refused();
         self.notify_namespaces();
     }
@@ -421,6 +337,20 @@ impl Hub {
             if let Some(source) = source {
                 self.send(source, Command::Unsubscribe(track));
             }
+        }
+    }
+
+    /// Drops a track that was refused, if nobody subscribes to it any more: names that do not exist are made up easily.
+    pub(super) fn drop_refused(&mut self, track: &Rc<RefCell<Track>>) {
+        let name = {
+            let track = track.borrow();
+            let is_unused = track.takers == 0 && matches!(track.state, State::Refused(_));
+            is_unused.then(|| track.name.clone())
+        };
+        if let Some(name) = name
+            && self.tracks.get(&name).is_some_and(|known| Rc::ptr_eq(known, track))
+        {
+            self.drop_unused(&name);
         }
     }
 
@@ -464,6 +394,18 @@ pub(super) fn own_track(platform: &dyn Platform) -> Option<TrackName> {
     let id = u128::from_be_bytes(platform.random().ok()?);
     let namespace = Namespace::new([names::NODE.to_owned(), format!("{id:032x}")]).ok()?;
     TrackName::new(namespace, names::SELF).ok()
+}
+
+/// The refusal of a name that may have ended the session with the upstream.
+pub(super) fn quarantined() -> RequestError {
+    let reason = "the upstream ended its session while this was requested; it is not requested again for one \
+                  client alone";
+    RequestError::new(RequestCode::EXCESSIVE_LOAD, reason)
+}
+
+/// Returns whether an error means that nobody publishes a track, which may change.
+pub(super) fn is_absence(error: &RequestError) -> bool {
+    matches!(error.code, RequestCode::DOES_NOT_EXIST | RequestCode::TIMEOUT | RequestCode::GOING_AWAY)
 }
 
 pub(super) fn absent() -> RequestError {

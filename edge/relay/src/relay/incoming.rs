@@ -3,19 +3,24 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use moqt::{
-    Event, ResetCode,
+    Cx, Event, ResetCode,
     data::SubgroupHeader,
     session::{RequestId, StreamId},
 };
 
 use super::{
-    fetch_proxy::{ProxiedFetch, Step},
+    fetch_proxy::{Flow, ProxiedFetch, Step},
     track::{End, Sequence, Track},
 };
+use crate::budget::Payer;
 
 /// A peer's open data streams, by the track or fetch that each carries.
 #[derive(Default)]
-pub(super) struct Incoming(BTreeMap<StreamId, Carried>);
+pub(super) struct Incoming {
+    streams: BTreeMap<StreamId, Carried>,
+    /// Streams that are not read for now: enough of them waits.
+    paused: Vec<StreamId>,
+}
 
 enum Carried {
     Subgroup(Rc<RefCell<Track>>, Sequence),
@@ -23,70 +28,106 @@ enum Carried {
     Answer(RequestId, Rc<ProxiedFetch>),
 }
 
+/// What is to be done after data has come.
+pub(super) enum After {
+    /// The answer to this fetch has ended.
+    Delivered(RequestId),
+    /// This fetch is to be cancelled: the requesting peer is gone, or too slow.
+    Unwanted(RequestId),
+    /// The track has more than its publisher may keep open.
+    Overflow(Rc<RefCell<Track>>),
+}
+
 impl Incoming {
-    /// Opens a stream that carries a subgroup.
-    pub(super) fn subgroup(&mut self, stream: StreamId, track: &Rc<RefCell<Track>>, header: SubgroupHeader) {
-        let sequence = track.borrow_mut().begin(header);
-        self.0.insert(stream, Carried::Subgroup(Rc::clone(track), sequence));
+    /// Opens a stream that carries a subgroup, at the cost of the session.
+    pub(super) fn subgroup(
+        &mut self,
+        stream: StreamId,
+        track: &Rc<RefCell<Track>>,
+        header: SubgroupHeader,
+        payer: &Payer,
+    ) -> Option<After> {
+        let sequence = track.borrow_mut().begin(header, Some(payer));
+        self.streams.insert(stream, Carried::Subgroup(Rc::clone(track), sequence));
+        overflow(track)
     }
 
     /// Opens a stream that carries the answer to a fetch.
     pub(super) fn answer(&mut self, stream: StreamId, request: RequestId, fetch: &Rc<ProxiedFetch>) {
         fetch.push(Step::Open);
-        self.0.insert(stream, Carried::Answer(request, Rc::clone(fetch)));
+        self.streams.insert(stream, Carried::Answer(request, Rc::clone(fetch)));
     }
 
-    /// Returns the track whose subgroup a stream carries.
-    pub(super) fn track(&self, stream: StreamId) -> Option<Rc<RefCell<Track>>> {
-        match self.0.get(&stream) {
-            Some(Carried::Subgroup(track, _)) => Some(Rc::clone(track)),
+    /// Handles data on a stream.
+    pub(super) fn data(&mut self, cx: &Cx<'_>, event: Event) -> Option<After> {
+        match event {
+            Event::Object { stream, header } => match self.streams.get(&stream)? {
+                Carried::Subgroup(track, sequence) => {
+                    track.borrow_mut().object(*sequence, header);
+                    overflow(track)
+                }
+                Carried::Answer(..) => None,
+            },
+            Event::Payload { stream, data } => match self.streams.get(&stream)? {
+                Carried::Subgroup(track, sequence) => {
+                    track.borrow_mut().payload(*sequence, data);
+                    overflow(track)
+                }
+                Carried::Answer(..) => self.push(cx, stream, Step::Payload(data)),
+            },
+            Event::FetchObject { stream, object } => self.push(cx, stream, Step::Object(object)),
+            Event::RangeEnd { stream, end } => self.push(cx, stream, Step::Range(end)),
+            Event::StreamEnded { stream } => self.over(stream, End::Finished),
+            Event::StreamReset { stream, code } => self.over(stream, End::Reset(code)),
             _ => None,
         }
     }
 
-    /// Handles data on a stream. Returns the fetch whose answer ends with it, if one does.
-    pub(super) fn data(&mut self, event: Event) -> Option<RequestId> {
-        match event {
-            Event::Object { stream, header } => {
-                if let Some(Carried::Subgroup(track, sequence)) = self.0.get(&stream) {
-                    track.borrow_mut().object(*sequence, header);
-                }
+    /// Reads those paused streams again whose answers were taken.
+    pub(super) fn resume(&mut self, cx: &Cx<'_>) {
+        let streams = &self.streams;
+        self.paused.retain(|stream| {
+            let Some(Carried::Answer(_, fetch)) = streams.get(stream) else { return false };
+            let is_taken = fetch.flow() == Flow::On;
+            if is_taken {
+                cx.resume(*stream);
             }
-            Event::Payload { stream, data } => match self.0.get(&stream)? {
-                Carried::Subgroup(track, sequence) => track.borrow_mut().payload(*sequence, data),
-                Carried::Answer(_, fetch) => {
-                    if !fetch.push(Step::Payload(data)) {
-                        return self.over(stream, End::Reset(ResetCode::TOO_FAR_BEHIND));
-                    }
-                }
-            },
-            Event::FetchObject { stream, object } => self.push(stream, Step::Object(object)),
-            Event::RangeEnd { stream, end } => self.push(stream, Step::Range(end)),
-            Event::StreamEnded { stream } => return self.over(stream, End::Finished),
-            Event::StreamReset { stream, code } => return self.over(stream, End::Reset(code)),
-            _ => {}
-        }
-        None
+            !is_taken
+        });
     }
 
     /// Ignores all streams of a track from now on, including their end.
     pub(super) fn forget_track(&mut self, track: &Rc<RefCell<Track>>) {
-        self.0.retain(|_, carried| !matches!(carried, Carried::Subgroup(of, _) if Rc::ptr_eq(of, track)));
+        self.streams
+            .retain(|_, carried| !matches!(carried, Carried::Subgroup(of, _) if Rc::ptr_eq(of, track)));
     }
 
     /// Ignores all streams of a fetch from now on, including their end.
     pub(super) fn forget_fetch(&mut self, request: RequestId) {
-        self.0.retain(|_, carried| !matches!(carried, Carried::Answer(of, _) if *of == request));
+        self.streams.retain(|_, carried| !matches!(carried, Carried::Answer(of, _) if *of == request));
     }
 
-    fn push(&self, stream: StreamId, step: Step) {
-        if let Some(Carried::Answer(_, fetch)) = self.0.get(&stream) {
-            fetch.push(step);
+    fn push(&mut self, cx: &Cx<'_>, stream: StreamId, step: Step) -> Option<After> {
+        let Some(Carried::Answer(request, fetch)) = self.streams.get(&stream) else { return None };
+        match fetch.push(step) {
+            Flow::On => None,
+            Flow::Pause => {
+                if !self.paused.contains(&stream) {
+                    self.paused.push(stream);
+                    cx.pause(stream);
+                }
+                None
+            }
+            Flow::Over => {
+                let request = *request;
+                self.streams.remove(&stream);
+                Some(After::Unwanted(request))
+            }
         }
     }
 
-    fn over(&mut self, stream: StreamId, end: End) -> Option<RequestId> {
-        match self.0.remove(&stream)? {
+    fn over(&mut self, stream: StreamId, end: End) -> Option<After> {
+        match self.streams.remove(&stream)? {
             Carried::Subgroup(track, sequence) => {
                 track.borrow_mut().end(sequence, end);
                 None
@@ -97,8 +138,12 @@ impl Incoming {
                     End::Reset(code) => Step::Reset(code),
                     End::Orphaned => Step::Reset(ResetCode::CANCELLED),
                 });
-                Some(request)
+                Some(After::Delivered(request))
             }
         }
     }
+}
+
+fn overflow(track: &Rc<RefCell<Track>>) -> Option<After> {
+    track.borrow().has_overflown().then(|| After::Overflow(Rc::clone(track)))
 }

@@ -8,33 +8,38 @@ mod fetch;
 mod fetch_proxy;
 mod hub;
 mod incoming;
+mod interests;
 mod publication;
+mod quarantine;
+mod refusals;
 mod session;
+mod sourcing;
 mod subscription;
 mod track;
 
-pub use fetch_proxy::FETCH_BACKLOG;
 pub use publication::Publication;
 pub use subscription::{FAN_BACKLOG, FAN_LAG};
 
 use std::{
-    borrow::Cow,
     cell::RefCell,
     collections::BTreeSet,
     future::poll_fn,
+    net::IpAddr,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use moqt::{App, Cx, DoneCode, Event, GoingAway, Micros, Namespace, SessionCode, Token, TrackName};
+use moqt::{App, Cx, DoneCode, Event, GoingAway, Micros, Namespace, SessionCode, TrackName};
 
 use crate::{
-    Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service,
+    Admission, CacheLimits, Credentials, Dial, Figures, Limits, PeerId, Platform, Role, Service,
+    budget::Payer,
     moved::{Moved, run_until_moved},
     platform::wait,
 };
 use hub::{Command, Hub, Kind, absent};
+use quarantine::is_violation;
 use session::Session;
 use timing::Backoff;
 use track::State;
@@ -56,15 +61,6 @@ const NODE: PeerId = PeerId(u64::MAX - 1);
 #[derive(Clone)]
 pub struct Relay(Rc<RefCell<Hub>>);
 
-/// The credentials that a client presented, which its upstream session presents on its behalf.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    /// The query of the URL that it connected to.
-    pub query: Option<String>,
-    /// The tokens of its SETUP.
-    pub tokens: Vec<Token>,
-}
-
 /// The configuration of a relay. By default it is an edge's, without services.
 #[derive(Clone)]
 pub struct Config {
@@ -76,6 +72,10 @@ pub struct Config {
     pub cache: CacheLimits,
     /// The time that a track stays without a subscriber.
     pub linger: Duration,
+    /// The keys that verify clients' tokens, once for each session. Without keys, a session is an edge's if it says so.
+    pub keys: Option<token::Keys>,
+    /// The limits of what clients may have in use.
+    pub limits: Limits,
 }
 
 impl Default for Config {
@@ -85,22 +85,9 @@ impl Default for Config {
             admission: None,
             cache: CacheLimits::default(),
             linger: Duration::from_micros(LINGER.0),
+            keys: None,
+            limits: Limits::default(),
         }
-    }
-}
-
-impl Credentials {
-    /// Returns the JSON Web Tokens: those of the query, then those of SETUP.
-    pub fn jwts(&self) -> Vec<Cow<'_, str>> {
-        let in_setup = self.tokens.iter().filter_map(|token| match token {
-            Token::UseValue { value, .. } | Token::Register { value, .. } => {
-                String::from_utf8(value.to_vec()).ok()
-            }
-            Token::Delete { .. } | Token::UseAlias { .. } => None,
-        });
-        let in_query = form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes());
-        let in_query = in_query.filter(|(key, _)| key == "jwt").map(|(_, value)| value);
-        in_query.chain(in_setup.map(Into::into)).collect()
     }
 }
 
@@ -145,7 +132,8 @@ impl Relay {
                 Ok(mut connection) => {
                     tracing::info!(url, "connected upstream");
                     connection.config().setup.implementation = Some(IMPLEMENTATION.into());
-                    let mut session = self.enter_as(Kind::Upstream);
+                    let payer = Rc::new(self.0.borrow().budget.open_own(started));
+                    let mut session = self.enter_as(Kind::Upstream, payer);
                     let going_away = session.going_away();
                     let way = (&*upstream, None);
                     match run_until_moved(&*platform, connection, &mut session, &going_away, way).await {
@@ -157,7 +145,16 @@ impl Relay {
                             tracing::info!(url, "the upstream has gone away");
                             backoff.reset();
                         }
-                        Moved::Ended(ended) => tracing::warn!(url, ?ended, "lost the upstream"),
+                        Moved::Ended(ended) => {
+                            tracing::warn!(url, ?ended, "lost the upstream");
+                            match ended {
+                                Ok(ended) if is_violation(ended.code) => session.suspect_requests(),
+                                Ok(ended) if ended.code == SessionCode::UNAUTHORIZED => {
+                                    upstream.unauthorized();
+                                }
+                                _ => {}
+                            }
+                        }
                     }
                 }
                 Err(error) => tracing::warn!(url, %error, "no upstream"),
@@ -166,9 +163,23 @@ impl Relay {
         }
     }
 
-    /// Starts the session of a client. The caller runs it until it ends.
-    pub fn enter(&self, credentials: Credentials) -> RelaySession {
-        self.enter_as(Kind::Client(credentials))
+    /// Starts the session of a client at an address, if the platform knows one. The caller runs it until it ends: at
+    /// once, if there is no place for it.
+    pub fn enter(&self, credentials: Credentials, address: Option<IpAddr>) -> RelaySession {
+        let opened = {
+            let hub = self.0.borrow();
+            hub.budget.open(hub.platform.now(), address, Role::Arriving)
+        };
+        match opened {
+            Ok(payer) => {
+                let payer = Rc::new(payer);
+                let credentials = credentials.paid_by(&payer, &self.platform());
+                self.enter_as(Kind::Client(credentials), payer)
+            }
+            Err(excess) => {
+                RelaySession { relay: self.clone(), session: None, refusal: Some(excess.to_string()) }
+            }
+        }
     }
 
     /// Sends GOAWAY to all clients. They have to leave `within` that time.
@@ -242,9 +253,10 @@ impl Relay {
         }
     }
 
-    fn enter_as(&self, kind: Kind) -> RelaySession {
+    fn enter_as(&self, kind: Kind, payer: Rc<Payer>) -> RelaySession {
         let id = self.0.borrow_mut().enter(&kind);
-        RelaySession { relay: self.clone(), id, session: Some(Session::new(self.clone(), id, kind)) }
+        let session = Session::new(self.clone(), id, kind, payer);
+        RelaySession { relay: self.clone(), session: Some(session), refusal: None }
     }
 
     /// Opens a session upstream on behalf of a creator, with the creator's credentials.
@@ -283,7 +295,8 @@ impl Relay {
                     let setup = &mut connection.config().setup;
                     setup.implementation = Some(IMPLEMENTATION.into());
                     setup.tokens.clone_from(&credentials.tokens);
-                    let mut peer = Session::new(self.clone(), id, Kind::OnBehalf);
+                    let payer = Rc::new(self.0.borrow().budget.open_own(started));
+                    let mut peer = Session::new(self.clone(), id, Kind::OnBehalf, payer);
                     let going_away = peer.going_away.clone();
                     let way = (upstream, Some(credentials));
                     match run_until_moved(&*platform, connection, &mut peer, &going_away, way).await {
@@ -315,11 +328,19 @@ impl Relay {
 /// A session of the relay, as the [`App`] that a connection runs. Dropping it removes the peer from the relay.
 pub struct RelaySession {
     relay: Relay,
-    id: PeerId,
     session: Option<Session>,
+    /// The reason for which there is no place for it, until the session is closed with it.
+    refusal: Option<String>,
 }
 
 impl RelaySession {
+    /// Suspects what the peer, an upstream, had not answered when it ended the session.
+    fn suspect_requests(&self) {
+        if let Some(session) = &self.session {
+            session.suspect_requests();
+        }
+    }
+
     fn going_away(&self) -> GoingAway {
         self.session.as_ref().map(|session| session.going_away.clone()).unwrap_or_default()
     }
@@ -333,13 +354,21 @@ impl App for RelaySession {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) -> Poll<()> {
+        if let Some(reason) = self.refusal.take() {
+            // The draft has no code for it among those of sessions.
+            cx.session.close(SessionCode::INTERNAL_ERROR, &reason);
+            return Poll::Pending;
+        }
         self.session.as_mut().map_or(Poll::Ready(()), |session| session.poll(task, cx))
     }
 }
 
 impl Drop for RelaySession {
     fn drop(&mut self) {
-        drop(self.session.take());
-        self.relay.0.borrow_mut().leave(self.id);
+        if let Some(session) = self.session.take() {
+            let id = session.id();
+            drop(session);
+            self.relay.0.borrow_mut().leave(id);
+        }
     }
 }

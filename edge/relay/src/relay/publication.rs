@@ -59,7 +59,7 @@ impl Publication {
                 end_of_group: true,
                 first_object: true,
             };
-            (track.begin(header), 0)
+            (track.begin(header, None), 0)
         });
         let header = ObjectHeader {
             id,

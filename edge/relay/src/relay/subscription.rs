@@ -16,7 +16,10 @@ use moqt::{
 
 use crate::{Admission, Figures, GROUPS_KEPT, PeerId};
 
-use super::track::{DATAGRAMS_KEPT, End, Sequence, State, Track};
+use super::{
+    hub::is_absence,
+    track::{DATAGRAMS_KEPT, End, Sequence, State, Track},
+};
 
 /// Bytes that may wait on one stream to a peer before the stream gets no more.
 pub const FAN_BACKLOG: usize = 256 << 10;
@@ -56,6 +59,8 @@ pub(super) struct Subscription {
     follows: bool,
     /// Set if it was made before the track was live: it then starts with the first object that came since.
     waited: bool,
+    /// Set if the peer waits for a publisher.
+    is_patient: bool,
     filter: Option<Filter>,
     /// The first location that is sent, if there is a filter.
     from: Option<Location>,
@@ -115,11 +120,12 @@ impl Subscription {
     pub(super) fn requested(
         track: Rc<RefCell<Track>>,
         request: RequestId,
-        filter: Option<Filter>,
+        params: &Params,
         viewer: Option<Viewer>,
     ) -> Self {
         let mut this = Self::new(track, request, Phase::Requested, viewer);
-        this.filter = filter;
+        this.filter = params.filter;
+        this.is_patient = params.rendezvous_timeout.is_some_and(|ms| ms > 0);
         this
     }
 
@@ -148,6 +154,7 @@ impl Subscription {
             phase,
             follows: true,
             waited,
+            is_patient: false,
             filter: None,
             from: None,
             next: 0,
@@ -213,6 +220,15 @@ impl Subscription {
         let mut track = track.borrow_mut();
         track.watch(task.waker());
         match (&track.state, self.phase) {
+            (State::Pending, Phase::Requested) if self.is_patient => {
+                self.hold(cx);
+                return;
+            }
+            (State::Refused(error), Phase::Held) if !is_absence(error) => {
+                let _ = cx.session.reject(self.request, error.clone());
+                self.phase = Phase::Over;
+                return;
+            }
             (State::Pending, _) | (State::Refused(_) | State::Ended(_), Phase::Held) => return,
             (State::Refused(error), Phase::Requested) => {
                 self.refused(cx, error.clone());
@@ -245,14 +261,18 @@ impl Subscription {
     }
 
     fn refused(&mut self, cx: &mut Cx<'_>, error: RequestError) {
-        let absent = error.code == RequestCode::DOES_NOT_EXIST;
-        self.phase = if absent && cx.session.hold(cx.now, self.request) == Ok(Hold::Waiting) {
-            Phase::Held
+        if error.code == RequestCode::DOES_NOT_EXIST && self.is_patient {
+            self.hold(cx);
         } else {
-            // If it was held in vain, the session has rejected it already.
             let _ = cx.session.reject(self.request, error);
-            Phase::Over
-        };
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// Has the peer wait for a publisher for as long as it wishes, whatever the upstream answers meanwhile.
+    fn hold(&mut self, cx: &mut Cx<'_>) {
+        let held = cx.session.hold(cx.now, self.request) == Ok(Hold::Waiting);
+        self.phase = if held { Phase::Held } else { Phase::Over };
     }
 
     fn send(&mut self, track: &Track, cx: &mut Cx<'_>) {

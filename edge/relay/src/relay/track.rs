@@ -10,18 +10,22 @@ use std::{
 
 use bytes::Bytes;
 use moqt::{
-    DoneCode, Location, Properties, ResetCode, TrackName,
+    DoneCode, Location, Micros, Properties, ResetCode, TrackName,
     data::{Datagram, ObjectHeader, SubgroupHeader, SubgroupId},
     message::RequestError,
 };
 
 use crate::{
     Figures, MAX_GROUP_BYTES, PeerId, TrackStats,
-    cache::{Cache, OBJECT_OVERHEAD},
+    budget::{Charge, Kind as Cost, Payer},
+    cache::{Cache, OBJECT_OVERHEAD, SUBGROUP_OVERHEAD},
 };
 
 /// Datagrams of a track that are kept until its subscriptions are woken.
 pub(super) const DATAGRAMS_KEPT: usize = 64;
+
+/// The longest that a subscriber waits for a publisher, in milliseconds; a session refuses it then.
+const MAX_PATIENCE_MS: u64 = 30_000;
 
 /// Numbers the source's streams of a track. Later streams have higher numbers.
 pub(super) type Sequence = u64;
@@ -55,8 +59,12 @@ pub(super) struct Track {
     /// The session that publishes it, or has been requested to.
     pub(super) source: Option<PeerId>,
     way: Way,
-    /// The longest time that a subscriber waits for a publisher, in milliseconds.
+    /// The longest time for which a source is requested to wait for a publisher, in milliseconds.
     pub(super) patience: Option<u64>,
+    /// The place of its request, while a publisher is waited for. The session pays that was the first to subscribe.
+    pub(super) held: Option<Charge>,
+    /// The time until which a subscriber waits for a publisher.
+    awaited_until: Micros,
     pub(super) properties: Properties,
     pub(super) largest: Option<Location>,
     /// The position at which its publisher accepted: subscriptions that waited for that get all objects since.
@@ -80,8 +88,12 @@ pub(super) struct Track {
     groups: BTreeMap<u64, Group>,
     /// Their numbers, in the order in which they began: another creator may count from a lower number.
     arrival: VecDeque<u64>,
-    /// A group over [`MAX_GROUP_BYTES`] that has not been reported yet.
-    oversized: Option<u64>,
+    /// The bytes of the group that arrived last, which cannot be shed. The session that sends it pays for them.
+    open: Option<Charge>,
+    /// A group that is too large, and why, until that is reported.
+    overflow: Option<(u64, String)>,
+    /// Set once its publisher may publish it.
+    is_installed: bool,
     pub(super) figures: Figures,
     cache: Rc<Cache>,
     stats: Arc<TrackStats>,
@@ -127,6 +139,8 @@ impl Track {
             source: None,
             way: Way::Requested,
             patience: None,
+            held: None,
+            awaited_until: Micros(0),
             properties: Properties::NONE,
             largest: None,
             since: (None, 0),
@@ -141,7 +155,9 @@ impl Track {
             bytes: 0,
             groups: BTreeMap::new(),
             arrival: VecDeque::new(),
-            oversized: None,
+            open: None,
+            overflow: None,
+            is_installed: false,
             figures,
             cache,
             stats,
@@ -180,11 +196,25 @@ impl Track {
     /// Sets the source that the track is requested from (SUBSCRIBE).
     pub(super) fn requested_from(&mut self, source: PeerId) {
         (self.source, self.way) = (Some(source), Way::Requested);
+        self.is_installed = true;
         self.count();
     }
 
     pub(super) fn is_offered(&self) -> bool {
         self.way == Way::Offered && self.is_live()
+    }
+
+    /// Records that a subscriber waits for `patience` milliseconds, and that a source is to wait for `forwarded`.
+    pub(super) fn await_publisher(&mut self, now: Micros, patience: Option<u64>, forwarded: Option<u64>) {
+        self.patience = self.patience.max(forwarded);
+        if let Some(ms) = patience {
+            self.awaited_until = self.awaited_until.max(now + Micros::from_millis(ms.min(MAX_PATIENCE_MS)));
+        }
+    }
+
+    /// Returns whether a subscriber still waits for a publisher.
+    pub(super) fn is_awaited(&self, now: Micros) -> bool {
+        self.takers > 0 && now < self.awaited_until
     }
 
     /// Makes a refused track pending again, for a new subscriber or source.
@@ -194,7 +224,15 @@ impl Track {
         }
     }
 
+    /// Returns whether a new request for it would wait for a publisher at nobody's cost yet.
+    pub(super) fn is_unheld(&self) -> bool {
+        !self.is_live() && self.held.is_none()
+    }
+
     pub(super) fn set(&mut self, state: State) {
+        if !matches!(state, State::Pending) {
+            self.held = None;
+        }
         self.state = state;
         self.count();
         self.wake();
@@ -244,7 +282,8 @@ impl Track {
         self.wake();
     }
 
-    pub(super) fn begin(&mut self, header: SubgroupHeader) -> Sequence {
+    /// Begins a subgroup, at the cost of the session that sends it, if one does.
+    pub(super) fn begin(&mut self, header: SubgroupHeader, payer: Option<&Payer>) -> Sequence {
         let sequence = self.next;
         self.next += 1;
         self.subgroups.insert(sequence, Subgroup { header, objects: Vec::new(), end: None });
@@ -253,7 +292,10 @@ impl Track {
         if group.subgroups.len() == 1 {
             self.arrival.push_back(header.group);
             self.stats.group(header.group);
+            // The group before it can be shed from now on: it is paid for no more.
+            self.open = payer.map(|payer| payer.empty(Cost::OpenBytes));
         }
+        self.grow(header.group, SUBGROUP_OVERHEAD);
         self.shed();
         self.wake();
         sequence
@@ -331,9 +373,28 @@ impl Track {
         self.groups.get(&group).and_then(|group| group.subgroups.first().copied())
     }
 
-    /// Returns a group that has grown over [`MAX_GROUP_BYTES`], once.
-    pub(super) fn take_oversized(&mut self) -> Option<u64> {
-        self.oversized.take()
+    /// Returns whether it has more than its publisher may have open.
+    pub(super) fn has_overflown(&self) -> bool {
+        self.overflow.is_some()
+    }
+
+    /// Returns the group that is too large, and why, once.
+    pub(super) fn take_overflow(&mut self) -> Option<(u64, String)> {
+        self.overflow.take()
+    }
+
+    /// Drops all groups: the track is over, and nobody gets the rest.
+    pub(super) fn discard(&mut self) {
+        self.subgroups.clear();
+        self.groups.clear();
+        self.arrival.clear();
+        self.open = None;
+        self.set_bytes(0);
+    }
+
+    /// Records that it was accepted, so that it may keep more than one group.
+    pub(super) fn install(&mut self) {
+        self.is_installed = true;
     }
 
     /// Returns whether at least `count` newer groups have begun. Their numbers may have gaps.
@@ -363,16 +424,25 @@ impl Track {
             let was_within = kept.bytes <= MAX_GROUP_BYTES;
             kept.bytes += bytes;
             if was_within && kept.bytes > MAX_GROUP_BYTES {
-                self.oversized = Some(group);
+                let reason = format!("it is over {} MiB; end groups sooner", MAX_GROUP_BYTES >> 20);
+                self.overflow = Some((group, reason));
             }
+        }
+        if self.arrival.back() == Some(&group)
+            && let Some(open) = &self.open
+            && let Err(excess) = open.grow(bytes as u64)
+        {
+            self.overflow.get_or_insert_with(|| (group, excess.to_string()));
         }
     }
 
     /// Drops the groups that arrived first until the limits hold. The group that arrived last stays.
     fn shed(&mut self) {
         let limits = self.cache.limits;
+        // Until it is accepted, nobody else may want it.
+        let groups = if self.is_installed { limits.groups } else { 1 };
         let is_within = |track: &Self| {
-            track.arrival.len() <= limits.groups
+            track.arrival.len() <= groups
                 && track.bytes <= limits.track_bytes
                 && track.cache.bytes.get() <= limits.total_bytes
         };

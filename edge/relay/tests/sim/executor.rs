@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -27,8 +27,8 @@ const POLLS_PER_INSTANT: u32 = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(crate) usize);
 
-/// Makes the app of a session that comes to a node.
-pub(crate) type Accept = Rc<dyn Fn() -> Box<dyn App>>;
+/// Makes the app of a session that comes to a node from another.
+pub(crate) type Accept = Rc<dyn Fn(NodeId) -> Box<dyn App>>;
 
 /// The executor, its clock and its net. A clone is the same.
 #[derive(Clone)]
@@ -40,6 +40,10 @@ struct Inner {
     next: Cell<u64>,
     ready: Arc<Mutex<Vec<u64>>>,
     alarms: RefCell<BTreeMap<u64, Waker>>,
+    /// The times that tasks of a node have run.
+    polls: RefCell<BTreeMap<NodeId, u64>>,
+    /// Streams that a node has paused, and how often it has resumed one.
+    paused: RefCell<(BTreeSet<(EndId, StreamId)>, u64)>,
     ends: RefCell<BTreeMap<EndId, Waker>>,
     accepts: RefCell<BTreeMap<NodeId, Accept>>,
     /// Links that are open, by the node of each of their ends.
@@ -85,6 +89,8 @@ impl Sim {
             next: Cell::new(0),
             ready: Arc::default(),
             alarms: RefCell::default(),
+            polls: RefCell::default(),
+            paused: RefCell::default(),
             ends: RefCell::default(),
             accepts: RefCell::default(),
             links: RefCell::default(),
@@ -144,7 +150,7 @@ impl Sim {
     /// Opens a link to a node, and a session there. Gives our end of it.
     pub(crate) fn connect(&self, from: NodeId, to: NodeId, weather: Weather, config: &Config) -> Option<End> {
         let app = self.0.accepts.borrow().get(&to).cloned()?;
-        let mut app = app();
+        let mut app = app(from);
         let (near, far) = self.0.net.borrow_mut().link(weather);
         self.0.links.borrow_mut().push((from, to, near, far));
         let theirs = Config::new(moqt::session::Side::Server, config.transport, config.version);
@@ -161,6 +167,17 @@ impl Sim {
         let mut links = self.0.links.borrow_mut();
         links.retain(|(_, _, near, far)| net.is_open(*near) && net.is_open(*far));
         links.iter().filter(|(from, to, ..)| between(*from, *to)).map(|link| (link.2, link.3)).collect()
+    }
+
+    /// Counts the times that tasks of a node have run.
+    pub(crate) fn polls(&self, node: NodeId) -> u64 {
+        self.0.polls.borrow().get(&node).copied().unwrap_or_default()
+    }
+
+    /// Counts the streams that are paused, and how often one was resumed.
+    pub(crate) fn paused(&self) -> (usize, u64) {
+        let paused = self.0.paused.borrow();
+        (paused.0.len(), paused.1)
     }
 
     /// Changes the properties of the net.
@@ -200,7 +217,10 @@ impl Sim {
             assert!(polls < POLLS_PER_INSTANT, "tasks that wake each other for ever at {:?}", self.now());
             let taken = {
                 let mut tasks = self.0.tasks.borrow_mut();
-                tasks.get_mut(&id).and_then(|task| Some((task.future.take()?, Arc::clone(&task.wake))))
+                tasks.get_mut(&id).and_then(|task| {
+                    *self.0.polls.borrow_mut().entry(task.node).or_default() += 1;
+                    Some((task.future.take()?, Arc::clone(&task.wake)))
+                })
             };
             let Some((mut future, wake)) = taken else { continue };
             wake.is_queued.store(false, Ordering::Relaxed);
@@ -282,6 +302,16 @@ impl Transit for Link<'_> {
 
     fn rtt(&self) -> Option<std::time::Duration> {
         None
+    }
+
+    fn pause(&self, stream: StreamId) {
+        self.0.0.paused.borrow_mut().0.insert((self.1, stream));
+    }
+
+    fn resume(&self, stream: StreamId) {
+        let mut paused = self.0.0.paused.borrow_mut();
+        assert!(paused.0.remove(&(self.1, stream)), "a stream that was not paused");
+        paused.1 += 1;
     }
 }
 

@@ -1,13 +1,15 @@
 //! A simulated world of relays, creators and subscribers, its faults, and the invariants that hold under all of them.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
+    net::IpAddr,
     rc::{Rc, Weak},
 };
 
-use moqt::Micros;
-use relay::{Admission, Credentials, Figures, LINGER, Platform, Relay};
+use moqt::{Connected, Micros};
+use relay::{Admission, Credentials, Figures, LINGER, Limits, Platform, Relay};
 use testnet::{Rng, Weather};
 
 use crate::{
@@ -16,6 +18,7 @@ use crate::{
     creator::{Announce, Creator, Known},
     executor::{NodeId, Sim},
     platform::{Machine, Way},
+    scripted::{Answer, Answering, Hands, Scripted},
     subscriber::{Manner, Report, Subscriber},
 };
 
@@ -32,6 +35,9 @@ const PAUSE: (u64, u64) = (100, 1_500);
 pub(crate) fn seconds(count: u64) -> Micros {
     Micros::from_millis(count * 1_000)
 }
+
+/// The addresses of nodes that have one.
+type Addresses = Rc<RefCell<BTreeMap<NodeId, IpAddr>>>;
 
 struct RelayNode {
     upstream: Option<NodeId>,
@@ -65,6 +71,11 @@ pub(crate) struct World {
     pub(crate) creators: BTreeMap<NodeId, CreatorNode>,
     subscribers: BTreeMap<NodeId, SubscriberNode>,
     machines: Vec<Weak<Machine>>,
+    /// The limits of relays that are started from now on.
+    pub(crate) limits: Limits,
+    /// The keys of relays that are started from now on.
+    pub(crate) keys: Option<token::Keys>,
+    addresses: Addresses,
 }
 
 impl World {
@@ -78,6 +89,9 @@ impl World {
             creators: BTreeMap::new(),
             subscribers: BTreeMap::new(),
             machines: Vec::new(),
+            limits: Limits::default(),
+            keys: None,
+            addresses: Rc::default(),
         }
     }
 
@@ -124,7 +138,12 @@ impl World {
         let platform: Rc<dyn Platform> = machine;
         let node = self.relays.get_mut(&id).expect("a relay");
         node.figures = Figures::new("fanfare_edge");
-        let config = relay::Config { admission: node.admission.clone(), ..relay::Config::default() };
+        let config = relay::Config {
+            admission: node.admission.clone(),
+            limits: self.limits,
+            keys: self.keys.clone(),
+            ..relay::Config::default()
+        };
         let relay = Relay::new(platform, node.figures.clone(), config);
         node.relay = Some(relay.clone());
         if let Some(to) = node.upstream {
@@ -133,9 +152,16 @@ impl World {
             let relay = relay.clone();
             self.sim.spawn(id, async move { relay.follow(way).await });
         }
+        let addresses = Rc::clone(&self.addresses);
         let keeper = relay.clone();
         self.sim.spawn(id, async move { keeper.housekeep().await });
-        self.sim.accept(id, Rc::new(move || Box::new(relay.enter(Credentials::default()))));
+        self.sim.accept(
+            id,
+            Rc::new(move |from| {
+                let address = addresses.borrow().get(&from).copied();
+                Box::new(relay.enter(Credentials::default(), address))
+            }),
+        );
     }
 
     /// Adds a creator of all tracks.
@@ -222,6 +248,45 @@ impl World {
         });
     }
 
+    /// Adds a client that does what a test has it do, on one session.
+    pub(crate) fn scripted_client(&mut self, to: NodeId) -> Rc<Hands> {
+        self.scripted_client_at(to, "127.0.0.1")
+    }
+
+    /// The same, at an address.
+    pub(crate) fn scripted_client_at(&mut self, to: NodeId, address: &str) -> Rc<Hands> {
+        self.scripted_client_with(to, address, |_| {})
+    }
+
+    /// The same, with a changed configuration of its session.
+    pub(crate) fn scripted_client_with(
+        &mut self,
+        to: NodeId,
+        address: &str,
+        change: impl FnOnce(&mut moqt::session::Config) + 'static,
+    ) -> Rc<Hands> {
+        let id = self.id();
+        self.addresses.borrow_mut().insert(id, address.parse().expect("an address"));
+        let hands = Rc::new(Hands::default());
+        let way = Way { sim: self.sim.clone(), from: id, to, weather: self.weather };
+        let moved = Rc::clone(&hands);
+        self.sim.spawn(id, async move {
+            if let Some(mut session) = way.connect().await {
+                change(Connected::config(&mut session));
+                session.run(&mut Scripted::new(moved)).await;
+            }
+        });
+        hands.node.set(Some(id));
+        hands
+    }
+
+    /// Adds a node whose sessions do what `answer` has them do with each event.
+    pub(crate) fn scripted_server(&mut self, answer: Answer) -> NodeId {
+        let id = self.id();
+        self.sim.accept(id, Rc::new(move |_| Box::new(Answering(Rc::clone(&answer)))));
+        id
+    }
+
     pub(crate) fn relay_ids(&self) -> Vec<NodeId> {
         self.relays.keys().copied().collect()
     }
@@ -277,6 +342,14 @@ impl World {
         let name = format!("fanfare_edge_{name} ");
         let line = text.lines().find_map(|line| line.strip_prefix(&name)).expect("a figure");
         line.parse().expect("a number")
+    }
+
+    /// The amounts of the budget that sessions of clients have in use at a relay, those that are not zero.
+    pub(crate) fn in_use(&self, id: NodeId) -> Vec<String> {
+        let text = self.relays[&id].figures.text();
+        let used = text.lines().filter_map(|line| line.strip_prefix("fanfare_edge_budget_used{"));
+        let used = used.filter(|line| !line.ends_with(" 0") && !line.contains("upstream"));
+        used.map(|line| line.replace(['"', '}'], "")).collect()
     }
 
     /// Every subscriber that is there has what is new, of every track that it wants.

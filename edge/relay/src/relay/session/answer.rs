@@ -9,11 +9,13 @@ use moqt::{
 
 use super::{Held, OwnRequest, Progress, Session};
 use crate::{
+    PeerId,
+    budget::Kind as Cost,
     figures::FetchSource,
     relay::{
         fetch::Fetch,
         fetch_proxy::{PendingFetch, ProxiedFetch},
-        hub::{Command, absent},
+        hub::{Command, absent, quarantined},
         subscription::Viewer,
         track::{State, Track},
     },
@@ -75,13 +77,18 @@ impl Session {
                 !(self.is_upstream() && Some(*source) == upstream)
             })
         };
-        let Some(source) = source else {
+        let refused = match source {
+            None => Some(absent()),
+            Some(source) => self.refused_before(source, &name),
+        };
+        let (Some(source), None) = (source, &refused) else {
             figures.fetch(FetchSource::Refused);
-            let _ = cx.session.reject(request, absent());
+            let _ = cx.session.reject(request, refused.unwrap_or_else(absent));
             return;
         };
         figures.fetch(FetchSource::Publisher);
-        let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params });
+        let charge = self.intake.payer.empty(Cost::FetchBytes);
+        let fetch = ProxiedFetch::new(name, range, Params { tokens: Vec::new(), ..params }, charge);
         self.proxied.push(PendingFetch::new(request, Rc::clone(&fetch)));
         self.send(source, Command::Fetch(fetch));
     }
@@ -139,14 +146,24 @@ impl Session {
                 return;
             }
         }
-        let source = self.relay.0.borrow().source(&name, self.id);
-        match source {
-            Some(source) if !self.is_upstream() => {
-                self.send(source, Command::Status(name, (self.id, request)));
-            }
-            _ => {
-                let _ = cx.session.reject(request, absent());
-            }
+        let source = self.relay.0.borrow().source(&name, self.id).filter(|_| !self.is_upstream());
+        let refused = match source {
+            None => Some(absent()),
+            Some(source) => self.refused_before(source, &name),
+        };
+        match (source, refused) {
+            (_, Some(error)) => drop(cx.session.reject(request, error)),
+            (Some(source), None) => self.send(source, Command::Status(name, (self.id, request))),
+            (None, None) => {}
         }
+    }
+
+    /// Returns the refusal of a name that its source refused a moment ago, or whose request may have ended the
+    /// session with the upstream.
+    fn refused_before(&self, source: PeerId, name: &TrackName) -> Option<RequestError> {
+        let mut hub = self.relay.0.borrow_mut();
+        let remembered = hub.refusals.recall(hub.platform.now(), name);
+        let may = remembered.is_some() || hub.may_request(source, name, self.id);
+        if may { remembered } else { Some(quarantined()) }
     }
 }

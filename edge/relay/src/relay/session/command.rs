@@ -8,7 +8,7 @@ use moqt::{
     session::RequestId,
 };
 
-use super::{OwnRequest, Progress, Session, misused};
+use super::{OwnRequest, Progress, Session, Waiting, misused};
 use crate::{
     PeerId,
     relay::{
@@ -19,18 +19,27 @@ use crate::{
     },
 };
 
+/// Requests that this node has open on one session, below the 4,096 that a peer of this make allows.
+const OWN_REQUESTS: usize = 3_500;
+
 impl Session {
     pub(super) fn command(&mut self, cx: &mut Cx<'_>, command: Command) {
+        if self.requests.len() >= OWN_REQUESTS && command.is_request() {
+            let error =
+                RequestError::new(RequestCode::EXCESSIVE_LOAD, "this node has too many requests open");
+            return self.give_up(command, error);
+        }
         let session = &mut *cx.session;
         match command {
             Command::Subscribe(track, patience) => {
                 let name = track.borrow().name.clone();
                 let params = Params { rendezvous_timeout: patience, ..Params::default() };
+                let waiting = Waiting { since: self.relay.platform().now(), patience };
                 match session.subscribe(name, params) {
                     Ok(request) => {
-                        self.requests.insert(request, OwnRequest::Track(track, patience));
+                        self.requests.insert(request, OwnRequest::Track(track, waiting));
                     }
-                    Err(error) => self.failed(OwnRequest::Track(track, patience), misused(&error)),
+                    Err(error) => self.failed(OwnRequest::Track(track, waiting), misused(&error)),
                 }
             }
             Command::Unsubscribe(track) => self.unsubscribe(cx, &track),
@@ -51,12 +60,7 @@ impl Session {
                 }
             }
             Command::WithdrawNamespace(namespace) => {
-                let is_same =
-                    |own: &OwnRequest| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace);
-                if let Some(request) = self.requests.iter().find(|(_, own)| is_same(own)).map(|(id, _)| *id) {
-                    let _ = session.cancel(request);
-                    self.requests.remove(&request);
-                }
+                self.cancel_own(cx, |own| matches!(own, OwnRequest::Namespace(of, _) if *of == namespace));
             }
             Command::Answer(request, Ok(())) => self.accepted(cx, request),
             Command::Answer(request, Err(error)) => {
@@ -72,15 +76,16 @@ impl Session {
                 match session.fetch(kind, params.clone()) {
                     Ok(request) => {
                         self.requests.insert(request, OwnRequest::Fetch(fetch, Progress::Requested));
+                        self.fetching.push(request);
                     }
                     Err(error) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), misused(&error)),
                 }
             }
-            Command::Status(track, (peer, request)) => match session.track_status(track, Params::default()) {
+            Command::Status(track, of) => match session.track_status(track.clone(), Params::default()) {
                 Ok(own) => {
-                    self.requests.insert(own, OwnRequest::Status(peer, request));
+                    self.requests.insert(own, OwnRequest::Status(track, of));
                 }
-                Err(error) => self.failed(OwnRequest::Status(peer, request), misused(&error)),
+                Err(error) => self.failed(OwnRequest::Status(track, of), misused(&error)),
             },
             Command::StatusAnswer(request, Ok(answer)) => {
                 let _ = session.accept(request, answer.0, answer.1);
@@ -88,23 +93,50 @@ impl Session {
             Command::StatusAnswer(request, Err(error)) => {
                 let _ = session.reject(request, error);
             }
-            Command::WatchNamespaces => {
+            Command::WatchNamespaces(true) => {
                 if let Ok(request) = session.subscribe_namespace(Namespace::default(), Params::default()) {
                     self.requests.insert(request, OwnRequest::Namespaces);
                 }
             }
-            Command::WatchTracks(prefix) => {
-                if let Ok(request) = session.subscribe_tracks(prefix, Params::default()) {
-                    self.requests.insert(request, OwnRequest::Tracks);
+            Command::WatchNamespaces(false) => {
+                self.cancel_own(cx, |own| matches!(own, OwnRequest::Namespaces));
+                self.relay.0.borrow_mut().remote.clear();
+            }
+            Command::WatchTracks(prefix, true) => {
+                if let Ok(request) = session.subscribe_tracks(prefix.clone(), Params::default()) {
+                    self.requests.insert(request, OwnRequest::Tracks(prefix));
                 }
             }
+            Command::WatchTracks(prefix, false) => {
+                self.cancel_own(cx, |own| matches!(own, OwnRequest::Tracks(of) if *of == prefix));
+            }
             Command::Close(code, reason) => session.close(code, &reason),
-            Command::NamespacesChanged => self.namespaces_changed = true,
             Command::GoAway(within) => {
                 let within = Micros::from_millis(within.as_millis() as u64);
                 let _ = session.goaway(cx.now, "", Some(within));
                 self.leaving = true;
             }
+        }
+    }
+
+    /// Refuses a command for which the peer allows no further request.
+    fn give_up(&mut self, command: Command, error: RequestError) {
+        match command {
+            Command::Subscribe(track, patience) => {
+                let waiting = Waiting { since: self.now(), patience };
+                self.failed(OwnRequest::Track(track, waiting), error);
+            }
+            Command::Fetch(fetch) => self.failed(OwnRequest::Fetch(fetch, Progress::Requested), error),
+            Command::Status(name, of) => self.failed(OwnRequest::Status(name, of), error),
+            _ => {}
+        }
+    }
+
+    /// Cancels a request of this node's, if there is such a one.
+    fn cancel_own(&mut self, cx: &mut Cx<'_>, is: impl Fn(&OwnRequest) -> bool) {
+        if let Some(request) = self.requests.iter().find(|(_, own)| is(own)).map(|(id, _)| *id) {
+            let _ = cx.session.cancel(request);
+            self.requests.remove(&request);
         }
     }
 

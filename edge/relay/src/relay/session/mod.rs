@@ -2,6 +2,8 @@
 
 mod answer;
 mod command;
+mod intake;
+mod outcome;
 mod publish;
 mod subscribe;
 
@@ -9,41 +11,58 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use moqt::{
-    App, Cx, DoneCode, Event, GoingAway, Misuse, Namespace, Params, Properties, RequestCode, SessionCode,
+    App, Cx, DoneCode, Event, GoingAway, Micros, Misuse, Namespace, Params, RequestCode, SessionCode,
+    TrackName,
     message::{RequestError, Setup},
     session::RequestId,
 };
 
 use wire::names;
 
+use intake::Intake;
+
 use super::{
     Relay,
     fetch::Fetch,
-    fetch_proxy::{PendingFetch, ProxiedFetch, Step},
+    fetch_proxy::{Flow, PendingFetch, ProxiedFetch, Step},
     hub::{Command, Kind},
-    incoming::Incoming,
+    incoming::{After, Incoming},
     subscription::Subscription,
-    track::{State, Track, is_room_track, is_under},
+    track::{State, Track, is_under},
 };
-use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, SessionService};
+use crate::{Admission, PeerId, Published, SessionService, budget::Payer};
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
-    /// A track, and the milliseconds for which a publisher is waited for.
-    Track(Rc<RefCell<Track>>, Option<u64>),
+    Track(Rc<RefCell<Track>>, Waiting),
     /// An offer of a track. If a peer offered it to this node, that peer's request gets the answer.
     Offer(Option<(PeerId, RequestId)>),
     Namespace(Namespace, (PeerId, RequestId)),
     Fetch(Rc<ProxiedFetch>, Progress),
-    Status(PeerId, RequestId),
+    Status(TrackName, (PeerId, RequestId)),
     /// The status of this node's own track.
     Own,
     Namespaces,
-    Tracks,
+    Tracks(Namespace),
+}
+
+/// The time for which the peer was requested to wait for a track's publisher.
+#[derive(Clone, Copy)]
+struct Waiting {
+    since: Micros,
+    /// In milliseconds, if it is to wait at all.
+    patience: Option<u64>,
+}
+
+impl Waiting {
+    /// Returns whether the peer has waited as long as it was requested to.
+    fn is_over(self, now: Micros) -> bool {
+        self.patience.is_some_and(|ms| now >= self.since + Micros::from_millis(ms))
+    }
 }
 
 /// The progress of a fetch. FETCH_OK and the end of the stream may come in either order.
@@ -79,7 +98,10 @@ pub(super) struct Session {
     subscriptions: Vec<Subscription>,
     fetches: Vec<Fetch>,
     proxied: Vec<PendingFetch>,
+    /// Fetches of other peers that this one has been sent.
+    fetching: Vec<RequestId>,
     incoming: Incoming,
+    intake: Intake,
     services: Vec<Box<dyn SessionService>>,
     /// Set for clients, if the relay has one.
     admission: Option<Rc<dyn Admission>>,
@@ -91,7 +113,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
+    pub(super) fn new(relay: Relay, id: PeerId, kind: Kind, payer: Rc<Payer>) -> Self {
         let (services, admission) = match kind {
             Kind::Client(_) => {
                 let hub = relay.0.borrow();
@@ -114,7 +136,9 @@ impl Session {
             subscriptions: Vec::new(),
             fetches: Vec::new(),
             proxied: Vec::new(),
+            fetching: Vec::new(),
             incoming: Incoming::default(),
+            intake: Intake::new(payer),
             namespaces_changed: false,
             leaving: false,
             going_away: GoingAway::default(),
@@ -123,6 +147,15 @@ impl Session {
 
     fn send(&self, peer: PeerId, command: Command) {
         self.relay.0.borrow_mut().send(peer, command);
+    }
+
+    /// Returns the number of the session.
+    pub(super) fn id(&self) -> PeerId {
+        self.id
+    }
+
+    fn now(&self) -> Micros {
+        self.relay.0.borrow().platform.now()
     }
 
     fn is_upstream(&self) -> bool {
@@ -147,35 +180,6 @@ impl Session {
         }
     }
 
-    fn failed(&mut self, own: OwnRequest, error: RequestError) {
-        match own {
-            OwnRequest::Track(track, patience) => {
-                if track.borrow().source != Some(self.id) {
-                    return;
-                }
-                let mut track = track.borrow_mut();
-                track.source = None;
-                if !track.is_live() && track.patience > patience {
-                    // A later subscriber is willing to wait longer: request the track again.
-                    drop(track);
-                    self.relay.0.borrow_mut().reassign_orphans();
-                } else {
-                    // A track that was live and cannot be resumed is over for its subscribers.
-                    let over = track.is_live();
-                    track.set(if over { State::Ended(DoneCode::TRACK_ENDED) } else { State::Refused(error) });
-                }
-            }
-            OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request)) => {
-                self.send(peer, Command::Answer(request, Err(error)));
-            }
-            OwnRequest::Fetch(fetch, _) => {
-                fetch.push(Step::Error(error));
-            }
-            OwnRequest::Status(peer, request) => self.send(peer, Command::StatusAnswer(request, Err(error))),
-            OwnRequest::Offer(None) | OwnRequest::Own | OwnRequest::Namespaces | OwnRequest::Tracks => {}
-        }
-    }
-
     fn ready(&mut self, cx: &mut Cx<'_>, setup: Setup) {
         let own_track = self.relay.0.borrow().own_track.clone();
         if let (Kind::Upstream, Some(track)) = (&self.kind, own_track)
@@ -185,15 +189,16 @@ impl Session {
         }
         if let Kind::Client(credentials) = &mut self.kind {
             credentials.tokens.extend(setup.tokens);
-            if let Some(path) = setup.path {
-                let path = String::from_utf8_lossy(&path).into_owned();
+            if let Some(path) = &setup.path {
+                let path = String::from_utf8_lossy(path).into_owned();
                 credentials.query = path.split_once('?').map(|(_, query)| query.to_owned());
             }
-            if let Some(admission) = &self.admission
-                && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
-            {
-                cx.session.close(SessionCode::UNAUTHORIZED, &reason);
-            }
+        }
+        self.take_place(cx, setup.implementation.as_deref());
+        if let (Kind::Client(credentials), Some(admission)) = (&self.kind, &self.admission)
+            && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
+        {
+            cx.session.close(SessionCode::UNAUTHORIZED, &reason);
         }
     }
 
@@ -203,7 +208,11 @@ impl Session {
         self.fetches.retain(|fetch| fetch.request != request);
         self.proxied.retain(|proxied| proxied.request != request);
         self.watching.remove(&request);
-        self.relay.0.borrow_mut().interests.retain(|(peer, of, _)| (*peer, *of) != (self.id, request));
+        {
+            let mut hub = self.relay.0.borrow_mut();
+            let commands = hub.interests.remove(self.id, request);
+            hub.send_upstream(commands);
+        }
         if let Some(namespace) = self.published.remove(&request) {
             self.withdraw(Published::Namespace(&namespace));
             let mut hub = self.relay.0.borrow_mut();
@@ -220,48 +229,12 @@ impl Session {
         }
     }
 
-    /// Orphans a track whose source this session was, and looks for another publisher.
-    fn lost(&self, track: &Rc<RefCell<Track>>) {
-        if track.borrow().source == Some(self.id) {
-            track.borrow_mut().orphaned();
-            self.relay.0.borrow_mut().reassign_orphans();
-        }
-    }
-
-    fn answered(&mut self, request: RequestId, params: Params, properties: Properties) {
-        match self.requests.get(&request) {
-            Some(OwnRequest::Offer(Some((peer, request))) | OwnRequest::Namespace(_, (peer, request))) => {
-                self.send(*peer, Command::Answer(*request, Ok(())));
-            }
-            Some(OwnRequest::Status(peer, of)) => {
-                self.send(*peer, Command::StatusAnswer(*of, Ok(Box::new((params, properties)))));
-                self.requests.remove(&request);
-            }
-            _ => {}
-        }
-    }
-
-    fn done(&mut self, request: RequestId, code: DoneCode) {
-        let track = if let Some(OwnRequest::Track(track, _)) = self.requests.remove(&request) {
-            Some(track)
-        } else {
-            let offered = self.offered.remove(&request);
-            if let Some(track) = &offered {
-                self.withdraw(Published::Track(&track.borrow().name));
-            }
-            offered
-        };
-        let Some(track) = track.filter(|track| track.borrow().source == Some(self.id)) else { return };
-        match code {
-            // A room's tracks go on when the room's root has been opened again.
-            DoneCode::TRACK_ENDED | DoneCode::SUBSCRIPTION_ENDED
-                if !is_room_track(track.borrow().name.namespace()) =>
-            {
-                track.borrow_mut().source = None;
-                track.borrow_mut().set(State::Ended(code));
-            }
-            // Another publisher may have the track.
-            _ => self.lost(&track),
+    /// Drops the subscriptions that are over, and tracks that were refused and have no other.
+    fn drop_over(&mut self) {
+        for over in self.subscriptions.extract_if(.., |subscription| subscription.is_over()) {
+            let track = Rc::clone(&over.track);
+            drop(over);
+            self.relay.0.borrow_mut().drop_refused(&track);
         }
     }
 
@@ -273,17 +246,19 @@ impl Session {
         }
     }
 
-    /// Closes the session of a creator whose group exceeds [`MAX_GROUP_BYTES`]. For an upstream, only the track is ended.
+    /// Closes the session of a creator that has more open than its share. For an upstream, only the track is ended.
     fn cut_off(&mut self, cx: &mut Cx<'_>, track: &Rc<RefCell<Track>>) {
-        let Some(group) = track.borrow_mut().take_oversized() else { return };
+        let Some((group, reason)) = track.borrow_mut().take_overflow() else { return };
         let name = track.borrow().name.clone();
-        let max = MAX_GROUP_BYTES >> 20;
-        let reason = format!("group {group} of track {name} is over {max} MiB; end groups sooner");
+        let reason = format!("group {group} of track {name} is too large: {reason}");
         tracing::warn!(peer = self.id.0, reason, "a group is too large");
         if self.is_upstream() {
             self.relay.0.borrow_mut().send(self.id, Command::Unsubscribe(Rc::clone(track)));
-            track.borrow_mut().source = None;
-            track.borrow_mut().set(State::Ended(DoneCode::EXCESSIVE_LOAD));
+            self.incoming.forget_track(track);
+            let mut track = track.borrow_mut();
+            track.source = None;
+            track.set(State::Ended(DoneCode::EXCESSIVE_LOAD));
+            track.discard();
         } else {
             cx.session.close(SessionCode::UNAUTHORIZED, &reason);
         }
@@ -294,7 +269,8 @@ impl Session {
             Event::Subgroup { stream, request, header } => {
                 let track = self.track_of(request).filter(|track| track.borrow().source == Some(self.id));
                 if let Some(track) = track.cloned() {
-                    self.incoming.subgroup(stream, &track, header);
+                    let after = self.incoming.subgroup(stream, &track, header, &self.intake.payer);
+                    self.after(cx, after);
                 }
             }
             Event::FetchStream { stream, request } => {
@@ -308,17 +284,38 @@ impl Session {
                 }
             }
             event => {
-                let stream = match &event {
-                    Event::Payload { stream, .. } => Some(*stream),
-                    _ => None,
-                };
-                if let Some(track) = stream.and_then(|stream| self.incoming.track(stream)) {
-                    self.cut_off(cx, &track);
-                }
-                if let Some(fetch) = self.incoming.data(event) {
-                    self.fetch_progress(fetch, Progress::Delivered);
-                }
+                let after = self.incoming.data(cx, event);
+                self.after(cx, after);
             }
+        }
+    }
+
+    /// Cancels the fetches whose requesting peers are gone, or too slow.
+    fn cancel_unwanted(&mut self, task: &Waker, cx: &mut Cx<'_>) {
+        self.fetching.retain(|request| {
+            let Some(OwnRequest::Fetch(fetch, _)) = self.requests.get(request) else { return false };
+            fetch.watch(task);
+            let is_wanted = fetch.flow() != Flow::Over;
+            if !is_wanted {
+                // Whatever is on its way is not read.
+                let _ = cx.session.cancel(*request);
+                self.incoming.forget_fetch(*request);
+                self.requests.remove(request);
+            }
+            is_wanted
+        });
+    }
+
+    /// Does what is to be done after data has come.
+    fn after(&mut self, cx: &mut Cx<'_>, after: Option<After>) {
+        match after {
+            Some(After::Delivered(request)) => self.fetch_progress(request, Progress::Delivered),
+            Some(After::Unwanted(request)) => {
+                let _ = cx.session.cancel(request);
+                self.requests.remove(&request);
+            }
+            Some(After::Overflow(track)) => self.cut_off(cx, &track),
+            None => {}
         }
     }
 }
@@ -326,6 +323,9 @@ impl Session {
 impl App for Session {
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
         tracing::trace!(peer = self.id.0, ?event);
+        if !self.admit(cx, &event) {
+            return;
+        }
         if let Kind::Client(credentials) = &self.kind
             && self.services.iter_mut().any(|service| service.event(cx, &event, credentials))
         {
@@ -361,6 +361,7 @@ impl App for Session {
             Event::SubscribeOk { request, params, properties } => {
                 if let Some(OwnRequest::Track(track, _)) = self.requests.get(&request) {
                     let mut track = track.borrow_mut();
+                    self.relay.0.borrow_mut().quarantine.clear(&track.name);
                     if matches!(track.state, State::Live) {
                         track.resumed(params.largest);
                     } else {
@@ -417,6 +418,7 @@ impl App for Session {
                 let mut hub = self.relay.0.borrow_mut();
                 let Some(mailbox) = hub.peers.get_mut(&self.id) else { return Poll::Ready(()) };
                 mailbox.waker = Some(task.waker().clone());
+                self.namespaces_changed |= std::mem::take(&mut mailbox.namespaces_changed);
                 mailbox.commands.pop_front()
             };
             match command {
@@ -430,9 +432,12 @@ impl App for Session {
         for subscription in &mut self.subscriptions {
             subscription.poll(task, cx);
         }
-        self.subscriptions.retain(|subscription| !subscription.is_over());
+        self.drop_over();
+        self.intake.sweep(cx);
         self.fetches.retain_mut(|fetch| fetch.poll(task, cx));
         self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
+        self.incoming.resume(cx);
+        self.cancel_unwanted(task.waker(), cx);
         for service in &mut self.services {
             service.poll(task, cx);
         }

@@ -79,6 +79,11 @@ impl Session {
 
     /// Accepts a request to publish: installs the track or namespace.
     pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, request: RequestId) {
+        if let Err(excess) = self.become_creator() {
+            let _ = cx.session.reject(request, excess.into());
+            self.ended(request);
+            return;
+        }
         if let Some(namespace) = self.published.get(&request) {
             self.relay.0.borrow_mut().offer(namespace, self.id);
         }

@@ -8,8 +8,10 @@ use moqt::{
 use wire::names;
 
 use super::{OwnRequest, Session};
+use crate::Role;
 use crate::relay::{
     hub::Command,
+    sourcing::Asking,
     subscription::Subscription,
     track::{State, is_under},
 };
@@ -31,12 +33,23 @@ impl Session {
         let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
         let from_upstream = self.is_upstream();
         let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
-        let track = match linked {
-            Some(source) => self.relay.0.borrow_mut().get_or_request_from(source, &track),
-            None => self.relay.0.borrow_mut().get_or_request(&track, self.id, from_upstream, patience),
+        let requested = {
+            let mut hub = self.relay.0.borrow_mut();
+            let asking = Asking { peer: self.id, payer: &self.intake.payer, from_upstream };
+            match linked {
+                Some(source) => Ok(hub.get_or_request_from(source, &track)),
+                None => hub.get_or_request(&track, asking, patience),
+            }
+        };
+        let track = match requested {
+            Ok(track) => track,
+            Err(error) => {
+                let _ = cx.session.reject(request, error);
+                return;
+            }
         };
         let viewer = self.viewer(&track);
-        self.subscriptions.push(Subscription::requested(track, request, params.filter, viewer));
+        self.subscriptions.push(Subscription::requested(track, request, &params, viewer));
     }
 
     pub(super) fn subscribe_namespace(&mut self, cx: &mut Cx<'_>, request: RequestId, prefix: Namespace) {
@@ -44,15 +57,19 @@ impl Session {
         self.watching.insert(request, (prefix, BTreeSet::new()));
         self.namespaces_changed = true;
         let mut hub = self.relay.0.borrow_mut();
-        if !std::mem::replace(&mut hub.wants_namespaces, true)
-            && let Some(upstream) = hub.upstream
-        {
-            hub.send(upstream, Command::WatchNamespaces);
-        }
+        let commands = hub.interests.add_namespaces(self.id, request);
+        hub.send_upstream(commands);
     }
 
     /// Offers the peer all tracks under a prefix, those there are and those that will come.
     pub(super) fn subscribe_tracks(&mut self, cx: &mut Cx<'_>, request: RequestId, prefix: Namespace) {
+        if prefix.is_empty() && self.intake.payer.role() == Role::Fan {
+            // The upstream would send this node all that it has.
+            let reason = "all tracks of all namespaces are too many; name a namespace";
+            let error = RequestError::new(RequestCode::NAMESPACE_TOO_LARGE, reason);
+            let _ = cx.session.reject(request, error);
+            return;
+        }
         let _ = cx.session.accept(request, Params::default(), Properties::NONE);
         let mut hub = self.relay.0.borrow_mut();
         let admission = self.admission.as_ref();
@@ -74,10 +91,8 @@ impl Session {
         for track in here {
             hub.send(self.id, Command::Publish(track, None));
         }
-        hub.interests.push((self.id, request, prefix.clone()));
-        if let Some(upstream) = hub.upstream.filter(|_| !self.is_upstream()) {
-            hub.send(upstream, Command::WatchTracks(prefix));
-        }
+        let commands = hub.interests.add_tracks((self.id, request), prefix, !self.is_upstream());
+        hub.send_upstream(commands);
     }
 
     pub(super) fn update(&mut self, cx: &mut Cx<'_>, request: RequestId, params: Params) {
