@@ -1,6 +1,6 @@
 //! Identities of anonymous and named fans.
 
-use token::{ANONYMOUS_LIFE, Claims, Error, RENEWED_BEFORE, Role, fan_id, identity};
+use token::{ANONYMOUS_LIFE, Claims, Error, RENEWED_BEFORE, Role, fan_id, holder};
 use wire::{FanId, Micros};
 
 use crate::{BOTH, HOUR, NOW, claims, keys};
@@ -16,9 +16,11 @@ fn a_stranger_stays_the_same_one_over_renewals() -> Result<(), Error> {
     let later = NOW + ANONYMOUS_LIFE - RENEWED_BEFORE + HOUR;
     let renewed = keys.renew(&first, later)?.expect("it ends soon");
     let renewed = keys.verify(&renewed, later)?;
-    assert_eq!(Claims { exp: first.exp, ..renewed.clone() }, first);
+    let (exp, iat, jti) = (first.exp, first.iat, first.jti.clone());
+    assert_ne!(renewed.jti, jti, "one can be revoked without the other");
+    assert_eq!(Claims { exp, iat, jti, ..renewed.clone() }, first);
     assert!(keys.verify(&keys.mint(&renewed)?, NOW + ANONYMOUS_LIFE + HOUR).is_ok());
-    assert_eq!(identity(&first, "demo"), identity(&renewed, "other"));
+    assert_eq!(holder(&first, "demo"), holder(&renewed, "other"));
 
     let other = keys.verify(&keys.mint_anonymous([8; 16], NOW)?, NOW)?;
     assert_ne!(fan_id(&first), fan_id(&other));
@@ -31,7 +33,7 @@ fn a_strangers_token_opens_no_room() {
     let stranger = Claims { anonymous: true, room: "*".into(), role: Role::Creator, ..claims() };
     assert!(matches!(stranger.check("demo", NOW), Err(Error::Anonymous { .. })));
     assert!(matches!(stranger.check_edge("demo", NOW), Err(Error::Anonymous { .. })));
-    assert_eq!(identity(&stranger, "demo").role, wire::Role::Fan);
+    assert_eq!(holder(&stranger, "demo").identity().role, wire::Role::Fan);
 }
 
 #[test]
@@ -79,13 +81,13 @@ fn a_role_is_worth_something_in_its_own_room_only() {
         (Role::Edge, wire::Role::Fan),
     ] {
         let claims = Claims { role: has, follower: true, ..claims() };
-        assert_eq!(identity(&claims, "demo/cam").role, role);
-        assert!(identity(&claims, "demo").follower);
-        assert_eq!(identity(&claims, "other").role, wire::Role::Fan);
-        assert!(!identity(&claims, "other").follower);
+        assert_eq!(holder(&claims, "demo/cam").identity().role, role);
+        assert!(holder(&claims, "demo").identity().follower);
+        assert_eq!(holder(&claims, "other").identity().role, wire::Role::Fan);
+        assert!(!holder(&claims, "other").identity().follower);
     }
     let long = Claims { name: "é".repeat(200), ..claims() };
-    assert_eq!(identity(&long, "demo").name, "é".repeat(64));
+    assert_eq!(holder(&long, "demo").identity().name, "é".repeat(64));
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl Memberships {
                 RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
             })?;
         let leaf = rooms.leaf(&room)?;
-        let (session, mailbox) = leaf.enter(token::identity(&claims, &path));
+        let (session, mailbox) = leaf.enter(token::holder(&claims, &path).identity());
         if let Some(token) = anonymous_token {
             mailbox.put(&wire::packet(&EdgeMessage::Token { token: &token }));
         }
