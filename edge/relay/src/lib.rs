@@ -17,6 +17,9 @@ pub use deadline::Deadline;
 mod figures;
 pub use figures::Figures;
 
+mod guard;
+pub use guard::Guard;
+
 mod loopback;
 pub use loopback::Loopback;
 

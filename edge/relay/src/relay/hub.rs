@@ -20,7 +20,7 @@ use super::{
     fetch_proxy::{ProxiedFetch, Step},
     track::{State, Track},
 };
-use crate::{Admission, Dial, Figures, PeerId, Platform, Service, cache::Cache};
+use crate::{Admission, Dial, Figures, Guard, PeerId, Platform, Service, cache::Cache};
 
 pub(super) struct Hub {
     pub(super) platform: Rc<dyn Platform>,
@@ -29,6 +29,10 @@ pub(super) struct Hub {
     pub(super) own_track: Option<TrackName>,
     pub(super) services: Vec<Rc<dyn Service>>,
     pub(super) admission: Option<Rc<dyn Admission>>,
+    pub(super) guard: Option<Rc<dyn Guard>>,
+    pub(super) keys: Option<token::Keys>,
+    /// The valid tokens of the clients that presented one.
+    pub(super) standing: BTreeMap<PeerId, Rc<[token::Verified]>>,
     pub(super) cache: Rc<Cache>,
     /// The time that a track stays without a taker.
     pub(super) linger: Duration,
@@ -96,13 +100,16 @@ pub(super) enum Command {
 
 impl Hub {
     pub(super) fn new(platform: Rc<dyn Platform>, figures: Figures, config: Config) -> Self {
-        let Config { services, admission, cache, linger } = config;
+        let Config { services, admission, guard, keys, cache, linger } = config;
         Self {
             own_track: own_track(&*platform),
             platform,
             figures,
             services,
             admission,
+            guard,
+            keys,
+            standing: BTreeMap::new(),
             cache: Rc::new(Cache { limits: cache, ..Cache::default() }),
             linger,
             tracks: BTreeMap::new(),
@@ -164,6 +171,7 @@ impl Hub {
 
     pub(super) fn leave(&mut self, id: PeerId) {
         self.peers.remove(&id);
+        self.standing.remove(&id);
         if !self.has_clients() {
             for waker in self.wakers.drain(..) {
                 waker.wake();

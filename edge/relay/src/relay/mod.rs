@@ -30,7 +30,7 @@ use std::{
 use moqt::{App, Cx, DoneCode, Event, GoingAway, Micros, Namespace, SessionCode, Token, TrackName};
 
 use crate::{
-    Admission, CacheLimits, Dial, Figures, PeerId, Platform, Service,
+    Admission, CacheLimits, Dial, Figures, Guard, PeerId, Platform, Service,
     moved::{Moved, run_until_moved},
     platform::wait,
 };
@@ -72,6 +72,10 @@ pub struct Config {
     pub services: Vec<Rc<dyn Service>>,
     /// The rules for clients. Without them, clients may do everything, or what the upstream allows.
     pub admission: Option<Rc<dyn Admission>>,
+    /// What clients may watch, on a node whose upstream has the admission.
+    pub guard: Option<Rc<dyn Guard>>,
+    /// The keys that verify clients' tokens: a session ends when its token expires or is revoked.
+    pub keys: Option<token::Keys>,
     /// The bounds of the groups that it keeps.
     pub cache: CacheLimits,
     /// The time that a track stays without a subscriber.
@@ -83,6 +87,8 @@ impl Default for Config {
         Self {
             services: Vec::new(),
             admission: None,
+            guard: None,
+            keys: None,
             cache: CacheLimits::default(),
             linger: Duration::from_micros(LINGER.0),
         }
@@ -221,7 +227,8 @@ impl Relay {
         .await;
     }
 
-    /// Drops tracks that have had no subscription for the linger time of the configuration. To be run beside the sessions.
+    /// Drops tracks that have had no subscription for the linger time of the configuration, and ends sessions whose token
+    /// no longer stands. To be run beside the sessions.
     pub async fn housekeep(&self) {
         let mut idle: BTreeSet<TrackName> = BTreeSet::new();
         let platform = self.platform();
@@ -229,6 +236,7 @@ impl Relay {
             let linger = self.0.borrow().linger;
             platform.sleep(linger).await;
             let mut hub = self.0.borrow_mut();
+            hub.end_fallen();
             let unused: BTreeSet<TrackName> = hub
                 .tracks
                 .iter()
@@ -282,7 +290,8 @@ impl Relay {
                     has_connected = true;
                     let setup = &mut connection.config().setup;
                     setup.implementation = Some(IMPLEMENTATION.into());
-                    setup.tokens.clone_from(&credentials.tokens);
+                    // After the token by which the node itself is known, if it has one.
+                    setup.tokens.extend(credentials.tokens.iter().cloned());
                     let mut peer = Session::new(self.clone(), id, Kind::OnBehalf);
                     let going_away = peer.going_away.clone();
                     let way = (upstream, Some(credentials));

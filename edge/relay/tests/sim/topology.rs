@@ -7,7 +7,7 @@ use std::{
 };
 
 use moqt::Micros;
-use relay::{Admission, Credentials, Figures, LINGER, Platform, Relay};
+use relay::{Admission, Credentials, Figures, Guard, LINGER, Platform, Relay};
 use testnet::{Rng, Weather};
 
 use crate::{
@@ -35,9 +35,18 @@ pub(crate) fn seconds(count: u64) -> Micros {
 
 struct RelayNode {
     upstream: Option<NodeId>,
+    rules: Rules,
     admission: Option<Rc<dyn Admission>>,
     figures: Figures,
     relay: Option<Relay>,
+}
+
+/// Rules of a relay for its clients, and what those present.
+#[derive(Clone, Default)]
+pub(crate) struct Rules {
+    pub(crate) guard: Option<Rc<dyn Guard>>,
+    pub(crate) keys: Option<token::Keys>,
+    pub(crate) credentials: Credentials,
 }
 
 pub(crate) struct CreatorNode {
@@ -102,18 +111,28 @@ impl World {
 
     /// Adds a relay that follows another, if any.
     pub(crate) fn relay(&mut self, upstream: Option<NodeId>) -> NodeId {
-        self.add_relay(upstream, None)
+        self.add_relay(upstream, None, Rules::default())
+    }
+
+    /// Adds a relay with rules for its clients.
+    pub(crate) fn relay_with(&mut self, upstream: Option<NodeId>, rules: Rules) -> NodeId {
+        self.add_relay(upstream, None, rules)
     }
 
     /// A relay without an upstream that expects publishers back.
     pub(crate) fn origin(&mut self) -> NodeId {
-        self.add_relay(None, Some(Rc::new(ExpectsAll)))
+        self.add_relay(None, Some(Rc::new(ExpectsAll)), Rules::default())
     }
 
-    fn add_relay(&mut self, upstream: Option<NodeId>, admission: Option<Rc<dyn Admission>>) -> NodeId {
+    fn add_relay(
+        &mut self,
+        upstream: Option<NodeId>,
+        admission: Option<Rc<dyn Admission>>,
+        rules: Rules,
+    ) -> NodeId {
         let id = self.id();
         let figures = Figures::new("fanfare_edge");
-        self.relays.insert(id, RelayNode { upstream, admission, figures, relay: None });
+        self.relays.insert(id, RelayNode { upstream, rules, admission, figures, relay: None });
         self.start_relay(id);
         id
     }
@@ -124,7 +143,9 @@ impl World {
         let platform: Rc<dyn Platform> = machine;
         let node = self.relays.get_mut(&id).expect("a relay");
         node.figures = Figures::new("fanfare_edge");
-        let config = relay::Config { admission: node.admission.clone(), ..relay::Config::default() };
+        let Rules { guard, keys, credentials } = node.rules.clone();
+        let admission = node.admission.clone();
+        let config = relay::Config { admission, guard, keys, ..relay::Config::default() };
         let relay = Relay::new(platform, node.figures.clone(), config);
         node.relay = Some(relay.clone());
         if let Some(to) = node.upstream {
@@ -135,7 +156,7 @@ impl World {
         }
         let keeper = relay.clone();
         self.sim.spawn(id, async move { keeper.housekeep().await });
-        self.sim.accept(id, Rc::new(move || Box::new(relay.enter(Credentials::default()))));
+        self.sim.accept(id, Rc::new(move || Box::new(relay.enter(credentials.clone()))));
     }
 
     /// Adds a creator of all tracks.

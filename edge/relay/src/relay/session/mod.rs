@@ -3,6 +3,7 @@
 mod answer;
 mod command;
 mod publish;
+mod standing;
 mod subscribe;
 
 use std::{
@@ -29,7 +30,7 @@ use super::{
     subscription::Subscription,
     track::{State, Track, is_room_track, is_under},
 };
-use crate::{Admission, MAX_GROUP_BYTES, PeerId, Published, SessionService};
+use crate::{Admission, Guard, MAX_GROUP_BYTES, PeerId, Published, SessionService};
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
@@ -83,6 +84,14 @@ pub(super) struct Session {
     services: Vec<Box<dyn SessionService>>,
     /// Set for clients, if the relay has one.
     admission: Option<Rc<dyn Admission>>,
+    /// Set for clients, if the relay has one.
+    guard: Option<Rc<dyn Guard>>,
+    /// The tokens of the client's SETUP that were valid.
+    tokens: Rc<[token::Verified]>,
+    /// The guard's generation when this session last looked.
+    guard_seen: u64,
+    /// Events that wait until the guard is ready.
+    waiting: Vec<Event>,
     namespaces_changed: bool,
     /// Set once the peer has been sent GOAWAY.
     leaving: bool,
@@ -92,17 +101,21 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(relay: Relay, id: PeerId, kind: Kind) -> Self {
-        let (services, admission) = match kind {
+        let (services, admission, guard) = match kind {
             Kind::Client(_) => {
                 let hub = relay.0.borrow();
                 let services = hub.services.iter().map(|service| service.session()).collect();
-                (services, hub.admission.clone())
+                (services, hub.admission.clone(), hub.guard.clone())
             }
-            Kind::Upstream | Kind::OnBehalf => (Vec::new(), None),
+            Kind::Upstream | Kind::OnBehalf => (Vec::new(), None, None),
         };
         Self {
             services,
             admission,
+            guard,
+            tokens: Rc::default(),
+            guard_seen: 0,
+            waiting: Vec::new(),
             relay,
             id,
             kind,
@@ -189,8 +202,10 @@ impl Session {
                 let path = String::from_utf8_lossy(&path).into_owned();
                 credentials.query = path.split_once('?').map(|(_, query)| query.to_owned());
             }
+            let credentials = credentials.clone();
+            self.stand(&credentials);
             if let Some(admission) = &self.admission
-                && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
+                && let Err(reason) = admission.enter(self.id, &credentials, setup.implementation.as_deref())
             {
                 cx.session.close(SessionCode::UNAUTHORIZED, &reason);
             }
@@ -331,6 +346,7 @@ impl App for Session {
         {
             return;
         }
+        let Some(event) = self.when_ready(cx, event) else { return };
         match event {
             Event::Subscribe { request, ref track, .. } | Event::Publish { request, ref track, .. }
                 if is_under(track.namespace(), names::FAN) =>
@@ -423,6 +439,9 @@ impl App for Session {
                 Some(command) => self.command(cx, command),
                 None => break,
             }
+        }
+        for event in self.take_waiting(task.waker()) {
+            self.event(cx, event);
         }
         if std::mem::take(&mut self.namespaces_changed) {
             self.send_namespaces(cx);

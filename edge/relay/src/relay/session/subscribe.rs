@@ -55,7 +55,6 @@ impl Session {
     pub(super) fn subscribe_tracks(&mut self, cx: &mut Cx<'_>, request: RequestId, prefix: Namespace) {
         let _ = cx.session.accept(request, Params::default(), Properties::NONE);
         let mut hub = self.relay.0.borrow_mut();
-        let admission = self.admission.as_ref();
         let here: Vec<_> = hub
             .tracks
             .values()
@@ -67,7 +66,7 @@ impl Session {
             })
             .filter(|track| {
                 let track = track.borrow();
-                admission.is_none_or(|admission| admission.watch(self.id, track.name.namespace()).is_ok())
+                self.may_watch(track.name.namespace()).is_ok()
             })
             .cloned()
             .collect();
