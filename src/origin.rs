@@ -77,7 +77,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         certificate: args.certificate.source(&dir),
         keys,
         open_publish: args.open_publish,
-        private: args.private,
+        private: args.private.into(),
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

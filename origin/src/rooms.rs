@@ -1,6 +1,7 @@
 //! The rooms of an origin: their owners, tracks and viewers. Shared by the relay's thread and HTTP.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime},
@@ -20,6 +21,8 @@ use crate::{
 
 /// The most tracks in one room.
 pub const MAX_TRACKS: usize = 1024;
+/// Tokens of one session that are verified.
+const MAX_TOKENS: usize = 4;
 /// The prefix of an edge's implementation name in its SETUP.
 pub const EDGE_IMPLEMENTATION: &str = "fanfare-edge";
 
@@ -46,6 +49,8 @@ pub(crate) struct Inner {
 /// A session, with the rights that its token gives.
 struct Peer {
     claims: Option<Claims>,
+    /// The claims of the edge that this session comes through, if it asks its own clients for a token in private rooms.
+    guard: Option<Claims>,
     takeover: bool,
     is_edge: bool,
 }
@@ -146,14 +151,28 @@ impl Rooms {
         if jwts.is_empty() && !credentials.tokens.is_empty() {
             return Err(Error::Token(token::Error::Malformed("it is not a JWT".into())));
         }
+        let (jwts, guard) = self.without_guard(&jwts);
         let claims = match (jwts.last(), &self.config.keys) {
-            (None, _) => None,
+            (None, _) => guard.clone(),
             (Some(_), None) => return Err(Error::NoKeys),
             (Some(jwt), Some(keys)) => Some(keys.verify(jwt, token::now())?),
         };
         let is_edge = implementation.is_some_and(|name| name.starts_with(EDGE_IMPLEMENTATION.as_bytes()));
-        self.inner().peers.insert(peer, Peer { claims, takeover, is_edge });
+        self.inner().peers.insert(peer, Peer { claims, guard, takeover, is_edge });
         Ok(())
+    }
+
+    /// Takes the token of an edge out of those of its session: the others are those of the creator it speaks for.
+    fn without_guard<'a>(&self, jwts: &'a [Cow<'_, str>]) -> (Vec<&'a str>, Option<Claims>) {
+        let Some(keys) = &self.config.keys else { return (jwts.iter().map(AsRef::as_ref).collect(), None) };
+        let (mut others, mut guard) = (Vec::new(), None);
+        for jwt in jwts.iter().rev().take(MAX_TOKENS).rev() {
+            match keys.verify(jwt, token::now()) {
+                Ok(claims) if claims.role == Role::Edge && claims.guards => guard = Some(claims),
+                _ => others.push(jwt.as_ref()),
+            }
+        }
+        (others, guard)
     }
 
     /// Removes a session that has ended. Its rooms are held for its return, unless it had finished them.
@@ -223,9 +242,13 @@ impl Rooms {
         }
         let peer = inner.peers.get(&session);
         let takeover = peer.is_some_and(|peer| peer.takeover);
+        if peer.is_some_and(|peer| peer.is_edge && peer.guard.is_none()) && self.config.is_private(&room) {
+            return Err(Error::Unguarded { room });
+        }
         let creator = |name| Creator { session, name, takeover };
         match peer.and_then(|peer| peer.claims.as_ref()) {
-            Some(claims) => {
+            // The edge's own token opens no room for the creators who come through it.
+            Some(claims) if !(claims.guards && self.config.open_publish) => {
                 claims.check(&room, token::now())?;
                 if claims.role != Role::Creator {
                     return Err(Error::WrongRole { role: claims.role });
@@ -233,8 +256,8 @@ impl Rooms {
                 let room = if claims.room == EVERY_ROOM { room } else { claims.room.clone() };
                 Ok((room, creator(Some(claims.name.clone()))))
             }
-            None if self.config.open_publish => Ok((room, creator(None))),
-            None => Err(Error::NoToken("publishing")),
+            _ if self.config.open_publish => Ok((room, creator(None))),
+            _ => Err(Error::NoToken("publishing")),
         }
     }
 
@@ -248,9 +271,11 @@ impl Rooms {
             return Ok(());
         }
         let inner = self.inner();
-        // An edge's token for every room identifies the edge; it does not allow its fans to watch.
-        let is_for_watching =
-            |claims: &&Claims| (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM);
+        // An edge's token for every room identifies the edge. It allows its fans to watch only if the edge asks them for a
+        // token.
+        let is_for_watching = |claims: &&Claims| {
+            (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM) || claims.guards
+        };
         match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()).filter(is_for_watching) {
             Some(claims) => Ok(claims.check(&room, token::now())?),
             None => Err(Error::NoToken("watching a private room")),

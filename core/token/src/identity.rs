@@ -6,7 +6,7 @@ use wire::worker::Identity;
 use wire::{EdgeId, FanId, Micros};
 
 use crate::claims::seconds;
-use crate::{Claims, EVERY_ROOM, Error, Keys, Role, clean_name};
+use crate::{Claims, EVERY_ROOM, EdgeNumber, Error, Keys, Role, Verified, clean_name};
 
 /// Lifetime of an anonymous fan's token: 90 days.
 pub const ANONYMOUS_LIFE: Micros = Micros::from_secs(90 * DAY);
@@ -31,10 +31,16 @@ impl Keys {
         })
     }
 
-    /// Mints a longer-lived token for the same anonymous fan, if their verified one ends soon.
-    pub fn renew(&self, claims: &Claims, now: Micros) -> Result<Option<String>, Error> {
+    /// Mints a longer-lived token for the same anonymous fan, if their verified one ends soon. Another edge's stranger
+    /// keeps theirs: signed with a key of this edge, the token would make them another.
+    pub fn renew(&self, token: &Verified, now: Micros) -> Result<Option<String>, Error> {
+        let claims = &token.claims;
         let is_due = claims.exp < seconds(now + RENEWED_BEFORE);
         if !claims.anonymous || !is_due {
+            return Ok(None);
+        }
+        let ours = self.signing_scope(claims)?;
+        if token.edge() != ours.and_then(|scope| scope.edge) {
             return Ok(None);
         }
         let (exp, iat) = (seconds(now + ANONYMOUS_LIFE), Some(seconds(now)));
@@ -42,7 +48,28 @@ impl Keys {
     }
 }
 
-/// Returns the identity of a token's holder: a hash of its `sub`, or else of its role and name. Never 0.
+impl Verified {
+    /// Returns the edge whose key signed the token, if it is an edge's.
+    fn edge(&self) -> Option<EdgeNumber> {
+        self.scope.as_ref().and_then(|scope| scope.edge)
+    }
+
+    /// Returns the identity of the holder. That of a stranger depends on the edge whose key signed the token, so that an
+    /// edge can make up no other edge's strangers, and nobody with a name.
+    pub fn fan_id(&self) -> FanId {
+        match self.edge() {
+            Some(edge) if self.claims.anonymous => {
+                let sub = self.claims.sub.as_deref().unwrap_or_default();
+                let mut hash = Sha256::new_with_prefix(DOMAIN);
+                hash.update([&b"stranger\0"[..], &edge.0.0.to_be_bytes(), sub.as_bytes()].concat());
+                first_word(hash)
+            }
+            _ => fan_id(&self.claims),
+        }
+    }
+}
+
+/// Returns the identity of a token's holder by the claims alone: a hash of its `sub`, or else of its role and name. Never 0.
 pub fn fan_id(claims: &Claims) -> FanId {
     let mut hash = Sha256::new_with_prefix(DOMAIN);
     match &claims.sub {
@@ -93,9 +120,10 @@ impl Holder {
 }
 
 /// Returns a token's holder in a room, with a name that is fit to be shown.
-pub fn holder(claims: &Claims, room: &str) -> Holder {
+pub fn holder(token: &Verified, room: &str) -> Holder {
+    let claims = &token.claims;
     Holder {
-        id: fan_id(claims),
+        id: token.fan_id(),
         name: clean_name(&claims.name).into_owned(),
         role: role_in(claims, room),
         anonymous: claims.anonymous,

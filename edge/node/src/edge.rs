@@ -24,8 +24,8 @@ use moqt::{
     session::{Config as SessionConfig, Side, Transport as Carrier},
 };
 use quic::{Clock, Connection, Endpoint, drive, websocket};
-use relay::{Credentials, Dial, Figures, Platform, Relay, Service};
-use room_runtime::Rooms;
+use relay::{Credentials, Dial, Figures, Guard, Platform, Relay, Service};
+use room_runtime::{Rooms, Trust};
 use tokio::sync::{mpsc, watch};
 use tower_http::{
     services::{ServeDir, ServeFile},
@@ -52,6 +52,7 @@ pub struct Edge {
     http: std::net::TcpListener,
     relay: Relay,
     rooms: Option<Rooms>,
+    trust: Option<Rc<Trust>>,
 }
 
 /// The state that the HTTP handlers share with the node: they may run on another thread.
@@ -82,9 +83,21 @@ impl Edge {
             let workers = Rc::new(WasmWorkers::new(engine, worker, fallback));
             Rooms::new(Rc::clone(&platform), workers, config, &figures)
         });
+        // Without an upstream, no room is private.
+        let trusting = config.rooms.as_ref().filter(|_| config.origin.is_some());
+        let trust = trusting.map(|rooms| {
+            let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
+            Trust::new(Rc::clone(&platform), config)
+        });
+        if let (Some(rooms), Some(trust)) = (&rooms, &trust) {
+            rooms.trust(Rc::clone(trust));
+        }
         let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
-        let relay = Relay::new(platform, figures, relay::Config { services, ..relay::Config::default() });
-        Ok(Self { config, endpoint, http, relay, rooms })
+        let keys = config.rooms.as_ref().map(|rooms| rooms.keys.clone());
+        let guard = trust.clone().map(|trust| trust as Rc<dyn Guard>);
+        let relay_config = relay::Config { services, guard, keys, ..relay::Config::default() };
+        let relay = Relay::new(platform, figures, relay_config);
+        Ok(Self { config, endpoint, http, relay, rooms, trust })
     }
 
     /// Returns the address that the node listens on.
@@ -100,7 +113,7 @@ impl Edge {
     /// Serves until `shutdown`, then sends GOAWAY to all clients, and ends. To be run
     /// in a [`LocalSet`](tokio::task::LocalSet).
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, endpoint, http, relay, rooms } = self;
+        let Self { config, endpoint, http, relay, rooms, trust } = self;
         let addr = config.listen;
         let failed = |source| Error::Listen { addr, source };
         let port = http.local_addr().map_err(failed)?.port();
@@ -112,8 +125,7 @@ impl Edge {
                 let upstream = Rc::clone(&upstream);
                 tokio::task::spawn_local(async move { rooms.follow(upstream).await });
             }
-            let relay = relay.clone();
-            tokio::task::spawn_local(async move { relay.follow(upstream).await });
+            tokio::task::spawn_local(follow(relay.clone(), trust, upstream));
         }
         let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);
         let front = Front {
@@ -165,6 +177,19 @@ impl Edge {
         served.abort();
         Ok(())
     }
+}
+
+/// Follows the upstream: in the name of this edge, if the upstream tells it the private rooms.
+async fn follow(relay: Relay, trust: Option<Rc<Trust>>, upstream: Rc<dyn Dial>) {
+    let Some(trust) = trust else { return relay.follow(upstream).await };
+    tokio::task::spawn_local(Rc::clone(&trust).follow(Rc::clone(&upstream)));
+    let way = trust.dial(upstream);
+    // The upstream may come to know this edge's key later. Private rooms need another session then.
+    tokio::select! {
+        () = relay.follow(Rc::clone(&way)) => {}
+        () = trust.known_late() => {}
+    }
+    relay.follow(way).await;
 }
 
 /// Serves a client until its session ends.

@@ -1,6 +1,6 @@
 //! Memberships: the rooms that one session takes part in.
 
-use std::{borrow::Cow, rc::Rc, task::Context};
+use std::{rc::Rc, task::Context};
 
 use moqt::{
     Cx, DoneCode, Event, Namespace, Params, Properties, RequestCode, TrackName,
@@ -8,9 +8,9 @@ use moqt::{
     packet_track::{Broken, Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use relay::{Credentials, Service, SessionService};
-use token::Claims;
-use wire::{EdgeMessage, SessionId, limits, names};
+use relay::{Credentials, Guard as _, Service, SessionService};
+use token::Verified;
+use wire::{EdgeMessage, FanId, SessionId, limits, names};
 
 use crate::{
     leaf::{Leaf, MAILBOX_BYTES, Mailbox, Status},
@@ -19,6 +19,8 @@ use crate::{
 
 /// Rooms that one session may take part in.
 const MAX_MEMBERSHIPS: usize = 4;
+/// Tokens of one session that are verified for a private room.
+const MAX_TOKENS: usize = 4;
 
 impl Service for Rooms {
     fn session(&self) -> Box<dyn SessionService> {
@@ -30,13 +32,23 @@ impl Service for Rooms {
 struct Memberships {
     rooms: Rooms,
     joined: Vec<Membership>,
+    /// Fans' requests that wait until this node knows which rooms are private.
+    waiting: Vec<Waiting>,
     /// The token minted for a fan without one. All memberships of the session share it.
     anonymous_token: Option<String>,
+}
+
+/// A request to join a room, and the offer of acts that followed it.
+struct Waiting {
+    answers: (RequestId, TrackName),
+    acts: Option<(RequestId, TrackName)>,
+    shown: Vec<String>,
 }
 
 struct Membership {
     leaf: Rc<Leaf>,
     session: SessionId,
+    fan: FanId,
     mailbox: Rc<Mailbox>,
     answers: RequestId,
     /// The answers to the fan, once the room is open.
@@ -55,14 +67,32 @@ impl SessionService for Memberships {
     fn event(&mut self, cx: &mut Cx<'_>, event: &Event, credentials: &Credentials) -> bool {
         match event {
             Event::Subscribe { request, track, .. } if is_fan(track.namespace()) => {
-                match self.enter(*request, track, &credentials.jwts()) {
-                    Ok(membership) => self.joined.push(membership),
-                    Err(error) => drop(cx.session.reject(*request, error)),
+                let jwts = credentials.jwts();
+                let shown = jwts.iter().map(|jwt| jwt.as_ref().to_owned()).collect();
+                let waiting = Waiting { answers: (*request, track.clone()), acts: None, shown };
+                if self.is_ready() {
+                    self.join(cx, waiting);
+                } else if self.waiting.len() < MAX_MEMBERSHIPS {
+                    self.waiting.push(waiting);
+                } else {
+                    let _ = cx.session.reject(*request, too_many());
                 }
                 true
             }
             Event::Publish { request, track, .. } if is_fan(track.namespace()) => {
-                self.publish(cx, *request, track);
+                let of_room = |waiting: &&mut Waiting| {
+                    waiting.acts.is_none() && waiting.answers.1.namespace() == track.namespace()
+                };
+                match self.waiting.iter_mut().find(of_room) {
+                    Some(waiting) => waiting.acts = Some((*request, track.clone())),
+                    None => self.publish(cx, *request, track),
+                }
+                true
+            }
+            Event::Cancelled { request, .. }
+                if self.waiting.iter().any(|waiting| waiting.answers.0 == *request) =>
+            {
+                self.waiting.retain(|waiting| waiting.answers.0 != *request);
                 true
             }
             event => self.handle(event),
@@ -70,6 +100,16 @@ impl SessionService for Memberships {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
+        if !self.waiting.is_empty() {
+            if let Some(trust) = self.rooms.0.shared.trust.get() {
+                trust.wake_later(task.waker());
+            }
+            if self.is_ready() {
+                for waiting in std::mem::take(&mut self.waiting) {
+                    self.join(cx, waiting);
+                }
+            }
+        }
         self.joined.retain_mut(|membership| {
             membership.mailbox.watch(task.waker());
             match membership.advance(cx) {
@@ -85,7 +125,36 @@ impl SessionService for Memberships {
 
 impl Memberships {
     pub(crate) fn new(rooms: Rooms) -> Self {
-        Self { rooms, joined: Vec::new(), anonymous_token: None }
+        Self { rooms, joined: Vec::new(), waiting: Vec::new(), anonymous_token: None }
+    }
+
+    /// Returns whether this node knows which rooms are private.
+    fn is_ready(&self) -> bool {
+        self.rooms.0.shared.trust.get().is_none_or(|trust| trust.generation() > 0)
+    }
+
+    fn join(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
+        let (request, track) = waiting.answers;
+        match self.enter(request, &track, &waiting.shown) {
+            Ok(membership) => self.joined.push(membership),
+            Err(error) => drop(cx.session.reject(request, error)),
+        }
+        if let Some((request, track)) = waiting.acts {
+            self.publish(cx, request, &track);
+        }
+    }
+
+    /// Checks that the holder of these tokens may take part in a room.
+    fn may_enter(&self, track: &TrackName, shown: &[String]) -> Result<(), RequestError> {
+        let shared = &self.rooms.0.shared;
+        let Some(trust) = shared.trust.get() else { return Ok(()) };
+        let now = shared.platform.wall();
+        let tokens: Vec<_> = shown
+            .iter()
+            .take(MAX_TOKENS)
+            .filter_map(|jwt| shared.config.keys.examine(jwt, now).ok())
+            .collect();
+        trust.watch(&tokens, track.namespace())
     }
 
     /// Joins the room that a fan asks for the answers of.
@@ -93,30 +162,28 @@ impl Memberships {
         &mut self,
         answers: RequestId,
         track: &TrackName,
-        shown: &[Cow<'_, str>],
+        shown: &[String],
     ) -> Result<Membership, RequestError> {
         let room = room_of(track, names::ANSWERS)?;
+        self.may_enter(track, shown)?;
         let rooms = self.rooms.clone();
         if self.joined.len() >= MAX_MEMBERSHIPS || self.in_room(&room).is_some() {
-            let error = RequestError::new(
-                RequestCode::EXCESSIVE_LOAD,
-                "a session joins a room once, and only a few rooms",
-            );
-            return Err(error);
+            return Err(too_many());
         }
         // Tokens name a room as its path.
         let no_text = || RequestError::new(RequestCode::DOES_NOT_EXIST, "a room's name is text");
         let path = room.path().ok_or_else(no_text)?;
-        let (claims, anonymous_token) =
+        let (token, jwt, anonymous_token) =
             rooms.identify(shown, &mut self.anonymous_token).map_err(|error| {
                 RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
             })?;
         let leaf = rooms.leaf(&room)?;
-        let (session, mailbox) = leaf.enter(token::holder(&claims, &path).identity());
+        let (session, mailbox) = leaf.enter(token::holder(&token, &path).identity(), &jwt);
+        let fan = token.fan_id();
         if let Some(token) = anonymous_token {
             mailbox.put(&wire::packet(&EdgeMessage::Token { token: &token }));
         }
-        Ok(Membership { leaf, session, mailbox, answers, outflow: None, acts: None, over: None })
+        Ok(Membership { leaf, session, fan, mailbox, answers, outflow: None, acts: None, over: None })
     }
 
     /// A fan offers the track of its acts.
@@ -258,23 +325,24 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.leaf.exit(self.session);
+        self.leaf.exit(self.session, self.fan);
     }
 }
 
 impl Rooms {
-    /// Identifies the fan from the first valid token. Returns the claims and, if the token is near its end, a renewed
+    /// Identifies the fan from the first valid token. Returns what the token says, the token itself and, if that is near its end, a renewed
     /// one for the client to keep. Without a valid token the fan is anonymous: the identity minted earlier in this
     /// session is reused, or a new one is minted.
     fn identify(
         &self,
-        shown: &[Cow<'_, str>],
+        shown: &[String],
         anonymous_token: &mut Option<String>,
-    ) -> Result<(Claims, Option<String>), token::Error> {
+    ) -> Result<(Verified, String, Option<String>), token::Error> {
         let (keys, now) = (&self.0.shared.config.keys, self.0.shared.platform.wall());
-        if let Some(claims) = shown.iter().find_map(|jwt| keys.verify(jwt, now).ok()) {
-            let renewed = keys.renew(&claims, now)?;
-            return Ok((claims, renewed));
+        let valid = |jwt: &String| Some((keys.examine(jwt, now).ok()?, jwt.clone()));
+        if let Some((token, jwt)) = shown.iter().find_map(valid) {
+            let renewed = keys.renew(&token, now)?;
+            return Ok((token, jwt, renewed));
         }
         let jwt = match anonymous_token {
             Some(jwt) => jwt.clone(),
@@ -282,8 +350,12 @@ impl Rooms {
                 anonymous_token.insert(keys.mint_anonymous(self.0.shared.platform.random()?, now)?).clone()
             }
         };
-        Ok((keys.verify(&jwt, now)?, Some(jwt)))
+        Ok((keys.examine(&jwt, now)?, jwt.clone(), Some(jwt)))
     }
+}
+
+fn too_many() -> RequestError {
+    RequestError::new(RequestCode::EXCESSIVE_LOAD, "a session joins a room once, and only a few rooms")
 }
 
 /// Reads the room from the namespace of a fan's track.

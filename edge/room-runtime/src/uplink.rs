@@ -15,7 +15,7 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 use relay::{Backoff, Credentials, Dial, DialError, IMPLEMENTATION, Moved, run_until_moved};
-use token::{Claims, EVERY_ROOM, Role};
+use token::Claims;
 use wire::{limits, names, worker::Input};
 
 use crate::{
@@ -32,7 +32,7 @@ const RENDEZVOUS_MS: u64 = 3000;
 /// Packets in a group of deltas.
 const GROUP_PACKETS: u64 = 256;
 /// The lifetime of the token that an edge presents to the origin.
-const TOKEN_LIFE: Duration = Duration::from_hours(24);
+pub(crate) const TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 impl Rooms {
     /// Keeps a session with the origin for as long as there are rooms.
@@ -86,8 +86,10 @@ impl Dial for Way<'_> {
         let client = client.cloned();
         Box::pin(async move {
             let config = &self.rooms.0.shared.config;
-            let end = self.rooms.0.shared.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
-            let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
+            let now = self.rooms.0.shared.platform.wall();
+            let end = now + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+            let guards = self.rooms.0.shared.trust.get().is_some_and(|trust| trust.is_known());
+            let claims = Claims { guards, ..Claims::for_edge(config.edge, now, end) };
             let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
             let mut connection = self.origin.dial(client.as_ref()).await?;
             let setup = &mut connection.config().setup;
