@@ -153,7 +153,7 @@ impl Rooms {
         }
         let (jwts, guard) = self.without_guard(&jwts);
         let claims = match (jwts.last(), &self.config.keys) {
-            (None, _) => guard.clone(),
+            (None, _) => guard.clone().filter(|guard| !guard.behalf),
             (Some(_), None) => return Err(Error::NoKeys),
             (Some(jwt), Some(keys)) => Some(keys.verify(jwt, token::now())?),
         };
@@ -247,8 +247,7 @@ impl Rooms {
         }
         let creator = |name| Creator { session, name, takeover };
         match peer.and_then(|peer| peer.claims.as_ref()) {
-            // The edge's own token opens no room for the creators who come through it.
-            Some(claims) if !(claims.guards && self.config.open_publish) => {
+            Some(claims) => {
                 claims.check(&room, token::now())?;
                 if claims.role != Role::Creator {
                     return Err(Error::WrongRole { role: claims.role });
@@ -256,8 +255,8 @@ impl Rooms {
                 let room = if claims.room == EVERY_ROOM { room } else { claims.room.clone() };
                 Ok((room, creator(Some(claims.name.clone()))))
             }
-            _ if self.config.open_publish => Ok((room, creator(None))),
-            _ => Err(Error::NoToken("publishing")),
+            None if self.config.open_publish => Ok((room, creator(None))),
+            None => Err(Error::NoToken("publishing")),
         }
     }
 

@@ -1,4 +1,5 @@
 //! Flags that several commands share.
 
 pub(crate) mod data_dir;
+pub(crate) mod keys;
 pub(crate) mod worker;

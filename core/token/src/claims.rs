@@ -65,6 +65,10 @@ pub struct Claims {
     /// True if the edge asks its clients for a token before it shows them a private room, so that it may have such rooms.
     #[serde(default, skip_serializing_if = "is_false")]
     pub guards: bool,
+    /// True if the edge presents the token in a session on behalf of one of its clients: it says which edge carries the
+    /// client, and gives the client none of the edge's rights.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub behalf: bool,
     /// True if the node gave the token to an anonymous fan: it recognises them on their return, and opens no
     /// room.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -93,6 +97,7 @@ impl Claims {
             iat: None,
             edge: None,
             guards: false,
+            behalf: false,
             anonymous: false,
             follower: false,
         }
@@ -132,6 +137,9 @@ impl Claims {
     /// the messages of the room's fans.
     pub fn check_edge(&self, room: &str, now: Micros) -> Result<(), Error> {
         self.check(room, now)?;
+        if self.behalf {
+            return Err(Error::OnBehalf);
+        }
         if self.role == Role::Edge { Ok(()) } else { Err(Error::NotAnEdge { role: self.role }) }
     }
 

@@ -87,6 +87,9 @@ pub enum Error {
         /// The token's `jti` if it has one, or else its key.
         what: String,
     },
+    /// The token is that of a session on behalf of an edge's client.
+    #[error("the token is that of an edge's client, and not the edge's own")]
+    OnBehalf,
     /// The token is another edge's.
     #[error("the token is that of {}, not of edge {wanted}", has.map_or("an edge without a number".into(), |has| format!("edge {has}")))]
     OtherEdge {

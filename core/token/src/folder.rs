@@ -38,6 +38,11 @@ impl KeyFiles {
         self.keys.clone()
     }
 
+    /// Returns the paths of the files.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.stamps.iter().map(|(path, ..)| path.clone())
+    }
+
     /// Reads the keys again if a file has changed. Returns whether one had. After an error, the keys stay as they were.
     pub fn refresh(&mut self) -> Result<bool, Error> {
         let paths = self.paths()?;

@@ -27,7 +27,7 @@ struct Jwks<K> {
 }
 
 /// Keys, and the tokens that are revoked. Clones share them: a node that reads its keys again replaces those of all
-/// clones. The first private key whose scope allows it mints.
+/// clones. Of the private keys, the first with a scope that allows a token mints it, or else the first without a scope.
 #[derive(Clone)]
 pub struct Keys(Arc<RwLock<Arc<Set>>>);
 
@@ -282,16 +282,18 @@ impl Set {
         self.own.iter().chain(&self.adopted)
     }
 
-    /// Returns the first private key that may sign these claims.
+    /// Returns the private key that signs these claims: the first with a scope that allows them, or else the first without
+    /// a scope.
     fn signer(&self, claims: &Claims) -> Result<&Key, Error> {
         let mut refusal = Error::NoSigningKey;
-        for key in self.own.iter().filter(|key| key.signs()) {
-            match key.scope.as_ref().map_or(Ok(()), |scope| scope.check(&key.jwk.kid, claims)) {
+        for (key, scope) in self.own.iter().filter_map(|key| Some((key, key.scope.as_ref()?))) {
+            match scope.check(&key.jwk.kid, claims) {
+                _ if !key.signs() => {}
                 Ok(()) => return Ok(key),
                 Err(error) => refusal = error,
             }
         }
-        Err(refusal)
+        self.own.iter().find(|key| key.signs() && key.scope.is_none()).ok_or(refusal)
     }
 
     /// Checks what the signature does not say: the key's scope, the time, and the revocations.

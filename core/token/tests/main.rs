@@ -54,6 +54,9 @@ fn an_edges_token_is_for_its_own_number() {
         let refused = claims.check_number(other, "demo", NOW).expect_err("another's").to_string();
         assert_eq!(refused, "the token is that of edge 00000000000000c0, not of edge 0000000000000007");
     }
+    // Otherwise each client of an edge could link as the edge that carries it.
+    let behalf = Claims { behalf: true, ..now.clone() };
+    assert!(matches!(behalf.check_number(edge, "demo", NOW), Err(token::Error::OnBehalf)));
     let without = Claims::until("*", Role::Edge, "cloudflare", NOW + HOUR);
     assert!(without.check_number(edge, "demo", NOW).is_err());
     let fan = Claims { role: Role::Fan, ..now };

@@ -78,7 +78,7 @@ impl Dial for Way<'_> {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let client = client.cloned();
         Box::pin(async move {
-            let token = self.trust.token()?;
+            let token = self.trust.token(false)?;
             let mut connection = self.origin.dial(client.as_ref()).await?;
             let setup = &mut connection.config().setup;
             setup.implementation = Some(IMPLEMENTATION.into());

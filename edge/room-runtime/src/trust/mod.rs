@@ -122,11 +122,12 @@ impl Trust {
         self.changed.notify_waiters();
     }
 
-    /// Signs a token of this edge for the origin.
-    fn token(&self) -> Result<Token, DialError> {
+    /// Signs a token of this edge for the origin; on behalf of a client, it gives none of the edge's rights.
+    fn token(&self, behalf: bool) -> Result<Token, DialError> {
         let now = self.platform.wall();
         let end = now + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
-        let claims = Claims { guards: self.is_known(), ..Claims::for_edge(self.config.edge, now, end) };
+        let claims =
+            Claims { guards: self.is_known(), behalf, ..Claims::for_edge(self.config.edge, now, end) };
         let token = self.config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
         Ok(Token::value(token))
     }
@@ -154,7 +155,7 @@ impl Guard for Trust {
         let allows = |token: &Verified| {
             let claims = &token.claims;
             // The token of an edge that follows this one lets it have the room only if it asks its own clients.
-            let is_for_watching = claims.role != Role::Edge || claims.guards;
+            let is_for_watching = claims.role != Role::Edge || (claims.guards && !claims.behalf);
             is_for_watching && self.config.keys.stands(token, now).is_ok() && claims.check(&room, now).is_ok()
         };
         if tokens.iter().any(allows) {
@@ -184,7 +185,7 @@ impl Dial for Known {
             let mut connection = self.origin.dial(client.as_ref()).await?;
             self.trust.until(|state| state != State::Unknown).await;
             if self.trust.is_known() {
-                connection.config().setup.tokens = vec![self.trust.token()?];
+                connection.config().setup.tokens = vec![self.trust.token(client.is_some())?];
             }
             connection.config().setup.implementation = Some(IMPLEMENTATION.into());
             Ok(connection)
