@@ -151,7 +151,7 @@ async fn edges_with_keys_of_their_own_carry_everybody_as_who_they_are() -> Resul
         stranger.until(|item| is(item, id, "a moderator")).await?;
         stranger.order(json!({ "say": { "text": "named" } })).await?;
         moderator.until(|item| is(item, other, "")).await?;
-        let banned = moderator.order(json!({ "moderate": { "setTitle": "moderated" } })).await?;
+        let banned = moderator.order(json!({ "moderate": "unpin" })).await?;
         ensure!(matches!(banned, Outcome::Taken { .. }), "{banned:?}");
         Ok(())
     })
@@ -223,7 +223,7 @@ async fn a_captured_edge_speaks_for_its_own_strangers_only() -> Result<()> {
             fan.order(json!({ "say": { "text": "still here" } })).await?,
             Outcome::Taken { .. }
         ));
-        let title = moderator.order(json!({ "moderate": { "setTitle": "mine" } })).await?;
+        let title = moderator.order(json!({ "moderate": "unpin" })).await?;
         ensure!(matches!(title, Outcome::Taken { .. }), "{title:?}");
 
         // One revocation, and it is nobody.
@@ -251,7 +251,7 @@ async fn ended(session: Result<ScriptedSession>) -> Result<()> {
 async fn a_revoked_token_ends_its_sessions_and_opens_no_others() -> Result<()> {
     evening(async |stack| {
         let jwt = stack.token_of(Role::Moderator, "a moderator")?;
-        let (_, of_other) = joined(&stack, Node::FanEdge, None).await?;
+        let (_fan, _) = joined(&stack, Node::FanEdge, None).await?;
         let mut sessions = Vec::new();
         for node in [Node::Origin, Node::FanEdge, Node::CreatorEdge] {
             sessions.push(ScriptedSession::enter(&stack, node, Some(jwt.clone())).await?);
@@ -265,7 +265,7 @@ async fn a_revoked_token_ends_its_sessions_and_opens_no_others() -> Result<()> {
         ended(ScriptedSession::enter(&stack, Node::Origin, Some(jwt.clone())).await).await?;
         let mut nobody = Talker::enter(&stack, Node::FanEdge, Some(jwt))?;
         nobody.joined().await?;
-        let refused = nobody.order(json!({ "moderate": { "purge": { "author": of_other.0 } } })).await?;
+        let refused = nobody.order(json!({ "moderate": "unpin" })).await?;
         ensure!(refused == Outcome::Failed(Failure::Rejected(Reason::NotAllowed)), "{refused:?}");
         unaffected.call(|session, _| session.open_requests()).await?;
         Ok(())
