@@ -6,6 +6,8 @@ mod keys;
 mod list;
 mod mint;
 mod revoke;
+#[cfg(test)]
+mod tests;
 
 use crate::Failure;
 
