@@ -39,6 +39,7 @@ impl fmt::Display for Role {
 }
 
 /// Claims of a token.
+#[expect(clippy::struct_excessive_bools, reason = "what a token says is one by one")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The room: a namespace's fields joined with `/`, or [`EVERY_ROOM`].

@@ -50,7 +50,7 @@ impl KeyFiles {
         if stamps == self.stamps {
             return Ok(false);
         }
-        let read = self.read(&paths);
+        let read = Self::read(&paths);
         // The same fault is reported once, not at each look.
         self.stamps = stamps;
         if let Some(now) = read? {
@@ -89,7 +89,7 @@ impl KeyFiles {
         Ok(self.file.iter().cloned().chain(found).collect())
     }
 
-    fn read(&self, paths: &[PathBuf]) -> Result<Option<Keys>, Error> {
+    fn read(paths: &[PathBuf]) -> Result<Option<Keys>, Error> {
         let mut all: Option<Keys> = None;
         let mut revoked = Revocations::default();
         for path in paths {
