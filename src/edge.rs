@@ -2,20 +2,21 @@
 
 use std::{
     net::{Ipv6Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use ::token::Keys;
+use ::token::{Claims, Keys};
 use clap::Args as ClapArgs;
 use node::{Edge, EdgeConfig, Pages, RoomsConfig};
 use quic::{Certificate, Fingerprint, Trust};
 use url::Url;
+use wire::EdgeId;
 
 use crate::{
     Failure,
     args::{
-        data_dir,
+        data_dir, keys,
         tcp::TcpArgs,
         worker::{self, WorkerArgs},
     },
@@ -54,8 +55,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     worker: WorkerArgs,
 
-    /// Private keys for rooms, a JWKS file: they sign the tokens of anonymous fans, and authenticate the edge to the
-    /// origin [default: keys.json in the data directory, if it is there]
+    /// Keys for rooms, a JWKS file or a folder of such files: the private ones sign the tokens of anonymous fans, and
+    /// authenticate the edge to the origin [default: keys.json and keys.d in the data directory]. Read again when they
+    /// change
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
@@ -109,13 +111,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let client = trust.client_config().map_err(Failure::run)?;
     let certificate =
         Certificate::load(args.certificate.source(&dir), SystemTime::now()).map_err(Failure::run)?;
-    let keys = match args.keys {
-        Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
-        None => data_dir::keys(&dir)?,
-    };
+    let keys = keys::watch(&dir, args.keys)?;
     let rooms = match (args.worker.load(&dir)?, keys) {
         (Some(workers), Some(keys)) => Some(RoomsConfig {
-            edge: worker::edge_id(&dir)?,
+            edge: checked_edge(&dir, &keys)?,
             keys,
             engine: workers.engine,
             worker: workers.worker,
@@ -123,7 +122,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         }),
         (Some(_), None) => {
             return Err(Failure::usage(format!(
-                "--worker: rooms need private keys: give --keys FILE, or put keys.json into {}",
+                "--worker: rooms need private keys: make some with `fanfare token keys --kind edge --data {}`",
                 dir.display()
             )));
         }
@@ -153,4 +152,19 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         }
         edge.run(interrupted()).await.map_err(Failure::run)
     })
+}
+
+/// Returns this edge's number, after checking that its keys can sign its own token and those of anonymous fans.
+fn checked_edge(dir: &Path, keys: &Keys) -> Result<EdgeId, Failure> {
+    let edge = worker::edge_id(dir)?;
+    let now = ::token::now();
+    let own = keys.signing_scope(&Claims::for_edge(edge, now, now)).map_err(Failure::run)?;
+    keys.mint_anonymous([0; 16], now).map_err(Failure::run)?;
+    if own.is_none() {
+        let dir = dir.display();
+        eprintln!(
+            "edge: these keys can sign every token of the house; an edge needs keys of its own only: `fanfare token keys --kind edge --data {dir}`, then remove the private house key here"
+        );
+    }
+    Ok(edge)
 }

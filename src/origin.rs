@@ -3,13 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use ::origin::{Config, Origin};
-use ::token::Keys;
 use clap::Args as ClapArgs;
 
 use crate::{
     Failure,
     args::{
-        data_dir,
+        data_dir, keys,
         tcp::TcpArgs,
         worker::{self, WorkerArgs},
     },
@@ -50,11 +49,13 @@ pub(crate) struct Args {
     #[arg(long)]
     open_publish: bool,
 
-    /// Rooms that need a token to be watched; * stands for any characters; may be given more than once
+    /// Rooms that need a token, to be watched and to take part in, here and at every edge; * stands for any characters;
+    /// may be given more than once
     #[arg(long, value_name = "PATTERN")]
     private: Vec<String>,
 
-    /// Keys that tokens are verified with, a JWKS file [default: keys.json in the data directory, if it is there]
+    /// Keys that tokens are verified with, a JWKS file or a folder of such files [default: keys.json and keys.d in the data
+    /// directory]. Read again when they change
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
@@ -65,10 +66,7 @@ pub(crate) struct Args {
 /// Serves until Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.data.dir()?;
-    let keys = match args.keys {
-        Some(path) => Some(Keys::load(&path).map_err(Failure::run)?),
-        None => data_dir::keys(&dir)?,
-    };
+    let keys = keys::watch(&dir, args.keys)?;
     if keys.is_none() && !args.open_publish {
         return Err(Failure::usage(format!(
             "there are no keys, so no creator could publish: make keys with `fanfare token keys --data {}`, or give --open-publish",
@@ -82,7 +80,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         certificate: args.certificate.source(&dir),
         keys,
         open_publish: args.open_publish,
-        private: args.private,
+        private: args.private.into(),
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -19,7 +19,7 @@ use url::Url;
 use crate::{
     Failure,
     args::{
-        data_dir,
+        data_dir, keys,
         tcp::connections,
         worker::{self, WorkerArgs, Workers},
     },
@@ -60,12 +60,12 @@ pub(crate) struct Args {
 /// Runs until Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.data.dir()?;
-    let keys = if let Some(keys) = data_dir::keys(&dir)? {
+    let keys = if let Some(keys) = keys::watch(&dir, None)? {
         keys
     } else {
-        let keys = Keys::generate(Algorithm::EdDSA).map_err(Failure::run)?;
-        keys.save_private(&dir.join(data_dir::KEYS_FILE)).map_err(Failure::run)?;
-        keys
+        let made = Keys::generate(Algorithm::EdDSA).map_err(Failure::run)?;
+        made.save_private(&dir.join(keys::KEYS_FILE)).map_err(Failure::run)?;
+        keys::watch(&dir, None)?.unwrap_or(made)
     };
     let workers = args.worker.load(&dir)?;
     let edge_id = worker::edge_id(&dir)?;

@@ -7,6 +7,7 @@ use std::{
 
 use quic::CertificateSource;
 use relay::CacheLimits;
+use room_runtime::RoomPatterns;
 
 use crate::keep::{Keep, Retention};
 
@@ -78,9 +79,8 @@ pub struct Config {
     pub keys: Option<token::Keys>,
     /// Set if anyone may publish into any free room, without a token: for tests and interop.
     pub open_publish: bool,
-    /// Rooms that need a token to be watched; `*` matches any run of characters. A
-    /// pattern that matches a room also covers the namespaces below it.
-    pub private: Vec<String>,
+    /// Rooms that need a token to be watched and taken part in.
+    pub private: RoomPatterns,
     /// The time for which a room whose creator vanished is held for it.
     pub grace: Duration,
     /// The time for which a track keeps coming from its creator after the last subscriber left.
@@ -106,7 +106,7 @@ impl Default for Config {
             certificate: CertificateSource::default(),
             keys: None,
             open_publish: false,
-            private: Vec::new(),
+            private: RoomPatterns::default(),
             grace: DEFAULT_GRACE,
             linger: DEFAULT_LINGER,
             drain: DEFAULT_DRAIN,
@@ -121,47 +121,6 @@ impl Default for Config {
 impl Config {
     /// Returns whether watching `room` needs a token.
     pub(crate) fn is_private(&self, room: &str) -> bool {
-        let ends = room.match_indices('/').map(|(at, _)| at).chain([room.len()]);
-        ends.into_iter().any(|end| {
-            let ancestor = &room[..end];
-            self.private.iter().any(|pattern| matches(pattern, ancestor))
-        })
-    }
-}
-
-/// Returns whether `text` matches `pattern`, in which `*` stands for any run of characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut text) = text.strip_prefix(head) else {
-        return false;
-    };
-    let Some((middle, tail)) = rest.rsplit_once('*') else {
-        return text.len() >= rest.len() && text.ends_with(rest);
-    };
-    for part in middle.split('*') {
-        let Some(at) = text.find(part) else {
-            return false;
-        };
-        text = &text[at + part.len()..];
-    }
-    text.len() >= tail.len() && text.ends_with(tail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn private_patterns_cover_what_is_below() {
-        let config =
-            Config { private: vec!["staff".into(), "vip-*".into(), "a*b*c".into()], ..Config::default() };
-        for room in ["staff", "staff/cam", "vip-", "vip-1", "vip-1/x", "abc", "a--b--c"] {
-            assert!(config.is_private(room), "{room}");
-        }
-        for room in ["staffroom", "vip", "demo", "ab", "ac", "acb"] {
-            assert!(!config.is_private(room), "{room}");
-        }
+        self.private.cover(room)
     }
 }

@@ -63,6 +63,14 @@ pub enum Error {
         /// The most tracks in a room.
         max: usize,
     },
+    /// The edge that a private room is published through does not keep it private.
+    #[error(
+        "room {room:?} is private, and this edge would show it to anyone: publish it at the origin, or through an edge of this version whose key the origin knows"
+    )]
+    Unguarded {
+        /// The name of the room.
+        room: String,
+    },
     /// The origin has as many rooms as it may.
     #[error("the origin already holds {0} rooms; end one or raise the bound")]
     TooManyRooms(usize),

@@ -49,4 +49,5 @@ pub use view::{RoomView, TrackView};
 
 mod websocket;
 
+pub use room_runtime::RoomPatterns;
 pub use token;

@@ -46,6 +46,8 @@ pub(crate) struct Inner {
 /// A session, with the rights that its token gives.
 struct Peer {
     claims: Option<Claims>,
+    /// The claims of the edge that this session comes through, if it asks its own clients for a token in private rooms.
+    guard: Option<Claims>,
     takeover: bool,
     is_edge: bool,
 }
@@ -64,6 +66,10 @@ impl Publication {
             Published::Track(track) => self.track.as_ref() == Some(track),
         }
     }
+}
+
+fn claims_of(proof: &relay::Proof) -> Result<Claims, Error> {
+    Ok(proof.outcome.as_ref().map_err(Clone::clone)?.claims.clone())
 }
 
 impl Rooms {
@@ -146,13 +152,21 @@ impl Rooms {
         if jwts.is_empty() && !credentials.tokens.is_empty() {
             return Err(Error::Token(token::Error::Malformed("it is not a JWT".into())));
         }
-        let claims = match credentials.proof() {
-            None if jwts.is_empty() => None,
-            None => return Err(Error::NoKeys),
-            Some(proof) => Some(proof.map_err(Clone::clone)?.clone()),
+        if self.config.keys.is_none() && !jwts.is_empty() {
+            return Err(Error::NoKeys);
+        }
+        let is_guard = |proof: &&relay::Proof| {
+            proof.outcome.as_ref().is_ok_and(|token| token.claims.role == Role::Edge && token.claims.guards)
+        };
+        // The other tokens beside an edge's are those of the creator that it speaks for.
+        let (guards, others): (Vec<_>, Vec<_>) = credentials.proofs().iter().partition(is_guard);
+        let guard = guards.last().map(|proof| claims_of(proof)).transpose()?;
+        let claims = match others.last() {
+            None => guard.clone().filter(|guard| !guard.behalf),
+            Some(proof) => Some(claims_of(proof)?),
         };
         let is_edge = implementation.is_some_and(|name| name.starts_with(EDGE_IMPLEMENTATION.as_bytes()));
-        self.inner().peers.insert(peer, Peer { claims, takeover, is_edge });
+        self.inner().peers.insert(peer, Peer { claims, guard, takeover, is_edge });
         Ok(())
     }
 
@@ -223,6 +237,9 @@ impl Rooms {
         }
         let peer = inner.peers.get(&session);
         let takeover = peer.is_some_and(|peer| peer.takeover);
+        if peer.is_some_and(|peer| peer.is_edge && peer.guard.is_none()) && self.config.is_private(&room) {
+            return Err(Error::Unguarded { room });
+        }
         let creator = |name| Creator { session, name, takeover };
         match peer.and_then(|peer| peer.claims.as_ref()) {
             Some(claims) => {
@@ -248,9 +265,11 @@ impl Rooms {
             return Ok(());
         }
         let inner = self.inner();
-        // An edge's token for every room identifies the edge; it does not allow its fans to watch.
-        let is_for_watching =
-            |claims: &&Claims| (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM);
+        // An edge's token for every room identifies the edge. It allows its fans to watch only if the edge asks them for a
+        // token.
+        let is_for_watching = |claims: &&Claims| {
+            (claims.role, claims.room.as_str()) != (Role::Edge, EVERY_ROOM) || claims.guards
+        };
         match inner.peers.get(&session).and_then(|peer| peer.claims.as_ref()).filter(is_for_watching) {
             Some(claims) => Ok(claims.check(&room, token::now())?),
             None => Err(Error::NoToken("watching a private room")),

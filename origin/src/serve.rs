@@ -17,7 +17,7 @@ use moqt::{
 use node::Thread;
 use quic::{Clock, Connection, Endpoint, Transport, drive, websocket};
 use relay::{Credentials, Figures, Platform, Relay, Service};
-use room_runtime::HubService;
+use room_runtime::{HubService, TrustService};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -60,17 +60,22 @@ impl Serve {
             .clone()
             .map(|config| Roots::new(Arc::clone(&rooms), config, Rc::clone(&platform), &figures));
         let mut services: Vec<Rc<dyn Service>> = Vec::new();
+        if let Some(keys) = config.keys.clone() {
+            services.push(Rc::new(TrustService::new(keys, config.private.clone(), Rc::clone(&platform))));
+        }
         if let Some(roots) = roots.clone() {
-            services.push(Rc::new(HubService::new(roots, Rc::clone(&platform))));
+            let hub = HubService::new(roots, config.keys.clone(), Rc::clone(&platform));
+            services.push(Rc::new(hub.private(config.private.clone())));
         }
         let admission = RoomAdmission::new(Arc::clone(&rooms), roots.clone());
         let relay_config = relay::Config {
             services,
             admission: Some(Rc::new(admission)),
+            keys: config.keys.clone(),
             cache: config.store.into(),
             linger: config.linger,
-            keys: config.keys.clone(),
             limits: config.limits,
+            ..relay::Config::default()
         };
         let relay = Relay::new(platform, figures.clone(), relay_config);
         if let Some(roots) = &roots {

@@ -5,14 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::token::Keys;
 use clap::Args as ClapArgs;
 use quic::CertificateSource;
 
 use crate::Failure;
-
-/// Name of the file with the private keys, in the data directory.
-pub(crate) const KEYS_FILE: &str = "keys.json";
 
 /// The flag for the data directory.
 #[derive(Debug, ClapArgs)]
@@ -28,7 +24,7 @@ impl DataDir {
         let failed = |error| {
             Failure::run(format!("--data {}: {error}; choose another directory", self.data.display()))
         };
-        fs::create_dir_all(&self.data).map_err(failed)?;
+        ::token::private_folder(&self.data).map_err(failed)?;
         fs::read_dir(&self.data).map_err(failed)?;
         Ok(self.data.clone())
     }
@@ -65,13 +61,4 @@ pub(crate) fn self_signed(dir: &Path) -> CertificateSource {
 pub(crate) fn single_thread_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::run(format!("cannot start: {error}")))
-}
-
-/// Loads the keys of a data directory, if there are any.
-pub(crate) fn keys(dir: &Path) -> Result<Option<Keys>, Failure> {
-    let path = dir.join(KEYS_FILE);
-    if !path.exists() {
-        return Ok(None);
-    }
-    Keys::load(&path).map(Some).map_err(Failure::run)
 }

@@ -15,7 +15,7 @@ mod scripted_session;
 pub use scripted_session::{ScriptedSession, send_group};
 
 mod stack;
-pub use stack::{Node, Stack};
+pub use stack::{Node, Setting, Stack};
 
 mod component;
 pub use component::Exit;

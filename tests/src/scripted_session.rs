@@ -26,11 +26,22 @@ pub struct ScriptedSession {
 impl ScriptedSession {
     /// Connects to `node`, with `token` if there is one.
     pub async fn enter(stack: &Stack, node: Node, token: Option<String>) -> Result<Self> {
+        Self::enter_as(stack, node, token, None).await
+    }
+
+    /// Connects to `node` with the implementation's name of another program.
+    pub async fn enter_as(
+        stack: &Stack,
+        node: Node,
+        token: Option<String>,
+        implementation: Option<&'static str>,
+    ) -> Result<Self> {
         let tls = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into(), tls.client_config()?)?;
         let url = Url::parse(&format!("moqt://127.0.0.1:{}/", stack.addr_of(node).port()))?;
         let mut connection = endpoint.connect(&url).await?;
         connection.config.setup.tokens.extend(token.map(Token::value));
+        connection.config.setup.implementation = implementation.map(Into::into);
         let (mut probe, words, events) = Probe::new();
         let frozen = Rc::new(Cell::new(false));
         let is_frozen = Rc::clone(&frozen);

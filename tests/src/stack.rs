@@ -17,7 +17,7 @@ use origin::{
 use quic::{Certificate, CertificateSource, Trust};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use token::{Algorithm, Claims, EVERY_ROOM, Keys, Role};
+use token::{Algorithm, Claims, EVERY_ROOM, Keys, Revocation, Role, Scope};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -64,9 +64,22 @@ struct Plan {
     dir: Arc<TempDir>,
     tls: CertificateSource,
     fingerprint: String,
+    /// The keys of the house.
     keys: Keys,
+    /// The keys that the origin verifies tokens with. Its clones in the origin change with it.
+    of_origin: Keys,
+    setting: Setting,
     engine: Engine,
     worker: Version,
+}
+
+/// The choice of what the nodes of a stack may do.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// Set if each edge has keys of its own, which sign for that edge only; otherwise all have the house's.
+    pub own_keys: bool,
+    /// Patterns of the private rooms.
+    pub private: Vec<String>,
 }
 
 /// A node of the stack: what a client dials.
@@ -103,9 +116,14 @@ impl Stack {
 
     /// Starts the stack without a creator.
     pub async fn empty() -> Result<Self> {
+        Self::empty_with(Setting::default()).await
+    }
+
+    /// Starts the stack with a setting, and without a creator.
+    pub async fn empty_with(setting: Setting) -> Result<Self> {
         log();
         let dir = Arc::new(tempfile::tempdir()?);
-        let plan = Plan::new(Arc::clone(&dir))?;
+        let plan = Plan::new(Arc::clone(&dir), setting)?;
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let (origin, handle) = plan.origin(any).await?;
         let creators = plan.edge(Node::CreatorEdge, any, origin.addr).await?;
@@ -196,6 +214,19 @@ impl Stack {
         &self.plan.keys
     }
 
+    /// The private keys of an edge.
+    pub fn keys_of(&self, edge: Node) -> Keys {
+        self.plan.keys_of(edge)
+    }
+
+    /// Revokes tokens at the origin, as its operator does.
+    pub fn revoke(&self, entry: Revocation) {
+        let mut list = self.plan.of_origin.revocations();
+        list.revoked.push(entry);
+        let keys = self.plan.origin_keys().without(list);
+        self.plan.of_origin.replace(&keys);
+    }
+
     /// Signs a token with these claims, right or wrong.
     pub fn sign(&self, claims: &Claims) -> Result<String> {
         Ok(self.plan.keys.mint(claims)?)
@@ -209,23 +240,32 @@ impl Stack {
 
     /// Sends an HTTP request to a node. Returns the response, head and body.
     pub async fn ask(&self, node: Node, method: &str, path: &str) -> Result<String> {
-        self.ask_at(self.addr_of(node), method, path).await
+        self.ask_with(node, method, path, &self.token()?).await
+    }
+
+    /// Sends an HTTP request to a node, with that token. Returns the response, head and body.
+    pub async fn ask_with(&self, node: Node, method: &str, path: &str, token: &str) -> Result<String> {
+        self.ask_at(self.addr_of(node), method, path, token).await
     }
 
     /// Sends an HTTP request to the admin side of a node. Returns the response, head and body.
     pub async fn ask_admin(&self, node: Node, method: &str, path: &str) -> Result<String> {
+        self.ask_admin_with(node, method, path, &self.token()?).await
+    }
+
+    /// Sends an HTTP request to the admin side of a node, with that token. Returns the response, head and body.
+    pub async fn ask_admin_with(&self, node: Node, method: &str, path: &str, token: &str) -> Result<String> {
         let served = match node {
             Node::Origin => &self.origin,
             Node::CreatorEdge => &self.creators,
             Node::FanEdge => &self.fans,
             Node::FarEdge => self.far.as_ref().context("no edge follows an edge")?,
         };
-        self.ask_at(served.admin, method, path).await
+        self.ask_at(served.admin, method, path, token).await
     }
 
-    async fn ask_at(&self, addr: SocketAddr, method: &str, path: &str) -> Result<String> {
+    async fn ask_at(&self, addr: SocketAddr, method: &str, path: &str, token: &str) -> Result<String> {
         let mut stream = TcpStream::connect(addr).await?;
-        let token = self.token()?;
         let request = format!("{method} {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
@@ -272,7 +312,7 @@ fn pages() -> Result<Pages> {
 }
 
 impl Plan {
-    fn new(dir: Arc<TempDir>) -> Result<Self> {
+    fn new(dir: Arc<TempDir>, setting: Setting) -> Result<Self> {
         let names = ["localhost", "127.0.0.1"].map(String::from).into();
         let tls = CertificateSource::SelfSigned { dir: dir.path().to_owned(), names };
         let certificate = Certificate::load(tls.clone(), SystemTime::now())?;
@@ -280,7 +320,30 @@ impl Plan {
         // The first test compiles the component, and the later ones find it in the cache.
         let engine = Engine::new(Some(worker_cache()?))?;
         let worker = engine.load_file(&room_component()?)?;
-        Ok(Self { dir, tls, fingerprint, keys: Keys::generate(Algorithm::EdDSA)?, engine, worker })
+        let (keys, of_origin) = (Keys::generate(Algorithm::EdDSA)?, Keys::none());
+        let plan = Self { dir, tls, fingerprint, keys, of_origin, setting, engine, worker };
+        plan.of_origin.replace(&plan.origin_keys());
+        Ok(plan)
+    }
+
+    /// The keys of an edge: the house's, or its own with the public half of the house's.
+    fn keys_of(&self, edge: Node) -> Keys {
+        if !self.setting.own_keys {
+            return self.keys.clone();
+        }
+        let (number, seed) = (EdgeId(edge as u64), edge as u8);
+        let own = Keys::scoped(Algorithm::EdDSA, [seed + 1; 32], Scope::edge(number));
+        let strangers = Keys::scoped(Algorithm::EdDSA, [seed + 101; 32], Scope::strangers(number));
+        own.and(&strangers).and(&public(&self.keys))
+    }
+
+    /// The keys of the origin: nothing but public halves, if edges have keys of their own.
+    fn origin_keys(&self) -> Keys {
+        if !self.setting.own_keys {
+            return Keys::none().and(&self.keys);
+        }
+        let edges = [Node::CreatorEdge, Node::FanEdge, Node::FarEdge].map(|edge| public(&self.keys_of(edge)));
+        edges.iter().fold(public(&self.keys), |all, edge| all.and(edge))
     }
 
     async fn origin(&self, listen: SocketAddr) -> Result<(Served, Handle)> {
@@ -288,7 +351,8 @@ impl Plan {
             listen,
             tcp: admin_side(),
             certificate: self.tls.clone(),
-            keys: Some(self.keys.clone()),
+            keys: Some(self.of_origin.clone()),
+            private: self.setting.private.clone().into(),
             ..origin::Config::default()
         };
         let (engine, worker, file) =
@@ -323,7 +387,7 @@ impl Plan {
             limits: node::Limits::default(),
             rooms: Some(RoomsConfig {
                 edge: EdgeId(node as u64),
-                keys: self.keys.clone(),
+                keys: self.keys_of(node),
                 engine: self.engine.clone(),
                 worker: self.worker.clone(),
                 fallback: None,
@@ -360,6 +424,10 @@ impl Plan {
 /// The options of a node whose admin side is on some free port.
 fn admin_side() -> front::Options {
     front::Options { admin: Some((Ipv4Addr::LOCALHOST, 0).into()), ..front::Options::default() }
+}
+
+fn public(keys: &Keys) -> Keys {
+    Keys::parse(&keys.public_json()).unwrap_or_else(|_| Keys::none())
 }
 
 fn at(addr: SocketAddr) -> Result<Url> {

@@ -3,9 +3,9 @@
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use wire::Micros;
+use wire::{EdgeId, Micros};
 
-use crate::Error;
+use crate::{EdgeNumber, Error, jws::present};
 
 /// Room claim of a token that is valid for every room: for edges and operators.
 pub const EVERY_ROOM: &str = "*";
@@ -39,6 +39,7 @@ impl fmt::Display for Role {
 }
 
 /// Claims of a token.
+#[expect(clippy::struct_excessive_bools, reason = "what a token says is one by one")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The room: a namespace's fields joined with `/`, or [`EVERY_ROOM`].
@@ -50,8 +51,25 @@ pub struct Claims {
     /// End of the token's validity, in seconds of Unix time.
     pub exp: u64,
     /// The holder's identity as a fan, whatever their name: the same in each of their tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub sub: Option<String>,
+    /// The token's own identity, by which it can be revoked. Minting adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub jti: Option<String>,
+    /// The time of issue, in seconds of Unix time.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub iat: Option<u64>,
+    /// The number of the edge that the token is for. A token of role edge without it has the number, in decimal, as
+    /// its name: so edges of earlier versions mint it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub edge: Option<EdgeNumber>,
+    /// True if the edge asks its clients for a token before it shows them a private room, so that it may have such rooms.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub guards: bool,
+    /// True if the edge presents the token in a session on behalf of one of its clients: it says which edge carries the
+    /// client, and gives the client none of the edge's rights.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub behalf: bool,
     /// True if the node gave the token to an anonymous fan: it recognises them on their return, and opens no
     /// room.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -70,14 +88,37 @@ impl Claims {
     /// Returns claims that end at `end`.
     pub fn until(room: &str, role: Role, name: &str, end: Micros) -> Self {
         let (room, name) = (room.into(), name.into());
-        Self { room, role, name, exp: seconds(end), sub: None, anonymous: false, follower: false }
+        Self {
+            room,
+            role,
+            name,
+            exp: seconds(end),
+            sub: None,
+            jti: None,
+            iat: None,
+            edge: None,
+            guards: false,
+            behalf: false,
+            anonymous: false,
+            follower: false,
+        }
+    }
+
+    /// Returns the claims of an edge's own token, issued now, for every room.
+    pub fn for_edge(edge: EdgeId, now: Micros, end: Micros) -> Self {
+        let claims = Self::until(EVERY_ROOM, Role::Edge, &edge.0.to_string(), end);
+        Self { iat: Some(seconds(now)), edge: Some(EdgeNumber(edge)), ..claims }
+    }
+
+    /// Returns the number of the edge that the token is for, if it is an edge's.
+    pub fn edge_number(&self) -> Option<EdgeNumber> {
+        let named = || self.name.parse().ok().map(|number| EdgeNumber(EdgeId(number)));
+        (self.role == Role::Edge).then(|| self.edge.or_else(named)).flatten()
     }
 
     /// Returns whether the token is for this room or for one above it. An anonymous fan's token is for none.
     pub fn covers(&self, room: &str) -> bool {
-        let is_below = |below: &str| below.is_empty() || below.starts_with('/');
-        !self.anonymous
-            && (self.room == EVERY_ROOM || room.strip_prefix(self.room.as_str()).is_some_and(is_below))
+        !self.anonymous && (self.room == EVERY_ROOM || covers(&self.room, room))
     }
 
     /// Checks that the token is for this room, or for one above it, and has not expired.
@@ -97,7 +138,17 @@ impl Claims {
     /// the messages of the room's fans.
     pub fn check_edge(&self, room: &str, now: Micros) -> Result<(), Error> {
         self.check(room, now)?;
+        if self.behalf {
+            return Err(Error::OnBehalf);
+        }
         if self.role == Role::Edge { Ok(()) } else { Err(Error::NotAnEdge { role: self.role }) }
+    }
+
+    /// Checks that the token is that edge's, for this room, and has not expired.
+    pub fn check_number(&self, edge: EdgeId, room: &str, now: Micros) -> Result<(), Error> {
+        self.check_edge(room, now)?;
+        let (wanted, has) = (EdgeNumber(edge), self.edge_number());
+        if has == Some(wanted) { Ok(()) } else { Err(Error::OtherEdge { has, wanted }) }
     }
 
     /// Checks that the token has not expired.
@@ -107,6 +158,11 @@ impl Claims {
         }
         Ok(())
     }
+}
+
+/// Returns whether `below` is the room `room` or lies below it.
+pub(crate) fn covers(room: &str, below: &str) -> bool {
+    below.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 pub(crate) fn seconds(at: Micros) -> u64 {

@@ -3,7 +3,7 @@
 #[cfg(feature = "native")]
 use std::{io, path::PathBuf, sync::Arc};
 
-use crate::{MAX_TOKEN_BYTES, Role};
+use crate::{EdgeNumber, MAX_TOKEN_BYTES, Role};
 
 /// Reason for refusing a token or a key, in one line each.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,6 +36,15 @@ pub enum Error {
         /// The fault in its content.
         reason: String,
     },
+    /// A list of revocations cannot be used.
+    #[cfg(feature = "native")]
+    #[error("list of revocations {} is not usable: {reason}", path.display())]
+    List {
+        /// Path of the file.
+        path: PathBuf,
+        /// The fault in its content.
+        reason: String,
+    },
     /// The operating system supplies no random numbers.
     #[cfg(feature = "native")]
     #[error("the operating system supplies no random numbers for a key or token: {0}")]
@@ -63,6 +72,31 @@ pub enum Error {
     BadSignature {
         /// The `kid` in the token's header.
         kid: String,
+    },
+    /// The key may not sign such a token.
+    #[error("key {kid:?} may not sign {what}; mint the token with a key that may")]
+    BeyondScope {
+        /// The `kid` of the key.
+        kid: String,
+        /// The tokens that are beyond its scope.
+        what: String,
+    },
+    /// The token was revoked.
+    #[error("the token was revoked ({what}); mint a new one")]
+    Revoked {
+        /// The token's `jti` if it has one, or else its key.
+        what: String,
+    },
+    /// The token is that of a session on behalf of an edge's client.
+    #[error("the token is that of an edge's client, and not the edge's own")]
+    OnBehalf,
+    /// The token is another edge's.
+    #[error("the token is that of {}, not of edge {wanted}", has.map_or("an edge without a number".into(), |has| format!("edge {has}")))]
+    OtherEdge {
+        /// The number in the token.
+        has: Option<EdgeNumber>,
+        /// The number that the edge claims.
+        wanted: EdgeNumber,
     },
     /// The token has expired.
     #[error("the token expired at {exp} (Unix time); mint a new one")]

@@ -8,6 +8,8 @@ use p256::ecdsa::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::Scope;
+
 /// Signature algorithm of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
@@ -30,6 +32,9 @@ pub(crate) struct Jwk {
     y: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     d: Option<String>,
+    /// The key's scope, read apart: a scope that cannot be read is a fault of the set, not a key of another kind.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::jws::present")]
+    fanfare: Option<serde_json::Value>,
 }
 
 impl Jwk {
@@ -43,6 +48,7 @@ impl Jwk {
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) jwk: Jwk,
+    pub(crate) scope: Option<Scope>,
     public: Public,
     private: Option<Private>,
 }
@@ -61,7 +67,7 @@ enum Private {
 
 impl Key {
     /// Derives a private key from a seed.
-    pub(crate) fn new(algorithm: Algorithm, seed: [u8; 32]) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, seed: [u8; 32], scope: Option<Scope>) -> Self {
         let private = match algorithm {
             Algorithm::EdDSA => Private::EdDSA(Box::new(EdPrivate::from_bytes(&seed))),
             Algorithm::ES256 => Private::ES256(ec_private(seed)),
@@ -77,8 +83,9 @@ impl Key {
             }
         };
         let kid = BASE64.encode(&Sha256::digest(x.as_bytes())[..8]);
-        let jwk = Jwk { kty: kty.into(), crv: crv.into(), alg: algorithm, kid, x, y, d: Some(d) };
-        Self { jwk, public, private: Some(private) }
+        let fanfare = scope.as_ref().and_then(|scope| serde_json::to_value(scope).ok());
+        let jwk = Jwk { kty: kty.into(), crv: crv.into(), alg: algorithm, kid, x, y, d: Some(d), fanfare };
+        Self { jwk, scope, public, private: Some(private) }
     }
 
     pub(crate) fn signs(&self) -> bool {
@@ -113,6 +120,8 @@ impl TryFrom<Jwk> for Key {
     type Error = String;
 
     fn try_from(jwk: Jwk) -> Result<Self, String> {
+        let scope = jwk.fanfare.clone().map(serde_json::from_value).transpose();
+        let scope = scope.map_err(|error| format!("its member fanfare is no scope: {error}"))?;
         let d = jwk.d.as_deref().map(|d| part("d", d)).transpose()?;
         let (public, private) = match (jwk.alg, jwk.crv.as_str(), &jwk.y) {
             (Algorithm::EdDSA, "Ed25519", _) => {
@@ -138,7 +147,7 @@ impl TryFrom<Jwk> for Key {
         if private.as_ref().is_some_and(|private| !private.public().is(&public)) {
             return Err("its private part d is not that of its public one".into());
         }
-        Ok(Self { jwk, public, private })
+        Ok(Self { jwk, scope, public, private })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{
-    Deserialize, Serialize,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 
@@ -26,6 +26,7 @@ struct Head {
     #[serde(default)]
     kid: String,
     /// Critical extensions (§4.1.11): none is supported.
+    #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
 }
 
@@ -72,6 +73,14 @@ impl<'a> Parts<'a> {
     pub(crate) fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
         json("payload", self.payload)
     }
+}
+
+/// Reads a member that may be absent. A member that is `null` is there, and has to be what its type demands: otherwise
+/// `"aud": null` would lift a restriction that another reader sees.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Error> {

@@ -14,7 +14,7 @@ mod error;
 pub use error::Error;
 
 mod identity;
-pub use identity::{ANONYMOUS_LIFE, RENEWED_BEFORE, fan_id, identity};
+pub use identity::{ANONYMOUS_LIFE, Holder, RENEWED_BEFORE, fan_id, holder, role_in, unproven_id};
 
 mod jwk;
 pub use jwk::Algorithm;
@@ -23,9 +23,23 @@ mod jws;
 pub use jws::MAX_TOKEN_BYTES;
 
 mod keys;
-pub use keys::{Keys, MAX_KEYS};
+pub use keys::{KeyInfo, Keys, MAX_KEYS, Verified};
+
+mod name;
+pub use name::clean_name;
+
+mod revocation;
+pub use revocation::{MAX_REVOCATIONS, Revocation, Revocations};
+
+mod scope;
+pub use scope::{EdgeNumber, Kind, Scope};
+
+#[cfg(feature = "native")]
+mod folder;
+#[cfg(feature = "native")]
+pub use folder::{KeyFiles, REVOKED_FILE, load_revocations};
 
 #[cfg(feature = "native")]
 mod native;
 #[cfg(feature = "native")]
-pub use native::{now, random, write_secret};
+pub use native::{exposed, now, private_folder, random, write_secret};

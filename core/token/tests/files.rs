@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
 use token::{Claims, Error, Keys, Role, now};
 
-use crate::{BOTH, NOW, claims, keys};
+use crate::{BOTH, NOW, claims, keys, unnamed};
 
 #[test]
 fn minted_with_the_private_file_verified_with_the_public_one() -> Result<(), Error> {
@@ -24,7 +24,7 @@ fn minted_with_the_private_file_verified_with_the_public_one() -> Result<(), Err
         let claims = Claims::new("demo", Role::Creator, "ada", Duration::from_hours(1));
         let jwt = Keys::load(&private)?.mint(&claims)?;
         let verifier = Keys::load(&public)?;
-        assert_eq!(verifier.verify(&jwt, now())?, claims);
+        assert_eq!(unnamed(verifier.verify(&jwt, now())?), claims);
         assert!(matches!(verifier.mint(&claims), Err(Error::NoSigningKey)));
     }
     Ok(())
@@ -37,7 +37,39 @@ fn private_keys_are_their_owners_alone() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("keys.json");
     keys(BOTH[0], 1).save_private(&path).expect("written");
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+
+    let below = dir.path().join("new").join("keys.json");
+    keys(BOTH[0], 1).save_private(&below).expect("written");
+    assert_eq!(mode(below.parent().expect("a folder")), 0o700, "a folder that was missing");
+    assert_eq!(token::exposed(&path), None);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("changed");
+    let warning = token::exposed(&path).expect("others can read it");
+    assert!(warning.contains("mode 640") && warning.contains("chmod 600"), "{warning}");
+}
+
+/// A file or a link that somebody else has put where the content is written first neither receives it nor gives the
+/// result its mode.
+#[cfg(unix)]
+#[test]
+fn a_secret_is_written_under_a_name_that_nobody_can_prepare() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("keys.json");
+    let (elsewhere, partial) = (dir.path().join("elsewhere"), dir.path().join("keys.partial"));
+    fs::write(&elsewhere, "").expect("written");
+    symlink(&elsewhere, &partial).expect("linked");
+    token::write_secret(&path, b"secret").expect("written");
+    assert_eq!(fs::read(&elsewhere).expect("there"), b"", "the link is not followed");
+    fs::remove_file(&partial).expect("removed");
+    fs::write(&partial, "").expect("written");
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)).expect("changed");
+    token::write_secret(&path, b"secret").expect("written");
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    let names: Vec<_> =
+        fs::read_dir(dir.path()).expect("read").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(names.len(), 3, "nothing is left behind: {names:?}");
 }
 
 #[test]
@@ -45,7 +77,7 @@ fn keys_of_another_library_sign_and_verify_here() {
     for (at, set) in [ed25519_of_aws(), p256_of_aws()].into_iter().enumerate() {
         let keys = Keys::parse(&json!({ "keys": [set] }).to_string()).expect("a key set");
         let jwt = keys.mint(&claims()).expect("a signing key");
-        assert_eq!(keys.verify(&jwt, NOW).expect("ours"), claims());
+        assert_eq!(unnamed(keys.verify(&jwt, NOW).expect("ours")), claims());
         let written: Value = serde_json::from_str(&keys.private_json()).expect("JSON");
         assert_eq!(written["keys"][0], set, "{at}");
     }

@@ -2,12 +2,16 @@
 #![allow(missing_docs)]
 
 mod files;
+mod folder;
 mod forged;
+mod name;
+mod revoked;
+mod scope;
 mod stranger;
 mod vectors;
 
 use token::{Algorithm, Claims, Keys, Role};
-use wire::Micros;
+use wire::{EdgeId, Micros};
 
 pub const NOW: Micros = Micros::from_secs(1_800_000_000);
 pub const HOUR: Micros = Micros::from_secs(3600);
@@ -21,6 +25,12 @@ pub fn claims() -> Claims {
     Claims::until("demo", Role::Creator, "ada", NOW + HOUR)
 }
 
+/// Returns the claims as they were before minting, which adds a `jti`.
+pub fn unnamed(claims: Claims) -> Claims {
+    assert!(claims.jti.is_some(), "every token has an identity");
+    Claims { jti: None, ..claims }
+}
+
 #[test]
 fn a_room_covers_itself_and_what_is_below() {
     for room in ["demo", "demo/cam", "demo/cam/2"] {
@@ -30,6 +40,27 @@ fn a_room_covers_itself_and_what_is_below() {
         assert!(matches!(claims().check(room, NOW), Err(token::Error::WrongRoom { .. })), "{room}");
     }
     assert!(Claims { room: token::EVERY_ROOM.into(), ..claims() }.covers("any"));
+}
+
+/// An edge may link under its own number only, which edges of earlier versions have as the name in their token.
+#[test]
+fn an_edges_token_is_for_its_own_number() {
+    let (edge, other) = (EdgeId(0xc0), EdgeId(7));
+    let now = Claims::for_edge(edge, NOW, NOW + HOUR);
+    assert_eq!(serde_json::to_value(&now).expect("written")["edge"], "00000000000000c0");
+    let before = Claims::until("*", Role::Edge, "192", NOW + HOUR);
+    for claims in [&now, &before] {
+        assert!(claims.check_number(edge, "demo", NOW).is_ok());
+        let refused = claims.check_number(other, "demo", NOW).expect_err("another's").to_string();
+        assert_eq!(refused, "the token is that of edge 00000000000000c0, not of edge 0000000000000007");
+    }
+    // Otherwise each client of an edge could link as the edge that carries it.
+    let behalf = Claims { behalf: true, ..now.clone() };
+    assert!(matches!(behalf.check_number(edge, "demo", NOW), Err(token::Error::OnBehalf)));
+    let without = Claims::until("*", Role::Edge, "cloudflare", NOW + HOUR);
+    assert!(without.check_number(edge, "demo", NOW).is_err());
+    let fan = Claims { role: Role::Fan, ..now };
+    assert!(matches!(fan.check_number(edge, "demo", NOW), Err(token::Error::NotAnEdge { .. })));
 }
 
 #[test]

@@ -1,28 +1,62 @@
 //! Identities of anonymous and named fans.
 
-use token::{ANONYMOUS_LIFE, Claims, Error, RENEWED_BEFORE, Role, fan_id, identity};
-use wire::{FanId, Micros};
+use token::{
+    ANONYMOUS_LIFE, Algorithm, Claims, Error, Keys, RENEWED_BEFORE, Role, Scope, Verified, fan_id, holder,
+};
+use wire::{EdgeId, FanId, Micros};
 
 use crate::{BOTH, HOUR, NOW, claims, keys};
 
+/// A token that a key without a scope has signed.
+fn signed(claims: &Claims) -> Verified {
+    Verified { claims: claims.clone(), kid: String::new(), scope: None }
+}
+
 #[test]
 fn a_stranger_stays_the_same_one_over_renewals() -> Result<(), Error> {
-    let keys = keys(BOTH[0], 1);
-    let first = keys.verify(&keys.mint_anonymous([7; 16], NOW)?, NOW)?;
-    assert_eq!((first.room.as_str(), first.role, first.name.as_str()), ("*", Role::Fan, ""));
-    assert!(first.anonymous);
-    assert_eq!(keys.renew(&first, NOW)?, None, "a new one");
+    let of_edge = |edge| Keys::scoped(Algorithm::EdDSA, [9; 32], Scope::strangers(EdgeId(edge)));
+    for keys in [keys(BOTH[0], 1), of_edge(0xc0)] {
+        let first = keys.examine(&keys.mint_anonymous([7; 16], NOW)?, NOW)?;
+        let claims = &first.claims;
+        assert_eq!((claims.room.as_str(), claims.role, claims.name.as_str()), ("*", Role::Fan, ""));
+        assert!(claims.anonymous);
+        assert_eq!(keys.renew(&first, NOW)?, None, "a new one");
 
-    let later = NOW + ANONYMOUS_LIFE - RENEWED_BEFORE + HOUR;
-    let renewed = keys.renew(&first, later)?.expect("it ends soon");
-    let renewed = keys.verify(&renewed, later)?;
-    assert_eq!(Claims { exp: first.exp, ..renewed.clone() }, first);
-    assert!(keys.verify(&keys.mint(&renewed)?, NOW + ANONYMOUS_LIFE + HOUR).is_ok());
-    assert_eq!(identity(&first, "demo"), identity(&renewed, "other"));
+        let later = NOW + ANONYMOUS_LIFE - RENEWED_BEFORE + HOUR;
+        let renewed = keys.renew(&first, later)?.expect("it ends soon");
+        let renewed = keys.examine(&renewed, later)?;
+        let (exp, iat, jti) = (claims.exp, claims.iat, claims.jti.clone());
+        assert_ne!(renewed.claims.jti, jti, "one can be revoked without the other");
+        assert_eq!(Claims { exp, iat, jti, ..renewed.claims.clone() }, *claims);
+        assert!(keys.verify(&keys.mint(&renewed.claims)?, NOW + ANONYMOUS_LIFE + HOUR).is_ok());
+        assert_eq!(holder(&first, "demo"), holder(&renewed, "other"));
 
-    let other = keys.verify(&keys.mint_anonymous([8; 16], NOW)?, NOW)?;
-    assert_ne!(fan_id(&first), fan_id(&other));
-    assert_eq!(keys.renew(&claims(), NOW)?, None, "whoever minted that can mint another");
+        let other = keys.examine(&keys.mint_anonymous([8; 16], NOW)?, NOW)?;
+        assert_ne!(first.fan_id(), other.fan_id());
+        assert_eq!(keys.renew(&signed(&self::claims()), NOW)?, None, "whoever minted that can mint another");
+    }
+    Ok(())
+}
+
+/// A key for strangers gives no way to the identity of anybody else, whatever `sub` its holder writes.
+#[test]
+fn an_edges_strangers_are_nobody_else() -> Result<(), Error> {
+    let of_edge = |edge| Keys::scoped(Algorithm::EdDSA, [9; 32], Scope::strangers(EdgeId(edge)));
+    let forged = Claims { sub: Some("17".into()), anonymous: true, role: Role::Fan, ..claims() };
+    let id = |keys: &Keys, claims: &Claims| Ok::<_, Error>(keys.examine(&keys.mint(claims)?, NOW)?.fan_id());
+    let (one, other) = (id(&of_edge(1), &forged)?, id(&of_edge(2), &forged)?);
+    let house = keys(BOTH[0], 1);
+    let named = id(&house, &Claims { anonymous: false, ..forged.clone() })?;
+    let old_stranger = id(&house, &forged)?;
+    assert_eq!(named, old_stranger, "one who holds a house key can sign for each of them anyway");
+    assert!(one != other && one != named && other != named);
+
+    // Signed with this edge's key, another edge's stranger would become another.
+    let roaming = of_edge(1).examine(&of_edge(1).mint_anonymous([7; 16], NOW)?, NOW)?;
+    let late = NOW + ANONYMOUS_LIFE - HOUR;
+    assert!(of_edge(1).renew(&roaming, late)?.is_some());
+    assert_eq!(of_edge(2).renew(&roaming, late)?, None);
+    assert_eq!(house.renew(&roaming, late)?, None);
     Ok(())
 }
 
@@ -31,7 +65,7 @@ fn a_strangers_token_opens_no_room() {
     let stranger = Claims { anonymous: true, room: "*".into(), role: Role::Creator, ..claims() };
     assert!(matches!(stranger.check("demo", NOW), Err(Error::Anonymous { .. })));
     assert!(matches!(stranger.check_edge("demo", NOW), Err(Error::Anonymous { .. })));
-    assert_eq!(identity(&stranger, "demo").role, wire::Role::Fan);
+    assert_eq!(holder(&signed(&stranger), "demo").identity().role, wire::Role::Fan);
 }
 
 #[test]
@@ -79,13 +113,13 @@ fn a_role_is_worth_something_in_its_own_room_only() {
         (Role::Edge, wire::Role::Fan),
     ] {
         let claims = Claims { role: has, follower: true, ..claims() };
-        assert_eq!(identity(&claims, "demo/cam").role, role);
-        assert!(identity(&claims, "demo").follower);
-        assert_eq!(identity(&claims, "other").role, wire::Role::Fan);
-        assert!(!identity(&claims, "other").follower);
+        assert_eq!(holder(&signed(&claims), "demo/cam").identity().role, role);
+        assert!(holder(&signed(&claims), "demo").identity().follower);
+        assert_eq!(holder(&signed(&claims), "other").identity().role, wire::Role::Fan);
+        assert!(!holder(&signed(&claims), "other").identity().follower);
     }
     let long = Claims { name: "é".repeat(200), ..claims() };
-    assert_eq!(identity(&long, "demo").name, "é".repeat(64));
+    assert_eq!(holder(&signed(&long), "demo").identity().name, "é".repeat(64));
 }
 
 #[test]

@@ -82,6 +82,12 @@ pub enum Up<'a> {
     Report(Report),
     /// Latencies since the edge started. Replaces the previous report.
     Latency(List<LatencyBucket>),
+    /// The token of a fan whom the next delta attaches, for the node of the root, which verifies it and passes it on to no
+    /// worker. Proofs come in packets of their own.
+    Proof {
+        /// The signed token, as text.
+        token: &'a str,
+    },
 }
 
 impl Up<'_> {

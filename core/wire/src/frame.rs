@@ -119,13 +119,18 @@ impl<'a, T: Deserialize<'a>> Frames<'a, T> {
     fn read(&mut self) -> Result<Frame<'a, T>, Error> {
         let (frame, left) = split(self.left)?;
         self.left = left;
-        match postcard::take_from_bytes(frame) {
-            // The remaining bytes are fields that a newer peer has added.
-            Ok((message, _)) => Ok(Frame::Known(message)),
-            // Serde reports a variant it does not have; our list reports a length it does not accept.
-            Err(postcard::Error::SerdeDeCustom) => Ok(Frame::Unknown(frame)),
-            Err(_) => Err(Error::Malformed),
-        }
+        decode(frame)
+    }
+}
+
+/// Decodes one frame's bytes.
+pub fn decode<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<Frame<'a, T>, Error> {
+    match postcard::take_from_bytes(frame) {
+        // The remaining bytes are fields that a newer peer has added.
+        Ok((message, _)) => Ok(Frame::Known(message)),
+        // Serde reports a variant it does not have; our list reports a length it does not accept.
+        Err(postcard::Error::SerdeDeCustom) => Ok(Frame::Unknown(frame)),
+        Err(_) => Err(Error::Malformed),
     }
 }
 
@@ -143,6 +148,52 @@ impl<'a, T: Deserialize<'a>> Iterator for Frames<'a, T> {
         }
         Some(read)
     }
+}
+
+/// Iterates over the bytes of a packet's frames, none of them decoded: for a node that passes most of them on as they
+/// are.
+#[derive(Clone, Debug)]
+pub struct RawFrames<'a>(&'a [u8]);
+
+impl<'a> RawFrames<'a> {
+    /// Reads the version byte and refuses another version.
+    pub fn new(packet: &'a [u8]) -> Result<Self, Error> {
+        match packet.split_first() {
+            Some((&VERSION, left)) => Ok(Self(left)),
+            Some((&other, _)) => Err(Error::Version(other)),
+            None => Err(Error::Empty),
+        }
+    }
+}
+
+impl<'a> Iterator for RawFrames<'a> {
+    type Item = Result<&'a [u8], Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (frame, left) = match split(self.0) {
+            Ok(parts) => parts,
+            Err(error) => {
+                self.0 = &[];
+                return Some(Err(error));
+            }
+        };
+        self.0 = left;
+        Some(Ok(frame))
+    }
+}
+
+/// Appends a frame's bytes to the packet that `out` ends with.
+pub fn put_raw(out: &mut Vec<u8>, frame: &[u8]) {
+    let mut len = frame.len();
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(frame);
 }
 
 /// Splits off the first frame's bytes.

@@ -21,6 +21,10 @@ pub const DELTAS: &str = "deltas";
 /// Track in [`EDGE`], published to the edge: packets of [`Down`](crate::Down)s.
 pub const DOWNS: &str = "downs";
 
+/// Track in the namespace `.edge/EDGE`, published to the edge: what the origin tells its edges about keys, revocations and
+/// private rooms.
+pub const TRUST: &str = "trust";
+
 /// The namespace by which a node finds out that it follows itself: `.node/ID`, where ID is a number that it draws when
 /// it starts. It asks its upstream for the status of the track [`SELF`] there. Only the node itself has that track, so
 /// that an upstream that knows it leads back to the node.

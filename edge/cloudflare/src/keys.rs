@@ -18,5 +18,5 @@ pub(crate) async fn keys(env: &Env) -> Result<Keys> {
         worker::Request::new(&url, worker::Method::Get).map_err(|error| failed(error.to_string()))?;
     let mut response = Fetch::Request(request).send().await.map_err(|error| failed(error.to_string()))?;
     let more = Keys::parse(&response.text().await?).map_err(|error| failed(error.to_string()))?;
-    Ok(keys.and(more))
+    Ok(keys.and(&more))
 }

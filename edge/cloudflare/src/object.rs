@@ -94,7 +94,8 @@ impl RoomObject {
         let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
         let hub = (shard == ROOT).then(|| Hub::new(namespace));
         if let Some(hub) = hub.clone() {
-            services.push(Rc::new(HubService::new(Rc::new(hub), Rc::clone(&platform))));
+            let (hub, keys, platform) = (Rc::new(hub), Some(keys.clone()), Rc::clone(&platform));
+            services.push(Rc::new(HubService::new(hub, keys, platform)));
         }
         let relay_config = relay::Config {
             services,

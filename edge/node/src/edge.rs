@@ -25,8 +25,8 @@ use moqt::{
     session::{Config as SessionConfig, Side, Transport as Carrier},
 };
 use quic::{Clock, Connection, Endpoint, drive, websocket};
-use relay::{Credentials, Dial, Figures, Platform, Relay, Service};
-use room_runtime::Rooms;
+use relay::{Credentials, Dial, Figures, Guard, Platform, Relay, Service};
+use room_runtime::{Rooms, Trust};
 use tokio::sync::{mpsc, watch};
 use tower_http::{
     services::{ServeDir, ServeFile},
@@ -56,6 +56,7 @@ pub struct Edge {
     admin: Option<std::net::TcpListener>,
     relay: Relay,
     rooms: Option<Rooms>,
+    trust: Option<Rc<Trust>>,
 }
 
 /// The WebSocket of a client.
@@ -95,15 +96,26 @@ impl Edge {
             let workers = Rc::new(WasmWorkers::new(engine, worker, fallback));
             Rooms::new(Rc::clone(&platform), workers, config, &figures)
         });
+        // Without an upstream, no room is private.
+        let trusting = config.rooms.as_ref().filter(|_| config.origin.is_some());
+        let trust = trusting.map(|rooms| {
+            let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
+            Trust::new(Rc::clone(&platform), config)
+        });
+        if let (Some(rooms), Some(trust)) = (&rooms, &trust) {
+            rooms.trust(Rc::clone(trust));
+        }
         let services = rooms.iter().map(|rooms| Rc::new(rooms.clone()) as Rc<dyn Service>).collect();
+        let guard = trust.clone().map(|trust| trust as Rc<dyn Guard>);
         let relay_config = relay::Config {
             services,
+            guard,
             keys: config.rooms.as_ref().map(|rooms| rooms.keys.clone()),
             limits: config.limits,
             ..relay::Config::default()
         };
         let relay = Relay::new(platform, figures, relay_config);
-        Ok(Self { config, endpoint, http, admin, relay, rooms })
+        Ok(Self { config, endpoint, http, admin, relay, rooms, trust })
     }
 
     /// Returns the address that the node listens on.
@@ -124,21 +136,19 @@ impl Edge {
     /// Serves until `shutdown`, then sends GOAWAY to all clients, and ends. To be run
     /// in a [`LocalSet`](tokio::task::LocalSet).
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, endpoint, http, admin, relay, rooms } = self;
+        let Self { config, endpoint, http, admin, relay, rooms, trust } = self;
         let addr = config.listen;
         let failed = |source| Error::Listen { addr, source };
         let port = http.local_addr().map_err(failed)?.port();
         if let Some((url, tls)) = config.origin {
             let any = if config.listen.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let any = any.parse().map_err(|_| quic::Error::Tls)?;
-            let mut upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
+            let upstream: Rc<dyn Dial> = Rc::new(Upstream::new(Endpoint::upstream(any, tls)?, url));
             if let Some(rooms) = rooms {
-                let (plain, followed) = (Rc::clone(&upstream), rooms.clone());
-                tokio::task::spawn_local(async move { followed.follow(plain).await });
-                upstream = Rc::new(rooms.as_edge(upstream));
+                let upstream = Rc::clone(&upstream);
+                tokio::task::spawn_local(async move { rooms.follow(upstream).await });
             }
-            let relay = relay.clone();
-            tokio::task::spawn_local(async move { relay.follow(upstream).await });
+            tokio::task::spawn_local(follow(relay.clone(), trust, upstream));
         }
         let (sockets, mut waiting) = mpsc::channel(MAX_WAITING);
         let front = Front {
@@ -198,6 +208,19 @@ impl Edge {
         let _ = tokio::time::timeout(FLUSH, served).await;
         Ok(())
     }
+}
+
+/// Follows the upstream: in the name of this edge, if the upstream tells it the private rooms.
+async fn follow(relay: Relay, trust: Option<Rc<Trust>>, upstream: Rc<dyn Dial>) {
+    let Some(trust) = trust else { return relay.follow(upstream).await };
+    tokio::task::spawn_local(Rc::clone(&trust).follow(Rc::clone(&upstream)));
+    let way = trust.dial(upstream);
+    // The upstream may come to know this edge's key later. Private rooms need another session then.
+    tokio::select! {
+        () = relay.follow(Rc::clone(&way)) => {}
+        () = trust.known_late() => {}
+    }
+    relay.follow(way).await;
 }
 
 /// Serves a client on a WebSocket until its session ends.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, rc::Rc};
 
 use moqt::{Micros, Token, message::RequestError};
-use token::Claims;
+use token::{Claims, Verified};
 
 use crate::{
     Platform,
@@ -13,6 +13,14 @@ use crate::{
 /// The most tokens that are looked at for one session, those of its URL and of its SETUP together.
 pub const MAX_TOKENS: usize = 2;
 
+/// A token, and the outcome of its one verification.
+pub struct Proof {
+    /// The token.
+    pub jwt: String,
+    /// What it proves, or the reason for which it was refused.
+    pub outcome: Result<Verified, token::Error>,
+}
+
 /// The credentials that a client presented, which its upstream session presents on its behalf.
 #[derive(Clone, Default)]
 pub struct Credentials {
@@ -20,15 +28,15 @@ pub struct Credentials {
     pub query: Option<String>,
     /// The tokens of its SETUP.
     pub tokens: Vec<Token>,
-    /// The outcome of the one verification, if the client presented a token and the node has keys.
-    proof: Option<Rc<Result<Claims, token::Error>>>,
+    /// The outcome of the one verification of each token, if the node has keys.
+    proofs: Rc<[Proof]>,
     payer: Option<(Rc<Payer>, Rc<dyn Platform>)>,
 }
 
 impl Credentials {
     /// Creates the credentials of a client that has not proven anything.
     pub fn new(query: Option<String>, tokens: Vec<Token>) -> Self {
-        Self { query, tokens, proof: None, payer: None }
+        Self { query, tokens, proofs: Rc::default(), payer: None }
     }
 
     pub(crate) fn paid_by(mut self, payer: &Rc<Payer>, platform: &Rc<dyn Platform>) -> Self {
@@ -49,30 +57,40 @@ impl Credentials {
         in_setup.map(Into::into).chain(in_query).take(MAX_TOKENS).collect()
     }
 
-    /// Verifies the tokens: the first that is valid counts, else the last one's error. It happens once for a session,
-    /// since verifying costs the time of the thread that carries the media.
+    /// Verifies the tokens. It happens once for a session, since verifying costs the time of the thread that carries the
+    /// media.
     pub(crate) fn verify(&mut self, keys: &token::Keys, now: wire::Micros) {
-        let mut proof = None;
-        for jwt in self.jwts() {
-            let verified = keys.verify(&jwt, now);
-            let is_valid = verified.is_ok();
-            proof = Some(Rc::new(verified));
-            if is_valid {
-                break;
-            }
-        }
-        self.proof = proof;
+        let proof = |jwt: Cow<'_, str>| Proof { outcome: keys.examine(&jwt, now), jwt: jwt.into_owned() };
+        self.proofs = self.jwts().into_iter().map(proof).collect();
     }
 
-    /// Returns the claims that the client has proven, or the reason for which its token was refused. `None` if it has
-    /// presented no token, or if the node has no keys.
-    pub fn proof(&self) -> Option<Result<&Claims, &token::Error>> {
-        self.proof.as_ref().map(|proof| (**proof).as_ref())
+    /// Returns the client's tokens with what became of them; none if the node has no keys.
+    pub fn proofs(&self) -> &[Proof] {
+        &self.proofs
     }
 
-    /// Returns the claims that the client has proven, while they are valid.
+    /// Returns the tokens that are valid.
+    pub fn valid(&self) -> impl Iterator<Item = &Verified> {
+        self.proofs.iter().filter_map(|proof| proof.outcome.as_ref().ok())
+    }
+
+    /// Returns the first token that is valid, and still in its time.
+    pub fn standing(&self, now: wire::Micros) -> Option<(&Verified, &str)> {
+        let in_time = |token: &&Verified| token.claims.check_time(now).is_ok();
+        self.proofs
+            .iter()
+            .find_map(|proof| Some((proof.outcome.as_ref().ok().filter(in_time)?, proof.jwt.as_str())))
+    }
+
+    /// Returns the claims of the first token that is valid, and still in its time.
     pub fn claims(&self, now: wire::Micros) -> Option<&Claims> {
-        self.proof()?.ok().filter(|claims| claims.check_time(now).is_ok())
+        self.standing(now).map(|(token, _)| &token.claims)
+    }
+
+    /// Returns the one token that the client's upstream session presents: the first that is valid here, else the first.
+    pub(crate) fn passed_on(&self) -> Option<Token> {
+        let valid = self.proofs.iter().find(|proof| proof.outcome.is_ok()).map(|proof| proof.jwt.clone());
+        valid.or_else(|| Some(self.jwts().into_iter().next()?.into_owned())).map(Token::value)
     }
 
     /// Charges the client's address for an identity that is minted for it.

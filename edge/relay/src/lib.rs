@@ -15,13 +15,16 @@ mod cache;
 pub use cache::{BYTES_KEPT, CacheLimits, GROUPS_KEPT, MAX_GROUP_BYTES, TOTAL_BYTES_KEPT, TrackStats};
 
 mod credentials;
-pub use credentials::{Credentials, MAX_TOKENS};
+pub use credentials::{Credentials, MAX_TOKENS, Proof};
 
 mod deadline;
 pub use deadline::Deadline;
 
 mod figures;
 pub use figures::Figures;
+
+mod guard;
+pub use guard::Guard;
 
 mod loopback;
 pub use loopback::Loopback;

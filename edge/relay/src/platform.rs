@@ -32,9 +32,6 @@ pub trait Dial {
 
     /// Returns the address of the upstream, for logs.
     fn name(&self) -> &str;
-
-    /// The upstream has refused the node's own session as unauthorized.
-    fn unauthorized(&self) {}
 }
 
 /// An upstream that cannot be reached.

@@ -6,7 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     rc::Rc,
     task::{Context, Waker},
 };
@@ -19,13 +19,21 @@ use moqt::{
     session::{Hold, RequestId, StreamId},
 };
 use relay::{Credentials, Platform, Service, SessionService};
+use token::Keys;
 use tokio::sync::Notify;
-use wire::{EdgeId, limits, names};
+use wire::{EdgeId, Micros, limits, names};
+
+use crate::{patterns::RoomPatterns, vouching::Vouching};
 
 /// Packets in a group of `downs`.
 const GROUP_PACKETS: u64 = 256;
+/// The reason for refusing a link without a token.
+const NO_TOKEN: &str = "a link to a room's root needs an edge's token, signed with a key that the root knows";
 /// Bytes that may wait for an edge's session; beyond that its link is ended.
 const DOWN_BYTES: usize = 8 << 20;
+
+/// Edges whose fans a hub remembers, at most; beyond that it forgets those of edges without a link.
+const MAX_EDGES: usize = 512;
 
 /// The links to the root of one room. Clones share the same links.
 #[derive(Clone)]
@@ -37,6 +45,8 @@ struct Inner {
     /// Notified when an event is added.
     ready: Notify,
     links: RefCell<BTreeMap<EdgeId, Rc<Downlink>>>,
+    /// The fans of edges that are not believed about them. An edge that links again goes on where it was.
+    vouching: RefCell<HashMap<EdgeId, (u64, Vouching)>>,
     next_link: Cell<u64>,
 }
 
@@ -94,6 +104,7 @@ impl Hub {
             events: RefCell::default(),
             ready: Notify::new(),
             links: RefCell::default(),
+            vouching: RefCell::default(),
             next_link: Cell::default(),
         }))
     }
@@ -152,6 +163,23 @@ impl Hub {
         self.0.ready.notify_waiters();
     }
 
+    /// Receives a packet of an edge that is not believed about its fans.
+    fn vouched(&self, (edge, incarnation): (EdgeId, u64), packet: Vec<u8>, keys: &Keys, now: Micros) {
+        let mut vouching = self.0.vouching.borrow_mut();
+        if vouching.len() > MAX_EDGES {
+            let links = self.0.links.borrow();
+            vouching.retain(|other, _| links.contains_key(other));
+        }
+        let room = || self.0.room.path().unwrap_or_default();
+        let of_edge = vouching.entry(edge).or_insert_with(|| (incarnation, Vouching::new(edge, &room())));
+        if of_edge.0 != incarnation {
+            *of_edge = (incarnation, Vouching::new(edge, &room()));
+        }
+        if let Some(packet) = of_edge.1.packet(packet, keys, now) {
+            self.push(HubEvent::Delta { edge, packet });
+        }
+    }
+
     fn join(&self, edge: EdgeId, incarnation: u64) -> Rc<Downlink> {
         let link = self.0.next_link.replace(self.0.next_link.get() + 1);
         let downlink = Rc::new(Downlink { link, ..Downlink::default() });
@@ -194,13 +222,23 @@ impl Hubs for Hub {
 /// The service by which edges link to the roots of a node.
 pub struct HubService {
     hubs: Rc<dyn Hubs>,
+    /// The keys that verify edges' tokens, and those of fans.
+    keys: Option<Keys>,
     platform: Rc<dyn Platform>,
+    private: RoomPatterns,
 }
 
 impl HubService {
-    /// Creates the service. Edges present a token that the relay's keys verify; without keys none can.
-    pub fn new(hubs: Rc<dyn Hubs>, platform: Rc<dyn Platform>) -> Self {
-        Self { hubs, platform }
+    /// Creates the service. Edges present a token that `keys` verify; without keys none can.
+    pub fn new(hubs: Rc<dyn Hubs>, keys: Option<Keys>, platform: Rc<dyn Platform>) -> Self {
+        Self { hubs, keys, platform, private: RoomPatterns::default() }
+    }
+
+    /// Sets the private rooms: an edge may link to them only if it asks its fans for a token.
+    #[must_use]
+    pub fn private(mut self, private: RoomPatterns) -> Self {
+        self.private = private;
+        self
     }
 }
 
@@ -208,7 +246,9 @@ impl Service for HubService {
     fn session(&self) -> Box<dyn SessionService> {
         Box::new(HubSession {
             hubs: Rc::clone(&self.hubs),
+            keys: self.keys.clone(),
             platform: Rc::clone(&self.platform),
+            private: self.private.clone(),
             links: Vec::new(),
             held: Vec::new(),
         })
@@ -218,7 +258,9 @@ impl Service for HubService {
 /// The links of one session.
 struct HubSession {
     hubs: Rc<dyn Hubs>,
+    keys: Option<Keys>,
     platform: Rc<dyn Platform>,
+    private: RoomPatterns,
     links: Vec<Link>,
     /// Links to rooms that do not exist yet.
     held: Vec<(RequestId, Address)>,
@@ -230,10 +272,14 @@ struct Address {
     edge: EdgeId,
     incarnation: u64,
     room: Namespace,
+    /// Set for an edge that is not believed about its fans: the keys that verify these fans' tokens.
+    keys: Option<Keys>,
 }
 
 struct Link {
     hub: Hub,
+    platform: Rc<dyn Platform>,
+    keys: Option<Keys>,
     edge: EdgeId,
     incarnation: u64,
     downs: RequestId,
@@ -293,13 +339,24 @@ impl HubSession {
     /// Checks that an edge may link to the room of a track.
     fn authorize(&self, track: &TrackName, credentials: &Credentials) -> Result<Address, RequestError> {
         let absent = |why: &str| RequestError::new(RequestCode::DOES_NOT_EXIST, why);
-        let address = Address::read(track.namespace()).ok_or_else(|| absent("there is no such link"))?;
+        let mut address = Address::read(track.namespace()).ok_or_else(|| absent("there is no such link"))?;
         let room = address.room.path().ok_or_else(|| absent("a room's name is text"))?;
         let now = self.platform.wall();
-        if !credentials.claims(now).is_some_and(|claims| claims.check_edge(&room, now).is_ok()) {
-            let why = "a link to a room's root needs an edge's token, signed with a key that the root knows";
-            return Err(RequestError::new(RequestCode::UNAUTHORIZED, why));
+        let denied = |why: &str| RequestError::new(RequestCode::UNAUTHORIZED, why);
+        let mut refusal = denied(NO_TOKEN);
+        let token = credentials.valid().find(|token| {
+            let checked = token.claims.check_number(address.edge, &room, now);
+            if let Err(error @ token::Error::OtherEdge { .. }) = &checked {
+                refusal = denied(&error.to_string());
+            }
+            checked.is_ok()
+        });
+        let token = token.ok_or(refusal)?;
+        if self.private.cover(&room) && !token.claims.guards {
+            return Err(denied("the room is private, and this edge does not ask its fans for a token"));
         }
+        // A key without a scope could sign for each fan, too, so that proofs would prove nothing more.
+        address.keys = self.keys.clone().filter(|_| token.scope.is_some());
         if track.name() != names::DOWNS.as_bytes() {
             return Err(absent("there is no such track in a link"));
         }
@@ -322,9 +379,22 @@ impl HubSession {
         if cx.session.accept_subscribe(downs, Params::default(), Properties::NONE).is_err() {
             return;
         }
-        let Address { edge, incarnation, .. } = address;
+        let Address { edge, incarnation, keys, .. } = address;
         let (down, inflow) = (Outflow::new(downs, GROUP_PACKETS), Inflow::new(limits::FRAME));
-        self.links.push(Link { hub, edge, incarnation, downs, down, deltas: None, inflow, downlink: None });
+        let platform = Rc::clone(&self.platform);
+        let (deltas, downlink) = (None, None);
+        self.links.push(Link {
+            hub,
+            platform,
+            keys,
+            edge,
+            incarnation,
+            downs,
+            down,
+            deltas,
+            inflow,
+            downlink,
+        });
     }
 
     /// Accepts the deltas of a link whose `downs` the edge has subscribed to.
@@ -386,8 +456,12 @@ impl Link {
         }
         let is_cut = self.downlink.as_ref().is_none_or(|downlink| downlink.is_cut.get());
         while let Some(packet) = self.inflow.take() {
-            if !is_cut {
-                self.hub.push(HubEvent::Delta { edge: self.edge, packet });
+            match &self.keys {
+                _ if is_cut => {}
+                Some(keys) => {
+                    self.hub.vouched((self.edge, self.incarnation), packet, keys, self.platform.wall());
+                }
+                None => self.hub.push(HubEvent::Delta { edge: self.edge, packet }),
             }
         }
         Some(())
@@ -427,7 +501,7 @@ impl Address {
         let [_, edge, incarnation, room @ ..] = namespace.fields() else { return None };
         let number = |field: &Bytes| u64::from_str_radix(std::str::from_utf8(field).ok()?, 16).ok();
         let room = Namespace::new(room.to_vec()).ok().filter(|room| !room.is_empty())?;
-        Some(Self { edge: EdgeId(number(edge)?), incarnation: number(incarnation)?, room })
+        Some(Self { edge: EdgeId(number(edge)?), incarnation: number(incarnation)?, room, keys: None })
     }
 }
 

@@ -14,11 +14,11 @@ use futures_util::future::select;
 use moqt::{Namespace, RequestCode, message::RequestError};
 use tokio::sync::Notify;
 use wire::{
-    Frame, Frames, Micros, SessionId,
+    FanId, Frame, Frames, Micros, SessionId,
     worker::{Close, Effect, Identity, Input, Level},
 };
 
-use crate::{Worked, shared::Shared};
+use crate::{Worked, proof::Proofs, shared::Shared};
 
 /// The interval between a leaf's batches while there is input.
 pub const TICK: Duration = Duration::from_millis(25);
@@ -64,6 +64,8 @@ pub(crate) struct Leaf {
     connected: Cell<bool>,
     /// Deltas that wait for the uplink.
     deltas: RefCell<VecDeque<Bytes>>,
+    /// The fans' tokens, which go up before their deltas.
+    proofs: RefCell<Proofs>,
     now: Cell<Micros>,
 }
 
@@ -144,6 +146,7 @@ impl Leaf {
             fans: RefCell::default(),
             connected: Cell::new(false),
             deltas: RefCell::default(),
+            proofs: RefCell::default(),
             now: Cell::new(Micros(0)),
         }
     }
@@ -175,8 +178,11 @@ impl Leaf {
         wire::put(&mut batch, input);
     }
 
-    /// Adds a fan.
-    pub(crate) fn enter(&self, fan: Identity<'_>) -> (SessionId, Rc<Mailbox>) {
+    /// Adds a fan, with the token that proves who they are.
+    pub(crate) fn enter(&self, fan: Identity<'_>, token: &str) -> (SessionId, Rc<Mailbox>) {
+        if self.shared.proves() {
+            self.proofs.borrow_mut().joined(fan.id, token.into());
+        }
         let mailbox = Rc::new(Mailbox::default());
         let session = {
             let mut fans = self.fans.borrow_mut();
@@ -204,7 +210,8 @@ impl Leaf {
     }
 
     /// Removes a fan.
-    pub(crate) fn exit(&self, session: SessionId) {
+    pub(crate) fn exit(&self, session: SessionId, fan: FanId) {
+        self.proofs.borrow_mut().left(fan, self.shared.platform.wall());
         {
             let mut fans = self.fans.borrow_mut();
             let Some(gone) = fans.mailboxes.get_mut(session.0 as usize) else { return };
@@ -217,15 +224,16 @@ impl Leaf {
         self.changed.notify_waiters();
     }
 
-    /// Takes the next delta for the uplink.
+    /// Takes the next packet for the uplink: a delta, or the proofs before it.
     pub(crate) fn delta(&self) -> Option<Bytes> {
-        self.deltas.borrow_mut().pop_front()
+        self.proofs.borrow_mut().packet(|| self.deltas.borrow_mut().pop_front())
     }
 
     /// The uplink opened or closed. Deltas that wait are dropped: the worker sends them again.
     pub(crate) fn connect(&self, connected: bool) {
         self.connected.set(connected);
         self.deltas.borrow_mut().clear();
+        self.proofs.borrow_mut().clear();
         if connected {
             self.input(&Input::RootConnected);
             self.set(Status::Open);
@@ -317,6 +325,7 @@ impl Leaf {
         for mailbox in fans.mailboxes.iter().flatten() {
             mailbox.received_bytes.set(0);
         }
+        self.proofs.borrow_mut().sweep(self.shared.platform.wall());
         std::mem::take(&mut fans.left_sessions)
     }
 

@@ -21,6 +21,11 @@ pub use leaf::{ROOM_LINGER, TICK};
 
 mod membership;
 
+mod patterns;
+pub use patterns::RoomPatterns;
+
+mod proof;
+
 mod rooms;
 pub use rooms::{MAX_ROOMS, Rooms};
 
@@ -30,7 +35,12 @@ pub use root::{ROOT_LINGER, ROOT_TICK, RootFigures, RootHandle, RootNode, run_ro
 mod shared;
 pub use shared::RoomsConfig;
 
+mod trust;
+pub use trust::{Trust, TrustService};
+
 mod uplink;
+
+mod vouching;
 
 mod worker;
 pub use worker::{Worked, Worker, Workers};

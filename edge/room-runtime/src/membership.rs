@@ -8,9 +8,9 @@ use moqt::{
     packet_track::{Broken, Inflow, Outflow},
     session::{RequestId, StreamId},
 };
-use relay::{Credentials, Service, SessionService};
-use token::Claims;
-use wire::{EdgeMessage, SessionId, limits, names};
+use relay::{Credentials, Guard as _, Service, SessionService};
+use token::Verified;
+use wire::{EdgeMessage, FanId, SessionId, limits, names};
 
 use crate::{
     leaf::{Leaf, MAILBOX_BYTES, Mailbox, Status},
@@ -31,13 +31,23 @@ impl Service for Rooms {
 struct Memberships {
     rooms: Rooms,
     joined: Vec<Membership>,
+    /// Fans' requests that wait until this node knows which rooms are private.
+    waiting: Vec<Waiting>,
     /// The token minted for a fan without one. All memberships of the session share it.
     anonymous_token: Option<String>,
+}
+
+/// A request to join a room, and the offer of acts that followed it.
+struct Waiting {
+    answers: (RequestId, TrackName),
+    acts: Option<(RequestId, TrackName)>,
+    credentials: Credentials,
 }
 
 struct Membership {
     leaf: Rc<Leaf>,
     session: SessionId,
+    fan: FanId,
     mailbox: Rc<Mailbox>,
     answers: RequestId,
     /// The answers to the fan, once the room is open.
@@ -56,14 +66,34 @@ impl SessionService for Memberships {
     fn event(&mut self, cx: &mut Cx<'_>, event: &Event, credentials: &Credentials) -> bool {
         match event {
             Event::Subscribe { request, track, .. } if is_fan(track.namespace()) => {
-                match self.enter(*request, track, credentials) {
-                    Ok(membership) => self.joined.push(membership),
-                    Err(error) => drop(cx.session.reject(*request, error)),
+                let waiting = Waiting {
+                    answers: (*request, track.clone()),
+                    acts: None,
+                    credentials: credentials.clone(),
+                };
+                if self.is_ready() {
+                    self.join(cx, waiting);
+                } else if self.waiting.len() < MAX_MEMBERSHIPS {
+                    self.waiting.push(waiting);
+                } else {
+                    let _ = cx.session.reject(*request, too_many());
                 }
                 true
             }
             Event::Publish { request, track, .. } if is_fan(track.namespace()) => {
-                self.publish(cx, *request, track);
+                let of_room = |waiting: &&mut Waiting| {
+                    waiting.acts.is_none() && waiting.answers.1.namespace() == track.namespace()
+                };
+                match self.waiting.iter_mut().find(of_room) {
+                    Some(waiting) => waiting.acts = Some((*request, track.clone())),
+                    None => self.publish(cx, *request, track),
+                }
+                true
+            }
+            Event::Cancelled { request, .. }
+                if self.waiting.iter().any(|waiting| waiting.answers.0 == *request) =>
+            {
+                self.waiting.retain(|waiting| waiting.answers.0 != *request);
                 true
             }
             event => self.handle(event),
@@ -71,6 +101,16 @@ impl SessionService for Memberships {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, cx: &mut Cx<'_>) {
+        if !self.waiting.is_empty() {
+            if let Some(trust) = self.rooms.0.shared.trust.get() {
+                trust.wake_later(task.waker());
+            }
+            if self.is_ready() {
+                for waiting in std::mem::take(&mut self.waiting) {
+                    self.join(cx, waiting);
+                }
+            }
+        }
         self.joined.retain_mut(|membership| {
             membership.mailbox.watch(task.waker());
             match membership.advance(cx) {
@@ -86,7 +126,30 @@ impl SessionService for Memberships {
 
 impl Memberships {
     pub(crate) fn new(rooms: Rooms) -> Self {
-        Self { rooms, joined: Vec::new(), anonymous_token: None }
+        Self { rooms, joined: Vec::new(), waiting: Vec::new(), anonymous_token: None }
+    }
+
+    /// Returns whether this node knows which rooms are private.
+    fn is_ready(&self) -> bool {
+        self.rooms.0.shared.trust.get().is_none_or(|trust| trust.generation() > 0)
+    }
+
+    fn join(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
+        let (request, track) = waiting.answers;
+        match self.enter(request, &track, &waiting.credentials) {
+            Ok(membership) => self.joined.push(membership),
+            Err(error) => drop(cx.session.reject(request, error)),
+        }
+        if let Some((request, track)) = waiting.acts {
+            self.publish(cx, request, &track);
+        }
+    }
+
+    /// Checks that the holder of these tokens may take part in a room.
+    fn may_enter(&self, track: &TrackName, credentials: &Credentials) -> Result<(), RequestError> {
+        let Some(trust) = self.rooms.0.shared.trust.get() else { return Ok(()) };
+        let tokens: Vec<_> = credentials.valid().cloned().collect();
+        trust.watch(&tokens, track.namespace())
     }
 
     /// Joins the room that a fan asks for the answers of.
@@ -97,24 +160,22 @@ impl Memberships {
         credentials: &Credentials,
     ) -> Result<Membership, RequestError> {
         let room = room_of(track, names::ANSWERS)?;
+        self.may_enter(track, credentials)?;
         let rooms = self.rooms.clone();
         if self.joined.len() >= MAX_MEMBERSHIPS || self.in_room(&room).is_some() {
-            let error = RequestError::new(
-                RequestCode::EXCESSIVE_LOAD,
-                "a session joins a room once, and only a few rooms",
-            );
-            return Err(error);
+            return Err(too_many());
         }
         // Tokens name a room as its path.
         let no_text = || RequestError::new(RequestCode::DOES_NOT_EXIST, "a room's name is text");
         let path = room.path().ok_or_else(no_text)?;
         let leaf = rooms.leaf(&room)?;
-        let (claims, anonymous_token) = rooms.identify(credentials, &mut self.anonymous_token)?;
-        let (session, mailbox) = leaf.enter(token::identity(&claims, &path));
+        let (token, jwt, anonymous_token) = rooms.identify(credentials, &mut self.anonymous_token)?;
+        let (session, mailbox) = leaf.enter(token::holder(&token, &path).identity(), &jwt);
+        let fan = token.fan_id();
         if let Some(token) = anonymous_token {
             mailbox.put(&wire::packet(&EdgeMessage::Token { token: &token }));
         }
-        Ok(Membership { leaf, session, mailbox, answers, outflow: None, acts: None, over: None })
+        Ok(Membership { leaf, session, fan, mailbox, answers, outflow: None, acts: None, over: None })
     }
 
     /// A fan offers the track of its acts.
@@ -256,26 +317,27 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.leaf.exit(self.session);
+        self.leaf.exit(self.session, self.fan);
     }
 }
 
 impl Rooms {
-    /// Identifies the fan by the claims that the session has proven. Returns the claims and, if the token is near its
-    /// end, a renewed one for the client to keep. Without a valid token the fan is anonymous: the identity minted earlier
-    /// in this session is reused, or a new one is minted, if the session's address may have one more.
+    /// Identifies the fan by the first token that the session has proven. Returns what the token says, the token itself
+    /// and, if that is near its end, a renewed one for the client to keep. Without a valid token the fan is anonymous:
+    /// the identity minted earlier in this session is reused, or a new one is minted, if the session's address may have
+    /// one more.
     fn identify(
         &self,
         credentials: &Credentials,
         anonymous_token: &mut Option<String>,
-    ) -> Result<(Claims, Option<String>), RequestError> {
+    ) -> Result<(Verified, String, Option<String>), RequestError> {
         let failed = |error: token::Error| {
             RequestError::new(RequestCode::INTERNAL_ERROR, &format!("no token can be made: {error}"))
         };
         let (keys, now) = (&self.0.shared.config.keys, self.0.shared.platform.wall());
-        if let Some(claims) = credentials.claims(now) {
-            let renewed = keys.renew(claims, now).map_err(failed)?;
-            return Ok((claims.clone(), renewed));
+        if let Some((token, jwt)) = credentials.standing(now) {
+            let renewed = keys.renew(token, now).map_err(failed)?;
+            return Ok((token.clone(), jwt.to_owned(), renewed));
         }
         let jwt = if let Some(jwt) = anonymous_token {
             jwt.clone()
@@ -284,8 +346,12 @@ impl Rooms {
             let random = self.0.shared.platform.random().map_err(failed)?;
             anonymous_token.insert(keys.mint_anonymous(random, now).map_err(failed)?).clone()
         };
-        Ok((keys.verify(&jwt, now).map_err(failed)?, Some(jwt)))
+        Ok((keys.examine(&jwt, now).map_err(failed)?, jwt.clone(), Some(jwt)))
     }
+}
+
+fn too_many() -> RequestError {
+    RequestError::new(RequestCode::EXCESSIVE_LOAD, "a session joins a room once, and only a few rooms")
 }
 
 /// Reads the room from the namespace of a fan's track.

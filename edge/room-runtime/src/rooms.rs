@@ -4,7 +4,7 @@
 //! fans' sessions, and its deltas go up the uplink: one session with the origin for all rooms.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::BTreeMap,
     rc::Rc,
 };
@@ -14,7 +14,7 @@ use relay::Platform;
 use tokio::sync::Notify;
 
 use crate::{
-    Workers,
+    Trust, Workers,
     figures::Figures,
     leaf::Leaf,
     shared::{RoomsConfig, Shared},
@@ -45,13 +45,19 @@ impl Rooms {
         figures: &relay::Figures,
     ) -> Self {
         let figures = Figures::new(figures);
-        let shared = Shared { platform, workers, config, figures, uplink: Cell::new(None) };
+        let shared =
+            Shared { platform, workers, config, figures, uplink: Cell::new(None), trust: OnceCell::new() };
         Self(Rc::new(Inner {
             shared: Rc::new(shared),
             leaves: RefCell::default(),
             changed: Notify::new(),
             incarnation: Cell::new(0),
         }))
+    }
+
+    /// Sets the guard of private rooms. To be called before there are fans.
+    pub fn trust(&self, trust: Rc<Trust>) {
+        let _ = self.0.shared.trust.set(trust);
     }
 
     /// The leaf of a room, started if there is none.

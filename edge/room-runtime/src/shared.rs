@@ -1,12 +1,17 @@
 //! The parts of a node that all its rooms share.
 
-use std::{cell::Cell, rc::Rc, task::Waker};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+    task::Waker,
+};
 
 use moqt::Namespace;
 use relay::Platform;
+use token::Claims;
 use wire::{EdgeId, worker::Seat};
 
-use crate::{Error, Worker, Workers, figures::Figures};
+use crate::{Error, Trust, Worker, Workers, figures::Figures};
 
 /// The configuration of a node's rooms.
 #[derive(Clone, Debug)]
@@ -24,9 +29,19 @@ pub(crate) struct Shared {
     pub(crate) figures: Figures,
     /// The uplink's task.
     pub(crate) uplink: Cell<Option<Waker>>,
+    /// The guard of private rooms; without it, fans may take part in every room.
+    pub(crate) trust: OnceCell<Rc<Trust>>,
 }
 
 impl Shared {
+    /// Returns whether the origin asks for the fans' own tokens: it does if the key that signs this edge's token has a
+    /// scope.
+    pub(crate) fn proves(&self) -> bool {
+        let now = self.platform.wall();
+        let claims = Claims::for_edge(self.config.edge, now, now);
+        self.config.keys.signing_scope(&claims).is_ok_and(|scope| scope.is_some())
+    }
+
     /// Starts the worker of a leaf.
     pub(crate) async fn worker(&self, room: &Namespace, incarnation: u64) -> Result<Box<dyn Worker>, Error> {
         let leaf = Seat::Leaf { edge: self.config.edge, incarnation };

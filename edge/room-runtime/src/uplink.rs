@@ -1,7 +1,6 @@
 //! The uplink: one session with the origin, on which the deltas of all rooms go up and their roots' answers come down.
 
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     rc::Rc,
     task::{Context, Poll},
@@ -16,7 +15,7 @@ use moqt::{
     session::{RequestId, StreamId},
 };
 use relay::{Backoff, Credentials, Dial, DialError, IMPLEMENTATION, Moved, run_until_moved};
-use token::{Claims, EVERY_ROOM, Role};
+use token::Claims;
 use wire::{EdgeId, limits, names, worker::Input};
 
 use crate::{
@@ -33,23 +32,9 @@ const RENDEZVOUS_MS: u64 = 3000;
 /// Packets in a group of deltas.
 const GROUP_PACKETS: u64 = 256;
 /// The lifetime of the token that an edge presents to the origin.
-const TOKEN_LIFE: Duration = Duration::from_hours(24);
+pub(crate) const TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 impl Rooms {
-    /// Returns the way to the origin that presents a token of this edge, so that the origin gives it an edge's share.
-    pub fn as_edge(&self, origin: Rc<dyn Dial>) -> EdgeWay {
-        EdgeWay { rooms: self.clone(), origin, is_refused: Cell::new(false) }
-    }
-
-    /// Signs a token of this edge.
-    fn edge_token(&self) -> Result<Token, DialError> {
-        let config = &self.0.shared.config;
-        let end = self.0.shared.platform.wall() + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
-        let claims = Claims::until(EVERY_ROOM, Role::Edge, &config.edge.0.to_string(), end);
-        let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
-        Ok(Token::value(token))
-    }
-
     /// Keeps a session with the origin for as long as there are rooms.
     pub async fn follow(&self, origin: Rc<dyn Dial>) {
         let way = Way { rooms: self, origin: &*origin };
@@ -100,51 +85,22 @@ impl Dial for Way<'_> {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let client = client.cloned();
         Box::pin(async move {
-            let token = self.rooms.edge_token()?;
+            let config = &self.rooms.0.shared.config;
+            let now = self.rooms.0.shared.platform.wall();
+            let end = now + wire::Micros::from_secs(TOKEN_LIFE.as_secs());
+            let guards = self.rooms.0.shared.trust.get().is_some_and(|trust| trust.is_known());
+            let claims = Claims { guards, ..Claims::for_edge(config.edge, now, end) };
+            let token = config.keys.mint(&claims).map_err(|error| DialError::Token(error.to_string()))?;
             let mut connection = self.origin.dial(client.as_ref()).await?;
             let setup = &mut connection.config().setup;
             setup.implementation = Some(IMPLEMENTATION.into());
-            setup.tokens = vec![token];
+            setup.tokens = vec![Token::value(token)];
             Ok(connection)
         })
     }
 
     fn name(&self) -> &str {
         self.origin.name()
-    }
-}
-
-/// The way to the origin for the tracks of all rooms, with a token of this edge. A creator's session has the creator's.
-pub struct EdgeWay {
-    rooms: Rooms,
-    origin: Rc<dyn Dial>,
-    /// Set once the origin has refused the token: an edge whose keys it does not know has a fan's share there.
-    is_refused: Cell<bool>,
-}
-
-impl Dial for EdgeWay {
-    fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
-        let client = client.cloned();
-        Box::pin(async move {
-            let mut connection = self.origin.dial(client.as_ref()).await?;
-            if client.is_none() && !self.is_refused.get() {
-                connection.config().setup.tokens = vec![self.rooms.edge_token()?];
-            }
-            Ok(connection)
-        })
-    }
-
-    fn name(&self) -> &str {
-        self.origin.name()
-    }
-
-    fn unauthorized(&self) {
-        if !self.is_refused.replace(true) {
-            tracing::warn!(
-                url = self.name(),
-                "the origin does not know this edge's keys: it gives this edge a fan's share only"
-            );
-        }
     }
 }
 

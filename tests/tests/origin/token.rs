@@ -14,7 +14,8 @@ const HOUR: Duration = Duration::from_hours(1);
 
 fn guarded() -> (TestOrigin, Keys) {
     let keys = Keys::generate(Algorithm::ES256).expect("a key");
-    let config = Config { keys: Some(keys.clone()), private: vec!["secret*".into()], ..Config::default() };
+    let config =
+        Config { keys: Some(keys.clone()), private: vec!["secret*".into()].into(), ..Config::default() };
     (TestOrigin::start(config), keys)
 }
 

@@ -1,7 +1,9 @@
 //! Tests of a whole stack in one process: an origin, edges, creators and fans, over real QUIC.
 
+mod captured;
 mod chain;
 mod front;
 mod hostile;
+mod private;
 mod room;
 mod upstream;

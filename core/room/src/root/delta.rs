@@ -125,7 +125,8 @@ impl Root {
             Up::Latency(buckets) => {
                 self.tally.latency(id, reply.edge.incarnation(), Sketch::from_wire(&buckets));
             }
-            Up::Head { .. } => {}
+            // The node has checked the proofs.
+            Up::Head { .. } | Up::Proof { .. } => {}
         }
     }
 

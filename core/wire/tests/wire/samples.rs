@@ -160,6 +160,7 @@ pub(crate) fn up() -> Vec<Up<'static>> {
         Up::Latency(list([LatencyBucket { bucket: 17, count: 900 }])),
     ];
     all.extend(acts().into_iter().map(|act| Up::Act { session, number: 5, screen: Screen::Hold, act }));
+    all.push(Up::Proof { token: "a.b.c" });
     all
 }
 

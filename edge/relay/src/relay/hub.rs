@@ -22,7 +22,9 @@ use super::{
     refusals::Refusals,
     track::{State, Track},
 };
-use crate::{Admission, Credentials, Dial, Figures, PeerId, Platform, Service, budget::Budget, cache::Cache};
+use crate::{
+    Admission, Credentials, Dial, Figures, Guard, PeerId, Platform, Service, budget::Budget, cache::Cache,
+};
 
 pub(super) struct Hub {
     pub(super) platform: Rc<dyn Platform>,
@@ -34,6 +36,9 @@ pub(super) struct Hub {
     pub(super) own_track: Option<TrackName>,
     pub(super) services: Vec<Rc<dyn Service>>,
     pub(super) admission: Option<Rc<dyn Admission>>,
+    pub(super) guard: Option<Rc<dyn Guard>>,
+    /// The valid tokens of the clients that presented one.
+    pub(super) standing: BTreeMap<PeerId, Rc<[token::Verified]>>,
     pub(super) cache: Rc<Cache>,
     /// The time that a track stays without a taker.
     pub(super) linger: Duration,
@@ -113,15 +118,17 @@ impl Command {
 
 impl Hub {
     pub(super) fn new(platform: Rc<dyn Platform>, figures: Figures, config: Config) -> Self {
-        let Config { services, admission, cache, linger, keys, limits } = config;
+        let Config { services, admission, guard, keys, cache, linger, limits } = config;
         Self {
             own_track: own_track(&*platform),
             platform,
             budget: Budget::new(&limits, figures.clone()),
-            keys,
             figures,
             services,
             admission,
+            guard,
+            keys,
+            standing: BTreeMap::new(),
             cache: Rc::new(Cache { limits: cache, ..Cache::default() }),
             linger,
             tracks: BTreeMap::new(),
@@ -179,6 +186,7 @@ impl Hub {
 
     pub(super) fn leave(&mut self, id: PeerId) {
         let was_source = self.peers.remove(&id).is_none_or(|mailbox| mailbox.is_source);
+        self.standing.remove(&id);
         if !self.has_clients() {
             for waker in self.wakers.drain(..) {
                 waker.wake();

@@ -33,7 +33,7 @@ use std::{
 use moqt::{App, Cx, DoneCode, Event, GoingAway, Micros, Namespace, SessionCode, TrackName};
 
 use crate::{
-    Admission, CacheLimits, Credentials, Dial, Figures, Limits, PeerId, Platform, Role, Service,
+    Admission, CacheLimits, Credentials, Dial, Figures, Guard, Limits, PeerId, Platform, Role, Service,
     budget::Payer,
     moved::{Moved, run_until_moved},
     platform::wait,
@@ -68,12 +68,15 @@ pub struct Config {
     pub services: Vec<Rc<dyn Service>>,
     /// The rules for clients. Without them, clients may do everything, or what the upstream allows.
     pub admission: Option<Rc<dyn Admission>>,
+    /// What clients may watch, on a node whose upstream has the admission.
+    pub guard: Option<Rc<dyn Guard>>,
+    /// The keys that verify clients' tokens, once for each session: it ends when its token expires or is revoked. Without
+    /// keys, a session is an edge's if it says so.
+    pub keys: Option<token::Keys>,
     /// The bounds of the groups that it keeps.
     pub cache: CacheLimits,
     /// The time that a track stays without a subscriber.
     pub linger: Duration,
-    /// The keys that verify clients' tokens, once for each session. Without keys, a session is an edge's if it says so.
-    pub keys: Option<token::Keys>,
     /// The limits of what clients may have in use.
     pub limits: Limits,
 }
@@ -83,9 +86,10 @@ impl Default for Config {
         Self {
             services: Vec::new(),
             admission: None,
+            guard: None,
+            keys: None,
             cache: CacheLimits::default(),
             linger: Duration::from_micros(LINGER.0),
-            keys: None,
             limits: Limits::default(),
         }
     }
@@ -149,9 +153,6 @@ impl Relay {
                             tracing::warn!(url, ?ended, "lost the upstream");
                             match ended {
                                 Ok(ended) if is_violation(ended.code) => session.suspect_requests(),
-                                Ok(ended) if ended.code == SessionCode::UNAUTHORIZED => {
-                                    upstream.unauthorized();
-                                }
                                 _ => {}
                             }
                         }
@@ -232,7 +233,8 @@ impl Relay {
         .await;
     }
 
-    /// Drops tracks that have had no subscription for the linger time of the configuration. To be run beside the sessions.
+    /// Drops tracks that have had no subscription for the linger time of the configuration, and ends sessions whose token
+    /// no longer stands. To be run beside the sessions.
     pub async fn housekeep(&self) {
         let mut idle: BTreeSet<TrackName> = BTreeSet::new();
         let platform = self.platform();
@@ -240,6 +242,7 @@ impl Relay {
             let linger = self.0.borrow().linger;
             platform.sleep(linger).await;
             let mut hub = self.0.borrow_mut();
+            hub.end_fallen();
             let unused: BTreeSet<TrackName> = hub
                 .tracks
                 .iter()
@@ -294,7 +297,8 @@ impl Relay {
                     has_connected = true;
                     let setup = &mut connection.config().setup;
                     setup.implementation = Some(IMPLEMENTATION.into());
-                    setup.tokens.clone_from(&credentials.tokens);
+                    // After the token by which the node itself is known, if it has one.
+                    setup.tokens.extend(credentials.passed_on());
                     let payer = Rc::new(self.0.borrow().budget.open_own(started));
                     let mut peer = Session::new(self.clone(), id, Kind::OnBehalf, payer);
                     let going_away = peer.going_away.clone();

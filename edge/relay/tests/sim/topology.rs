@@ -9,7 +9,7 @@ use std::{
 };
 
 use moqt::{Connected, Micros};
-use relay::{Admission, Credentials, Figures, LINGER, Limits, Platform, Relay};
+use relay::{Admission, Credentials, Figures, Guard, LINGER, Limits, Platform, Relay};
 use testnet::{Rng, Weather};
 
 use crate::{
@@ -41,9 +41,18 @@ type Addresses = Rc<RefCell<BTreeMap<NodeId, IpAddr>>>;
 
 struct RelayNode {
     upstream: Option<NodeId>,
+    rules: Rules,
     admission: Option<Rc<dyn Admission>>,
     figures: Figures,
     relay: Option<Relay>,
+}
+
+/// Rules of a relay for its clients, and what those present.
+#[derive(Clone, Default)]
+pub(crate) struct Rules {
+    pub(crate) guard: Option<Rc<dyn Guard>>,
+    pub(crate) keys: Option<token::Keys>,
+    pub(crate) credentials: Credentials,
 }
 
 pub(crate) struct CreatorNode {
@@ -116,18 +125,28 @@ impl World {
 
     /// Adds a relay that follows another, if any.
     pub(crate) fn relay(&mut self, upstream: Option<NodeId>) -> NodeId {
-        self.add_relay(upstream, None)
+        self.add_relay(upstream, None, Rules::default())
+    }
+
+    /// Adds a relay with rules for its clients.
+    pub(crate) fn relay_with(&mut self, upstream: Option<NodeId>, rules: Rules) -> NodeId {
+        self.add_relay(upstream, None, rules)
     }
 
     /// A relay without an upstream that expects publishers back.
     pub(crate) fn origin(&mut self) -> NodeId {
-        self.add_relay(None, Some(Rc::new(ExpectsAll)))
+        self.add_relay(None, Some(Rc::new(ExpectsAll)), Rules::default())
     }
 
-    fn add_relay(&mut self, upstream: Option<NodeId>, admission: Option<Rc<dyn Admission>>) -> NodeId {
+    fn add_relay(
+        &mut self,
+        upstream: Option<NodeId>,
+        admission: Option<Rc<dyn Admission>>,
+        rules: Rules,
+    ) -> NodeId {
         let id = self.id();
         let figures = Figures::new("fanfare_edge");
-        self.relays.insert(id, RelayNode { upstream, admission, figures, relay: None });
+        self.relays.insert(id, RelayNode { upstream, rules, admission, figures, relay: None });
         self.start_relay(id);
         id
     }
@@ -138,10 +157,12 @@ impl World {
         let platform: Rc<dyn Platform> = machine;
         let node = self.relays.get_mut(&id).expect("a relay");
         node.figures = Figures::new("fanfare_edge");
+        let Rules { guard, keys, credentials } = node.rules.clone();
         let config = relay::Config {
             admission: node.admission.clone(),
+            guard,
             limits: self.limits,
-            keys: self.keys.clone(),
+            keys: keys.or_else(|| self.keys.clone()),
             ..relay::Config::default()
         };
         let relay = Relay::new(platform, node.figures.clone(), config);
@@ -159,7 +180,7 @@ impl World {
             id,
             Rc::new(move |from| {
                 let address = addresses.borrow().get(&from).copied();
-                Box::new(relay.enter(Credentials::default(), address))
+                Box::new(relay.enter(credentials.clone(), address))
             }),
         );
     }

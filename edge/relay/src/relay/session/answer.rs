@@ -24,6 +24,7 @@ use crate::{
 impl Session {
     /// Returns an error if the peer may not watch a namespace.
     pub(super) fn may_watch(&self, namespace: &Namespace) -> Result<(), RequestError> {
+        self.guarded(namespace)?;
         self.admission.as_ref().map_or(Ok(()), |admission| admission.watch(self.id, namespace))
     }
 

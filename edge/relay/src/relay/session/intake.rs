@@ -105,11 +105,7 @@ impl Session {
                     }
                     credentials.verify(keys, wall);
                 }
-                match credentials.claims(wall).map(|claims| claims.role) {
-                    Some(token::Role::Edge) => Role::Edge,
-                    Some(token::Role::Creator) => Role::Creator,
-                    _ => Role::Fan,
-                }
+                role_of(credentials.valid())
             }
             // Without keys nobody can prove anything.
             None if implementation.is_some_and(is_edge) => Role::Edge,
@@ -128,6 +124,19 @@ impl Session {
             Role::Arriving | Role::Creator | Role::Edge | Role::Upstream => Ok(()),
         }
     }
+}
+
+/// Returns the role that valid tokens prove. An edge that speaks for a creator has the creator's share, not its own.
+fn role_of<'a>(valid: impl Iterator<Item = &'a token::Verified>) -> Role {
+    let mut role = Role::Fan;
+    for token in valid {
+        match token.claims.role {
+            token::Role::Creator => return Role::Creator,
+            token::Role::Edge if !token.claims.behalf => role = Role::Edge,
+            _ => {}
+        }
+    }
+    role
 }
 
 /// Returns whether a session introduces itself as a node of this make.

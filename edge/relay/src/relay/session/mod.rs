@@ -5,6 +5,7 @@ mod command;
 mod intake;
 mod outcome;
 mod publish;
+mod standing;
 mod subscribe;
 
 use std::{
@@ -34,7 +35,7 @@ use super::{
     subscription::Subscription,
     track::{State, Track, is_under},
 };
-use crate::{Admission, PeerId, Published, SessionService, budget::Payer};
+use crate::{Admission, Guard, PeerId, Published, SessionService, budget::Payer};
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
@@ -105,6 +106,14 @@ pub(super) struct Session {
     services: Vec<Box<dyn SessionService>>,
     /// Set for clients, if the relay has one.
     admission: Option<Rc<dyn Admission>>,
+    /// Set for clients, if the relay has one.
+    guard: Option<Rc<dyn Guard>>,
+    /// The tokens of the client's SETUP that were valid.
+    tokens: Rc<[token::Verified]>,
+    /// The guard's generation when this session last looked.
+    guard_seen: u64,
+    /// Events that wait until the guard is ready.
+    waiting: Vec<Event>,
     namespaces_changed: bool,
     /// Set once the peer has been sent GOAWAY.
     leaving: bool,
@@ -114,17 +123,21 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(relay: Relay, id: PeerId, kind: Kind, payer: Rc<Payer>) -> Self {
-        let (services, admission) = match kind {
+        let (services, admission, guard) = match kind {
             Kind::Client(_) => {
                 let hub = relay.0.borrow();
                 let services = hub.services.iter().map(|service| service.session()).collect();
-                (services, hub.admission.clone())
+                (services, hub.admission.clone(), hub.guard.clone())
             }
-            Kind::Upstream | Kind::OnBehalf => (Vec::new(), None),
+            Kind::Upstream | Kind::OnBehalf => (Vec::new(), None, None),
         };
         Self {
             services,
             admission,
+            guard,
+            tokens: Rc::default(),
+            guard_seen: 0,
+            waiting: Vec::new(),
             relay,
             id,
             kind,
@@ -195,6 +208,7 @@ impl Session {
             }
         }
         self.take_place(cx, setup.implementation.as_deref());
+        self.stand();
         if let (Kind::Client(credentials), Some(admission)) = (&self.kind, &self.admission)
             && let Err(reason) = admission.enter(self.id, credentials, setup.implementation.as_deref())
         {
@@ -331,6 +345,7 @@ impl App for Session {
         {
             return;
         }
+        let Some(event) = self.when_ready(cx, event) else { return };
         match event {
             Event::Subscribe { request, ref track, .. } | Event::Publish { request, ref track, .. }
                 if is_under(track.namespace(), names::FAN) =>
@@ -425,6 +440,9 @@ impl App for Session {
                 Some(command) => self.command(cx, command),
                 None => break,
             }
+        }
+        for event in self.take_waiting(task.waker()) {
+            self.event(cx, event);
         }
         if std::mem::take(&mut self.namespaces_changed) {
             self.send_namespaces(cx);

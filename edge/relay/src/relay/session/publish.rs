@@ -111,14 +111,12 @@ impl Session {
 
     /// Sends the peer the namespaces that have come or gone since the last call.
     pub(super) fn send_namespaces(&mut self, cx: &mut Cx<'_>) {
-        let hub = self.relay.0.borrow();
-        for (request, (prefix, sent)) in &mut self.watching {
-            let mut now = hub.namespaces(prefix);
-            if let Some(admission) = &self.admission {
-                now.retain(|suffix| {
-                    prefix.join(suffix).is_ok_and(|namespace| admission.watch(self.id, &namespace).is_ok())
-                });
-            }
+        let mut watching = std::mem::take(&mut self.watching);
+        for (request, (prefix, sent)) in &mut watching {
+            let mut now = self.relay.0.borrow().namespaces(prefix);
+            now.retain(|suffix| {
+                prefix.join(suffix).is_ok_and(|namespace| self.may_watch(&namespace).is_ok())
+            });
             for gone in sent.difference(&now) {
                 let _ = cx.session.namespace_done(*request, gone.clone());
             }
@@ -127,5 +125,6 @@ impl Session {
             }
             *sent = now;
         }
+        self.watching = watching;
     }
 }

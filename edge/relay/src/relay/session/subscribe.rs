@@ -72,7 +72,6 @@ impl Session {
         }
         let _ = cx.session.accept(request, Params::default(), Properties::NONE);
         let mut hub = self.relay.0.borrow_mut();
-        let admission = self.admission.as_ref();
         let here: Vec<_> = hub
             .tracks
             .values()
@@ -84,7 +83,7 @@ impl Session {
             })
             .filter(|track| {
                 let track = track.borrow();
-                admission.is_none_or(|admission| admission.watch(self.id, track.name.namespace()).is_ok())
+                self.may_watch(track.name.namespace()).is_ok()
             })
             .cloned()
             .collect();
