@@ -112,6 +112,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let rooms = match (args.worker.load(&dir)?, keys) {
         (Some(workers), Some(keys)) => Some(RoomsConfig {
             edge: worker::edge_id(&dir)?,
+            incarnation: worker::incarnation(&dir)?,
             keys,
             engine: workers.engine,
             worker: workers.worker,

@@ -68,6 +68,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let workers = args.worker.load(&dir)?;
     let edge_id = worker::edge_id(&dir)?;
+    let incarnation = worker::incarnation(&dir)?;
     let wanted = !args.no_demo;
     let pages = args.pages.pages()?;
     let (has_pages, has_rooms) = (pages.is_some(), workers.is_some());
@@ -101,6 +102,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             pages,
             rooms: workers.map(|Workers { engine, worker, fallback }| RoomsConfig {
                 edge: edge_id,
+                incarnation,
                 keys: keys.clone(),
                 engine,
                 worker,

@@ -301,6 +301,7 @@ impl Plan {
             pages: if node == Node::FanEdge { Some(pages()?) } else { None },
             rooms: Some(RoomsConfig {
                 edge: EdgeId(node as u64),
+                incarnation: token::now().0,
                 keys: self.keys.clone(),
                 engine: self.engine.clone(),
                 worker: self.worker.clone(),

@@ -40,7 +40,7 @@ mod fan;
 pub use fan::{Act, Beat, Danmaku, DanmakuSize, FanMessage, Hello, Lane, Playing, Say};
 
 mod frame;
-pub use frame::{Error, Frame, Frames, VERSION, packet, put, start};
+pub use frame::{Error, Frame, Frames, VERSION, count, packet, put, start};
 
 pub mod limits;
 

@@ -77,7 +77,11 @@ impl Edge {
         let figures = Figures::new("fanfare_edge");
         let platform: Rc<dyn Platform> = Rc::new(Thread::default());
         let rooms = config.rooms.as_ref().map(|rooms| {
-            let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
+            let config = room_runtime::RoomsConfig {
+                edge: rooms.edge,
+                incarnation: rooms.incarnation,
+                keys: rooms.keys.clone(),
+            };
             let RoomsConfig { engine, worker, fallback, .. } = rooms.clone();
             let workers = Rc::new(WasmWorkers::new(engine, worker, fallback));
             Rooms::new(Rc::clone(&platform), workers, config, &figures)
