@@ -88,7 +88,9 @@ pub(crate) fn incarnation(dir: &Path) -> Result<u64, Failure> {
     let incarnation = ::token::now().0.max(last.saturating_add(LEAVES_OF_A_LIFE));
     // A crash between the two leaves one file or the other, and both are whole.
     let new = path.with_extension("new");
-    fs::write(&new, format!("{incarnation:016x}\n")).and_then(|()| fs::rename(&new, &path)).map_err(failed)?;
+    fs::write(&new, format!("{incarnation:016x}\n"))
+        .and_then(|()| fs::rename(&new, &path))
+        .map_err(failed)?;
     Ok(incarnation)
 }
 

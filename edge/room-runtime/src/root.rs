@@ -50,6 +50,10 @@ struct Shared {
     /// Notified when there is somebody to forget, or the room is wanted.
     ready: Notify,
     is_wanted: Cell<bool>,
+    /// Set if the root has to close as soon as it is not used.
+    is_closing: Cell<bool>,
+    /// The last time at which it was used.
+    used_at: Cell<Monotonic>,
     viewers: Cell<u64>,
 }
 
@@ -66,6 +70,22 @@ impl RootHandle {
     pub fn want(&self) {
         self.0.is_wanted.set(true);
         self.0.ready.notify_one();
+    }
+
+    /// Closes the root without waiting for [`ROOT_LINGER`], unless it is used.
+    pub fn close(&self) {
+        self.0.is_closing.set(true);
+        self.0.ready.notify_one();
+    }
+
+    /// Returns whether the root was told to close.
+    pub fn is_closing(&self) -> bool {
+        self.0.is_closing.get()
+    }
+
+    /// The last time at which the root was used.
+    pub fn used_at(&self) -> Monotonic {
+        self.0.used_at.get()
     }
 
     /// Viewers of the room, as its last pulse has them.
@@ -185,7 +205,9 @@ impl Root<'_> {
             let is_called = self.handle.is_used();
             if !events.is_empty() || is_called || self.hub.is_linked() || is_used() {
                 used_at = started;
-            } else if started - used_at > linger {
+                self.handle.0.used_at.set(started);
+                self.handle.0.is_closing.set(false);
+            } else if started - used_at > linger || self.handle.is_closing() {
                 return self.snapshot().await;
             }
             self.tick(&events).await?;

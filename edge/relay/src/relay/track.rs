@@ -427,7 +427,7 @@ pub(super) fn is_under(namespace: &moqt::Namespace, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn kept_after(namespace: &str, name: &str, groups: u64) -> Vec<u64> {
+    fn kept_after(namespace: &str, name: &'static str, groups: u64) -> Vec<u64> {
         let name = TrackName::new(moqt::Namespace::from_path(namespace).unwrap(), name).unwrap();
         let figures = Figures::new("test");
         let mut track = Track::new(name, figures, Rc::default(), Arc::default());
