@@ -41,14 +41,18 @@ impl<F: FnMut(Batch)> Crowd<F> {
     fn batch(&mut self, inputs: &[Input<'_>]) {
         let mut packet = Vec::new();
         wire::start(&mut packet);
-        inputs.iter().for_each(|input| wire::put(&mut packet, input));
+        for input in inputs {
+            wire::put(&mut packet, input);
+        }
         self.now = self.now + Micros::from_millis(5);
         (self.each)(Batch { now: self.now, inputs: packet });
     }
 
     fn put(&mut self, edge: u64, entries: &[Up<'_>]) {
         let pending = &mut self.edges[edge as usize].1;
-        entries.iter().for_each(|entry| wire::put(pending, entry));
+        for entry in entries {
+            wire::put(pending, entry);
+        }
         if pending.len() >= LONG {
             self.seal(edge);
         }
@@ -137,7 +141,7 @@ impl<F: FnMut(Batch)> Crowd<F> {
         let name = "g".repeat(limits::NAME_GRAPHEMES);
         let gift = |id| Gift { id: GiftId(id), name: &name, icon: &name, value: 1 };
         self.owner(Moderation::SetGifts((0..limits::CATALOGUE as u16).map(gift).collect()));
-        let texts: Vec<String> = (0..limits::PATTERNS).map(|at| format!("{at:0>20}")).collect();
+        let texts: Vec<String> = (0..limits::PATTERNS).map(|at| format!("{at:0>12}")).collect();
         let pattern = |text| Pattern { text, action: OnMatch::Hold };
         self.owner(Moderation::SetPatterns(texts.iter().map(|text| pattern(text)).collect()));
         let options = List(vec!["an option of a poll"; limits::POLL_OPTIONS]);
@@ -161,10 +165,10 @@ impl<F: FnMut(Batch)> Crowd<F> {
         self.act(at, 1, pass, Act::Vote { poll: PollId(1), option: 1 });
         self.act(at, 2, pass, Act::Gift { gift: GiftId(1), count: 1, key: fan });
         self.act(at, 3, pass, Act::Gift { gift: GiftId(1), count: 1, key: fan + 1 });
-        if fan % 100 == 0 {
+        if fan.is_multiple_of(100) {
             self.act(at, 4, pass, Act::Ask { text: &text });
             let say = Say { text: &text, ..Say::default() };
-            self.act(at, 5, if fan % 200 == 0 { Screen::Hold } else { pass }, Act::Say(say));
+            self.act(at, 5, if fan.is_multiple_of(200) { Screen::Hold } else { pass }, Act::Say(say));
         } else {
             self.act(at, 4, pass, Act::Upvote { question: QuestionId(1) });
             self.act(at, 5, pass, Act::Upvote { question: QuestionId(2) });

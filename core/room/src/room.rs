@@ -91,7 +91,11 @@ impl Room {
 
     /// Returns all of the room's state.
     pub fn snapshot(&self) -> Vec<u8> {
-        let before = self.snapshot_bytes.get();
+        let large = match &self.state {
+            State::Leaf(_) => 0,
+            State::Root(root) => root.cost(),
+        };
+        let before = self.snapshot_bytes.get().max(large);
         let mut out = Vec::with_capacity(before + before / 8 + 1);
         out.push(SNAPSHOT_VERSION);
         let written = match &self.state {

@@ -34,7 +34,7 @@ impl Default for Options {
             state: Duration::from_millis(500),
             state_per_mib: Duration::from_millis(20),
             revival: Duration::from_secs(10),
-            memory: 64 << 20,
+            memory: 96 << 20,
             effects: 16 << 20,
             faults: 3,
             window: Duration::from_mins(1),

@@ -30,7 +30,7 @@ mod archive;
 pub use archive::Archive;
 
 mod erase;
-pub use erase::erase;
+pub use erase::{erase, erase_room};
 
 mod forget;
 pub use forget::Erasure;

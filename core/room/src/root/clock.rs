@@ -3,6 +3,7 @@
 use wire::{Micros, Standing};
 
 use super::{Root, moderate::LONGEST_TIMEOUT, poll::LONGEST};
+use crate::tally::Rates;
 
 impl Root {
     /// Brings times that were taken from a clock ahead of `now` back to it. Otherwise what waits for them, such as
@@ -10,7 +11,7 @@ impl Root {
     pub(crate) fn set_back(&mut self, now: Micros) {
         let back = |at: &mut Micros| *at = (*at).min(now);
         self.now = now;
-        self.rates = Default::default();
+        self.rates = Rates::default();
         self.pulses.reopen();
         self.chat.set_back(now);
         back(&mut self.stage.shown_at);

@@ -67,11 +67,11 @@ impl Root {
             fx.edge(id, &packet_to(edge, &Down::Expect { sequence: applied + 1 }));
             return Ok(());
         }
-        if head.sequence <= applied {
-            if let Some(answer) = edge.answer(head.sequence) {
-                fx.edge(id, answer);
-                return Ok(());
-            }
+        if head.sequence <= applied
+            && let Some(answer) = edge.answer(head.sequence)
+        {
+            fx.edge(id, answer);
+            return Ok(());
         }
         let is_again = head.sequence <= applied;
         // Decode all of the delta before anything is applied: a delta is applied whole or not at all.

@@ -13,9 +13,9 @@ pub(super) const NONE: u32 = u32::MAX;
 /// Answers of an edge that are kept: as many as it can have deltas unanswered, and those of one long batch.
 const MAX_ANSWERS: usize = 512;
 /// Bytes of the answers of all edges. A delta whose answer is not kept is answered from its fans' streams.
-const ANSWER_BYTES: usize = 4 << 20;
+const ANSWER_BYTES: usize = 3 << 20;
 /// Fans that edges have in one room, at most.
-const MAX_SLOTS: usize = 160_000;
+const MAX_SLOTS: usize = 131_072;
 /// Fans of a lost edge that are released in one tick.
 const RELEASED: usize = 1000;
 

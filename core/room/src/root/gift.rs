@@ -15,7 +15,7 @@ use crate::tally::Counted;
 const KEEP_KEY: Micros = Micros::from_secs(24 * 60 * 60);
 /// Keys remembered of all fans with a name, and of all strangers, at most: beyond that the oldest go. So however
 /// many keys strangers use up, fans with a name are protected from giving a gift twice.
-const MAX_KEYS: usize = 50_000;
+const MAX_KEYS: usize = 30_000;
 /// Keys remembered of one fan, at most: as many as a client has messages in doubt.
 const MAX_KEYS_OF_A_FAN: usize = limits::UNACKED as usize;
 

@@ -115,6 +115,11 @@ impl Root {
         &self.added
     }
 
+    /// Returns about as many bytes as a snapshot of a large room has.
+    pub(crate) fn cost(&self) -> usize {
+        self.people.cost()
+    }
+
     /// Completes a decoded snapshot with the fields that it lacks, and checks that it is consistent.
     pub(crate) fn restored(mut self, added: Added, limits: Limits) -> Result<Self, Error> {
         self.limits = limits;

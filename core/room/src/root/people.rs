@@ -126,7 +126,7 @@ impl Stream {
 
 impl People {
     /// Returns the bytes that all records take.
-    fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         self.fans.len() * FAN_BYTES
             + self.names
             + self.streams.len() * STREAM_BYTES

@@ -13,7 +13,7 @@ use crate::effects::Effects;
 /// Least time between two objects of the stage track.
 const EVERY: Micros = Micros::from_millis(250);
 /// Bytes of all patterns together, at most: root and edges compile them within one call.
-const PATTERN_BYTES: usize = 10 * 1024;
+const PATTERN_BYTES: usize = 6 * 1024;
 /// Characters of a title, at most.
 pub(super) const TITLE_GRAPHEMES: usize = 120;
 

@@ -322,7 +322,9 @@ fn an_answer_that_is_not_kept_is_given_again_from_the_streams() {
     handle(&[Input::Opened, Input::EdgeJoined { edge, incarnation: 1 }]);
     let delta = |sequence: u64, entries: &[Up<'_>]| {
         let mut packet = wire::packet(&Up::Head { edge, incarnation: 1, sequence, oldest: 1, at: Micros(0) });
-        entries.iter().for_each(|entry| wire::put(&mut packet, entry));
+        for entry in entries {
+            wire::put(&mut packet, entry);
+        }
         packet
     };
     let session = SessionId(0);
