@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_by_bytes_and_by_messages() {
-        let (small, large, dense) = (delta(10), vec![1; 40 << 10], delta(1500));
+        let name = "n".repeat(40 << 10);
+        let large = wire::packet(&Up::Known { session: SessionId(1), name: &name, anonymous: false });
+        let (small, dense) = (delta(10), delta(1500));
         let of = |packet| Input::Delta { edge: EdgeId(1), packet };
         let mut inputs = vec![of(&large), of(&large), of(&small), of(&dense), of(&dense), of(&small)];
         inputs.extend((0..100).map(|_| of(&small)));
