@@ -115,6 +115,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let rooms = match (args.worker.load(&dir)?, keys) {
         (Some(workers), Some(keys)) => Some(RoomsConfig {
             edge: checked_edge(&dir, &keys)?,
+            incarnation: worker::incarnation(&dir)?,
             keys,
             engine: workers.engine,
             worker: workers.worker,

@@ -69,6 +69,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let workers = args.worker.load(&dir)?;
     let edge_id = worker::edge_id(&dir)?;
+    let incarnation = worker::incarnation(&dir)?;
     let wanted = !args.no_demo;
     let pages = args.pages.pages()?;
     let (has_pages, has_rooms) = (pages.is_some(), workers.is_some());
@@ -107,6 +108,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             limits: node::Limits::default(),
             rooms: workers.map(|Workers { engine, worker, fallback }| RoomsConfig {
                 edge: edge_id,
+                incarnation,
                 keys: keys.clone(),
                 engine,
                 worker,

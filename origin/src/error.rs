@@ -80,6 +80,12 @@ pub enum Error {
         /// The name of the room.
         room: String,
     },
+    /// The erasure of a person has failed, and is tried again.
+    #[error("that person is not erased yet; it is tried again every minute: {reason}")]
+    NotErased {
+        /// The reason for which it failed.
+        reason: String,
+    },
     /// The UDP endpoint cannot be used.
     #[error(transparent)]
     Quic(#[from] quic::Error),

@@ -1,6 +1,9 @@
 //! The origin's HTTP API.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -21,6 +24,9 @@ use crate::{
     keep::Keep,
     websocket,
 };
+
+/// The time for which a request waits for an erasure.
+const ERASING: Duration = Duration::from_secs(20);
 
 /// Routes health and rooms. Pages of any web origin may read all of it.
 pub(crate) fn router(front: Arc<Front>) -> Router {
@@ -97,7 +103,7 @@ async fn export(
     archived.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
 }
 
-/// Erases a person from all rooms and from the archive.
+/// Erases a person from all rooms and from the archive. Answers 204 once it is done, and 202 if it is still going on.
 async fn forget(
     Extract(front): Extract<Arc<Front>>,
     Path(fan): Path<String>,
@@ -106,9 +112,14 @@ async fn forget(
     let (_, fan) = for_operators(&front, &fan, &headers)?;
     let (done, is_done) = oneshot::channel();
     let _ = front.calls.send(Call::Forget(fan, done)).await;
-    match is_done.await.unwrap_or(Err(Error::Thread)) {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))),
+    match tokio::time::timeout(ERASING, is_done).await {
+        // The job goes on; another request waits for it again.
+        Err(_) => Ok(StatusCode::ACCEPTED),
+        Ok(Ok(Ok(()))) => Ok(StatusCode::NO_CONTENT),
+        Ok(done) => {
+            let error = done.unwrap_or(Err(Error::Thread)).err().unwrap_or(Error::Thread);
+            Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
+        }
     }
 }
 

@@ -348,11 +348,29 @@ impl Rooms {
 
     /// Returns whether the room exists or has existed, so that fans may take part in it.
     pub(crate) fn has_room(&self, name: &str) -> bool {
+        self.inner().journalled.contains(name) || self.has_show(name)
+    }
+
+    /// Returns whether the room has a show now: a creator publishes in it, or may return.
+    pub(crate) fn has_show(&self, name: &str) -> bool {
         let Ok(namespace) = Namespace::from_path(name) else { return false };
         let inner = self.inner();
-        inner.journalled.contains(name)
-            || inner.ownership.get(name).is_some()
+        inner.ownership.get(name).is_some()
             || inner.published.values().flatten().any(|publication| publication.namespace == namespace)
+    }
+
+    /// Records that a room's journal is gone.
+    pub(crate) fn remove_journal(&self, room: &str) {
+        self.inner().journalled.remove(room);
+        self.changed();
+    }
+
+    /// The names of the rooms that have a show or a publication now.
+    pub(crate) fn shows(&self) -> Vec<String> {
+        let inner = self.inner();
+        let owned = inner.ownership.iter().map(|(name, _)| name.clone());
+        let published = inner.published.values().flatten();
+        owned.chain(published.filter_map(|publication| publication.namespace.path())).collect()
     }
 
     /// Records that a room has a journal.

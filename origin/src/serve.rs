@@ -122,6 +122,12 @@ impl Serve {
                 None => std::future::pending().await,
             }
         };
+        let erase = async {
+            match &roots {
+                Some(roots) => roots.run_erasures().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = shutdown => {}
             () = accept => {}
@@ -129,6 +135,7 @@ impl Serve {
             () = keep_time(&rooms, &relay) => {}
             () = relay.housekeep() => {}
             () = prune => {}
+            () = erase => {}
         }
 
         draining.store(true, Ordering::Relaxed);

@@ -14,6 +14,10 @@ use crate::Failure;
 
 /// Name of the file with an edge's ID, in the data directory.
 const EDGE_FILE: &str = "edge-id";
+/// The file in the data directory with the incarnation of the edge's last start.
+const INCARNATION_FILE: &str = "edge-incarnation";
+/// The most leaves that an edge opens between two starts.
+const LEAVES_OF_A_LIFE: u64 = 1 << 32;
 /// Name of the folder with compiled workers, in the data directory.
 const COMPILED: &str = "workers";
 
@@ -68,6 +72,28 @@ pub(crate) fn edge_id(dir: &Path) -> Result<EdgeId, Failure> {
     }
 }
 
+/// Returns the incarnation of the first leaf of an edge that starts with this data directory: the clock's, but higher than
+/// in any earlier start, also of one whose clock was ahead.
+pub(crate) fn incarnation(dir: &Path) -> Result<u64, Failure> {
+    let path = dir.join(INCARNATION_FILE);
+    let failed =
+        |error| Failure::run(format!("{}: {error}; choose another directory with --data", path.display()));
+    let last = match fs::read_to_string(&path) {
+        Ok(text) => u64::from_str_radix(text.trim(), 16).map_err(|_| {
+            Failure::run(format!("{}: {:?} is not a number; delete the file", path.display(), text.trim()))
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed(error)),
+    };
+    let incarnation = ::token::now().0.max(last.saturating_add(LEAVES_OF_A_LIFE));
+    // A crash between the two leaves one file or the other, and both are whole.
+    let new = path.with_extension("new");
+    fs::write(&new, format!("{incarnation:016x}\n"))
+        .and_then(|()| fs::rename(&new, &path))
+        .map_err(failed)?;
+    Ok(incarnation)
+}
+
 /// Returns an origin's configuration for rooms; `None` without a worker.
 pub(crate) async fn origin_rooms(
     workers: Option<Workers>,
@@ -76,4 +102,23 @@ pub(crate) async fn origin_rooms(
     let Some(Workers { engine, worker, fallback }) = workers else { return Ok(None) };
     let keep = Keep::open(&dir.join(FILE)).await.map_err(Failure::run)?;
     Ok(Some(::origin::RoomsConfig { keep, engine, worker, fallback, retention: Retention::default() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_is_higher_than_one_of_a_clock_that_was_ahead() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let now = ::token::now().0;
+        let first = incarnation(dir.path()).expect("a number");
+        assert!(first >= now);
+        let ahead = now + 365 * 86_400_000_000;
+        fs::write(dir.path().join(INCARNATION_FILE), format!("{ahead:x}\n")).expect("written");
+        assert_eq!(incarnation(dir.path()).expect("a number"), ahead + LEAVES_OF_A_LIFE);
+        assert!(incarnation(dir.path()).expect("a number") > ahead + LEAVES_OF_A_LIFE);
+        fs::write(dir.path().join(INCARNATION_FILE), "what?").expect("written");
+        assert!(incarnation(dir.path()).is_err());
+    }
 }

@@ -387,6 +387,7 @@ impl Plan {
             limits: node::Limits::default(),
             rooms: Some(RoomsConfig {
                 edge: EdgeId(node as u64),
+                incarnation: token::now().0,
                 keys: self.keys_of(node),
                 engine: self.engine.clone(),
                 worker: self.worker.clone(),

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod person;
-pub use person::{TABLES, Table, forget};
+pub use person::{TABLES, Table, forget, forget_room};
 
 mod retention;
 pub use retention::Retention;

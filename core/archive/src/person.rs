@@ -89,6 +89,24 @@ const FORGET: [&str; 7] = [
     "UPDATE audit SET by = 'forgotten' WHERE by = ?1 AND (?2 IS NULL OR room = ?2)",
 ];
 
+/// Statements that erase all that is archived of a room.
+const FORGET_ROOM: [&str; 8] = [
+    "DELETE FROM lines WHERE room = ?",
+    "DELETE FROM gifts WHERE room = ?",
+    "DELETE FROM polls WHERE room = ?",
+    "DELETE FROM poll_options WHERE room = ?",
+    "DELETE FROM votes WHERE room = ?",
+    "DELETE FROM questions WHERE room = ?",
+    "DELETE FROM visits WHERE room = ?",
+    "DELETE FROM audit WHERE room = ?",
+];
+
+/// Returns the statements that erase all that is archived of a room.
+pub fn forget_room(room: &str) -> Vec<Statement<'static>> {
+    let value = || vec![crate::Value::Made(room.to_owned())];
+    FORGET_ROOM.iter().map(|sql| Statement { sql, values: value() }).collect()
+}
+
 /// Returns the statements that erase a person, in one room or in all.
 pub fn forget(room: Option<&str>, fan: FanId) -> Vec<Statement<'_>> {
     FORGET.iter().map(|sql| Statement { sql, values: vec![fan.into(), room.into()] }).collect()

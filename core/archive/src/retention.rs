@@ -13,7 +13,7 @@ pub struct Retention {
     pub lines: Duration,
     /// Age of gifts: the operator may have to account for them.
     pub gifts: Duration,
-    /// Age of polls and their votes, from the poll's close.
+    /// Age of polls and their votes, from the poll's close, or else its opening.
     pub polls: Duration,
     /// Age of questions.
     pub questions: Duration,
@@ -49,14 +49,17 @@ impl Retention {
             (
                 self.polls,
                 "DELETE FROM votes WHERE row IN (SELECT votes.row FROM polls \
-                 JOIN votes USING (room, poll) WHERE polls.closed < ? LIMIT 500)",
+                 JOIN votes USING (room, poll) WHERE coalesce(polls.closed, polls.at) < ? LIMIT 500)",
             ),
             (
                 self.polls,
                 "DELETE FROM poll_options WHERE row IN (SELECT poll_options.row FROM polls \
-                 JOIN poll_options USING (room, poll) WHERE polls.closed < ? LIMIT 500)",
+                 JOIN poll_options USING (room, poll) WHERE coalesce(polls.closed, polls.at) < ? LIMIT 500)",
             ),
-            (self.polls, "DELETE FROM polls WHERE row IN (SELECT row FROM polls WHERE closed < ? LIMIT 500)"),
+            (
+                self.polls,
+                "DELETE FROM polls WHERE row IN (SELECT row FROM polls WHERE coalesce(closed, at) < ? LIMIT 500)",
+            ),
             (
                 self.questions,
                 "DELETE FROM questions WHERE row IN (SELECT row FROM questions WHERE at < ? LIMIT 500)",

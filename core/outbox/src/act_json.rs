@@ -77,7 +77,7 @@ fn moderation(of: &Value) -> Result<Moderation<'_>, Error> {
             question: text(of, "question")?,
             options: each(of, "options", |option| option.as_str().ok_or(Error::Field("options")))?,
             seconds: small(of, "seconds")?,
-            choice: if is(of, "changeable")? { Choice::Changeable } else { Choice::Final },
+            choice: Choice::new(is(of, "changeable")?, is(of, "named")?),
         },
         "closePoll" => Moderation::ClosePoll(PollId(fitting(of, "closePoll")?)),
         "answer" => Moderation::Answer(QuestionId(fitting(of, "answer")?)),

@@ -21,9 +21,11 @@ impl Bucket {
     /// Takes `cost` tokens, or returns the time to wait for them.
     #[inline]
     pub(crate) fn take(&mut self, now: Micros, cost: u32, rate: Rate) -> Result<(), Micros> {
-        let full = self.0.max(now) + Micros(rate.every.0.saturating_mul(cost.into()));
-        let ahead = full - now;
         let allowed = Micros(rate.every.0.saturating_mul(rate.burst.into()));
+        // A bucket that is emptier than empty is of a clock that has since been set back: it begins again.
+        let before = if self.0 > now + allowed { now } else { self.0.max(now) };
+        let full = before + Micros(rate.every.0.saturating_mul(cost.into()));
+        let ahead = full - now;
         if ahead > allowed {
             return Err(ahead - allowed);
         }

@@ -27,6 +27,8 @@ pub use config::{Config, Limits};
 
 mod content;
 
+pub mod crowd;
+
 mod error;
 pub use error::Error;
 

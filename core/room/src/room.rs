@@ -1,12 +1,14 @@
 //! The room's state machine, as root or leaf.
 
+use std::cell::Cell;
+
 use wire::worker::{Input, Seat};
 use wire::{Frame, Frames, Micros};
 
 use crate::effects::Effects;
 use crate::error::SNAPSHOT_VERSION;
 use crate::leaf::Leaf;
-use crate::root::Root;
+use crate::root::{Added, Root};
 use crate::{Config, Error};
 
 /// Snapshot kinds: a seat in its present layout. A new layout gets a new number; snapshots of the other seat
@@ -14,13 +16,17 @@ use crate::{Config, Error};
 const LEAF: u8 = 2;
 const ROOT: u8 = 1;
 
+/// Time by which a batch may be earlier than the one before and be taken for as late. A room whose clock goes back
+/// further was ahead, and goes back with it.
+const CLOCK_ERROR: Micros = Micros::from_secs(60 * 60);
+
 /// A room in one seat, as a state machine.
 ///
 /// # Contract
 ///
 /// * **Inputs.** [`handle`](Self::handle) takes a packet of [`Input`]s and appends a packet of
-///   [`Effect`](wire::worker::Effect)s. Each batch has its time, which never goes back (the room treats an
-///   earlier time as the latest). [`Input::Tick`] arrives every 50 ms or more often.
+///   [`Effect`](wire::worker::Effect)s. Each batch has its time. The room treats an earlier time as the
+///   latest, unless it is earlier by more than an hour: then the clock was ahead, and the room's time goes back. [`Input::Tick`] arrives every 50 ms or more often.
 /// * **Order.** The host carries out effects in order. At the root it first stores the batch that they came
 ///   from: that, [`snapshot`](Self::snapshot) and [`restore`](Self::restore) make a root
 ///   that outlives its node. When the host replays stored batches, it drops their effects.
@@ -33,6 +39,8 @@ pub struct Room {
     state: State,
     now: Micros,
     packet: Vec<u8>,
+    /// Bytes of the last snapshot, by which the next is allocated: to grow it step by step takes twice the memory.
+    snapshot_bytes: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -50,11 +58,18 @@ impl Room {
             }
             Seat::Root => State::Root(Box::new(Root::new(config.limits))),
         };
-        Self { state, now: Micros(0), packet: Vec::new() }
+        Self { state, now: Micros(0), packet: Vec::new(), snapshot_bytes: Cell::new(0) }
     }
 
     /// Handles a batch at a moment; appends the effects.
     pub fn handle(&mut self, now: Micros, batch: &[u8], effects: &mut Vec<u8>) -> Result<(), Error> {
+        if now + CLOCK_ERROR < self.now {
+            self.now = now;
+            match &mut self.state {
+                State::Leaf(leaf) => leaf.set_back(now),
+                State::Root(root) => root.set_back(now),
+            }
+        }
         self.now = self.now.max(now);
         wire::start(effects);
         let mut effects = Effects::new(effects, &mut self.packet);
@@ -76,12 +91,20 @@ impl Room {
 
     /// Returns all of the room's state.
     pub fn snapshot(&self) -> Vec<u8> {
-        let out = vec![SNAPSHOT_VERSION];
+        let large = match &self.state {
+            State::Leaf(_) => 0,
+            State::Root(root) => root.cost(),
+        };
+        let before = self.snapshot_bytes.get().max(large);
+        let mut out = Vec::with_capacity(before + before / 8 + 1);
+        out.push(SNAPSHOT_VERSION);
         let written = match &self.state {
             State::Leaf(leaf) => postcard::to_extend(&(LEAF, self.now, leaf), out),
-            State::Root(root) => postcard::to_extend(&(ROOT, self.now, root), out),
+            State::Root(root) => postcard::to_extend(&(ROOT, self.now, root, root.added()), out),
         };
-        written.expect("a state that can be written: all of it is ours")
+        let snapshot = written.expect("a state that can be written: all of it is ours");
+        self.snapshot_bytes.set(snapshot.len());
+        snapshot
     }
 
     /// Restores a room from its snapshot, if it has one, and the batches that it handled since: a time and the inputs.
@@ -117,11 +140,14 @@ impl Room {
                 State::Leaf(Box::new(leaf.restored(edge, incarnation, config.limits)?))
             }
             (Seat::Root, ROOT) => {
-                let root: Root = postcard::from_bytes(state).map_err(|_| Error::Snapshot)?;
-                State::Root(Box::new(root.restored(config.limits)?))
+                let (root, added): (Root, _) =
+                    postcard::take_from_bytes(state).map_err(|_| Error::Snapshot)?;
+                // A snapshot of the first layout ends with the root.
+                let added = if added.is_empty() { Ok(Added::default()) } else { postcard::from_bytes(added) };
+                State::Root(Box::new(root.restored(added.map_err(|_| Error::Snapshot)?, config.limits)?))
             }
             _ => return Err(Error::Seat),
         };
-        Ok(Self { state, now, packet: Vec::new() })
+        Ok(Self { state, now, packet: Vec::new(), snapshot_bytes: Cell::new(snapshot.len()) })
     }
 }

@@ -196,6 +196,15 @@ pub fn put_raw(out: &mut Vec<u8>, frame: &[u8]) {
     out.extend_from_slice(frame);
 }
 
+/// Returns the number of frames in a packet, up to the first that is damaged.
+pub fn count(packet: &[u8]) -> usize {
+    let (mut left, mut frames) = (packet.get(1..).unwrap_or_default(), 0);
+    while let Ok((_, rest)) = split(left) {
+        (left, frames) = (rest, frames + 1);
+    }
+    frames
+}
+
 /// Splits off the first frame's bytes.
 #[inline]
 fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {

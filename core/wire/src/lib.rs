@@ -40,7 +40,7 @@ mod fan;
 pub use fan::{Act, Beat, Danmaku, DanmakuSize, FanMessage, Hello, Lane, Playing, Say};
 
 mod frame;
-pub use frame::{Error, Frame, Frames, RawFrames, VERSION, decode, packet, put, put_raw, start};
+pub use frame::{Error, Frame, Frames, RawFrames, VERSION, count, decode, packet, put, put_raw, start};
 
 pub mod limits;
 

@@ -86,7 +86,7 @@ pub enum Moderation<'a> {
     },
 }
 
-/// Rule of a poll for a fan's second vote.
+/// Rule of a poll: who may vote, and what a fan's second vote does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Choice {
     /// The first vote stands.
@@ -94,6 +94,33 @@ pub enum Choice {
     Final,
     /// The last vote before the close counts.
     Changeable,
+    /// Only fans with a name of their own may vote, and the first vote stands.
+    NamedFinal,
+    /// Only fans with a name of their own may vote, and the last vote before the close counts.
+    NamedChangeable,
+}
+
+impl Choice {
+    /// Returns the rule with those two properties.
+    pub fn new(is_changeable: bool, is_for_named: bool) -> Self {
+        match (is_changeable, is_for_named) {
+            (false, false) => Self::Final,
+            (true, false) => Self::Changeable,
+            (false, true) => Self::NamedFinal,
+            (true, true) => Self::NamedChangeable,
+        }
+    }
+
+    /// Returns whether the first vote of a fan stands.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Final | Self::NamedFinal)
+    }
+
+    /// Returns whether only fans with a name of their own are counted: to be a stranger costs nothing, so that
+    /// one person can be many.
+    pub fn is_for_named(self) -> bool {
+        matches!(self, Self::NamedFinal | Self::NamedChangeable)
+    }
 }
 
 /// Modes of a room: the rules for writing in it.

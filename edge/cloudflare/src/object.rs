@@ -89,7 +89,7 @@ impl RoomObject {
         let namespace = Namespace::from_path(&room).map_err(|error| error.to_string())?;
         let platform: Rc<dyn Platform> = Rc::new(Isolate);
         let figures = Figures::new("fanfare_edge");
-        let config = RoomsConfig { edge: EdgeId(shard.into()), keys: keys.clone() };
+        let config = RoomsConfig { edge: EdgeId(shard.into()), incarnation: wall().0, keys: keys.clone() };
         let rooms = Rooms::new(Rc::clone(&platform), Rc::new(LocalWorkers), config, &figures);
         let mut services: Vec<Rc<dyn Service>> = vec![Rc::new(rooms.clone())];
         let hub = (shard == ROOT).then(|| Hub::new(namespace));

@@ -32,6 +32,8 @@ pub struct Config {
 pub struct RoomsConfig {
     /// The number of this edge: the same after a restart.
     pub edge: EdgeId,
+    /// The incarnation of this node's first leaf: higher than those of its earlier lives.
+    pub incarnation: u64,
     /// The keys that verify fans' tokens and sign those of anonymous fans.
     pub keys: token::Keys,
     /// The engine that runs workers.

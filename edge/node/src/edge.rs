@@ -91,17 +91,14 @@ impl Edge {
         let figures = Figures::new("fanfare_edge");
         let platform: Rc<dyn Platform> = Rc::new(Thread::default());
         let rooms = config.rooms.as_ref().map(|rooms| {
-            let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
+            let config = of_rooms(rooms);
             let RoomsConfig { engine, worker, fallback, .. } = rooms.clone();
             let workers = Rc::new(WasmWorkers::new(engine, worker, fallback));
             Rooms::new(Rc::clone(&platform), workers, config, &figures)
         });
         // Without an upstream, no room is private.
         let trusting = config.rooms.as_ref().filter(|_| config.origin.is_some());
-        let trust = trusting.map(|rooms| {
-            let config = room_runtime::RoomsConfig { edge: rooms.edge, keys: rooms.keys.clone() };
-            Trust::new(Rc::clone(&platform), config)
-        });
+        let trust = trusting.map(|rooms| Trust::new(Rc::clone(&platform), of_rooms(rooms)));
         if let (Some(rooms), Some(trust)) = (&rooms, &trust) {
             rooms.trust(Rc::clone(trust));
         }
@@ -208,6 +205,12 @@ impl Edge {
         let _ = tokio::time::timeout(FLUSH, served).await;
         Ok(())
     }
+}
+
+/// Returns what rooms have to know on every platform.
+fn of_rooms(rooms: &RoomsConfig) -> room_runtime::RoomsConfig {
+    let RoomsConfig { edge, incarnation, keys, .. } = rooms.clone();
+    room_runtime::RoomsConfig { edge, incarnation, keys }
 }
 
 /// Follows the upstream: in the name of this edge, if the upstream tells it the private rooms.

@@ -104,7 +104,10 @@ impl Worker for WasmWorker {
 }
 
 fn failed(error: wasm_host::Error) -> room_runtime::Error {
-    room_runtime::Error::Worker(error.to_string())
+    match error {
+        wasm_host::Error::Skipped(fault) => room_runtime::Error::Skipped(fault.to_string()),
+        error => room_runtime::Error::Worker(error.to_string()),
+    }
 }
 
 /// The upstream of a node, over QUIC, WebTransport or a WebSocket.

@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
+use moqt::TrackName;
+
 /// Groups of a track that an edge keeps, the newest of them.
 pub const GROUPS_KEPT: usize = 3;
 /// Bytes of a track that an edge keeps.
@@ -33,6 +35,18 @@ pub struct CacheLimits {
 impl Default for CacheLimits {
     fn default() -> Self {
         Self { groups: GROUPS_KEPT, track_bytes: BYTES_KEPT, total_bytes: TOTAL_BYTES_KEPT }
+    }
+}
+
+/// Returns the most groups that any relay keeps of a track. What was taken back in a room's own tracks is in no group
+/// that begins later, so that few may be kept: two of the chat, for readers who are a little behind, and one of the
+/// others, whose objects are complete.
+pub(crate) fn most_groups(track: &TrackName) -> usize {
+    match track.namespace().fields().first() {
+        Some(field) if field[..] != *wire::names::ROOM.as_bytes() => usize::MAX,
+        None => usize::MAX,
+        Some(_) if track.name() == wire::Track::Chat.name().as_bytes() => 2,
+        Some(_) => 1,
     }
 }
 

@@ -12,6 +12,9 @@ pub enum Error {
     /// The worker cannot be started, or failed.
     #[error("the worker failed: {0}")]
     Worker(String),
+    /// The worker does not survive a batch, and is as if it had not been handed over.
+    #[error("the worker does not survive a batch: {0}")]
+    Skipped(String),
     /// The journal cannot be read or written.
     #[error("the room's journal: {0}")]
     Journal(String),

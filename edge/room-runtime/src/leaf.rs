@@ -18,7 +18,7 @@ use wire::{
     worker::{Close, Effect, Identity, Input, Level},
 };
 
-use crate::{Worked, proof::Proofs, shared::Shared};
+use crate::{Worked, clock, proof::Proofs, shared::Shared};
 
 /// The interval between a leaf's batches while there is input.
 pub const TICK: Duration = Duration::from_millis(25);
@@ -295,7 +295,7 @@ impl Leaf {
             self.put(&Input::Tick);
             let batch = self.batch.take();
             let left_sessions = self.begin_tick();
-            self.now.set(self.now.get().max(platform.wall()));
+            self.now.set(clock::opened(self.now.get(), platform.wall()));
             let handled = worker.handle(self.now.get(), batch.into()).await;
             let figures = worker.worked();
             self.shared.figures.worked(&worked, &figures);

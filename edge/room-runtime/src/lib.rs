@@ -5,6 +5,10 @@
 //! they lead to, on a [`Journal`].
 #![forbid(unsafe_code)]
 
+mod batch;
+
+mod clock;
+
 mod error;
 pub use error::Error;
 

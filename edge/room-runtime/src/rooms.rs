@@ -32,7 +32,7 @@ pub(crate) struct Inner {
     pub(crate) leaves: RefCell<BTreeMap<Namespace, Rc<Leaf>>>,
     /// Notified when a leaf is added.
     pub(crate) changed: Notify,
-    /// The incarnation of the newest leaf.
+    /// The incarnation of the next leaf.
     incarnation: Cell<u64>,
 }
 
@@ -45,13 +45,14 @@ impl Rooms {
         figures: &relay::Figures,
     ) -> Self {
         let figures = Figures::new(figures);
+        let incarnation = Cell::new(config.incarnation);
         let shared =
             Shared { platform, workers, config, figures, uplink: Cell::new(None), trust: OnceCell::new() };
         Self(Rc::new(Inner {
             shared: Rc::new(shared),
             leaves: RefCell::default(),
             changed: Notify::new(),
-            incarnation: Cell::new(0),
+            incarnation,
         }))
     }
 
@@ -68,9 +69,8 @@ impl Rooms {
         if self.0.leaves.borrow().len() >= MAX_ROOMS {
             return Err(RequestError::new(moqt::RequestCode::EXCESSIVE_LOAD, "this edge has too many rooms"));
         }
-        // Higher than that of any earlier leaf, over restarts of the node.
-        let incarnation = self.0.shared.platform.wall().0.max(self.0.incarnation.get() + 1);
-        self.0.incarnation.set(incarnation);
+        let incarnation = self.0.incarnation.get();
+        self.0.incarnation.set(incarnation + 1);
         let leaf = Rc::new(Leaf::new(Rc::clone(&self.0.shared), room.clone(), incarnation));
         self.0.leaves.borrow_mut().insert(room.clone(), Rc::clone(&leaf));
         self.0.shared.figures.rooms.inc();

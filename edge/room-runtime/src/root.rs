@@ -22,7 +22,7 @@ use wire::{
     worker::{Effect, Group, Input, Level, Seat},
 };
 
-use crate::{Batch, Error, Hub, HubEvent, Journal, Worked, Worker, Workers, figures::Figures};
+use crate::{Batch, Error, Hub, HubEvent, Journal, Worked, Worker, Workers, batch, clock, figures::Figures};
 
 /// The shortest interval between a root's batches.
 pub const ROOT_TICK: Duration = Duration::from_millis(45);
@@ -50,6 +50,10 @@ struct Shared {
     /// Notified when there is somebody to forget, or the room is wanted.
     ready: Notify,
     is_wanted: Cell<bool>,
+    /// Set if the root has to close as soon as it is not used.
+    is_closing: Cell<bool>,
+    /// The last time at which it was used.
+    used_at: Cell<Monotonic>,
     viewers: Cell<u64>,
 }
 
@@ -66,6 +70,22 @@ impl RootHandle {
     pub fn want(&self) {
         self.0.is_wanted.set(true);
         self.0.ready.notify_one();
+    }
+
+    /// Closes the root without waiting for [`ROOT_LINGER`], unless it is used.
+    pub fn close(&self) {
+        self.0.is_closing.set(true);
+        self.0.ready.notify_one();
+    }
+
+    /// Returns whether the root was told to close.
+    pub fn is_closing(&self) -> bool {
+        self.0.is_closing.get()
+    }
+
+    /// The last time at which the root was used.
+    pub fn used_at(&self) -> Monotonic {
+        self.0.used_at.get()
     }
 
     /// Viewers of the room, as its last pulse has them.
@@ -139,7 +159,10 @@ pub async fn run_root(
     let _closing = Closing(handle);
     let room = hub.room();
     let kept = journal.load().await?;
-    let last = kept.batches.iter().map(|batch| batch.now).max().unwrap_or_default();
+    let last = kept.batches.last().map(|batch| batch.now).unwrap_or_default();
+    // An origin that is stopped again and again would otherwise have a journal that only grows.
+    let since_snapshot =
+        (kept.batches.len() as u64, kept.batches.iter().map(|batch| batch.inputs.len()).sum());
     let worker = workers.restore(room, Seat::Root, kept).await?;
     let first_group = platform.wall().as_millis();
     let tracks = [Track::Chat, Track::Pulse, Track::Stage].into_iter().filter_map(|track| {
@@ -155,9 +178,9 @@ pub async fn run_root(
         hub,
         handle,
         tracks: tracks.collect(),
-        now: last.max(platform.wall()),
+        now: clock::opened(last, platform.wall()),
         platform,
-        since_snapshot: (0, 0),
+        since_snapshot,
         worked: Worked::default(),
         figures: figures.0.clone(),
     };
@@ -182,7 +205,9 @@ impl Root<'_> {
             let is_called = self.handle.is_used();
             if !events.is_empty() || is_called || self.hub.is_linked() || is_used() {
                 used_at = started;
-            } else if started - used_at > linger {
+                self.handle.0.used_at.set(started);
+                self.handle.0.is_closing.set(false);
+            } else if started - used_at > linger || self.handle.is_closing() {
                 return self.snapshot().await;
             }
             self.tick(&events).await?;
@@ -212,7 +237,7 @@ impl Root<'_> {
         });
         let forgotten = forget.iter().map(|(fan, _)| Input::Forget { fan: *fan });
         let inputs: Vec<_> = inputs.chain(forgotten).chain([Input::Tick]).collect();
-        self.handle_batch(&inputs).await?;
+        self.hand(&inputs).await?;
         let (batches, bytes) = self.since_snapshot;
         // A journal has what people said until the next snapshot.
         if batches >= SNAPSHOT_BATCHES || bytes >= SNAPSHOT_BYTES || !forget.is_empty() {
@@ -224,6 +249,21 @@ impl Root<'_> {
         Ok(())
     }
 
+    /// Hands inputs to the worker in parts that it can handle in time. An edge whose packet it does not survive loses
+    /// its link.
+    async fn hand(&mut self, inputs: &[Input<'_>]) -> Result<(), Error> {
+        let (room, hub) = (self.room, self.hub);
+        let refuse = |input: &Input<'_>, error| match input {
+            Input::Delta { edge, .. } => {
+                tracing::warn!(%room, edge = edge.0, %error, "an edge's packet is refused");
+                hub.cut(*edge);
+                Ok(())
+            }
+            _ => Err(error),
+        };
+        batch::hand(inputs, async |part| self.handle_batch(part).await, refuse).await
+    }
+
     async fn handle_batch(&mut self, inputs: &[Input<'_>]) -> Result<(), Error> {
         let mut batch = Vec::new();
         wire::start(&mut batch);
@@ -231,7 +271,7 @@ impl Root<'_> {
             wire::put(&mut batch, input);
         }
         let batch = Bytes::from(batch);
-        self.now = self.now.max(self.platform.wall());
+        self.now = clock::step(self.now, self.platform.wall());
         let handled = self.worker.handle(self.now, batch.clone()).await;
         let worked = self.worker.worked();
         if let Some(figures) = &self.figures {

@@ -18,6 +18,9 @@ use crate::{Error, Trust, Worker, Workers, figures::Figures};
 pub struct RoomsConfig {
     /// The number of this edge: the same after a restart.
     pub edge: EdgeId,
+    /// The incarnation of this node's first leaf. It is higher than that of any earlier leaf of the edge, over restarts
+    /// and whatever the clock says; those of its later leaves follow it.
+    pub incarnation: u64,
     /// The keys that verify fans' tokens and sign those of anonymous fans.
     pub keys: token::Keys,
 }

@@ -111,12 +111,14 @@ impl Instance {
     /// Returns all of the worker's state.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, Fault> {
         // A snapshot cannot be longer than the memory.
-        self.call(self.options.state, self.options.memory, |exports, store| exports.call_snapshot(store))
+        self.call(self.options.state_of(self.memory()), self.options.memory, |exports, store| {
+            exports.call_snapshot(store)
+        })
     }
 
     /// Replaces the worker's state by a snapshot's.
     pub fn restore(&mut self, snapshot: &[u8]) -> Outcome<()> {
-        self.call(self.options.state, self.options.effects, |exports, store| {
+        self.call(self.options.state_of(snapshot.len()), self.options.effects, |exports, store| {
             exports.call_restore(store, snapshot)
         })
     }
@@ -127,7 +129,7 @@ impl Instance {
     }
 
     /// Returns the bytes of memory in use.
-    pub(crate) fn memory(&self) -> usize {
+    pub fn memory(&self) -> usize {
         self.store.data().memory.used()
     }
 

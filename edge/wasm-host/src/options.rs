@@ -12,6 +12,9 @@ pub struct Options {
     /// Processor time of making an instance, and of a call of `configure`, `snapshot` or `restore`, which go
     /// through all of the state.
     pub state: Duration,
+    /// Processor time that a call of `snapshot` or `restore` has beside, for each mebibyte of memory or snapshot: a
+    /// large room is no fault of its worker.
+    pub state_per_mib: Duration,
     /// Wall-clock time of restoring a room: the snapshot, and the batches since.
     pub revival: Duration,
     /// Bytes of all memories of an instance together.
@@ -29,11 +32,19 @@ impl Default for Options {
         Self {
             call: Duration::from_millis(20),
             state: Duration::from_millis(500),
+            state_per_mib: Duration::from_millis(20),
             revival: Duration::from_secs(10),
-            memory: 64 << 20,
+            memory: 96 << 20,
             effects: 16 << 20,
             faults: 3,
             window: Duration::from_mins(1),
         }
+    }
+}
+
+impl Options {
+    /// Returns the processor time of a call that goes through that many bytes of state.
+    pub(crate) fn state_of(&self, bytes: usize) -> Duration {
+        self.state + self.state_per_mib * u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
     }
 }

@@ -6,9 +6,9 @@ use ::archive::TABLES;
 use serde_json::{Map, Value};
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqlitePoolOptions};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use wire::FanId;
+use wire::{FanId, Micros};
 
-use super::{Error, schema};
+use super::{Erasure, Error, schema};
 
 /// The most queries at once.
 const READERS: u32 = 2;
@@ -53,6 +53,37 @@ impl Archive {
         let mut db = self.reader().await?;
         let query = "SELECT room FROM snapshots UNION SELECT room FROM journal ORDER BY room";
         sqlx::query_scalar(query).fetch_all(&mut *db).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Lists the erasures that have not ended.
+    pub(super) async fn erasures(&self) -> Result<Vec<Erasure>, Error> {
+        let mut db = self.reader().await?;
+        let query = "SELECT fan, room, done FROM forgets ORDER BY begun";
+        let rows: Vec<(String, String, Option<i64>)> =
+            sqlx::query_as(query).fetch_all(&mut *db).await.map_err(|error| self.failed(&error))?;
+        let erasure = |(fan, room, done): (String, String, Option<i64>)| {
+            Some(Erasure { fan: fan.parse().ok()?, room, is_done: done.is_some() })
+        };
+        Ok(rows.into_iter().filter_map(erasure).collect())
+    }
+
+    /// Lists the rooms whose last show was before that moment.
+    pub(super) async fn shown_before(&self, before: Micros) -> Result<Vec<String>, Error> {
+        let mut db = self.reader().await?;
+        let query =
+            sqlx::query_scalar("SELECT room FROM shows WHERE at < ? ORDER BY room").bind(before.0 as i64);
+        query.fetch_all(&mut *db).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Returns the moment of the newest row of the archive and of the journal.
+    pub async fn newest(&self) -> Result<Option<Micros>, Error> {
+        let mut db = self.reader().await?;
+        let query = "SELECT max(at) FROM (SELECT max(at) AS at FROM lines UNION ALL SELECT max(at) FROM gifts \
+                     UNION ALL SELECT max(at) FROM visits UNION ALL SELECT max(at) FROM audit \
+                     UNION ALL SELECT max(at) FROM questions UNION ALL SELECT max(now) FROM journal)";
+        let newest: Option<i64> =
+            sqlx::query_scalar(query).fetch_one(&mut *db).await.map_err(|error| self.failed(&error))?;
+        Ok(newest.map(|at| Micros(at as u64)))
     }
 
     /// Exports all that is archived of a person, in all rooms.

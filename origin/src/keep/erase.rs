@@ -1,4 +1,4 @@
-//! Erases a person from rooms that do not run.
+//! Erases a person from rooms that do not run, or one such room.
 
 use room::{Config, Room};
 use wire::worker::{Input, Seat};
@@ -17,6 +17,13 @@ pub async fn erase(keep: &Keep, fan: FanId, now: Micros) -> Result<usize, Error>
     }
     keep.scrub().await?;
     failed.map_or(Ok(rooms.len()), Err)
+}
+
+/// Erases a room that does not run: all that it is restored from, and all that is archived of it.
+pub async fn erase_room(keep: &Keep, room: &str) -> Result<(), Error> {
+    keep.close_room(room).await?;
+    keep.change(archive::forget_room(room)).await?;
+    keep.scrub().await
 }
 
 async fn erase_in(keep: &Keep, name: &str, fan: FanId, now: Micros) -> Result<(), Error> {

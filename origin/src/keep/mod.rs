@@ -14,11 +14,14 @@
 //! person's words too, in a form that only the worker reads. So for each room that [`Keep::forget`] returns, the caller
 //! handles [`Input::Forget`](wire::worker::Input::Forget), appends that batch, and takes a [`Keep::snapshot`], which
 //! drops the journal. [`Keep::scrub`] follows the last one; then, and not before, nothing of the person is in any file.
-//! [`erase`] does all that for rooms that do not run.
+//! [`erase`] does all that for rooms that do not run. While rooms run it is a job, from [`Keep::begin_forget`] to
+//! [`Keep::end_forget`], with a row of its progress; the file is rewritten later, when no room runs
+//! ([`Keep::scrub_if_due`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use ::archive::Statement;
 use sqlx::SqliteConnection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use wire::{FanId, Micros};
@@ -27,7 +30,10 @@ mod archive;
 pub use archive::Archive;
 
 mod erase;
-pub use erase::erase;
+pub use erase::{erase, erase_room};
+
+mod forget;
+pub use forget::Erasure;
 
 mod error;
 pub use error::Error;
@@ -37,6 +43,9 @@ pub use ::archive::Retention;
 
 mod rows;
 mod schema;
+mod shows;
+pub use shows::ROOM_DAYS;
+
 mod writer;
 
 use writer::{Answer, Counters, Job, Waiting, Writer};
@@ -223,6 +232,11 @@ impl Keep {
         // Without a writer the answer never comes, and `answer` returns `Closed`.
         let _ = self.jobs.send(Waiting { job: job(done), permits: Some(permits) });
         Ok(answer)
+    }
+
+    /// Executes statements in one transaction; returns the number of rows that they changed.
+    async fn change(&self, statements: Vec<Statement<'static>>) -> Result<u64, Error> {
+        self.ask(|done| Job::Change { statements, done }).await
     }
 
     fn send(&self, job: Job) {

@@ -31,10 +31,22 @@ pub(super) async fn put(db: &mut SqliteConnection, room: &str, rows: &[u8]) -> s
 
 /// Erases a person from all rooms.
 pub(super) async fn forget(db: &mut SqliteConnection, fan: FanId) -> sqlx::Result<()> {
-    execute(db, archive::forget(None, fan)).await
+    execute(db, archive::forget(None, fan)).await.map(drop)
 }
 
-async fn execute(db: &mut SqliteConnection, statements: Vec<Statement<'_>>) -> sqlx::Result<()> {
+/// Drops all that a room is restored from.
+pub(super) async fn close(db: &mut SqliteConnection, room: &str) -> sqlx::Result<()> {
+    const TABLES: [&str; 3] = [
+        "DELETE FROM journal WHERE room = ?",
+        "DELETE FROM snapshots WHERE room = ?",
+        "DELETE FROM shows WHERE room = ?",
+    ];
+    execute(db, TABLES.map(|sql| Statement { sql, values: vec![room.into()] }).into()).await.map(drop)
+}
+
+/// Executes statements; returns the number of rows that they changed.
+pub(super) async fn execute(db: &mut SqliteConnection, statements: Vec<Statement<'_>>) -> sqlx::Result<u64> {
+    let mut rows = 0;
     for Statement { sql, values } in statements {
         let query = values.into_iter().fold(sqlx::query(sql), |query, value| match value {
             Value::Null => query.bind(None::<i64>),
@@ -42,7 +54,7 @@ async fn execute(db: &mut SqliteConnection, statements: Vec<Statement<'_>>) -> s
             Value::Text(text) => query.bind(text),
             Value::Made(text) => query.bind(text),
         });
-        query.execute(&mut *db).await?;
+        rows += query.execute(&mut *db).await?.rows_affected();
     }
-    Ok(())
+    Ok(rows)
 }

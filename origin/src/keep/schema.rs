@@ -8,13 +8,14 @@ use std::{
 
 use sqlx::{
     ConnectOptions as _, Connection as _, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::Error;
 
 /// The SQL that makes each format from the one before.
-const MIGRATIONS: [[&str; 2]; 1] = [[include_str!("schema1.sql"), archive::SCHEMA]];
+const MIGRATIONS: [[&str; 2]; 2] =
+    [[include_str!("schema1.sql"), archive::SCHEMA], [include_str!("schema2.sql"), ""]];
 /// The format that this version writes.
 pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
 /// `Fanf`: distinguishes the file from another program's (<https://www.sqlite.org/pragma.html#pragma_application_id>).
@@ -62,6 +63,7 @@ pub(super) async fn writing(path: &Path) -> Result<SqliteConnection, Error> {
     let options = options(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .pragma("secure_delete", "ON");
     let mut db = options.connect().await.map_err(|error| failed(&error))?;
     if let Err(error) = migrate(&mut db, path).await {
@@ -82,6 +84,11 @@ async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
             let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *db).await;
             return Err(Error::new(path, &error));
         }
+    }
+    // A file of the first format gives free pages back only after it was rewritten once. No room runs yet.
+    if has == 1 {
+        let rewritten = sqlx::raw_sql("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").execute(&mut *db).await;
+        rewritten.map_err(|error| Error::new(path, &error))?;
     }
     Ok(())
 }

@@ -9,14 +9,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use archive::Statement;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use wire::{FanId, Micros};
+use wire::FanId;
 
 use super::{Batch, Error, Kept, rows};
 
 /// The most jobs in one transaction: each of them waits for the whole.
 const MAX_GROUP: usize = 1024;
+/// Gives a few free pages back: rooms hardly wait.
+const WIPE: &str = "PRAGMA incremental_vacuum(256)";
 
 /// The channel for the result of a job.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -40,11 +43,19 @@ pub(super) enum Job {
         state: Vec<u8>,
         done: Answer<()>,
     },
-    /// Deletes a few rows that are older than they may be.
-    Prune {
-        sql: &'static str,
-        before: Micros,
+    /// Executes statements, and answers how many rows they changed.
+    Change {
+        statements: Vec<Statement<'static>>,
         done: Answer<u64>,
+    },
+    /// Drops all that a room is restored from.
+    CloseRoom {
+        room: String,
+        done: Answer<()>,
+    },
+    /// Gives some free pages back, or else empties the write-ahead log. Answers whether pages are left.
+    Wipe {
+        done: Answer<bool>,
     },
     Forget {
         fan: FanId,
@@ -91,7 +102,7 @@ pub(super) struct Waiting {
 /// The result of one job, sent once its group is committed.
 enum Reply {
     Appended(Answer<u64>, Result<u64, Error>),
-    Pruned(Answer<u64>, Result<u64, Error>),
+    Changed(Answer<u64>, u64),
     Done(Answer<()>, Result<(), Error>),
 }
 
@@ -100,8 +111,11 @@ impl Reply {
         // A receiver that was dropped does not need the result, so failures to send are ignored.
         let after = |error: &Error| error.clone();
         match self {
-            Self::Appended(done, result) | Self::Pruned(done, result) => {
+            Self::Appended(done, result) => {
                 let _ = done.send(committed.as_ref().map_err(after).and(result));
+            }
+            Self::Changed(done, rows) => {
+                let _ = done.send(committed.as_ref().map_err(after).map(|()| rows));
             }
             Self::Done(done, result) => {
                 let _ = done.send(committed.as_ref().map_err(after).copied().and(result));
@@ -153,6 +167,10 @@ impl Writer {
                 Job::Scrub { done } => {
                     self.commit(&mut together).await;
                     let _ = done.send(self.scrub().await);
+                }
+                Job::Wipe { done } => {
+                    self.commit(&mut together).await;
+                    let _ = done.send(self.wipe().await);
                 }
                 Job::Close { done } => {
                     self.commit(&mut together).await;
@@ -230,11 +248,15 @@ impl Writer {
                 replies.push(Reply::Done(done, result));
                 if good { self.snapshot(&room, seq, state).await } else { Ok(()) }
             }
-            Job::Prune { sql, before, done } => {
-                let gone = sqlx::query(sql).bind(before.0 as i64).execute(&mut self.db).await;
-                let count = gone.as_ref().map_or(0, sqlx::sqlite::SqliteQueryResult::rows_affected);
-                replies.push(Reply::Pruned(done, Ok(count)));
-                gone.map(drop)
+            Job::Change { statements, done } => {
+                let changed = rows::execute(&mut self.db, statements).await;
+                replies.push(Reply::Changed(done, changed.as_ref().copied().unwrap_or_default()));
+                changed.map(drop)
+            }
+            Job::CloseRoom { room, done } => {
+                self.loaded.remove(&room);
+                replies.push(Reply::Done(done, Ok(())));
+                rows::close(&mut self.db, &room).await
             }
             Job::Forget { fan, done } => {
                 replies.push(Reply::Done(done, Ok(())));
@@ -244,7 +266,7 @@ impl Writer {
                 self.loaded.remove(&room);
                 Ok(())
             }
-            Job::Load { .. } | Job::Scrub { .. } | Job::Close { .. } => Ok(()),
+            Job::Load { .. } | Job::Scrub { .. } | Job::Wipe { .. } | Job::Close { .. } => Ok(()),
         }
     }
 
@@ -282,6 +304,29 @@ impl Writer {
     async fn scrub(&mut self) -> Result<(), Error> {
         let failed = |error| Error::new(&self.path, &error);
         sqlx::query("VACUUM").execute(&mut self.db).await.map_err(failed)?;
+        self.checkpoint().await
+    }
+
+    /// Gives some free pages back; if there are none, empties the write-ahead log. Returns whether some are left.
+    async fn wipe(&mut self) -> Result<bool, Error> {
+        let failed = |error| Error::new(&self.path, &error);
+        let free: i64 =
+            sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut self.db).await.map_err(failed)?;
+        sqlx::query(WIPE).execute(&mut self.db).await.map_err(failed)?;
+        let left: i64 =
+            sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut self.db).await.map_err(failed)?;
+        if left > 0 && left < free {
+            return Ok(true);
+        }
+        // Somebody who reads keeps the log from being emptied: the next checkpoint does it.
+        match self.checkpoint().await {
+            Ok(()) | Err(Error::Locked { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn checkpoint(&mut self) -> Result<(), Error> {
+        let failed = |error| Error::new(&self.path, &error);
         let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut self.db)
             .await
@@ -304,8 +349,12 @@ impl Job {
         let Err(error) = committed else { return };
         let error = error.clone();
         match self {
-            Self::Append { done, .. } | Self::Prune { done, .. } => drop(done.send(Err(error))),
-            Self::Snapshot { done, .. } | Self::Forget { done, .. } | Self::Scrub { done } => {
+            Self::Append { done, .. } | Self::Change { done, .. } => drop(done.send(Err(error))),
+            Self::Wipe { done } => drop(done.send(Err(error))),
+            Self::Snapshot { done, .. }
+            | Self::Forget { done, .. }
+            | Self::CloseRoom { done, .. }
+            | Self::Scrub { done } => {
                 let _ = done.send(Err(error));
             }
             Self::Load { done, .. } => drop(done.send(Err(error))),

@@ -178,6 +178,14 @@ fn fold(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// Returns a name without case, width, spaces and signs; a name of signs alone as it is.
+pub(crate) fn folded_name(name: &str) -> Box<[u8]> {
+    let mut folded = Vec::new();
+    fold(name, &mut folded);
+    folded.retain(|byte| *byte != b' ');
+    if folded.is_empty() { name.as_bytes().into() } else { folded.into() }
+}
+
 /// Folded form of each ASCII character.
 const FOLDED: [u8; 128] = {
     let mut folded = [b' '; 128];

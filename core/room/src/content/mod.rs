@@ -4,6 +4,6 @@ mod filter;
 mod link;
 mod text;
 
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, folded_name};
 pub(crate) use link::has_link;
 pub(crate) use text::{clean, fingerprint, is_emoji};

@@ -129,6 +129,19 @@ impl Leaf {
         }
     }
 
+    /// Brings times that were taken from a clock ahead of `now` back to it.
+    pub(crate) fn set_back(&mut self, now: Micros) {
+        let back = |at: &mut Micros| *at = (*at).min(now);
+        back(&mut self.measured.until);
+        back(&mut self.measured.reported_at);
+        self.outbox.set_back(now);
+        for session in self.sessions.iter_mut().flatten() {
+            back(&mut session.said_at);
+            back(&mut session.last_beat);
+            back(&mut session.stayed);
+        }
+    }
+
     fn session(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(id.0 as usize)?.as_mut()
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use wire::worker::Effect;
-use wire::{Act, EdgeId, Micros, Screen, SessionId, Up, limits};
+use wire::{Act, EdgeId, Micros, Screen, SessionId, Up};
 
 use super::session::Session;
 use crate::effects::Effects;
@@ -14,8 +14,9 @@ use crate::effects::Effects;
 const MAX_SENT: usize = 256;
 /// Bytes of the deltas without an answer, at most.
 const MAX_SENT_BYTES: usize = 8 * 1024 * 1024;
-/// Length at which a delta is closed, so that the longest message still fits.
-const LONG: usize = limits::DELTA - limits::FAN_PACKET - 1024;
+/// Length at which a delta is closed: the root handles it in a fraction of the time that a call has, and the
+/// longest message still fits.
+const LONG: usize = 48 * 1024;
 /// Time between two resends of a missing delta: the root reports the gap for each delta that follows it.
 const EXPECTED_EVERY: Micros = Micros::from_millis(500);
 /// Age of the oldest delta without an answer at which it, or its answer, counts as lost.
@@ -69,6 +70,12 @@ impl Default for Outbox {
 }
 
 impl Outbox {
+    /// Brings the times of sent deltas back to `now`.
+    pub(super) fn set_back(&mut self, now: Micros) {
+        self.sent_at = self.sent_at.min(now);
+        self.expected.1 = self.expected.1.min(now);
+    }
+
     /// Returns the number of the delta that is being collected.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence

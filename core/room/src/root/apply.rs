@@ -5,7 +5,7 @@ use wire::{Act, Micros, Reason, Role, Say, Screen, Standing, limits};
 
 use super::Root;
 use super::chat::Author;
-use super::people::Outcome;
+use super::outcomes::Outcome;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
@@ -83,8 +83,10 @@ impl Root {
         if fan.role() == Role::Fan && since + CLOCKS < slow {
             return Err(Reason::SlowMode { retry_ms: (slow - since).wait_ms() });
         }
-        self.chat.take_rate(self.now, self.limits.room_says)?;
+        let strangers = fan.anonymous.then_some(&mut self.added.stranger_says);
+        self.chat.take_rate(self.now, self.limits.room_says, strangers)?;
         fan.said_at = made;
+        let fan = &self.people.fans[at];
         let author = Author { fan: fan.id, name: &fan.name, role: fan.role() };
         let danmaku =
             say.danmaku.and_then(|danmaku| self.chat.take_lane(danmaku, self.now, self.limits.lane));
@@ -94,7 +96,7 @@ impl Root {
             return Ok(Outcome::Said(line.id));
         }
         if screen == Screen::Hold {
-            let review = self.chat.hold(&line)?;
+            let review = self.chat.hold(&line, |fan| self.people.is_stranger(fan))?;
             wire::put(&mut self.announced, &wire::Down::Moderators(review));
             fx.archive(row(&line, wire::worker::Seen::Held));
             return Ok(Outcome::Held);
@@ -108,15 +110,22 @@ impl Root {
     }
 
     fn rename(&mut self, at: u32, name: &str) -> Result<(), Reason> {
-        let fan = &mut self.people.fans[at];
+        let fan = &self.people.fans[at];
         if !fan.anonymous {
             return Err(Reason::NotAllowed);
         }
         if name.is_empty() || name.len() > limits::NAME {
             return Err(Reason::OutOfRange);
         }
-        name.clone_into(&mut fan.name);
-        fan.named_here = true;
+        if self.people.is_reserved(name, fan.id) {
+            return Err(Reason::NotAllowed);
+        }
+        if name.len() > fan.name.len() && !self.people.has_space(at) {
+            return Err(Reason::Busy { retry_ms: 60_000 });
+        }
+        self.people.fans[at].named_here = true;
+        self.people.rename(at, name);
+        self.people.reserve_name(at);
         Ok(())
     }
 }

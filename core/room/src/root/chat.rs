@@ -15,12 +15,20 @@ use crate::effects::Effects;
 
 /// Recent chat lines kept, to open groups with and to look up authors.
 const RECENT: usize = 500;
-/// Chat lines held for moderators, at most.
+/// Chat lines held for moderators, at most, and their bytes, of which strangers have half: each moderator who
+/// joins gets all of them.
 const MAX_HELD: usize = 200;
+const HELD_BYTES: usize = 128 * 1024;
 /// Objects after which a group of the chat track ends.
 const GROUP_OBJECTS: u32 = 200;
 /// Age at which a group of the chat track ends, so that a new reader has little to catch up on.
 const GROUP_TIME: Micros = Micros::from_secs(15);
+/// Least age of a group that ends because something was taken back.
+const RENEW_AFTER: Micros = Micros::from_secs(1);
+/// Groups that begin after something was taken back: relays keep two groups of the chat.
+const RENEWALS: u8 = 2;
+/// Bytes of what was taken back that a new group repeats, at most.
+const TAKEN_BACK: usize = 16 * 1024;
 /// Length at which an object is closed, so that the longest line still fits.
 const LONG: usize = limits::OBJECT - 4 * 1024;
 
@@ -40,6 +48,24 @@ pub(super) struct Chat {
     /// Time until which a danmaku has each lane to itself.
     lanes: [Micros; limits::LANES as usize],
     rate: Bucket,
+}
+
+/// Groups of the chat track that are still to begin, so that no relay keeps a group with what was taken back.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Renewal {
+    groups: u8,
+    /// Items that take something back, repeated for readers who missed the end of an earlier group.
+    items: Vec<u8>,
+}
+
+impl Renewal {
+    fn begin(&mut self, item: &TrackItem<'_>) {
+        if self.items.len() >= TAKEN_BACK {
+            self.items.clear();
+        }
+        wire::put(&mut self.items, item);
+        self.groups = RENEWALS;
+    }
 }
 
 /// A chat line as an encoded packet.
@@ -92,13 +118,29 @@ impl Kept {
 }
 
 impl Chat {
+    /// Lets the lanes be free, and the group have begun, at `now` at the latest.
+    pub(super) fn set_back(&mut self, now: Micros) {
+        for at in self.lanes.iter_mut().chain([&mut self.group_opened]) {
+            *at = (*at).min(now);
+        }
+    }
+
     /// Marks the track as without a group: the next object opens one.
     pub(super) fn reopen(&mut self) {
         self.is_closed = true;
     }
 
-    pub(super) fn take_rate(&mut self, now: Micros, rate: Rate) -> Result<(), Reason> {
-        self.rate.take(now, 1, rate).map_err(|wait| Reason::Busy { retry_ms: wait.wait_ms() })
+    /// Takes one line of everybody's rate, and of `strangers`, who have half of it, if the line is a stranger's.
+    pub(super) fn take_rate(
+        &mut self,
+        now: Micros,
+        rate: Rate,
+        strangers: Option<&mut Bucket>,
+    ) -> Result<(), Reason> {
+        let half = Rate { every: rate.every + rate.every, burst: rate.burst.div_ceil(2) };
+        let of_strangers = strangers.map_or(Ok(()), |bucket| bucket.take(now, 1, half));
+        let taken = of_strangers.and_then(|()| self.rate.take(now, 1, rate));
+        taken.map_err(|wait| Reason::Busy { retry_ms: wait.wait_ms() })
     }
 
     fn take_id(&mut self) -> ChatId {
@@ -171,9 +213,20 @@ impl Chat {
         id
     }
 
-    /// Holds a line for a moderator.
-    pub(super) fn hold<'a>(&mut self, line: &Line<'a>) -> Result<Review<'a>, Reason> {
-        if self.held.len() >= MAX_HELD {
+    /// Holds a line for a moderator, unless there are too many; `is_stranger` tells of whom.
+    pub(super) fn hold<'a>(
+        &mut self,
+        line: &Line<'a>,
+        is_stranger: impl Fn(FanId) -> bool,
+    ) -> Result<Review<'a>, Reason> {
+        let is_full = |part: usize, of: &dyn Fn(FanId) -> bool| {
+            let (mut lines, mut bytes) = (0, 0);
+            for kept in self.held.values().filter(|kept| of(kept.fan)) {
+                (lines, bytes) = (lines + 1, bytes + kept.packet.len());
+            }
+            lines >= MAX_HELD / part || bytes >= HELD_BYTES / part
+        };
+        if is_full(1, &|_| true) || is_stranger(line.fan) && is_full(2, &is_stranger) {
             return Err(Reason::Busy { retry_ms: 60_000 });
         }
         self.held.insert(line.id, Kept::new(line));
@@ -223,33 +276,54 @@ impl Chat {
         Some(&self.recent[at].packet)
     }
 
-    pub(super) fn delete(&mut self, id: ChatId, fx: &mut Effects<'_>) {
+    /// Announces that something is taken back, and lets the groups that have it end.
+    fn take_back(&mut self, item: &TrackItem<'_>, renewal: &mut Renewal, fx: &mut Effects<'_>) {
+        renewal.begin(item);
+        if self.is_closed {
+            self.pending.clear();
+        }
+        self.item(item, fx);
+    }
+
+    pub(super) fn delete(&mut self, id: ChatId, renewal: &mut Renewal, fx: &mut Effects<'_>) {
         if let Ok(at) = self.recent.binary_search_by_key(&id, |kept| kept.id) {
             self.recent.remove(at);
         }
-        self.item(&TrackItem::Deleted(id), fx);
+        self.take_back(&TrackItem::Deleted(id), renewal, fx);
     }
 
     /// Takes back all lines of a fan; returns the numbers of those that were held.
-    pub(super) fn purge(&mut self, fan: FanId, fx: &mut Effects<'_>) -> Vec<ChatId> {
+    pub(super) fn purge(&mut self, fan: FanId, renewal: &mut Renewal, fx: &mut Effects<'_>) -> Vec<ChatId> {
         self.recent.retain(|kept| kept.fan != fan);
         let held: Vec<ChatId> =
             self.held.iter().filter(|(_, kept)| kept.fan == fan).map(|(id, _)| *id).collect();
         for id in &held {
             self.held.remove(id);
         }
-        self.item(&TrackItem::Purged(fan), fx);
+        self.take_back(&TrackItem::Purged(fan), renewal, fx);
         held
     }
 
-    pub(super) fn tick(&mut self, now: Micros, history: usize, fx: &mut Effects<'_>) {
+    pub(super) fn tick(&mut self, now: Micros, history: usize, renewal: &mut Renewal, fx: &mut Effects<'_>) {
+        let age = now - self.group_opened;
         let old = self.group_objects >= GROUP_OBJECTS
-            || (self.group_objects > 1 && now - self.group_opened >= GROUP_TIME);
+            || (self.group_objects > 1 && age >= GROUP_TIME)
+            || (renewal.groups > 0 && age >= RENEW_AFTER);
         if !self.is_closed {
             self.flush(fx);
         }
         if self.is_closed || old {
             self.open(now, history, fx);
+            if let Some(left) = renewal.groups.checked_sub(1) {
+                // Pending is what came before there was a group: an object of its own.
+                let pending = std::mem::replace(&mut self.pending, renewal.items.clone());
+                self.flush(fx);
+                self.pending = pending;
+                renewal.groups = left;
+                if left == 0 {
+                    renewal.items = Vec::new();
+                }
+            }
             self.flush(fx);
         }
     }

@@ -8,7 +8,7 @@ use wire::{
 
 use super::Root;
 use super::edge_state::{EdgeState, NONE, Slot};
-use super::people::Outcome;
+use super::outcomes::Outcome;
 use crate::effects::Effects;
 use crate::leaf::MAX_SESSIONS;
 use crate::tally::Sketch;
@@ -67,12 +67,13 @@ impl Root {
             fx.edge(id, &packet_to(edge, &Down::Expect { sequence: applied + 1 }));
             return Ok(());
         }
-        if head.sequence <= applied {
-            if let Some(answer) = edge.answer(head.sequence) {
-                fx.edge(id, answer);
-            }
+        if head.sequence <= applied
+            && let Some(answer) = edge.answer(head.sequence)
+        {
+            fx.edge(id, answer);
             return Ok(());
         }
+        let is_again = head.sequence <= applied;
         // Decode all of the delta before anything is applied: a delta is applied whole or not at all.
         if let Some(error) = entries.clone().find_map(Result::err) {
             return Err(error);
@@ -81,6 +82,7 @@ impl Root {
         let reply = &mut Reply { edge, answer: &mut answer, fx };
         for entry in entries {
             match entry? {
+                Frame::Known(entry) if is_again => self.answer_again(&head, &entry, reply),
                 Frame::Known(entry) => self.entry(id, &head, entry, reply),
                 Frame::Unknown(frame) => {
                     if let Some((session, number)) = Up::number_of_unknown(frame) {
@@ -89,10 +91,32 @@ impl Root {
                 }
             }
         }
-        edge.applied = Some(head.sequence);
         fx.edge(id, &answer);
-        edge.keep_answer(head.sequence, head.oldest, answer);
+        if !is_again {
+            edge.applied = Some(head.sequence);
+            edge.keep_answer(head.sequence, head.oldest, answer, self.edges.len() + 1);
+        }
         Ok(())
+    }
+
+    /// Answers an entry of a delta that was applied before, and whose answer is not kept, for a fan who is still
+    /// there.
+    fn answer_again(&mut self, head: &Head, entry: &Up<'_>, reply: &mut Reply<'_, '_>) {
+        match *entry {
+            Up::Attach { session, fan, stream, next, role } => {
+                let slot = reply.edge.slot(session);
+                if slot.is_some_and(|slot| slot.fan == fan && slot.stream_id == stream && !slot.forgotten) {
+                    self.attach(session, (fan, role), (stream, next), reply);
+                }
+            }
+            Up::Act { session, number, .. } | Up::Settle { session, number, .. } => {
+                let slot = reply.edge.slot(session).filter(|slot| slot.stream != NONE);
+                if slot.is_some_and(|slot| number <= self.people.streams[slot.stream].mark()) {
+                    self.number(session, number, Err(Reason::Unsupported), head.at, reply);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn entry(&mut self, id: EdgeId, head: &Head, entry: Up<'_>, reply: &mut Reply<'_, '_>) {
@@ -150,6 +174,11 @@ impl Root {
             if let Some(slot) = reply.edge.take_slot(session) {
                 self.release(slot, reply.fx);
             }
+            let others = self.edges.values().map(EdgeState::slots_len).sum::<usize>();
+            let may = found.is_none() || record.is_none_or(|record| self.people.may_attach(record));
+            if !may || !reply.edge.has_space(session, others + self.added.leaving.len()) {
+                return wire::put(reply.answer, &Down::Refused { session });
+            }
             // A stream that continues without a mark is one whose mark was forgotten.
             let forgotten = found.is_none() && next > 1;
             let stream = found.unwrap_or(NONE);
@@ -165,10 +194,9 @@ impl Root {
             }
         }
         let mark = found.map_or(0, |stream| {
-            let stream = &mut self.people.streams[stream];
             // Numbers that the client has given up are settled: they cannot be applied any more.
-            stream.mark = stream.mark.max(next - 1);
-            stream.mark
+            self.people.give_up(stream, next - 1);
+            self.people.streams[stream].mark()
         });
         self.welcome(session, (fan, role), record, mark, reply.answer);
     }
@@ -206,9 +234,12 @@ impl Root {
         if slot.forgotten {
             return true;
         }
-        let Some(at) = self.people.enter(slot.fan, self.now) else { return false };
+        let Some(at) = self.people.enter(slot.fan, anonymous, self.now) else { return false };
         let Some(stream) = self.people.enter_stream(at, slot.stream_id, self.now) else { return false };
         if slot.stream == NONE {
+            if !self.people.may_attach(at) {
+                return false;
+            }
             slot.stream = stream;
             self.people.streams[stream].attached += 1;
         }
@@ -216,10 +247,10 @@ impl Root {
         fan.token_role = slot.role;
         fan.anonymous = anonymous;
         if !(fan.named_here && anonymous) {
-            fan.name.clear();
-            fan.name.push_str(&name[..name.floor_char_boundary(limits::NAME)]);
             fan.named_here = false;
+            self.people.rename(at, &name[..name.floor_char_boundary(limits::NAME)]);
         }
+        self.people.reserve_name(at);
         true
     }
 
@@ -240,17 +271,17 @@ impl Root {
             None => return wire::put(reply.answer, &Down::Resend { session, from: 1 }),
         };
         let stream = &self.people.streams[slot.stream];
-        let outcome = if number <= stream.mark {
+        let outcome = if number <= stream.mark() {
             stream.outcome(number)
-        } else if number > stream.mark + 1 {
-            return wire::put(reply.answer, &Down::Resend { session, from: stream.mark + 1 });
+        } else if number > stream.mark() + 1 {
+            return wire::put(reply.answer, &Down::Resend { session, from: stream.mark() + 1 });
         } else {
             let outcome = match act {
                 Ok((screen, act)) => self.act(stream.fan, at, screen, act, reply.fx),
                 Err(reason) => Outcome::Rejected(reason),
             };
             // The fan's own act cannot have removed the stream: only the owner forgets fans.
-            self.people.streams[slot.stream].settle(outcome);
+            self.people.settle(slot.stream, outcome);
             if !matches!(outcome, Outcome::Rejected(_)) {
                 slot.interactions = slot.interactions.saturating_add(1);
                 self.counts.interactions += 1;

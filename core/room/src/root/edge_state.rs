@@ -10,8 +10,14 @@ use crate::effects::Effects;
 
 /// Value of [`Slot::stream`] if the fan has no stream yet.
 pub(super) const NONE: u32 = u32::MAX;
-/// Answers kept: as many as an edge can have deltas unanswered, and those of one long batch.
+/// Answers of an edge that are kept: as many as it can have deltas unanswered, and those of one long batch.
 const MAX_ANSWERS: usize = 512;
+/// Bytes of the answers of all edges. A delta whose answer is not kept is answered from its fans' streams.
+const ANSWER_BYTES: usize = 3 << 20;
+/// Fans that edges have in one room, at most.
+const MAX_SLOTS: usize = 131_072;
+/// Fans of a lost edge that are released in one tick.
+const RELEASED: usize = 1000;
 
 /// State of one edge.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,7 +30,7 @@ pub(super) struct EdgeState {
     /// Fans of the edge, by session index.
     slots: Vec<Option<Slot>>,
     /// Time at which the connection was lost, if it is.
-    left_at: Option<Micros>,
+    pub(super) left_at: Option<Micros>,
 }
 
 /// A fan at an edge.
@@ -84,6 +90,15 @@ impl EdgeState {
         !self.slots.is_empty()
     }
 
+    /// Returns whether a fan's slot takes no more memory than there is, beside `others` slots of other edges.
+    pub(super) fn has_space(&self, session: SessionId, others: usize) -> bool {
+        self.slots.len().max(session.0 as usize + 1) + others <= MAX_SLOTS
+    }
+
+    pub(super) fn slots_len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn slot(&mut self, session: SessionId) -> Option<&mut Slot> {
         self.slots.get_mut(session.0 as usize)?.as_mut()
     }
@@ -95,6 +110,10 @@ impl EdgeState {
     pub(super) fn set_slot(&mut self, session: SessionId, slot: Slot) {
         let at = session.0 as usize;
         if self.slots.len() <= at {
+            // Growing to twice the size would leave up to half of it unused.
+            if self.slots.capacity() <= at {
+                self.slots.reserve_exact(at + at / 8 + 16 - self.slots.len());
+            }
             self.slots.resize(at + 1, None);
         }
         self.slots[at] = Some(slot);
@@ -108,14 +127,18 @@ impl EdgeState {
         self.answers.iter().find(|(other, _)| *other == sequence).map(|(_, answer)| &answer[..])
     }
 
-    /// Stores an answer; drops those to deltas before `oldest`, which the edge has received.
-    pub(super) fn keep_answer(&mut self, sequence: u64, oldest: u64, answer: Vec<u8>) {
-        while self.answers.front().is_some_and(|(other, _)| *other < oldest)
-            || self.answers.len() >= MAX_ANSWERS
+    /// Stores an answer; drops those to deltas before `oldest`, which the edge has received, and the oldest if
+    /// they are more than the share of one of `edges`.
+    pub(super) fn keep_answer(&mut self, sequence: u64, oldest: u64, mut answer: Vec<u8>, edges: usize) {
+        answer.shrink_to_fit();
+        self.answers.push_back((sequence, answer));
+        let mut bytes: usize = self.answers.iter().map(|(_, answer)| answer.len()).sum();
+        while let Some((other, answer)) = self.answers.front()
+            && (*other < oldest || self.answers.len() > MAX_ANSWERS || bytes > ANSWER_BYTES / edges)
         {
+            bytes -= answer.len();
             self.answers.pop_front();
         }
-        self.answers.push_back((sequence, answer));
     }
 }
 
@@ -133,10 +156,18 @@ impl Root {
         }
     }
 
-    /// Releases all fans of an edge.
-    pub(super) fn release_all(&mut self, edge: &mut EdgeState, fx: &mut Effects<'_>) {
-        for slot in std::mem::take(&mut edge.slots).into_iter().flatten() {
-            self.release(slot, fx);
+    /// Lets all fans of an edge go, in the ticks to come: there may be too many for one call.
+    pub(super) fn release_all(&mut self, edge: &mut EdgeState) {
+        self.added.leaving.extend(std::mem::take(&mut edge.slots).into_iter().flatten());
+    }
+
+    /// Releases some of the fans of lost edges.
+    pub(super) fn release_some(&mut self, fx: &mut Effects<'_>) {
+        for _ in 0..RELEASED {
+            match self.added.leaving.pop_front() {
+                Some(slot) => self.release(slot, fx),
+                None => return self.added.leaving.shrink_to_fit(),
+            }
         }
     }
 }

@@ -14,12 +14,12 @@ impl Root {
         self.purge(fan, fx);
         self.polls.forget(fan);
         self.questions.forget(fan);
-        self.gifts.forget(fan);
+        self.gifts.forget(fan, &mut self.added.stranger_keys);
         self.top_cheerers.forget(fan);
         self.top_gifters.forget(fan);
         let streams = self.people.erase(fan, self.now);
         // A connected fan continues as one who has just joined.
-        for slot in self.edges.values_mut().flat_map(EdgeState::slots) {
+        for slot in self.edges.values_mut().flat_map(EdgeState::slots).chain(&mut self.added.leaving) {
             if slot.fan == fan {
                 slot.forgotten |= streams.contains(&slot.stream);
                 slot.stream = NONE;

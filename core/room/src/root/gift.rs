@@ -13,8 +13,11 @@ use crate::tally::Counted;
 
 /// Time for which a gift's key is remembered: longer than a page with a doubtful gift stays open.
 const KEEP_KEY: Micros = Micros::from_secs(24 * 60 * 60);
-/// Keys remembered, at most. If fans give more gifts in a day, gifts wait.
-const MAX_KEYS: usize = 200_000;
+/// Keys remembered of all fans with a name, and of all strangers, at most: beyond that the oldest go. So however
+/// many keys strangers use up, fans with a name are protected from giving a gift twice.
+const MAX_KEYS: usize = 30_000;
+/// Keys remembered of one fan, at most: as many as a client has messages in doubt.
+const MAX_KEYS_OF_A_FAN: usize = limits::UNACKED as usize;
 
 /// The catalogue, and the gifts given.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -22,9 +25,12 @@ pub(super) struct Gifts {
     catalogue: Vec<Kept>,
     counts: BTreeMap<GiftId, u64>,
     keys: BTreeMap<(FanId, u64), Micros>,
-    /// Keys of gifts, oldest first.
-    order: VecDeque<(Micros, FanId, u64)>,
+    /// Keys of gifts of fans with a name, oldest first. A key that went before its time is still here.
+    order: Order,
 }
+
+/// Keys of gifts, oldest first.
+type Order = VecDeque<(Micros, FanId, u64)>;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
@@ -67,19 +73,52 @@ impl Gifts {
         self.catalogue.iter().find(|kept| kept.id == gift).map(|kept| kept.value)
     }
 
-    /// Drops old keys.
-    pub(super) fn sweep(&mut self, now: Micros) {
-        while let Some((at, fan, key)) = self.order.front().copied()
-            && now - at >= KEEP_KEY
+    /// Remembers a key for a day. If there are too many, the oldest goes: of this fan, or of all in `order`.
+    fn remember(&mut self, now: Micros, key: (FanId, u64), order: Option<&mut Order>) {
+        let of_fan = self.keys.range((key.0, 0)..=(key.0, u64::MAX));
+        if of_fan.clone().count() >= MAX_KEYS_OF_A_FAN
+            && let Some(oldest) = of_fan.min_by_key(|(_, at)| **at).map(|(key, _)| *key)
         {
-            self.order.pop_front();
-            self.keys.remove(&(fan, key));
+            self.keys.remove(&oldest);
+        }
+        let order = order.unwrap_or(&mut self.order);
+        if order.len() >= MAX_KEYS {
+            drop_oldest(order, &mut self.keys);
+        }
+        order.push_back((now, key.0, key.1));
+        self.keys.insert(key, now);
+    }
+
+    /// Drops old keys.
+    pub(super) fn sweep(&mut self, now: Micros, strangers: &mut Order) {
+        for order in [&mut self.order, strangers] {
+            while order.front().is_some_and(|(at, ..)| now - *at >= KEEP_KEY) {
+                drop_oldest(order, &mut self.keys);
+            }
         }
     }
 
-    pub(super) fn forget(&mut self, fan: FanId) {
+    /// Brings the times of keys back to `now`.
+    pub(super) fn set_back(&mut self, now: Micros) {
+        self.keys
+            .values_mut()
+            .chain(self.order.iter_mut().map(|(at, ..)| at))
+            .for_each(|at| *at = (*at).min(now));
+    }
+
+    pub(super) fn forget(&mut self, fan: FanId, strangers: &mut Order) {
         self.keys.retain(|(other, _), _| *other != fan);
-        self.order.retain(|(_, other, _)| *other != fan);
+        for order in [&mut self.order, strangers] {
+            order.retain(|(_, other, _)| *other != fan);
+        }
+    }
+}
+
+fn drop_oldest(order: &mut Order, keys: &mut BTreeMap<(FanId, u64), Micros>) {
+    if let Some((at, fan, key)) = order.pop_front()
+        && keys.get(&(fan, key)) == Some(&at)
+    {
+        keys.remove(&(fan, key));
     }
 }
 
@@ -100,11 +139,8 @@ impl Root {
         if self.gifts.keys.contains_key(&(fan.id, key)) {
             return Err(Reason::AlreadyCounted);
         }
-        if self.gifts.keys.len() >= MAX_KEYS {
-            return Err(Reason::Busy { retry_ms: 60_000 });
-        }
-        self.gifts.keys.insert((fan.id, key), self.now);
-        self.gifts.order.push_back((self.now, fan.id, key));
+        let strangers = fan.anonymous.then_some(&mut self.added.stranger_keys);
+        self.gifts.remember(self.now, (fan.id, key), strangers);
         *self.gifts.counts.entry(gift).or_default() += u64::from(count);
         fan.gifts = fan.gifts.saturating_add(u64::from(value) * u64::from(count));
         self.top_gifters.record(fan.id, fan.gifts);

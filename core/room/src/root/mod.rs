@@ -2,11 +2,13 @@
 
 mod apply;
 mod chat;
+mod clock;
 mod delta;
 mod edge_state;
 mod forget;
 mod gift;
 mod moderate;
+mod outcomes;
 mod people;
 mod poll;
 mod pulse;
@@ -14,17 +16,18 @@ mod question;
 mod slab;
 mod stage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use wire::worker::{Effect, Input};
-use wire::{Down, EdgeId, Micros, limits};
+use wire::{Down, EdgeId, FanId, Micros, limits};
 
+use crate::bucket::Bucket;
 use crate::effects::Effects;
 use crate::tally::{Rates, Tally, Top};
 use crate::{Error, Limits};
-use chat::Chat;
-use edge_state::EdgeState;
+use chat::{Chat, Renewal};
+use edge_state::{EdgeState, Slot};
 use gift::Gifts;
 use people::People;
 use poll::Polls;
@@ -58,6 +61,21 @@ pub(crate) struct Root {
     pulses: Pulses,
     /// Messages for all edges, sent after the current input.
     announced: Vec<u8>,
+    #[serde(skip)]
+    added: Added,
+}
+
+/// State that the first layout of a root's snapshot lacks: it follows the root, so that snapshots of either
+/// layout can be read.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Added {
+    /// Fans of edges that are gone, who are still to be released.
+    leaving: VecDeque<Slot>,
+    /// Keys of strangers' gifts, oldest first; those of other fans are in [`Gifts`].
+    stranger_keys: VecDeque<(Micros, FanId, u64)>,
+    /// Rate of all strangers' chat lines together.
+    stranger_says: Bucket,
+    renewal: Renewal,
 }
 
 /// Totals since the room opened.
@@ -88,14 +106,28 @@ impl Root {
             top_gifters: Top::default(),
             pulses: Pulses::default(),
             announced: Vec::new(),
+            added: Added::default(),
         }
     }
 
+    /// Returns the part of the state that follows the root in a snapshot.
+    pub(crate) fn added(&self) -> &Added {
+        &self.added
+    }
+
+    /// Returns about as many bytes as a snapshot of a large room has.
+    pub(crate) fn cost(&self) -> usize {
+        self.people.cost()
+    }
+
     /// Completes a decoded snapshot with the fields that it lacks, and checks that it is consistent.
-    pub(crate) fn restored(mut self, limits: Limits) -> Result<Self, Error> {
+    pub(crate) fn restored(mut self, added: Added, limits: Limits) -> Result<Self, Error> {
         self.limits = limits;
+        self.added = added;
+        self.people.restored();
         let streams = &self.people.streams;
-        let slots_are = self.edges.values_mut().flat_map(EdgeState::slots).all(|slot| slot.is_sound(streams));
+        let slots = self.edges.values_mut().flat_map(EdgeState::slots).chain(&mut self.added.leaving);
+        let slots_are = { slots }.all(|slot| slot.is_sound(streams));
         let sound = slots_are && self.tally.uniques.is_sound() && self.people.is_sound();
         if sound { Ok(self) } else { Err(Error::Snapshot) }
     }
@@ -138,10 +170,11 @@ impl Root {
 
     fn tick(&mut self, fx: &mut Effects<'_>) {
         self.close_poll_in_time(fx);
-        self.drop_lost_edges(fx);
-        self.gifts.sweep(self.now);
+        self.drop_lost_edges();
+        self.release_some(fx);
+        self.gifts.sweep(self.now, &mut self.added.stranger_keys);
         self.people.sweep(self.now, |fan| self.top_cheerers.contains(fan) || self.top_gifters.contains(fan));
-        self.chat.tick(self.now, usize::from(self.limits.history), fx);
+        self.chat.tick(self.now, usize::from(self.limits.history), &mut self.added.renewal, fx);
         self.pulse(fx);
         self.show_stage(fx);
     }
@@ -167,17 +200,18 @@ impl Root {
     }
 
     fn edge_joined(&mut self, id: EdgeId, incarnation: u64, fx: &mut Effects<'_>) {
-        if !self.edges.contains_key(&id) && self.edges.len() >= MAX_EDGES && !self.drop_an_edge(fx) {
+        if !self.edges.contains_key(&id) && self.edges.len() >= MAX_EDGES && !self.drop_an_edge() {
             fx.warn("the room has no space for another edge: its link is closed");
             return fx.put(&Effect::CloseEdge { edge: id });
         }
         let mut edge = self.edges.remove(&id).unwrap_or_else(|| EdgeState::new(incarnation));
-        if incarnation < edge.incarnation() {
+        let is_lost = edge.left_at().is_some_and(|at| self.now - at >= EDGE_LINGER);
+        if incarnation < edge.incarnation() && !is_lost {
             fx.warn("an edge has joined with an earlier incarnation: its clock has gone back");
             fx.put(&Effect::CloseEdge { edge: id });
         } else {
-            if incarnation > edge.incarnation() {
-                self.release_all(&mut edge, fx);
+            if incarnation != edge.incarnation() {
+                self.release_all(&mut edge);
                 edge = EdgeState::new(incarnation);
             }
             edge.join();
@@ -191,24 +225,24 @@ impl Root {
     }
 
     /// Drops the edge that left first, to make room for another. Returns false if all are connected.
-    fn drop_an_edge(&mut self, fx: &mut Effects<'_>) -> bool {
+    fn drop_an_edge(&mut self) -> bool {
         let gone = self.edges.iter().filter_map(|(id, edge)| edge.left_at().map(|at| (at, *id))).min();
         let Some((_, id)) = gone else { return false };
         if let Some(mut edge) = self.edges.remove(&id) {
-            self.release_all(&mut edge, fx);
+            self.release_all(&mut edge);
         }
         true
     }
 
     /// Releases the fans of edges that have not come back in time.
-    fn drop_lost_edges(&mut self, fx: &mut Effects<'_>) {
+    fn drop_lost_edges(&mut self) {
         let late = |edge: &EdgeState| {
             edge.left_at().is_some_and(|at| self.now - at >= EDGE_LINGER) && edge.has_slots()
         };
         let lost: Vec<EdgeId> = self.edges.iter().filter(|(_, edge)| late(edge)).map(|(id, _)| *id).collect();
         for id in lost {
             if let Some(mut edge) = self.edges.remove(&id) {
-                self.release_all(&mut edge, fx);
+                self.release_all(&mut edge);
                 self.edges.insert(id, edge);
             }
         }

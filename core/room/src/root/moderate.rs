@@ -9,7 +9,7 @@ use super::{Root, people::Fan};
 use crate::effects::Effects;
 
 /// Seconds of the longest timeout. A ban serves for longer.
-const LONGEST_TIMEOUT: u32 = 14 * 24 * 60 * 60;
+pub(super) const LONGEST_TIMEOUT: u32 = 14 * 24 * 60 * 60;
 
 /// Subject of an act, for the audit.
 struct About {
@@ -112,7 +112,7 @@ impl Root {
         if !self.chat.existed(chat) {
             return Err(Reason::NotFound);
         }
-        self.chat.delete(chat, fx);
+        self.chat.delete(chat, &mut self.added.renewal, fx);
         self.stage.unpin_if(|line| line.id == chat);
         fx.archive(Row::Seen { id: chat, seen: Seen::Nobody });
         Ok(About { fan: author, number: chat.0 })
@@ -156,7 +156,7 @@ impl Root {
             Subject::Fan(fan) => *fan,
             Subject::Author(chat) => self.chat.author(*chat).ok_or(Reason::NotFound)?,
         };
-        let at = self.people.enter(id, self.now).ok_or(Reason::Busy { retry_ms: 60_000 })?;
+        let at = self.people.enter(id, false, self.now).ok_or(Reason::Busy { retry_ms: 60_000 })?;
         let fan = &mut self.people.fans[at];
         if fan.role() >= role {
             return Err(Reason::NotAllowed);
@@ -174,6 +174,7 @@ impl Root {
             _ => return Err(Reason::OutOfRange),
         }
         let (standing, role) = (fan.standing(self.now), fan.role());
+        self.people.reserve_name(at);
         if matches!(act, Moderation::Timeout { .. } | Moderation::Ban(_)) {
             self.purge(id, fx);
         }
@@ -186,7 +187,7 @@ impl Root {
 
     /// Takes back all lines of a fan.
     pub(super) fn purge(&mut self, fan: FanId, fx: &mut Effects<'_>) {
-        for held in self.chat.purge(fan, fx) {
+        for held in self.chat.purge(fan, &mut self.added.renewal, fx) {
             self.reviewed(held, fx);
         }
         self.stage.unpin_if(|line| line.fan == fan);

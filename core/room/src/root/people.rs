@@ -3,23 +3,41 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wire::{ChatId, FanId, Micros, Reason, Role, Standing, StreamId, limits};
+use wire::{FanId, Micros, Role, Standing, StreamId, limits};
 
+use super::outcomes::{Outcome, Outcomes};
 use super::slab::Slab;
+use crate::content::folded_name;
 
-/// Fans that a room keeps, at most: the recently active, and those with a standing or a granted role.
-const MAX_FANS: usize = 100_000;
-/// Number of fans above which inactive ones are kept only as long as their streams.
-const MANY_FANS: usize = MAX_FANS * 3 / 4;
-/// Streams that a room keeps, and per fan, at most: a fan has one for each recently loaded page.
-const MAX_STREAMS: usize = 2 * MAX_FANS;
+/// Bytes of all records together, at most, by the costs below. It is a part of a worker's memory that leaves
+/// space for the rest of a room at its bounds, and for a snapshot of all of it.
+const BUDGET: usize = 20 << 20;
+/// Bytes above which no stranger gets a first record, and records go as soon as no client can refer to them: the
+/// other half is for fans with a name.
+const PRESSED: usize = BUDGET / 2;
+/// Bytes above which strangers who have a record get no more of anything.
+const STRANGERS: usize = BUDGET / 4 * 3;
+/// Costs of a fan, without the name, and of a stream and an outcome, with what the collections around them take
+/// in Wasm.
+const FAN_BYTES: usize = 168;
+const STREAM_BYTES: usize = 80;
+const OUTCOME_BYTES: usize = 3;
+/// Streams that a fan has, at most: one for each recently loaded page.
 const MAX_STREAMS_OF_A_FAN: usize = 128;
+/// Connections at once of a fan who acts, at most: rates are of a connection, so that a fan has no more than
+/// these together.
+const MAX_CONNECTIONS: u32 = 8;
 /// Time for which an unused stream is kept: longer than any client resends.
 const KEEP_STREAM: Micros = Micros::from_secs(3 * limits::RESEND_SECONDS);
+/// The same, while records are pressed for space.
+const KEEP_STREAM_PRESSED: Micros = Micros::from_secs(limits::RESEND_SECONDS + 60);
+/// Time after which the client of an unused stream counts as told of all outcomes.
+const KEEP_OUTCOMES: Micros = Micros::from_secs(60);
 /// Time for which an inactive fan is kept.
 const KEEP_FAN: Micros = Micros::from_secs(24 * 60 * 60);
-/// Streams and fans examined in one tick.
+/// Streams and fans examined in one tick, and while records are pressed for space.
 const SWEEP: u32 = 256;
+const SWEEP_PRESSED: u32 = 2048;
 
 /// Fans and streams, by index and by identity.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -29,13 +47,22 @@ pub(super) struct People {
     by_id: BTreeMap<FanId, u32>,
     swept_fan: u32,
     swept_stream: u32,
+    /// Bytes of all names, and the number of all outcomes.
+    #[serde(skip)]
+    names: usize,
+    #[serde(skip)]
+    outcomes: usize,
+    /// Names of the creator and the moderators, folded: nobody else may take one.
+    #[serde(skip)]
+    reserved: BTreeMap<FanId, Box<[u8]>>,
 }
 
 /// A fan who has acted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Fan {
     pub(super) id: FanId,
-    pub(super) name: String,
+    /// Set by [`People::rename`].
+    pub(super) name: Box<str>,
     /// True if the fan has chosen the name in this room.
     pub(super) named_here: bool,
     pub(super) anonymous: bool,
@@ -59,23 +86,10 @@ pub(super) struct Fan {
 pub(super) struct Stream {
     id: StreamId,
     pub(super) fan: u32,
-    /// The highest number up to which all are settled.
-    pub(super) mark: u64,
-    /// Outcomes, other than plainly taken, of numbers that a client may still ask for.
-    outcomes: Vec<(u64, Outcome)>,
+    outcomes: Outcomes,
     /// Number of sessions that use the stream.
     pub(super) attached: u32,
     pub(super) last: Micros,
-}
-
-/// Outcome of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Outcome {
-    Taken,
-    /// Taken as this chat line. Reported once; after that the same as taken.
-    Said(ChatId),
-    Held,
-    Rejected(Reason),
 }
 
 impl Fan {
@@ -99,46 +113,111 @@ impl Fan {
 }
 
 impl Stream {
-    /// Settles the number after the mark.
-    pub(super) fn settle(&mut self, outcome: Outcome) {
-        self.mark += 1;
-        let kept_from = (self.mark + 1).saturating_sub(limits::UNACKED);
-        match self.outcomes.first() {
-            Some((oldest, _)) if *oldest < kept_from => {
-                self.outcomes.retain(|(number, _)| *number >= kept_from);
-            }
-            _ => {}
-        }
-        if matches!(outcome, Outcome::Held | Outcome::Rejected(_)) {
-            self.outcomes.push((self.mark, outcome));
-        }
+    /// Returns the highest number up to which all are settled.
+    pub(super) fn mark(&self) -> u64 {
+        self.outcomes.mark()
     }
 
     /// Returns the outcome of a number up to the mark.
     pub(super) fn outcome(&self, number: u64) -> Outcome {
-        let found = self.outcomes.iter().find(|(other, _)| *other == number);
-        found.map_or(Outcome::Taken, |(_, outcome)| *outcome)
+        self.outcomes.of(number)
     }
 }
 
 impl People {
+    /// Returns the bytes that all records take.
+    pub(super) fn cost(&self) -> usize {
+        self.fans.len() * FAN_BYTES
+            + self.names
+            + self.streams.len() * STREAM_BYTES
+            + self.outcomes * OUTCOME_BYTES
+    }
+
+    /// Settles the number after a stream's mark.
+    pub(super) fn settle(&mut self, stream: u32, outcome: Outcome) {
+        self.change(stream, |outcomes| outcomes.settle(outcome));
+        // A room that is full forgets why it has refused something, and goes on.
+        if !self.has_space(self.streams[stream].fan) {
+            self.change(stream, Outcomes::clear);
+        }
+    }
+
+    /// Settles the numbers up to `mark`, which a stream's client has given up.
+    pub(super) fn give_up(&mut self, stream: u32, mark: u64) {
+        self.change(stream, |outcomes| outcomes.give_up(mark));
+    }
+
+    fn change(&mut self, stream: u32, change: impl FnOnce(&mut Outcomes)) {
+        let outcomes = &mut self.streams[stream].outcomes;
+        self.outcomes -= outcomes.len();
+        change(outcomes);
+        self.outcomes += outcomes.len();
+    }
+
+    /// Returns whether a fan who has a record may have more.
+    pub(super) fn has_space(&self, fan: u32) -> bool {
+        self.cost() < if self.fans[fan].anonymous { STRANGERS } else { BUDGET }
+    }
+
+    /// Sets a fan's name.
+    pub(super) fn rename(&mut self, fan: u32, name: &str) {
+        let fan = &mut self.fans[fan];
+        if *fan.name != *name {
+            self.names = self.names - fan.name.len() + name.len();
+            fan.name = name.into();
+        }
+    }
+
+    /// Reserves the name of a fan who moderates, or frees that of one who no longer does.
+    pub(super) fn reserve_name(&mut self, at: u32) {
+        let fan = &self.fans[at];
+        if fan.role() >= Role::Moderator && !fan.name.is_empty() {
+            self.reserved.insert(fan.id, folded_name(&fan.name));
+        } else {
+            self.reserved.remove(&fan.id);
+        }
+    }
+
+    /// Returns whether a name is, but for case, width and spaces, that of another fan who moderates.
+    pub(super) fn is_reserved(&self, name: &str, by: FanId) -> bool {
+        let folded = folded_name(name);
+        self.reserved.iter().any(|(fan, name)| *fan != by && *name == folded)
+    }
+
+    fn remove_stream(&mut self, stream: u32) {
+        self.change(stream, Outcomes::clear);
+        self.streams.remove(stream);
+    }
+
+    fn remove_fan(&mut self, at: u32) {
+        self.rename(at, "");
+        self.reserved.remove(&self.fans[at].id);
+        self.by_id.remove(&self.fans[at].id);
+        self.fans.remove(at);
+    }
+
     pub(super) fn find(&self, fan: FanId) -> Option<u32> {
         self.by_id.get(&fan).copied()
+    }
+
+    /// Returns whether a fan has no name of theirs. Nothing is known of a fan whose record is gone.
+    pub(super) fn is_stranger(&self, fan: FanId) -> bool {
+        self.find(fan).is_none_or(|at| self.fans[at].anonymous)
     }
 
     pub(super) fn find_stream(&self, fan: u32, id: StreamId) -> Option<u32> {
         self.fans[fan].streams.iter().copied().find(|stream| self.streams[*stream].id == id)
     }
 
-    /// Returns the fan's record; creates one if there is room.
-    pub(super) fn enter(&mut self, id: FanId, now: Micros) -> Option<u32> {
+    /// Returns the fan's record; creates one if there is room, which strangers have in the first half only.
+    pub(super) fn enter(&mut self, id: FanId, anonymous: bool, now: Micros) -> Option<u32> {
         if let Some(fan) = self.find(id) {
             return Some(fan);
         }
-        if self.fans.len() >= MAX_FANS {
+        if self.cost() >= if anonymous { PRESSED } else { BUDGET } {
             return None;
         }
-        let fan = self.fans.insert(Fan { id, last: now, ..Fan::default() });
+        let fan = self.fans.insert(Fan { id, anonymous, last: now, ..Fan::default() });
         self.by_id.insert(id, fan);
         Some(fan)
     }
@@ -151,39 +230,53 @@ impl People {
         if self.fans[fan].streams.len() >= MAX_STREAMS_OF_A_FAN {
             self.drop_streams(fan, |stream| now - stream.last >= Micros::from_secs(limits::RESEND_SECONDS));
         }
-        let full = self.streams.len() >= MAX_STREAMS;
-        if full || self.fans[fan].streams.len() >= MAX_STREAMS_OF_A_FAN {
+        if !self.has_space(fan) || self.fans[fan].streams.len() >= MAX_STREAMS_OF_A_FAN {
             return None;
         }
-        let stream = Stream { id, fan, mark: 0, outcomes: Vec::new(), attached: 0, last: now };
+        let stream = Stream { id, fan, outcomes: Outcomes::default(), attached: 0, last: now };
         let stream = self.streams.insert(stream);
         self.fans[fan].streams.push(stream);
         Some(stream)
     }
 
+    /// Returns whether a fan may act in one more connection.
+    pub(super) fn may_attach(&self, fan: u32) -> bool {
+        let streams = self.fans[fan].streams.iter();
+        streams.map(|stream| self.streams[*stream].attached).sum::<u32>() < MAX_CONNECTIONS
+    }
+
     /// Drops a fan's unused streams that satisfy `are`.
     fn drop_streams(&mut self, fan: u32, are: impl Fn(&Stream) -> bool) {
-        let (streams, kept) = (&mut self.streams, &mut self.fans[fan].streams);
+        let mut kept = std::mem::take(&mut self.fans[fan].streams);
         kept.retain(|stream| {
-            let gone = streams[*stream].attached == 0 && are(&streams[*stream]);
+            let gone = self.streams[*stream].attached == 0 && are(&self.streams[*stream]);
             if gone {
-                streams.remove(*stream);
+                self.remove_stream(*stream);
             }
             !gone
         });
+        self.fans[fan].streams = kept;
     }
 
     /// Examines some of the records, and drops those that nobody can refer to any more.
     pub(super) fn sweep(&mut self, now: Micros, is_listed: impl Fn(FanId) -> bool) {
-        for _ in 0..SWEEP.min(self.streams.end()) {
+        let is_pressed = self.cost() >= PRESSED;
+        let (most, keep_stream) =
+            if is_pressed { (SWEEP_PRESSED, KEEP_STREAM_PRESSED) } else { (SWEEP, KEEP_STREAM) };
+        for _ in 0..most.min(self.streams.end()) {
             let at = self.swept_stream % self.streams.end();
             self.swept_stream = at + 1;
-            if let Some(fan) = self.streams.get(at).map(|stream| stream.fan) {
-                self.drop_streams(fan, |stream| now - stream.last >= KEEP_STREAM);
+            let Some(stream) = self.streams.get(at) else { continue };
+            let (fan, away) = (stream.fan, now - stream.last);
+            if stream.attached == 0 && stream.outcomes.len() > 0 && away >= KEEP_OUTCOMES {
+                self.change(at, Outcomes::clear);
+            }
+            if away >= keep_stream {
+                self.drop_streams(fan, |stream| now - stream.last >= keep_stream);
             }
         }
-        let keep = if self.fans.len() >= MANY_FANS { KEEP_STREAM } else { KEEP_FAN };
-        for _ in 0..SWEEP.min(self.fans.end()) {
+        let keep = if is_pressed { keep_stream } else { KEEP_FAN };
+        for _ in 0..most.min(self.fans.end()) {
             let at = self.swept_fan % self.fans.end();
             self.swept_fan = at + 1;
             if let Some(fan) = self.fans.get(at)
@@ -192,8 +285,7 @@ impl People {
                 && fan.is_plain(now)
                 && !is_listed(fan.id)
             {
-                self.by_id.remove(&fan.id);
-                self.fans.remove(at);
+                self.remove_fan(at);
             }
         }
     }
@@ -203,18 +295,37 @@ impl People {
         let Some(at) = self.find(id) else { return Vec::new() };
         let streams = std::mem::take(&mut self.fans[at].streams);
         for stream in &streams {
-            self.streams.remove(*stream);
+            self.remove_stream(*stream);
         }
+        self.rename(at, "");
+        self.reserve_name(at);
         let fan = &mut self.fans[at];
         if fan.is_plain(now) {
-            self.by_id.remove(&id);
-            self.fans.remove(at);
+            self.remove_fan(at);
         } else {
             let (standing, shadow, granted, token_role) =
                 (fan.standing, fan.shadow, fan.granted, fan.token_role);
             *fan = Fan { id, standing, shadow, granted, token_role, last: now, ..Fan::default() };
         }
         streams
+    }
+
+    /// Changes all fans and all streams.
+    pub(super) fn each(&mut self, mut fan: impl FnMut(&mut Fan), mut stream: impl FnMut(&mut Stream)) {
+        self.fans.values_mut().for_each(&mut fan);
+        self.streams.values_mut().for_each(&mut stream);
+    }
+
+    /// Completes decoded records with the totals that a snapshot lacks.
+    pub(super) fn restored(&mut self) {
+        let Self { fans, streams, .. } = self;
+        self.names = fans.values_mut().map(|fan| fan.name.len()).sum();
+        self.outcomes = streams.values_mut().map(|stream| stream.outcomes.len()).sum();
+        for at in 0..self.fans.end() {
+            if self.fans.get(at).is_some() {
+                self.reserve_name(at);
+            }
+        }
     }
 
     /// Returns whether a decoded snapshot is consistent: every index is in use.

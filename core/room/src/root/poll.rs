@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wire::{Choice, FanId, Micros, PollId, PollResult, PollView, Reason, limits, worker::Row};
 
-use super::Root;
+use super::{Root, people::Fan};
 use crate::content::clean;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
 /// Seconds that a poll is open, at most.
-const LONGEST: u32 = 24 * 60 * 60;
+pub(super) const LONGEST: u32 = 24 * 60 * 60;
 /// Characters of an option, at most.
 const OPTION_GRAPHEMES: usize = 80;
+
+/// Voters of a poll, at most, and strangers among them.
+const MAX_VOTERS: usize = 150_000;
+const MAX_STRANGERS: usize = 100_000;
 
 /// The open poll, or the last.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -62,6 +66,13 @@ impl Polls {
     pub(super) fn result(&self) -> Option<PollResult> {
         let poll = self.poll.as_ref()?;
         Some(PollResult { poll: poll.id, votes: poll.votes.iter().copied().collect(), open: poll.open })
+    }
+
+    /// Lets an open poll close at `latest`.
+    pub(super) fn set_back(&mut self, latest: Micros) {
+        if let Some(poll) = &mut self.poll {
+            poll.closes = poll.closes.min(latest);
+        }
     }
 
     /// Removes a fan's identity from their vote; the count stays.
@@ -135,7 +146,7 @@ impl Root {
         fx: &mut Effects<'_>,
     ) -> Result<(), Reason> {
         self.close_poll_in_time(fx);
-        let fan = self.people.fans[at].id;
+        let Fan { id: fan, anonymous, .. } = self.people.fans[at];
         let poll = self.polls.poll.as_mut().filter(|poll| poll.id == id).ok_or(Reason::NotFound)?;
         if !poll.open {
             return Err(Reason::PollClosed);
@@ -144,8 +155,15 @@ impl Root {
         if chosen >= poll.votes.len() {
             return Err(Reason::OutOfRange);
         }
-        if let Some(before) = poll.voters.get(&fan) {
-            if poll.choice == Choice::Final {
+        if anonymous && poll.choice.is_for_named() {
+            return Err(Reason::NotAllowed);
+        }
+        let before = poll.voters.get(&fan);
+        if before.is_none() && poll.voters.len() >= if anonymous { MAX_STRANGERS } else { MAX_VOTERS } {
+            return Err(Reason::Busy { retry_ms: 60_000 });
+        }
+        if let Some(before) = before {
+            if poll.choice.is_final() {
                 return Err(Reason::AlreadyVoted);
             }
             poll.votes[usize::from(*before)] -= 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use wire::{FanId, List, QuestionId, QuestionView, QuestionVotes, Reason, limits, worker::Row};
 
-use super::Root;
+use super::{Root, people::Fan};
 use crate::effects::Effects;
 use crate::tally::Counted;
 
@@ -13,8 +13,8 @@ use crate::tally::Counted;
 const MAX_QUESTIONS: usize = 100;
 /// Unanswered questions of one fan, at most.
 const MAX_OF_A_FAN: usize = 3;
-/// Upvotes of all questions together, at most.
-const MAX_UPVOTES: usize = 200_000;
+/// Upvotes of all questions together, at most. Of these and the questions, strangers have half.
+const MAX_UPVOTES: usize = 100_000;
 /// Questions shown, those with most votes.
 const SHOWN: usize = 20;
 
@@ -86,7 +86,10 @@ impl Root {
         }
         let fan = &self.people.fans[at];
         let own = self.questions.open.iter().filter(|question| question.fan == fan.id).count();
-        if self.questions.open.len() >= MAX_QUESTIONS || own >= MAX_OF_A_FAN {
+        let open = &self.questions.open;
+        let strangers = || open.iter().filter(|question| self.people.is_stranger(question.fan)).count();
+        let is_full = open.len() >= MAX_QUESTIONS || fan.anonymous && strangers() >= MAX_QUESTIONS / 2;
+        if is_full || own >= MAX_OF_A_FAN {
             return Err(Reason::Busy { retry_ms: 60_000 });
         }
         // A shadow-muted fan's question is shown to no one else.
@@ -99,7 +102,7 @@ impl Root {
         self.questions.open.push(Question {
             id: question,
             fan: fan.id,
-            name: fan.name.clone(),
+            name: fan.name.clone().into(),
             text: text.to_owned(),
             voters: BTreeSet::from([fan.id]),
             votes: 1,
@@ -111,9 +114,9 @@ impl Root {
     }
 
     pub(super) fn upvote(&mut self, at: u32, id: QuestionId) -> Result<(), Reason> {
-        let fan = self.people.fans[at].id;
+        let Fan { id: fan, anonymous, .. } = self.people.fans[at];
         let order = self.questions.order();
-        let full = self.questions.upvotes >= MAX_UPVOTES;
+        let full = self.questions.upvotes >= if anonymous { MAX_UPVOTES / 2 } else { MAX_UPVOTES };
         let question =
             self.questions.open.iter_mut().find(|question| question.id == id).ok_or(Reason::NotFound)?;
         if question.voters.contains(&fan) {

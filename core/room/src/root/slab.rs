@@ -23,6 +23,10 @@ impl<T> Slab<T> {
             self.items[index as usize] = Some(item);
             return index;
         }
+        // Growing to twice the size would leave up to half of it unused.
+        if self.items.len() == self.items.capacity() {
+            self.items.reserve_exact(self.items.len() / 8 + 16);
+        }
         self.items.push(Some(item));
         self.items.len() as u32 - 1
     }
@@ -35,6 +39,10 @@ impl<T> Slab<T> {
 
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         self.items.get(index as usize)?.as_ref()
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> + '_ {
+        self.items.iter_mut().flatten()
     }
 
     pub(super) fn len(&self) -> usize {

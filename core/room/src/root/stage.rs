@@ -12,6 +12,8 @@ use crate::effects::Effects;
 
 /// Least time between two objects of the stage track.
 const EVERY: Micros = Micros::from_millis(250);
+/// Bytes of all patterns together, at most: root and edges compile them within one call.
+const PATTERN_BYTES: usize = 6 * 1024;
 /// Characters of a title, at most.
 pub(super) const TITLE_GRAPHEMES: usize = 120;
 
@@ -24,7 +26,7 @@ pub(super) struct Stage {
     modes: Modes,
     patterns: Vec<(String, OnMatch)>,
     is_changed: bool,
-    shown_at: Micros,
+    pub(super) shown_at: Micros,
 }
 
 impl Stage {
@@ -49,6 +51,9 @@ impl Stage {
 
     pub(super) fn set_patterns(&mut self, patterns: &[Pattern<'_>]) -> Result<(), Reason> {
         if patterns.len() > limits::PATTERNS {
+            return Err(Reason::OutOfRange);
+        }
+        if patterns.iter().map(|pattern| pattern.text.len()).sum::<usize>() > PATTERN_BYTES {
             return Err(Reason::OutOfRange);
         }
         Filter::new(patterns.iter().copied())?;

@@ -1,6 +1,6 @@
 //! Chat lines: allowed texts, pace, and the order that everyone reads.
 
-use wire::worker::{Identity, Row, Seen};
+use wire::worker::{Identity, Input, Row, Seen};
 use wire::{Act, ChatId, FanId, Links, List, Moderation, Modes, Reason, Role, Say, TrackItem};
 
 use crate::harness::{Harness, Held, Outcome, Rejected, Taken, identity};
@@ -187,4 +187,33 @@ fn chat_names() {
     let again = harness.join(1, Identity { anonymous: true, name: "", ..identity(1) });
     harness.line(again, "again");
     assert!(harness.lines().iter().all(|line| line.name == "fan 7"), "a name survives a reload");
+}
+
+/// Relays keep two groups of the chat: two more groups, and none that is kept has what was taken back.
+#[test]
+fn chat_that_was_taken_back_is_in_no_group_that_is_kept() {
+    let mut harness = Harness::new();
+    let (fan, moderator) = (harness.fan(1), harness.moderator(2));
+    harness.wait(2000);
+    let id = harness.line(fan, "words to forget");
+    harness.line(moderator, "words to keep");
+    harness.groups.clear();
+    assert_eq!(harness.moderate(moderator, Moderation::Delete(id)), Taken);
+    harness.wait(2000);
+    assert!(harness.groups.len() >= 2, "{} groups", harness.groups.len());
+    for group in &harness.groups[harness.groups.len() - 2..] {
+        let has = |words: &str| group.windows(words.len()).any(|at| at == words.as_bytes());
+        assert!(has("words to keep") && !has("words to forget"));
+    }
+    let deleted = harness.items().into_iter().filter(|item| *item == TrackItem::Deleted(id)).count();
+    assert_eq!(deleted, 3, "at once, and in each of the new groups");
+    // The same holds for a line of a fan who is erased, and for one that was never in a group.
+    harness.line(fan, "words to forget, too");
+    harness.root(&[Input::Forget { fan: FanId(1) }]);
+    harness.wait(2500);
+    let last = &harness.groups[harness.groups.len() - 2..];
+    assert!(!last.concat().windows(15).any(|at| at == b"words to forget"));
+    let count = harness.groups.len();
+    harness.wait(10_000);
+    assert_eq!(harness.groups.len(), count, "and then it is quiet again");
 }

@@ -44,6 +44,8 @@ pub(crate) struct Harness {
     rows: Vec<Vec<u8>>,
     /// Items of the chat track, without those that open groups.
     items: Vec<Vec<u8>>,
+    /// Groups of the chat track, each with all of its objects.
+    pub(crate) groups: Vec<Vec<u8>>,
     /// The object that opened the last group.
     pub(crate) opening: Vec<u8>,
     pulse: Vec<u8>,
@@ -78,6 +80,7 @@ impl Harness {
             closed: BTreeMap::new(),
             rows: Vec::new(),
             items: Vec::new(),
+            groups: Vec::new(),
             opening: Vec::new(),
             pulse: Vec::new(),
             stage: Vec::new(),
@@ -234,9 +237,13 @@ impl Harness {
                 Effect::Archive(row) => self.rows.push(wire::packet(&row)),
                 Effect::Publish { track: Track::Chat, group: Group::New, object } => {
                     self.opening = object.to_vec();
+                    self.groups.push(object.to_vec());
                 }
                 Effect::Publish { track: Track::Chat, group: Group::Same, object } => {
                     assert!(object.len() <= wire::limits::OBJECT, "an object of {} bytes", object.len());
+                    if let Some(group) = self.groups.last_mut() {
+                        group.extend_from_slice(object);
+                    }
                     self.items.extend(known::<TrackItem<'_>>(object).map(|item| wire::packet(&item)));
                 }
                 Effect::Publish { track: Track::Pulse, object, .. } => self.pulse = object.to_vec(),

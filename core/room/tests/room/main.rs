@@ -7,6 +7,7 @@ mod harness;
 mod net;
 mod seeds;
 
+mod bounds;
 mod chat;
 mod cheers;
 mod danmaku;

@@ -18,7 +18,7 @@ use moqt::{
 use crate::{
     Figures, MAX_GROUP_BYTES, PeerId, TrackStats,
     budget::{Charge, Kind as Cost, Payer},
-    cache::{Cache, OBJECT_OVERHEAD, SUBGROUP_OVERHEAD},
+    cache::{Cache, OBJECT_OVERHEAD, SUBGROUP_OVERHEAD, most_groups},
 };
 
 /// Datagrams of a track that are kept until its subscriptions are woken.
@@ -84,6 +84,8 @@ pub(super) struct Track {
     pub(super) successor: Option<Rc<RefCell<Track>>>,
     next: Sequence,
     bytes: usize,
+    /// The most groups that are kept of a track of its kind.
+    most_groups: usize,
     /// The groups that are kept, by number.
     groups: BTreeMap<u64, Group>,
     /// Their numbers, in the order in which they began: another creator may count from a lower number.
@@ -134,6 +136,7 @@ pub(super) enum End {
 impl Track {
     pub(super) fn new(name: TrackName, figures: Figures, cache: Rc<Cache>, stats: Arc<TrackStats>) -> Self {
         Self {
+            most_groups: most_groups(&name),
             name,
             state: State::Pending,
             source: None,
@@ -440,7 +443,7 @@ impl Track {
     fn shed(&mut self) {
         let limits = self.cache.limits;
         // Until it is accepted, nobody else may want it.
-        let groups = if self.is_installed { limits.groups } else { 1 };
+        let groups = if self.is_installed { limits.groups.min(self.most_groups) } else { 1 };
         let is_within = |track: &Self| {
             track.arrival.len() <= groups
                 && track.bytes <= limits.track_bytes
@@ -487,4 +490,37 @@ pub(super) fn is_room_track(namespace: &moqt::Namespace) -> bool {
 /// Returns whether the first field of a namespace is `name`.
 pub(super) fn is_under(namespace: &moqt::Namespace, name: &str) -> bool {
     namespace.fields().first().is_some_and(|field| &field[..] == name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept_after(namespace: &str, name: &'static str, groups: u64) -> Vec<u64> {
+        let name = TrackName::new(moqt::Namespace::from_path(namespace).unwrap(), name).unwrap();
+        let figures = Figures::new("test");
+        let mut track = Track::new(name, figures, Rc::default(), Arc::default());
+        track.is_installed = true;
+        for group in 0..groups {
+            let header = SubgroupHeader {
+                track_alias: 0,
+                group,
+                subgroup: SubgroupId::Zero,
+                priority: None,
+                properties: false,
+                end_of_group: true,
+                first_object: true,
+            };
+            track.begin(header, None);
+        }
+        track.groups.keys().copied().collect()
+    }
+
+    #[test]
+    fn of_a_rooms_own_tracks_only_the_newest_groups_are_kept() {
+        assert_eq!(kept_after(".room/show", "chat", 9), [7, 8]);
+        assert_eq!(kept_after(".room/show", "stage", 9), [8]);
+        assert_eq!(kept_after(".room/show", "pulse", 9), [8]);
+        assert_eq!(kept_after("show", "chat", 9), [6, 7, 8]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Tests of real components in wasmtime: the room's own, and hostile ones.
 #![allow(missing_docs)]
 
+mod bounds;
 mod cache;
 mod determinism;
 mod guest;

@@ -1,6 +1,6 @@
 //! Erasing a person from the archive, the journal, the snapshots and the file itself.
 
-use origin::keep::{self, Archive, Batch, Error, Keep};
+use origin::keep::{self, Archive, Batch, Erasure, Error, Keep};
 use room::{Room, rehearsal::root_config};
 use serde_json::json;
 use wire::worker::{Input, Row};
@@ -97,6 +97,57 @@ async fn erasing_somebody_leaves_no_trace_in_any_file() {
 
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// An erasure is a job: what a stop has interrupted goes on from the last room that was done, and nothing is left of it
+/// in the end.
+#[tokio::test]
+async fn an_erasure_goes_on_after_a_restart() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    for room in ["demo", "other"] {
+        keep.load(room).await.expect("a new room");
+        keep.append(room, batch("x"), &effects(&[said(1, ADA, WORD)])).await.expect("kept");
+    }
+    keep.begin_forget(ADA, NOW).await.expect("begun");
+    assert_eq!(keep.archive().export(ADA).await.expect("readable")["lines"], json!([]));
+    keep.forgotten_in(ADA, "demo".into()).await.expect("noted");
+    keep.close().await;
+
+    let keep = dir.keep().await;
+    let left = Erasure { fan: ADA, room: "demo".into(), is_done: false };
+    assert_eq!(keep.erasures().await, Ok(vec![left.clone()]));
+    assert_eq!(keep.scrub_if_due().await, Ok(false), "not while it goes on");
+    // A row that a room archived before it forgot her goes, too.
+    keep.load("other").await.expect("readable");
+    keep.append("other", batch("y"), &effects(&[said(2, ADA, WORD)])).await.expect("kept");
+    keep.end_forget(ADA, NOW).await.expect("ended");
+    assert_eq!(keep.erasures().await, Ok(vec![Erasure { is_done: true, ..left }]));
+    assert_eq!(keep.archive().export(ADA).await.expect("readable")["lines"], json!([]));
+    assert_eq!(keep.scrub_if_due().await, Ok(true));
+    assert_eq!(keep.erasures().await, Ok(Vec::new()));
+    assert_eq!(keep.scrub_if_due().await, Ok(false));
+    keep.close().await;
+    assert!(!dir.has(WORD) && !dir.has(&ADA.to_string()));
+    let mut sql = dir.sql().await;
+    let acts: i64 = sqlx::query_scalar("SELECT count(*) FROM audit WHERE act = 'forget' AND fan IS NULL")
+        .fetch_one(&mut sql)
+        .await
+        .expect("the audit");
+    assert_eq!(acts, 1, "that it was done is known, and not whom it was done for");
+}
+
+#[tokio::test]
+async fn a_room_that_is_erased_leaves_the_others() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    for (room, word) in [("demo", WORD), ("other", "orchid")] {
+        keep.load(room).await.expect("a new room");
+        keep.append(room, batch(word), &effects(&[said(1, ADA, word)])).await.expect("kept");
+    }
+    keep::erase_room(&keep, "demo").await.expect("erased");
+    assert!(!dir.has(WORD) && dir.has("orchid"));
+    assert_eq!(keep.rooms().await, Ok(vec!["other".to_owned()]));
 }
 
 /// Rows that moved within the file for a long time leave no copies behind, either.

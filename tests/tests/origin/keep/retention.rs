@@ -54,12 +54,16 @@ async fn what_is_older_than_it_may_be_goes() {
         retention
     };
     assert_eq!(keep.prune(late, &Retention::default()).await, Ok(0));
-    assert_eq!(keep.prune(late, &at_once(Duration::from_hours(1))).await, Ok(1234 + 7));
+    assert_eq!(
+        keep.prune(late, &at_once(Duration::from_hours(1))).await,
+        Ok(1234 + 8),
+        "a poll that never closed is as old as its opening"
+    );
     let mut sql = dir.sql().await;
     for (table, left) in [
         ("lines", 1),
         ("gifts", 1),
-        ("polls", 2),
+        ("polls", 1),
         ("poll_options", 1),
         ("votes", 1),
         ("questions", 1),
@@ -73,4 +77,43 @@ async fn what_is_older_than_it_may_be_goes() {
         assert_eq!(count, left, "{table}");
     }
     assert_eq!(keep.prune(late, &at_once(Duration::MAX)).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_clock_that_has_jumped_deletes_nothing() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    keep.load("demo").await.expect("a new room");
+    keep.append("demo", batch("x"), &effects(&[said(1, FAN, "hello")])).await.expect("kept");
+    let ahead = NOW + Micros::from_secs(11 * 365 * 86_400);
+    assert_eq!(keep.is_plausible(ahead).await, Ok(false));
+    assert_eq!(keep.prune(ahead, &Retention::default()).await, Ok(0));
+    // A row of that time shows that the clock is right.
+    let Row::Said { id: _, fan, name, text, reply, seen, .. } = said(2, FAN, "hello again") else { return };
+    let row = Row::Said { id: ChatId(2), at: ahead, fan, name, text, reply, seen };
+    keep.append("demo", batch("y"), &effects(&[row])).await.expect("kept");
+    assert_eq!(keep.prune(ahead + DAY, &Retention::default()).await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_room_without_a_show_for_ninety_days_is_closed_for_good() {
+    let dir = Dir::new();
+    let keep = dir.keep().await;
+    for room in ["demo", "other"] {
+        keep.load(room).await.expect("a new room");
+        keep.append(room, batch("x"), &effects(&[said(1, FAN, "hello")])).await.expect("kept");
+        keep.snapshot(room, 1, b"words of the snapshot".to_vec()).await.expect("kept");
+    }
+    // Both are first seen without a show; then one has shows again.
+    keep.note_shows(Vec::new(), NOW).await.expect("noted");
+    let days = |days: u64| NOW + Micros::from_secs(days * 86_400);
+    keep.note_shows(vec!["other".into()], days(50)).await.expect("noted");
+    assert_eq!(keep.abandoned(days(90)).await, Ok(Vec::new()));
+    assert_eq!(keep.abandoned(days(91)).await, Ok(vec!["demo".to_owned()]));
+    keep.close_room("demo").await.expect("closed");
+    assert_eq!(keep.rooms().await, Ok(vec!["other".to_owned()]));
+    assert_eq!(keep.abandoned(days(91)).await, Ok(Vec::new()));
+    assert_eq!(keep.load("demo").await, Ok(None), "a new room may have the name");
+    let lines = keep.archive().export(FAN).await.expect("readable")["lines"].clone();
+    assert_eq!(lines.as_array().map(Vec::len), Some(2), "the archive has its own retention");
 }
