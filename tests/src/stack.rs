@@ -343,7 +343,7 @@ impl Plan {
             return Keys::none().and(&self.keys);
         }
         let edges = [Node::CreatorEdge, Node::FanEdge, Node::FarEdge].map(|edge| public(&self.keys_of(edge)));
-        edges.iter().fold(public(&self.keys), |all, edge| all.and(edge))
+        edges.iter().fold(public(&self.keys), Keys::and)
     }
 
     async fn origin(&self, listen: SocketAddr) -> Result<(Served, Handle)> {
