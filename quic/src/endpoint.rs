@@ -174,6 +174,7 @@ impl Endpoint {
     /// Returns the next client, before its handshake; `None` once closed.
     pub async fn incoming(&self) -> Option<Incoming> {
         loop {
+            self.handshakes.turn().await;
             let incoming = self.quic.accept().await?;
             if let Some(admitted) = self.handshakes.admit(incoming) {
                 return Some(admitted);

@@ -1,11 +1,16 @@
 //! Clients that are at the door: their handshakes are counted, timed, and when there are many, their addresses proven.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use moqt::{
     Version,
     session::{Config, Side, Transport as Carrier},
 };
+use tokio::time::Instant;
 use web_transport_quinn::{Request, http::StatusCode, proto::ConnectResponse};
 
 use crate::{
@@ -21,14 +26,38 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const PROVE_FROM: usize = 128;
 /// The most handshakes under way.
 const MAX_HANDSHAKES: usize = 2048;
+/// The pause between two handshakes of a crowd. Each costs about a millisecond of the thread that carries the media: a
+/// crowd may have a third of it. Clients wait for their turn, and send again what was not answered.
+const PACE: Duration = Duration::from_micros(2_500);
+/// Handshakes that may begin at once, after a time without any.
+const BURST: u32 = 200;
 
-/// The handshakes under way at an endpoint: each has a clone of this.
+/// The handshakes of an endpoint.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Handshakes(Arc<()>);
+pub(crate) struct Handshakes {
+    /// Each that is under way has a clone of this.
+    under_way: Arc<()>,
+    /// The time at which the next would begin if all of them kept the pace.
+    next: Arc<Mutex<Option<Instant>>>,
+}
 
 impl Handshakes {
     fn under_way(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
+        Arc::strong_count(&self.under_way) - 1
+    }
+
+    /// Waits until another handshake may begin.
+    pub(crate) async fn turn(&self) {
+        let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = next.and_then(|next| next.checked_sub(PACE * BURST)) {
+            tokio::time::sleep_until(at).await;
+        }
+    }
+
+    fn begin(&self) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        *next = Some(next.map_or(now, |next| next.max(now)) + PACE);
     }
 
     /// Lets a client begin its handshake, or returns `None` after it was refused or asked to prove its address.
@@ -43,7 +72,8 @@ impl Handshakes {
             let _ = quic.retry();
             return None;
         }
-        Some(Incoming { quic, _under_way: self.clone() })
+        self.begin();
+        Some(Incoming { quic, _under_way: Arc::clone(&self.under_way) })
     }
 }
 
@@ -51,7 +81,7 @@ impl Handshakes {
 #[derive(Debug)]
 pub struct Incoming {
     quic: quinn::Incoming,
-    _under_way: Handshakes,
+    _under_way: Arc<()>,
 }
 
 impl Incoming {

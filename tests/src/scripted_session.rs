@@ -1,6 +1,6 @@
 //! A MoQ session, with any node of a stack, that runs the calls of a test.
 
-use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{cell::Cell, future::poll_fn, net::Ipv4Addr, pin::pin, rc::Rc, task::Poll};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -36,11 +36,26 @@ impl ScriptedSession {
         token: Option<String>,
         implementation: Option<&'static str>,
     ) -> Result<Self> {
+        Self::open(stack, node, Ipv4Addr::LOCALHOST, token.as_slice(), implementation).await
+    }
+
+    /// Connects to `node` from an address of the loopback, with all of these tokens.
+    pub async fn enter_from(stack: &Stack, node: Node, address: Ipv4Addr, tokens: &[String]) -> Result<Self> {
+        Self::open(stack, node, address, tokens, None).await
+    }
+
+    async fn open(
+        stack: &Stack,
+        node: Node,
+        address: Ipv4Addr,
+        tokens: &[String],
+        implementation: Option<&'static str>,
+    ) -> Result<Self> {
         let tls = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
-        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into(), tls.client_config()?)?;
+        let endpoint = Endpoint::client((address, 0).into(), tls.client_config()?)?;
         let url = Url::parse(&format!("moqt://127.0.0.1:{}/", stack.addr_of(node).port()))?;
         let mut connection = endpoint.connect(&url).await?;
-        connection.config.setup.tokens.extend(token.map(Token::value));
+        connection.config.setup.tokens.extend(tokens.iter().cloned().map(Token::value));
         connection.config.setup.implementation = implementation.map(Into::into);
         let (mut probe, words, events) = Probe::new();
         let frozen = Rc::new(Cell::new(false));

@@ -27,7 +27,7 @@ async fn a_refusal_is_an_error_with_its_reason() {
         let setup = fan.setup.unwrap();
         assert_eq!(setup.tokens, [Token::value("header.claims.signature")]);
         assert!(setup.implementation.unwrap().starts_with(b"fanfare/"));
-        let query = "jwt=header.claims.signature&takeover=1";
+        let query = "takeover=1";
         match fan.url {
             Some(url) => assert_eq!(url.query(), Some(query)),
             None => assert_eq!(setup.path.unwrap(), format!("/stage?{query}")),

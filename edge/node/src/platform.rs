@@ -127,7 +127,7 @@ impl Dial for Upstream {
     fn dial(&self, client: Option<&Credentials>) -> Later<'_, Result<Box<dyn Connected>, DialError>> {
         let mut url = self.url.clone();
         if let Some(client) = client {
-            url.set_query(client.query.as_deref());
+            url.set_query(client.query_without_tokens().as_deref());
         }
         Box::pin(async move {
             self.endpoint.dial(&url).await.map_err(|error| DialError::Unreachable(error.to_string()))

@@ -57,6 +57,14 @@ impl Credentials {
         in_setup.map(Into::into).chain(in_query).take(MAX_TOKENS).collect()
     }
 
+    /// Returns the query without the tokens in it: upstream they are said in SETUP.
+    pub fn query_without_tokens(&self) -> Option<String> {
+        let mut rest = form_urlencoded::Serializer::new(String::new());
+        let pairs = form_urlencoded::parse(self.query.as_deref()?.as_bytes());
+        rest.extend_pairs(pairs.filter(|(key, _)| key != "jwt"));
+        Some(rest.finish()).filter(|rest| !rest.is_empty())
+    }
+
     /// Verifies the tokens. It happens once for a session, since verifying costs the time of the thread that carries the
     /// media.
     pub(crate) fn verify(&mut self, keys: &token::Keys, now: wire::Micros) {
@@ -105,5 +113,19 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Tokens are secrets: only their number is written.
         f.debug_struct("Credentials").field("tokens", &self.tokens.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_the_query_is_passed_on_in_setup_alone() {
+        let query = Some("takeover=1&jwt=SECRET&room=a%20b".to_owned());
+        let credentials = Credentials::new(query, Vec::new());
+        assert_eq!(credentials.query_without_tokens().as_deref(), Some("takeover=1&room=a+b"));
+        assert_eq!(credentials.passed_on(), Some(Token::value("SECRET")));
+        assert_eq!(Credentials::new(Some("jwt=SECRET".into()), Vec::new()).query_without_tokens(), None);
     }
 }

@@ -41,7 +41,7 @@ async fn as_published_its_subscribe_is_no_draft_18() -> Result<()> {
     wait(&page, "watch.until(() => watch.player.connection.status.peek() !== 'connected', 20)").await?;
     let log = page.log().join("\n");
     for line in
-        ["negotiated ALPN: moqt-18", &format!("announced: broadcast={ROOM} active=true"), "Connection lost"]
+        ["negotiated ALPN: moqt-18", &format!("announced: broadcast={ROOM} active=true"), "remote error: 3"]
     {
         ensure!(log.contains(line), "no {line:?} in {log}");
     }

@@ -15,6 +15,8 @@ use tokio::{
 };
 use url::Url;
 
+use crate::hostile::show;
+
 /// Asks a node over HTTPS. Returns the response, head and body.
 async fn ask_over_tls(stack: &Stack, node: Node, path: &str) -> Result<String> {
     let trust = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
@@ -31,7 +33,7 @@ async fn ask_over_tls(stack: &Stack, node: Node, path: &str) -> Result<String> {
 #[tokio::test]
 async fn a_page_over_https_is_told_of_a_websocket_over_tls_and_a_fan_talks_on_it() -> Result<()> {
     let talking = async {
-        let stack = Stack::empty().await?;
+        let stack = Stack::open(show()?).await?;
         let answer = ask_over_tls(&stack, Node::FanEdge, "/api/edge").await?;
         let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP response")?;
         assert!(head.starts_with("HTTP/1.0 200"), "{head}");
@@ -41,8 +43,8 @@ async fn a_page_over_https_is_told_of_a_websocket_over_tls_and_a_fan_talks_on_it
         assert!(plain.contains("\"ws://localhost/moq\""), "{plain}");
 
         let port = stack.addr_of(Node::FanEdge).port();
-        let mut fan = Talker::enter_at(Url::parse(&format!("wss://localhost:{port}/"))?, ROOM, None)?;
-        let said = fan.order(json!({ "say": { "text": "over TLS" } })).await?;
+        let mut talker = Talker::enter_at(Url::parse(&format!("wss://localhost:{port}/"))?, ROOM, None)?;
+        let said = talker.order(json!({ "say": { "text": "over TLS" } })).await?;
         assert!(matches!(said, Outcome::Taken { .. }), "{said:?}");
         Ok(())
     };

@@ -39,6 +39,14 @@ fn exactly_once_in_peace() {
     assert!(taken(&net) > 100, "{} of 160", taken(&net));
 }
 
+/// A second vote is refused, its fan does not hear of it for minutes, and sends it again.
+#[test]
+fn what_was_refused_is_not_taken_minutes_later() {
+    let faults =
+        Faults { fan_moves: 4, link_breaks: 2, root_crashes: 2, away: 1_500_000, ..Faults::default() };
+    Net::run(1_499_481_438_346_340_910, faults).check();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -27,12 +27,11 @@ const MAX_STREAMS_OF_A_FAN: usize = 128;
 /// Connections at once of a fan who acts, at most: rates are of a connection, so that a fan has no more than
 /// these together.
 const MAX_CONNECTIONS: u32 = 8;
-/// Time for which an unused stream is kept: longer than any client resends.
+/// Time for which an unused stream is kept: longer than any client resends. Its outcomes go sooner, as soon as no client
+/// can ask for them: what is forgotten counts as taken.
 const KEEP_STREAM: Micros = Micros::from_secs(3 * limits::RESEND_SECONDS);
-/// The same, while records are pressed for space.
+/// The same, while records are pressed for space, and the time for which outcomes are kept.
 const KEEP_STREAM_PRESSED: Micros = Micros::from_secs(limits::RESEND_SECONDS + 60);
-/// Time after which the client of an unused stream counts as told of all outcomes.
-const KEEP_OUTCOMES: Micros = Micros::from_secs(60);
 /// Time for which an inactive fan is kept.
 const KEEP_FAN: Micros = Micros::from_secs(24 * 60 * 60);
 /// Streams and fans examined in one tick, and while records are pressed for space.
@@ -268,7 +267,7 @@ impl People {
             self.swept_stream = at + 1;
             let Some(stream) = self.streams.get(at) else { continue };
             let (fan, away) = (stream.fan, now - stream.last);
-            if stream.attached == 0 && stream.outcomes.len() > 0 && away >= KEEP_OUTCOMES {
+            if stream.attached == 0 && stream.outcomes.len() > 0 && away >= KEEP_STREAM_PRESSED {
                 self.change(at, Outcomes::clear);
             }
             if away >= keep_stream {

@@ -9,6 +9,7 @@ mod names;
 mod packets;
 mod publisher;
 mod silent;
+mod stranger;
 mod worker;
 
 use std::time::Duration;
@@ -32,7 +33,7 @@ async fn evening<T>(run: impl AsyncFnOnce(Stack) -> Result<T>) -> Result<T> {
     tokio::time::timeout(PATIENCE, LocalSet::new().run_until(all)).await.context("too slow")?
 }
 
-fn show() -> Result<Source> {
+pub(crate) fn show() -> Result<Source> {
     let renditions = vec![Rendition { width: 160, height: 90, bitrate: 60_000 }];
     Ok(Source::demo(Config { renditions, title: "TEST".into(), ..Config::default() })?)
 }
