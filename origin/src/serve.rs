@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::{
-    Error,
+    Config, Error,
     admission::RoomAdmission,
     front::{Call, EdgeSocket},
     metrics::RoomFigures,
@@ -59,14 +59,7 @@ impl Serve {
             .rooms
             .clone()
             .map(|config| Roots::new(Arc::clone(&rooms), config, Rc::clone(&platform), &figures));
-        let mut services: Vec<Rc<dyn Service>> = Vec::new();
-        if let Some(keys) = config.keys.clone() {
-            services.push(Rc::new(TrustService::new(keys, config.private.clone(), Rc::clone(&platform))));
-        }
-        if let Some(roots) = roots.clone() {
-            let hub = HubService::new(roots, config.keys.clone(), Rc::clone(&platform));
-            services.push(Rc::new(hub.private(config.private.clone())));
-        }
+        let services = services(&config, roots.clone(), &platform);
         let admission = RoomAdmission::new(Arc::clone(&rooms), roots.clone());
         let relay_config = relay::Config {
             services,
@@ -155,6 +148,19 @@ impl Serve {
         let _ = tokio::time::timeout(FLUSH, endpoint.close()).await;
         Ok(())
     }
+}
+
+/// Returns the services for edges: what they have to know, and the links of the rooms.
+fn services(config: &Config, roots: Option<Rc<Roots>>, platform: &Rc<dyn Platform>) -> Vec<Rc<dyn Service>> {
+    let mut services: Vec<Rc<dyn Service>> = Vec::new();
+    if let Some(keys) = config.keys.clone() {
+        services.push(Rc::new(TrustService::new(keys, config.private.clone(), Rc::clone(platform))));
+    }
+    if let Some(roots) = roots {
+        let hub = HubService::new(roots, config.keys.clone(), Rc::clone(platform));
+        services.push(Rc::new(hub.private(config.private.clone())));
+    }
+    services
 }
 
 /// Ends rooms whose creators do not return.

@@ -14,7 +14,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct Client {
     /// The client's address; behind a named proxy, the one that the proxy says.
     pub addr: IpAddr,
-    /// Whether the client's own connection is TLS. Behind a named proxy, the proxy says it.
+    /// Set if the client's own connection is TLS. Behind a named proxy, the proxy says it.
     pub is_secure: bool,
     seat: Seat,
 }

@@ -1,10 +1,10 @@
-//! What a node's operator chooses for its TCP side.
+//! The operator's choices for the TCP side of a node.
 
 use std::net::SocketAddr;
 
 use crate::{places::Limits, proxies::Proxies};
 
-/// What a node's operator chooses for its TCP side.
+/// The operator's choices for the TCP side of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The address of the admin side, which a node has apart from what the public sees; by default it has none.

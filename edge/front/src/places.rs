@@ -10,11 +10,11 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Of the node. Of the files that it may open, some are kept in hand: see [`raise_file_limit`](crate::raise_file_limit).
+    /// Connections of the node. Of the files that it may open, some are kept in hand: see [`raise_file_limit`](crate::raise_file_limit).
     pub node: usize,
-    /// Of a network: an IPv4 /24 or an IPv6 /48, which is about what one organisation or one renter of machines has.
+    /// Connections of a network: an IPv4 /24 or an IPv6 /48, which is about what one organisation or one renter of machines has.
     pub network: usize,
-    /// Of an address: an IPv4 /32 or an IPv6 /64. A class of forty behind one address, whose browsers open six
+    /// Connections of an address: an IPv4 /32 or an IPv6 /64. A class of forty behind one address, whose browsers open six
     /// connections each while a page loads, has room in it.
     pub address: usize,
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// The time after which a test that waits in vain fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const ASK: &[u8] = b"GET /who HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 struct Running {

@@ -59,9 +59,9 @@ pub struct Edge {
     trust: Option<Rc<Trust>>,
 }
 
-/// The WebSocket of a client.
-struct Socket {
-    socket: WebSocket,
+/// A WebSocket that waits for the node's thread.
+struct Waiting {
+    websocket: WebSocket,
     version: Version,
     query: Option<String>,
     /// The connection's place, which the session keeps.
@@ -72,7 +72,7 @@ struct Socket {
 /// The state that the HTTP handlers share with the node: they may run on another thread.
 #[derive(Clone)]
 struct Front {
-    sockets: mpsc::Sender<Socket>,
+    sockets: mpsc::Sender<Waiting>,
     port: u16,
     localhost: &'static str,
     fingerprints: watch::Receiver<Vec<String>>,
@@ -227,11 +227,11 @@ async fn follow(relay: Relay, trust: Option<Rc<Trust>>, upstream: Rc<dyn Dial>) 
 }
 
 /// Serves a client on a WebSocket until its session ends.
-async fn serve_socket(relay: Relay, socket: Socket) {
-    let Socket { socket, version, query, seat, address } = socket;
+async fn serve_socket(relay: Relay, waiting: Waiting) {
+    let Waiting { websocket, version, query, seat, address } = waiting;
     let mut session = relay.enter(Credentials::new(query, Vec::new()), Some(address));
     let config = SessionConfig::new(Side::Server, Carrier::WebTransport, version);
-    let _ = websocket::drive(socket, config, Clock::default(), &mut session).await;
+    let _ = websocket::drive(websocket, config, Clock::default(), &mut session).await;
     drop(seat);
 }
 
@@ -343,6 +343,7 @@ async fn accept_websocket(
     upgrade.on_upgrade(move |socket| async move {
         // A full queue means that the node is overloaded: the socket is closed.
         let seat = client.seat();
-        let _ = front.sockets.try_send(Socket { socket, version, query, seat, address: client.addr });
+        let _ =
+            front.sockets.try_send(Waiting { websocket: socket, version, query, seat, address: client.addr });
     })
 }
