@@ -58,15 +58,17 @@ impl Innocents {
         Ok(Self { one, other, said: 0 })
     }
 
-    /// Checks that a chat line of one fan is still acked and reaches the other.
+    /// Checks that a chat line of one fan is still acked and reaches the other, soon.
     async fn go_on(&mut self) -> Result<()> {
+        tokio::time::timeout(SOON, self.talk()).await.context("others have to wait")?
+    }
+
+    /// Waits until a chat line of one fan is acked and has reached the other.
+    async fn talk(&mut self) -> Result<()> {
         self.said += 1;
         let text = format!("line {} of somebody else", self.said);
-        let said = async {
-            let said = self.one.order(json!({ "say": { "text": &text } })).await?;
-            ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
-            self.other.until(|item| matches!(item, TrackItem::Said(line) if line.text == text)).await
-        };
-        tokio::time::timeout(SOON, said).await.context("others have to wait")?
+        let said = self.one.order(json!({ "say": { "text": &text } })).await?;
+        ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
+        self.other.until(|item| matches!(item, TrackItem::Said(line) if line.text == text)).await
     }
 }

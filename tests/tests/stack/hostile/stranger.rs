@@ -26,7 +26,7 @@ const SECONDS: u64 = 10;
 /// The addresses that the strangers come from.
 const ADDRESSES: u8 = 8;
 /// Strangers of each kind.
-const EACH: u8 = 3;
+const EACH: u8 = 2;
 /// Requests of one stranger before it begins anew.
 const REQUESTS: usize = 130;
 /// Objects without a byte in one group.
@@ -89,7 +89,7 @@ async fn hostile_strangers_do_all_that_they_can_and_a_fan_misses_nothing() -> Re
             let mut waits = Vec::new();
             while Instant::now() < end {
                 let asked = Instant::now();
-                innocents.go_on().await?;
+                innocents.talk().await?;
                 waits.push(asked.elapsed());
             }
             waits.sort();
