@@ -255,7 +255,7 @@ mod tests {
         };
         files
             .into_iter()
-            .filter(|file| file.is_file())
+            .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
             .map(|file| fs::read_to_string(file).unwrap())
             .collect()
     }
