@@ -72,7 +72,12 @@ pub(crate) struct Args {
 /// Parses the address of an edge: one that `fanfare publish` takes, or a WebSocket.
 fn edge(url: &str) -> Result<Url, String> {
     match Url::parse(url) {
-        Ok(url) if url.scheme() == "ws" && url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
+        Ok(url)
+            if matches!(url.scheme(), "ws" | "wss")
+                && url.host_str().is_some_and(|host| !host.is_empty()) =>
+        {
+            Ok(url)
+        }
         _ => publish::server(url),
     }
 }

@@ -98,10 +98,13 @@ impl SessionService for TrustSession {
         if track.told != Some(generation) {
             track.told = Some(generation);
             let told = told(&self.keys, &self.private);
-            if told.len() > limits::FRAME || track.outflow.send(cx, told).is_err() {
-                tracing::error!(
-                    "an edge cannot be told the keys of the others: they are too many, or it does not read"
-                );
+            let len = told.len();
+            if len > limits::FRAME {
+                tracing::error!(len, "the private rooms and the keys of edges are too many for one frame");
+            }
+            // Without the track the edge knows that it is not told. A session that is ending refuses it, too.
+            if len > limits::FRAME || track.outflow.send(cx, told).is_err() {
+                tracing::debug!("an edge cannot be told the keys of the others");
                 let _ = cx.session.done(track.request, DoneCode::INTERNAL_ERROR, "ask again");
                 self.track = None;
                 return;

@@ -51,7 +51,11 @@ impl Innocents {
     }
 
     async fn enter_room(stack: &Stack, room: &str) -> Result<Self> {
-        let mut one = Talker::enter_room(stack, Node::FanEdge, room, None)?;
+        Self::enter_as(stack, room, None).await
+    }
+
+    async fn enter_as(stack: &Stack, room: &str, token: Option<String>) -> Result<Self> {
+        let mut one = Talker::enter_room(stack, Node::FanEdge, room, token)?;
         let mut other = Talker::enter_room(stack, Node::FanEdge, room, None)?;
         one.joined().await?;
         other.joined().await?;
