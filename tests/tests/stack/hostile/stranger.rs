@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
@@ -26,12 +27,12 @@ use crate::hostile::{Innocents, evening};
 const SECONDS: u64 = 10;
 /// The addresses that the strangers come from.
 const ADDRESSES: u8 = 8;
-/// Strangers of each kind: their work is done by this very thread, so that more of them would slow the fans, not the edge.
-const EACH: u8 = 1;
+/// Strangers of each kind: their work is done by the very thread of the fans.
+const EACH: u8 = 2;
 /// Requests of one stranger before it begins anew.
 const REQUESTS: usize = 130;
 /// Objects without a byte in one group.
-const EMPTY_OBJECTS: u64 = 20_000;
+const EMPTY_OBJECTS: u64 = 1_000;
 
 /// What one stranger does, again and again.
 #[derive(Clone, Copy, Debug)]
@@ -126,22 +127,22 @@ async fn watch(stack: &Stack) -> Result<(ScriptedSession, RequestId)> {
     Ok((fan, request))
 }
 
-/// Watches until the attack is over: each group follows the one before, and each object within its group. Returns the
-/// number of objects.
+/// Watches until the attack is over: no group is left out, and none is broken off or has a hole. Returns the number of
+/// objects.
 async fn no_frame_missed(mut fan: ScriptedSession, video: RequestId, is_over: &Cell<bool>) -> Result<usize> {
-    let (mut group, mut object, mut seen) = (None, 0, 0);
+    let (mut groups, mut expected, mut seen) = (BTreeSet::new(), BTreeMap::new(), 0);
     while !is_over.get() {
         match fan.next().await.context("the watching fan was let go")? {
-            Event::Subgroup { request, header, .. } if request == video => {
-                if let Some(last) = group {
-                    ensure!(header.group == last + 1, "group {} after {last}", header.group);
-                }
-                (group, object) = (Some(header.group), 0);
+            Event::Subgroup { stream, request, header } if request == video => {
+                groups.insert(header.group);
+                // The first group that is seen may have begun before.
+                expected.insert(stream, (groups.len() == 1).then_some(None));
             }
-            // The first group that is seen may have begun before.
-            Event::Object { header, .. } if group.is_some() => {
-                ensure!(seen == 0 || header.id == object, "object {} in place of {object}", header.id);
-                (object, seen) = (header.id + 1, seen + 1);
+            Event::Object { stream, header } => {
+                let Some(next) = expected.get_mut(&stream) else { continue };
+                let next_id = next.unwrap_or(Some(0)).unwrap_or(header.id);
+                ensure!(header.id == next_id, "object {} in place of {next_id}", header.id);
+                (*next, seen) = (Some(Some(header.id + 1)), seen + 1);
             }
             Event::StreamReset { .. } | Event::Done { .. } | Event::Closed { .. } => {
                 anyhow::bail!("the picture broke off")
@@ -149,6 +150,9 @@ async fn no_frame_missed(mut fan: ScriptedSession, video: RequestId, is_over: &C
             _ => {}
         }
     }
+    let span = groups.last().zip(groups.first()).map_or(0, |(last, first)| last - first + 1);
+    // The last two may come in either order.
+    ensure!(span <= groups.len() as u64 + 1, "of {span} groups, {} were seen", groups.len());
     Ok(seen)
 }
 
