@@ -25,7 +25,7 @@ fn a_name_is_cleaned_of_controls_and_of_what_turns_the_text_after_it() {
     assert_eq!(clean_name(&"e".repeat(200)), "e".repeat(128));
 }
 
-/// Who somebody is depends on the name as the token has it: otherwise one could become another by an invisible letter.
+/// The identity depends on the name as the token has it: otherwise one could become another by an invisible letter.
 #[test]
 fn a_cleaned_name_is_nobody_elses_identity() {
     let (ada, hidden) = (claims(), Claims { name: "a\u{200b}da".into(), ..claims() });

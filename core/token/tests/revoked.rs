@@ -74,7 +74,7 @@ fn an_edge_is_revoked_with_both_of_its_keys() {
     assert!(is_revoked(&all, &old.mint(&named).expect("minted")));
 }
 
-/// What an open session goes by: the token that it was opened with is looked at again.
+/// The token that opened a session is looked at again while the session goes on.
 #[test]
 fn a_token_that_was_valid_does_not_stand_once_it_is_revoked_expired_or_without_its_key() {
     let keys = keys(Algorithm::EdDSA, 1);

@@ -17,7 +17,7 @@ pub const MAX_TOKENS: usize = 2;
 pub struct Proof {
     /// The token.
     pub jwt: String,
-    /// What it proves, or the reason for which it was refused.
+    /// The verified token, or the reason for which it was refused.
     pub outcome: Result<Verified, token::Error>,
 }
 

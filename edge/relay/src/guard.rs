@@ -7,7 +7,7 @@ use token::Verified;
 
 /// Decides which clients may watch private rooms, on a node that has no [`Admission`](crate::Admission).
 ///
-/// What a client asks before the guard is ready waits for it: a node that does not know yet which rooms are private
+/// Requests that come before the guard is ready wait for it: a node that does not know yet which rooms are private
 /// shows none. No method may call back into the relay: it is being used.
 pub trait Guard {
     /// Returns a number that grows whenever other rooms are private than before. At 0 the guard is not ready: it does not

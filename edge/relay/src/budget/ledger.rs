@@ -27,7 +27,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// What was asked for beyond a share.
+/// A wish beyond a share, refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Excess {
     pub(super) of: &'static str,
@@ -53,7 +53,7 @@ impl From<Excess> for RequestError {
     }
 }
 
-/// What one payer has in use.
+/// The account of one payer: how much of each kind is in use.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) level: Level,
