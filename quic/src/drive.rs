@@ -1,6 +1,7 @@
 //! The driver of one session on one QUIC or WebTransport connection.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     future::{Future, pending, poll_fn},
     pin::Pin,
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use moqt::{
     App, Cx, Ended, Event, Input, Micros, Misuse, Output, ResetCode, Session, SessionCode, Transit,
-    session::{Closer, Config, Dir, StreamId},
+    session::{Closer, Config, Dir, SendOrder, StreamId},
 };
 use tokio::time::{Instant, Sleep};
 
@@ -23,10 +24,11 @@ use crate::{
     transport::{Gone, Link, RecvHalf, SendHalf},
 };
 
-/// The part of the connection that an app may use: the backlog of a stream, the round-trip time, and whether a stream is
-/// read.
+/// The part of the connection that an app may use: the backlog of a stream and of all messages, the round-trip time,
+/// and whether a stream is read.
 struct Quic<'a> {
     link: &'a Link,
+    messages: usize,
     pipes: &'a BTreeMap<StreamId, Rc<Pipe>>,
     readings: &'a BTreeMap<StreamId, Rc<Reading>>,
 }
@@ -34,6 +36,10 @@ struct Quic<'a> {
 impl Transit for Quic<'_> {
     fn backlog(&self, stream: StreamId) -> usize {
         self.pipes.get(&stream).map_or(0, |pipe| pipe.backlog())
+    }
+
+    fn unread(&self) -> usize {
+        self.messages
     }
 
     fn rtt(&self) -> Option<Duration> {
@@ -65,7 +71,9 @@ struct Driver<'a, A> {
     session: Session,
     app: &'a mut A,
     clock: Clock,
-    inbox: Inbox,
+    inbox: Rc<Inbox>,
+    /// The bytes of messages that the transport has not taken.
+    messages: Rc<Cell<usize>>,
     pipes: BTreeMap<StreamId, Rc<Pipe>>,
     readings: BTreeMap<StreamId, Rc<Reading>>,
     tasks: FuturesUnordered<Task>,
@@ -98,7 +106,8 @@ pub async fn drive(
         session,
         app,
         clock,
-        inbox: Inbox::default(),
+        inbox: Rc::default(),
+        messages: Rc::default(),
         pipes: BTreeMap::new(),
         readings: BTreeMap::new(),
         tasks: FuturesUnordered::new(),
@@ -133,14 +142,14 @@ impl<A: App> Driver<'_, A> {
             // The streams read, write and put their results into the inbox.
             while let Poll::Ready(Some(())) = self.tasks.poll_next_unpin(task) {}
             let now = self.clock.now();
-            self.feed(now);
-            if self.app_poll(task, now).is_ready() {
+            let mut busy = self.feed(now);
+            if self.ended.is_none() && self.app_poll(task, now).is_ready() {
                 self.session.close(SessionCode::NO_ERROR, "");
             }
             if self.session.timeout().is_some_and(|at| at <= now) {
                 self.session.handle(now, Input::Timeout);
             }
-            let busy = self.drain(now);
+            busy |= self.drain(now);
             if let Some((code, reason)) = self.closing.take() {
                 // The resets leave before the close. A browser that meets the close first ends the streams by itself,
                 // and Chromium's process of the page may crash over one that somebody reads.
@@ -149,6 +158,12 @@ impl<A: App> Driver<'_, A> {
             }
             if let Some(ended) = self.ended.take() {
                 return Poll::Ready(ended);
+            }
+            if self.inbox.is_turn_over() {
+                // The readers are woken with this task, which the runtime polls after the others.
+                self.inbox.begin_turn();
+                task.waker().wake_by_ref();
+                return Poll::Pending;
             }
             // Loop again for what was just opened or written: its tasks have not been polled yet.
             if !busy {
@@ -186,14 +201,16 @@ impl<A: App> Driver<'_, A> {
             self.bi = Box::pin(self.link.clone().accept_bi());
             let id = self.session.opened(Dir::Bi);
             self.receive(id, receiver);
-            let pipe = Rc::new(Pipe::new(moqt::session::SendOrder::REQUEST.to_i32()));
+            let pipe = Rc::new(Pipe::of_messages(SendOrder::REQUEST.to_i32(), &self.messages));
             self.pipes.insert(id, Rc::clone(&pipe));
             let opened = std::future::ready(Ok(sender));
             self.tasks.push(Box::pin(send(id, opened, pipe, Rc::clone(&self.inbox))));
         }
-        while let Some(datagram) = next(&mut self.datagram, task) {
+        while !self.inbox.is_turn_over()
+            && let Some(datagram) = next(&mut self.datagram, task)
+        {
             self.datagram = Box::pin(self.link.clone().read_datagram());
-            self.inbox.borrow_mut().push_back(Input::Datagram(datagram));
+            self.inbox.push(Input::Datagram(datagram));
         }
     }
 
@@ -203,10 +220,11 @@ impl<A: App> Driver<'_, A> {
         self.tasks.push(Box::pin(receive(id, stream, reading, Rc::clone(&self.inbox))));
     }
 
-    /// Passes the inputs of the streams to the session.
-    fn feed(&mut self, now: Micros) {
-        loop {
-            let Some(input) = self.inbox.borrow_mut().pop_front() else { return };
+    /// Passes the inputs of the streams to the session, each with its outputs, so that those of many do not wait
+    /// together. Returns whether the streams or the app have something to do now.
+    fn feed(&mut self, now: Micros) -> bool {
+        let mut busy = false;
+        while let Some(input) = self.inbox.pop() {
             match &input {
                 Input::Finished { stream } | Input::Reset { stream, .. } => {
                     self.readings.remove(stream);
@@ -217,11 +235,14 @@ impl<A: App> Driver<'_, A> {
                 _ => {}
             }
             self.session.handle(now, input);
+            busy |= self.drain(now);
         }
+        busy
     }
 
     fn app_poll(&mut self, task: &mut Context<'_>, now: Micros) -> Poll<()> {
-        let quic = Quic { link: &self.link, pipes: &self.pipes, readings: &self.readings };
+        let messages = self.messages.get();
+        let quic = Quic { link: &self.link, messages, pipes: &self.pipes, readings: &self.readings };
         let mut cx = Cx::new(&mut self.session, now, &quic);
         self.app.poll(task, &mut cx)
     }
@@ -247,7 +268,7 @@ impl<A: App> Driver<'_, A> {
                     busy = true;
                 }
                 Output::Open { stream, dir, order } => {
-                    self.open(stream, dir, order.to_i32());
+                    self.open(stream, dir, order);
                     busy = true;
                 }
                 Output::Write { stream, data } => {
@@ -292,13 +313,20 @@ impl<A: App> Driver<'_, A> {
     }
 
     fn event(&mut self, now: Micros, event: Event) {
-        let quic = Quic { link: &self.link, pipes: &self.pipes, readings: &self.readings };
+        let messages = self.messages.get();
+        let quic = Quic { link: &self.link, messages, pipes: &self.pipes, readings: &self.readings };
         let mut cx = Cx::new(&mut self.session, now, &quic);
         self.app.event(&mut cx, event);
     }
 
-    fn open(&mut self, id: StreamId, dir: Dir, order: i32) {
-        let pipe = Rc::new(Pipe::new(order));
+    fn open(&mut self, id: StreamId, dir: Dir, order: SendOrder) {
+        let carries_messages = dir == Dir::Bi || order == SendOrder::CONTROL;
+        let order = order.to_i32();
+        let pipe = Rc::new(if carries_messages {
+            Pipe::of_messages(order, &self.messages)
+        } else {
+            Pipe::new(order)
+        });
         self.pipes.insert(id, Rc::clone(&pipe));
         let inbox = Rc::clone(&self.inbox);
         let link = self.link.clone();

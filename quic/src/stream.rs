@@ -16,12 +16,71 @@ use moqt::{Input, ResetCode, session::StreamId};
 use crate::transport::{Gone, Read, RecvHalf, Refused, SendHalf};
 
 /// The most bytes read from the transport at once.
-const MAX_READ: usize = 64 * 1024;
+const MAX_READ: usize = 16 * 1024;
+/// Bytes and inputs that a session may read in one turn. The other sessions of the thread have theirs before it reads
+/// on, and what its objects become is sent on in between.
+const TURN: Turn = Turn { bytes: 64 * 1024, inputs: 256 };
 /// The most chunks written to the transport at once.
 const MAX_CHUNKS: usize = 32;
 
-/// The inputs of a session from the streams of its connection.
-pub(crate) type Inbox = Rc<RefCell<VecDeque<Input>>>;
+/// What has been read in one turn.
+#[derive(Clone, Copy, Default)]
+struct Turn {
+    bytes: usize,
+    inputs: usize,
+}
+
+/// The inputs of a session from the streams of its connection, and how much of its turn they have used.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    inputs: RefCell<VecDeque<Input>>,
+    read: Cell<Turn>,
+    /// Readers that wait for the next turn.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Inbox {
+    pub(crate) fn push(&self, input: Input) {
+        let Turn { mut bytes, mut inputs } = self.read.get();
+        if let Input::Data { data, .. } | Input::Datagram(data) = &input {
+            bytes += data.len();
+            inputs += 1;
+        }
+        self.read.set(Turn { bytes, inputs });
+        self.inputs.borrow_mut().push_back(input);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Input> {
+        self.inputs.borrow_mut().pop_front()
+    }
+
+    /// Returns whether the session has read all that it may in this turn.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        let read = self.read.get();
+        read.bytes >= TURN.bytes || read.inputs >= TURN.inputs
+    }
+
+    /// Begins a turn: the readers go on.
+    pub(crate) fn begin_turn(&self) {
+        self.read.set(Turn::default());
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Resolves while the session may read.
+    async fn turn(&self) {
+        poll_fn(|cx| {
+            if self.is_turn_over() {
+                self.waiting.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+}
 
 /// A value that a session sets once and a stream waits for.
 pub(crate) struct Signal<T> {
@@ -92,11 +151,12 @@ impl Reading {
 }
 
 /// Reads a stream until it is finished, reset, stopped or lost.
-pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, reading: Rc<Reading>, inbox: Inbox) {
+pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, reading: Rc<Reading>, inbox: Rc<Inbox>) {
     loop {
         let read = {
             let read = pin!(async {
                 reading.unpaused().await;
+                inbox.turn().await;
                 stream.read(MAX_READ).await
             });
             let stop = pin!(reading.stop.wait());
@@ -107,7 +167,7 @@ pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, reading: Rc<Read
         };
         let input = match read {
             Ok(Ok(Read::Data(data))) => {
-                inbox.borrow_mut().push_back(Input::Data { stream: id, data });
+                inbox.push(Input::Data { stream: id, data });
                 continue;
             }
             Ok(Ok(Read::Finished)) => Input::Finished { stream: id },
@@ -115,7 +175,7 @@ pub(crate) async fn receive(id: StreamId, mut stream: RecvHalf, reading: Rc<Read
             Ok(Err(Gone)) => return,
             Err(code) => return stream.stop(code),
         };
-        inbox.borrow_mut().push_back(input);
+        inbox.push(input);
         return;
     }
 }
@@ -129,6 +189,8 @@ pub(crate) struct Pipe {
     reset: Cell<Option<ResetCode>>,
     order: Cell<Option<i32>>,
     waker: Cell<Option<Waker>>,
+    /// The bytes that wait on all streams of the session that carry messages, if this is one of them.
+    messages: Option<Rc<Cell<usize>>>,
 }
 
 /// The next thing to do for a stream.
@@ -141,11 +203,20 @@ enum Step {
 
 impl Pipe {
     pub(crate) fn new(order: i32) -> Self {
-        Self { order: Cell::new(Some(order)), ..Self::default() }
+        let pipe = Self::default();
+        pipe.set_order(order);
+        pipe
+    }
+
+    /// Creates the pipe of a stream that carries messages, with the count of those that wait.
+    pub(crate) fn of_messages(order: i32, messages: &Rc<Cell<usize>>) -> Self {
+        let mut pipe = Self::new(order);
+        pipe.messages = Some(Rc::clone(messages));
+        pipe
     }
 
     pub(crate) fn write(&self, data: Bytes) {
-        self.bytes.set(self.bytes.get() + data.len());
+        self.set_bytes(self.bytes.get() + data.len());
         self.chunks.borrow_mut().push_back(data);
         self.wake();
     }
@@ -157,8 +228,7 @@ impl Pipe {
 
     pub(crate) fn reset(&self, code: ResetCode) {
         self.reset.set(Some(code));
-        self.chunks.borrow_mut().clear();
-        self.bytes.set(0);
+        self.clear();
         self.wake();
     }
 
@@ -170,6 +240,18 @@ impl Pipe {
     /// Returns the bytes that the transport has not taken yet.
     pub(crate) fn backlog(&self) -> usize {
         self.bytes.get()
+    }
+
+    fn clear(&self) {
+        self.chunks.borrow_mut().clear();
+        self.set_bytes(0);
+    }
+
+    fn set_bytes(&self, bytes: usize) {
+        let before = self.bytes.replace(bytes);
+        if let Some(messages) = &self.messages {
+            messages.set(messages.get() - before + bytes);
+        }
     }
 
     fn wake(&self) {
@@ -219,12 +301,18 @@ impl Pipe {
     }
 }
 
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.set_bytes(0);
+    }
+}
+
 /// Sends the bytes of a pipe, and puts the end of the stream into the inbox.
 pub(crate) async fn send(
     id: StreamId,
     opening: impl Future<Output = Result<SendHalf, Gone>>,
     pipe: Rc<Pipe>,
-    inbox: Inbox,
+    inbox: Rc<Inbox>,
 ) {
     let Ok(mut stream) = opening.await else { return };
     loop {
@@ -284,17 +372,17 @@ async fn write(stream: &mut SendHalf, pipe: &Pipe) -> Result<(), Refused> {
             *first = batch[whole].clone();
         }
     }
-    pipe.bytes.set(chunks.iter().map(Bytes::len).sum());
+    pipe.set_bytes(chunks.iter().map(Bytes::len).sum());
     Ok(())
 }
 
 /// Reports that the peer has stopped the stream, and waits until the session ends it.
 async fn stopped(id: StreamId, code: ResetCode, stream: &mut SendHalf, pipe: &Pipe, inbox: &Inbox) {
-    inbox.borrow_mut().push_back(Input::Stopped { stream: id, code });
+    inbox.push(Input::Stopped { stream: id, code });
     loop {
         match pipe.next().await {
             Step::Reset(code) => return stream.reset(code),
-            Step::Write => pipe.chunks.borrow_mut().clear(),
+            Step::Write => pipe.clear(),
             Step::Finish => return,
             Step::Order(_) => {}
         }
@@ -323,5 +411,57 @@ async fn delivered(id: StreamId, stream: &mut SendHalf, pipe: &Pipe, inbox: &Inb
         Ok(Err(Gone)) => return,
         Err(code) => return stream.reset(code),
     };
-    inbox.borrow_mut().push_back(input);
+    inbox.push(input);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use futures_util::{FutureExt as _, task::noop_waker};
+
+    use super::*;
+
+    fn data(len: usize) -> Input {
+        Input::Data { stream: StreamId(0), data: vec![0; len].into() }
+    }
+
+    #[test]
+    fn readers_wait_for_the_next_turn_once_so_many_bytes_or_inputs_have_come() {
+        for (count, len) in [(TURN.bytes / MAX_READ, MAX_READ), (TURN.inputs, 0)] {
+            let inbox = Inbox::default();
+            for _ in 0..count {
+                assert!(inbox.turn().now_or_never().is_some(), "the turn has begun");
+                inbox.push(data(len));
+            }
+            let mut reader = pin!(inbox.turn());
+            let waker = noop_waker();
+            let mut task = Context::from_waker(&waker);
+            assert!(reader.as_mut().poll(&mut task).is_pending());
+            inbox.begin_turn();
+            assert!(reader.as_mut().poll(&mut task).is_ready());
+        }
+    }
+
+    #[test]
+    fn ends_of_streams_use_nothing_of_a_turn() {
+        let inbox = Inbox::default();
+        for _ in 0..2 * TURN.inputs {
+            inbox.push(Input::Finished { stream: StreamId(0) });
+        }
+        assert!(!inbox.is_turn_over());
+    }
+
+    #[test]
+    fn messages_that_wait_are_counted_until_they_are_taken_reset_or_lost() {
+        let messages = Rc::default();
+        let [kept, reset, lost] = [(); 3].map(|()| Pipe::of_messages(0, &messages));
+        for pipe in [&kept, &reset, &lost] {
+            pipe.write(Bytes::from_static(b"answer"));
+        }
+        assert_eq!(messages.get(), 18);
+        reset.reset(ResetCode::CANCELLED);
+        drop(lost);
+        assert_eq!(messages.get(), kept.backlog());
+    }
 }

@@ -36,6 +36,15 @@ const PING_EVERY: Micros = Micros::from_secs(15);
 /// The silence after which a peer is gone: a phone that left its network says nothing.
 const SILENCE: Micros = Micros::from_secs(40);
 
+/// Bytes that a session reads at once, before it does what follows from them.
+const READ: usize = 16 * 1024;
+/// Bytes that a session may read in one turn. The other sessions of the thread have theirs before it reads on.
+const TURN: usize = 64 * 1024;
+/// The cost of a message beside its bytes, when they are counted for a turn.
+const MESSAGE: usize = 256;
+/// The time that a peer has to take the end of a session.
+const CLOSE_FLUSH: Micros = Micros::from_secs(1);
+
 /// A WebSocket message, in the type of some library.
 pub trait Message {
     /// Creates a binary message of a session.
@@ -174,6 +183,8 @@ struct Driver<'a, S, A> {
     heard: Micros,
     /// The time at which the peer was last asked whether it is there.
     pinged: Micros,
+    /// The time at which the session ended and the close began to wait for the peer.
+    ended: Option<Micros>,
     /// Set once the close frame has been written.
     closing: bool,
 }
@@ -188,29 +199,41 @@ pub async fn drive<M: Message, E>(
     let now = clock.now();
     let socket = WebSocketSession::new(now, config)?;
     let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-    let mut driver = Driver { transport, socket, app, clock, sleep, heard: now, pinged: now, closing: false };
+    let mut driver =
+        Driver { transport, socket, app, clock, sleep, heard: now, pinged: now, ended: None, closing: false };
     Ok(poll_fn(|task| driver.poll(task)).await)
 }
 
 impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Driver<'_, S, A> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        let mut in_turn = 0;
         loop {
             let now = self.clock.now();
-            let mut busy = self.read(task, now);
+            let read = self.read(task, now);
+            in_turn += read;
+            let mut busy = read > 0;
             let is_gone = now >= self.heard + SILENCE;
             if is_gone {
                 self.socket.closed(now, "nothing came from the peer, not even an answer to a ping");
             }
             busy |= self.socket.run(task, now, self.app);
             let open = self.write(task, now) && !is_gone;
-            if let Some(ended) = self.socket.ended().filter(|_| !open || self.closing) {
-                return Poll::Ready(ended.clone());
+            if let Some(ended) = self.socket.ended() {
+                let since = *self.ended.get_or_insert(now);
+                if !open || self.closing || now >= since + CLOSE_FLUSH {
+                    return Poll::Ready(ended.clone());
+                }
+            }
+            if in_turn >= TURN {
+                task.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if !busy {
                 break;
             }
         }
         let due = (self.heard.max(self.pinged) + PING_EVERY).min(self.heard + SILENCE);
+        let due = self.ended.map_or(due, |since| since + CLOSE_FLUSH);
         let at = self.socket.timeout().map_or(due, |at| at.min(due));
         let at = self.clock.instant(at);
         if self.sleep.deadline() != at {
@@ -222,17 +245,23 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
         Poll::Pending
     }
 
-    /// Passes received messages to the session. Returns whether there were any.
-    fn read(&mut self, task: &mut Context<'_>, now: Micros) -> bool {
-        let mut busy = false;
-        while let Poll::Ready(message) = Pin::new(&mut self.transport).poll_next(task) {
-            busy = true;
+    /// Passes received messages to the session, while it has not ended. Returns their bytes, and a part more for each.
+    fn read(&mut self, task: &mut Context<'_>, now: Micros) -> usize {
+        let mut read = 0;
+        while read < READ
+            && self.socket.ended().is_none()
+            && let Poll::Ready(message) = Pin::new(&mut self.transport).poll_next(task)
+        {
+            read += MESSAGE;
             self.heard = now;
             match message
                 .and_then(Result::ok)
                 .map_or_else(|| Received::Close(String::new()), Message::received)
             {
-                Received::Binary(message) => self.socket.received(now, message),
+                Received::Binary(message) => {
+                    read += message.len();
+                    self.socket.received(now, message);
+                }
                 Received::Nothing => {}
                 Received::Text => {
                     self.socket.violated("text on a session of binary frames");
@@ -240,11 +269,11 @@ impl<M: Message, E, S: Stream<Item = Result<M, E>> + Sink<M> + Unpin, A: App> Dr
                 }
                 Received::Close(why) => {
                     self.socket.closed(now, &why);
-                    return self.socket.ended().is_none();
+                    break;
                 }
             }
         }
-        busy
+        read
     }
 
     /// Writes as many messages as the socket takes. Returns whether it is still open.

@@ -40,6 +40,9 @@ pub trait Transit {
     /// Bytes written to a stream that the transport has not sent yet.
     fn backlog(&self, stream: StreamId) -> usize;
 
+    /// Bytes of messages, such as answers to requests, that the transport has not taken because the peer does not read.
+    fn unread(&self) -> usize;
+
     /// The round-trip time, where the transport knows it.
     fn rtt(&self) -> Option<Duration>;
 
@@ -85,6 +88,11 @@ impl<'a> Cx<'a> {
     /// Bytes written to a stream that the transport has not taken.
     pub fn backlog(&self, stream: StreamId) -> usize {
         self.transit.backlog(stream)
+    }
+
+    /// Bytes of messages that the transport has not taken.
+    pub fn unread(&self) -> usize {
+        self.transit.unread()
     }
 
     /// The round-trip time, where the transport knows it.

@@ -16,10 +16,15 @@ use bytes::Bytes;
 /// Datagrams that wait while the WebSocket takes nothing; the oldest is dropped for one more.
 const DATAGRAMS: usize = 64;
 
+/// The cost of an output that waits without any bytes.
+const OUTPUT_BYTES: usize = 32;
+
 /// Outputs that wait to be sent: the most urgent stream first, as with QUIC.
 #[derive(Default)]
 struct Outbox {
     streams: BTreeMap<StreamId, Waiting>,
+    /// The bytes of those streams that carry messages.
+    messages: usize,
     /// Outputs that belong to no stream.
     rest: VecDeque<Output>,
 }
@@ -48,21 +53,23 @@ impl Outbox {
         match output {
             Output::Open { stream, order, .. } => self.waiting(stream, order).open = Some(output),
             Output::Write { stream, data } => {
-                let waiting = self.waiting(stream, SendOrder::REQUEST);
-                waiting.bytes += data.len();
+                let (waiting, bytes) = (self.waiting(stream, SendOrder::REQUEST), data.len());
+                waiting.bytes += bytes;
                 waiting.data.push_back(data);
+                self.messages += if waiting.carries_messages() { bytes } else { 0 };
             }
             Output::Finish { stream } => self.waiting(stream, SendOrder::REQUEST).end = Some(output),
             Output::Reset { stream, .. } => {
                 let waiting = self.waiting(stream, SendOrder::REQUEST);
-                // A stream that was never opened is not broken off either.
-                if waiting.open.is_some() {
-                    self.streams.remove(&stream);
-                    return;
-                }
                 waiting.data.clear();
-                waiting.bytes = 0;
+                let bytes = std::mem::take(&mut waiting.bytes);
                 waiting.end = Some(output);
+                let (carries_messages, is_unopened) = (waiting.carries_messages(), waiting.open.is_some());
+                self.messages -= if carries_messages { bytes } else { 0 };
+                // A stream that was never opened is not broken off either.
+                if is_unopened {
+                    self.streams.remove(&stream);
+                }
             }
             Output::SetOrder { stream, order } => {
                 if let Some(waiting) = self.streams.get_mut(&stream) {
@@ -118,7 +125,9 @@ impl Outbox {
             self.streams.remove(&stream);
             return end.map(Next::Output);
         }
+        let before = waiting.bytes;
         let data = waiting.take();
+        self.messages -= if waiting.carries_messages() { before - waiting.bytes } else { 0 };
         let ends = waiting.data.is_empty() && matches!(waiting.end, Some(Output::Finish { .. }));
         if ends {
             self.streams.remove(&stream);
@@ -130,6 +139,11 @@ impl Outbox {
 impl Waiting {
     fn is_some(&self) -> bool {
         self.open.is_some() || !self.data.is_empty() || self.end.is_some()
+    }
+
+    /// Returns whether the stream carries messages, not objects.
+    fn carries_messages(&self) -> bool {
+        self.order >= SendOrder::REQUEST
     }
 
     /// Takes as much data as fits into a message.
@@ -151,6 +165,10 @@ impl Waiting {
 impl Transit for Outbox {
     fn backlog(&self, stream: StreamId) -> usize {
         self.streams.get(&stream).map_or(0, |waiting| waiting.bytes)
+    }
+
+    fn unread(&self) -> usize {
+        self.messages + OUTPUT_BYTES * (self.rest.len() + self.streams.len())
     }
 
     fn rtt(&self) -> Option<Duration> {

@@ -204,6 +204,12 @@ impl Net {
         self.ends[end.0].sending.get(&stream).map_or(0, |sending| sending.bytes)
     }
 
+    /// Counts the bytes of messages, on all streams of an end that carry such, that have not been sent.
+    pub fn unread(&self, end: EndId) -> usize {
+        let sending = self.ends[end.0].sending.values();
+        sending.filter(|sending| sending.order >= SendOrder::REQUEST).map(|sending| sending.bytes).sum()
+    }
+
     /// Advances to the next due event, if that is no later than `until`.
     pub fn step(&mut self, until: Micros) -> Option<Due> {
         loop {

@@ -39,6 +39,8 @@ use timers::{Timer, Timers};
 const RETIRED_ALIASES: usize = 256;
 /// Bytes reserved at once for the messages that the session writes itself.
 const SCRATCH: usize = 4096;
+/// Places for outputs that an idle session keeps: those of a burst are given back.
+const MAX_IDLE_OUTPUTS: usize = 64;
 /// The most that the head of a stream or object takes, besides properties. No more
 /// is asked for, so that memory is taken anew only once a piece is used up: what
 /// was cut from it may still be on its way.
@@ -240,7 +242,11 @@ impl Session {
 
     /// The next thing to do or know.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() && self.outputs.capacity() > MAX_IDLE_OUTPUTS {
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// Returns the time at which the session needs [`Input::Timeout`], if any.

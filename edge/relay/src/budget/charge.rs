@@ -23,6 +23,16 @@ impl Charge {
         Ok(())
     }
 
+    /// Makes it this amount, if the payer's share allows it.
+    pub(crate) fn set(&self, amount: u64) -> Result<(), Excess> {
+        let before = self.amount.get();
+        if amount > before {
+            return self.grow(amount - before);
+        }
+        self.shrink(before - amount);
+        Ok(())
+    }
+
     /// Gives a part of the amount back.
     pub(crate) fn shrink(&self, amount: u64) {
         let amount = amount.min(self.amount.get());

@@ -22,11 +22,13 @@ pub(crate) enum Kind {
     OpenBytes,
     /// Bytes of answers to fetches that wait for the client.
     FetchBytes,
+    /// Bytes of messages, such as answers to requests, that the client does not read.
+    UnreadBytes,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Sessions,
         Self::Requests,
         Self::Held,
@@ -36,6 +38,7 @@ impl Kind {
         Self::Interests,
         Self::OpenBytes,
         Self::FetchBytes,
+        Self::UnreadBytes,
     ];
 
     /// Returns the kind's name in metrics.
@@ -50,6 +53,7 @@ impl Kind {
             Self::Interests => "interests",
             Self::OpenBytes => "open_bytes",
             Self::FetchBytes => "fetch_bytes",
+            Self::UnreadBytes => "unread_bytes",
         }
     }
 
@@ -65,6 +69,7 @@ impl Kind {
             Self::Interests => "subscriptions to namespaces",
             Self::OpenBytes => "bytes in groups that have not ended",
             Self::FetchBytes => "fetched bytes that wait",
+            Self::UnreadBytes => "bytes of answers that are not read",
         }
     }
 }

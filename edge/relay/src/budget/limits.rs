@@ -51,6 +51,8 @@ pub struct Share {
     pub open_bytes: u64,
     /// Bytes of answers to fetches that wait for the client.
     pub fetch_bytes: u64,
+    /// Bytes of messages, such as answers to requests, that the client does not read. A session beyond it ends.
+    pub unread_bytes: u64,
     /// Sessions that are opened.
     pub session_rate: Rate,
     /// Requests that are made.
@@ -75,6 +77,7 @@ impl Share {
         interests: u64::MAX,
         open_bytes: u64::MAX,
         fetch_bytes: u64::MAX,
+        unread_bytes: u64::MAX,
         session_rate: Rate::UNLIMITED,
         request_rate: Rate::UNLIMITED,
         token_rate: Rate::UNLIMITED,
@@ -92,6 +95,7 @@ impl Share {
         interests: 4,
         open_bytes: 8 * MIB,
         fetch_bytes: 8 * MIB,
+        unread_bytes: MIB / 8,
         request_rate: Rate::per_second(10, 50),
         ..Self::UNLIMITED
     };
@@ -107,6 +111,7 @@ impl Share {
         interests: 16,
         open_bytes: 256 * MIB,
         fetch_bytes: 16 * MIB,
+        unread_bytes: MIB,
         request_rate: Rate::per_second(100, 1_000),
         ..Self::UNLIMITED
     };
@@ -122,6 +127,7 @@ impl Share {
         interests: 1_024,
         open_bytes: 512 * MIB,
         fetch_bytes: 256 * MIB,
+        unread_bytes: 8 * MIB,
         request_rate: Rate::per_second(2_000, 8_000),
         ..Self::UNLIMITED
     };
@@ -139,6 +145,7 @@ impl Share {
         interests: 256,
         open_bytes: 32 * MIB,
         fetch_bytes: 32 * MIB,
+        unread_bytes: 4 * MIB,
         session_rate: Rate::per_second(100, 2_048),
         request_rate: Rate::per_second(500, 8_192),
         token_rate: Rate::per_second(50, 2_048),
@@ -156,6 +163,7 @@ impl Share {
         interests: 1_024,
         open_bytes: 64 * MIB,
         fetch_bytes: 48 * MIB,
+        unread_bytes: 8 * MIB,
         session_rate: Rate::per_second(400, 8_192),
         request_rate: Rate::per_second(2_000, 32_768),
         token_rate: Rate::per_second(200, 8_192),
@@ -176,6 +184,7 @@ impl Share {
         interests: 4_096,
         open_bytes: 128 * MIB,
         fetch_bytes: 64 * MIB,
+        unread_bytes: 32 * MIB,
         ..Self::UNLIMITED
     };
 
@@ -201,6 +210,7 @@ impl Share {
             Kind::Interests => self.interests,
             Kind::OpenBytes => self.open_bytes,
             Kind::FetchBytes => self.fetch_bytes,
+            Kind::UnreadBytes => self.unread_bytes,
         }
     }
 

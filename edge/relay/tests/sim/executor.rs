@@ -300,6 +300,10 @@ impl Transit for Link<'_> {
         self.0.0.net.borrow().backlog(self.1, stream)
     }
 
+    fn unread(&self) -> usize {
+        self.0.0.net.borrow().unread(self.1)
+    }
+
     fn rtt(&self) -> Option<std::time::Duration> {
         None
     }

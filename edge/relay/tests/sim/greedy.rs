@@ -232,3 +232,34 @@ fn a_client_has_so_many_fetches_under_way() {
         assert!(refusals.iter().all(|(code, _)| *code == RequestCode::EXCESSIVE_LOAD));
     });
 }
+
+#[test]
+fn a_client_that_asks_and_does_not_read_the_answers_is_cut_off_at_its_share() {
+    Seeds::new(5).run(|seed| {
+        let mut world = World::new(seed, &[Shape::plain()], Weather::fair());
+        world.limits = Limits { fan: Share { unread_bytes: 4 << 10, ..Share::FAN }, ..Limits::default() };
+        let origin = world.relay(None);
+        let (deaf, reads) = (world.scripted_client(origin), world.scripted_client(origin));
+        world.run(seconds(1));
+        let links = world.sim.links(|from, to| to == origin && Some(from) == deaf.node.get());
+        world.sim.with_net(|net| {
+            let until = Micros(net.now.0 + 5_000_000);
+            net.stall(links[0].1, until);
+        });
+        let ask = |cx: &mut Cx<'_>| {
+            for _ in 0..200 {
+                let _ = cx.session.track_status(name("nothing"), Params::default());
+            }
+        };
+        deaf.order(ask);
+        reads.order(ask);
+        world.run(seconds(4));
+        assert!(world.in_use(origin).iter().any(|line| line.contains("unread_bytes")) || deaf.is_closed());
+        world.run(seconds(4));
+        assert!(deaf.is_closed());
+        assert!(!reads.is_closed());
+        assert_eq!(reads.refusals().len(), 200);
+        let unread = |line: &String| line.contains("unread_bytes") && !line.ends_with(" 0");
+        assert!(!world.in_use(origin).iter().any(unread), "{:?}", world.in_use(origin));
+    });
+}

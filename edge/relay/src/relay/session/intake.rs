@@ -18,11 +18,20 @@ pub(super) struct Intake {
     open: BTreeMap<RequestId, [Option<Charge>; 2]>,
     /// The requests that were over when the charges were last compared with what is open.
     over: u64,
+    unread: Charge,
 }
 
 impl Intake {
     pub(super) fn new(payer: Rc<Payer>) -> Self {
-        Self { payer, open: BTreeMap::new(), over: 0 }
+        let unread = payer.empty(Cost::UnreadBytes);
+        Self { payer, open: BTreeMap::new(), over: 0, unread }
+    }
+
+    /// Charges the messages that the peer does not read. Closes the session if they are too many.
+    pub(super) fn charge_unread(&self, cx: &mut Cx<'_>) {
+        if let Err(excess) = self.unread.set(cx.unread() as u64) {
+            cx.session.close(SessionCode::INTERNAL_ERROR, &excess.to_string());
+        }
     }
 
     /// Charges a request, if the event is one.

@@ -452,6 +452,7 @@ impl App for Session {
         }
         self.drop_over();
         self.intake.sweep(cx);
+        self.intake.charge_unread(cx);
         self.fetches.retain_mut(|fetch| fetch.poll(task, cx));
         self.proxied.retain_mut(|proxied| proxied.poll(task.waker(), cx));
         self.incoming.resume(cx);
