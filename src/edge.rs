@@ -17,6 +17,7 @@ use crate::{
     Failure,
     args::{
         data_dir, keys,
+        limits::LimitsArgs,
         tcp::TcpArgs,
         worker::{self, WorkerArgs},
     },
@@ -42,6 +43,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     tcp: TcpArgs,
+
+    #[command(flatten)]
+    limits: LimitsArgs,
 
     #[command(flatten)]
     data: data_dir::DataDir,
@@ -102,6 +106,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             args.origin
         )));
     }
+    let limits = args.limits.load()?;
     let dir = args.data.dir()?;
     let trust = match (args.fingerprint, args.insecure) {
         (_, true) => Trust::Anyone,
@@ -131,9 +136,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let config = EdgeConfig {
         rooms,
-        limits: node::Limits::default(),
+        limits: limits.sessions,
         listen: args.listen,
-        tcp: args.tcp.options(args.listen)?,
+        tcp: args.tcp.options(args.listen, limits.connections)?,
         tls: certificate.server_config(&[]).map_err(Failure::run)?,
         fingerprints: certificate.fingerprints(),
         origin: Some((args.origin.clone(), client)),

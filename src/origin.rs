@@ -9,6 +9,7 @@ use crate::{
     Failure,
     args::{
         data_dir, keys,
+        limits::LimitsArgs,
         tcp::TcpArgs,
         worker::{self, WorkerArgs},
     },
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     tcp: TcpArgs,
 
     #[command(flatten)]
+    limits: LimitsArgs,
+
+    #[command(flatten)]
     data: data_dir::DataDir,
 
     #[command(flatten)]
@@ -65,6 +69,7 @@ pub(crate) struct Args {
 
 /// Serves until Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let limits = args.limits.load()?;
     let dir = args.data.dir()?;
     let keys = keys::watch(&dir, args.keys)?;
     if keys.is_none() && !args.open_publish {
@@ -76,7 +81,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let workers = args.worker.load(&dir)?;
     let mut config = Config {
         listen: args.listen,
-        tcp: args.tcp.options(args.listen)?,
+        tcp: args.tcp.options(args.listen, limits.connections)?,
+        limits: limits.sessions,
         certificate: args.certificate.source(&dir),
         keys,
         open_publish: args.open_publish,

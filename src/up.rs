@@ -78,8 +78,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::run(format!("cannot start: {error}")))?;
-    let tcp =
-        front::Options { admin: Some(here(0)), connections: connections(), ..front::Options::default() };
+    let tcp = front::Options {
+        admin: Some(here(0)),
+        connections: connections(front::Limits::default()),
+        ..front::Options::default()
+    };
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let config = Config {
             listen: here(0),

@@ -23,11 +23,11 @@ pub(crate) struct TcpArgs {
 
 impl TcpArgs {
     /// Returns the options of a node that listens on this address. Raises the number of files that it may open.
-    pub(crate) fn options(&self, listen: SocketAddr) -> Result<Options, Failure> {
+    pub(crate) fn options(&self, listen: SocketAddr, limits: Limits) -> Result<Options, Failure> {
         let proxies =
             Proxies::new(&self.proxy).map_err(|error| Failure::usage(format!("--proxy: {error}")))?;
         let admin = self.admin.unwrap_or_else(|| beside(listen));
-        Ok(Options { admin: Some(admin), proxies, connections: connections() })
+        Ok(Options { admin: Some(admin), proxies, connections: connections(limits) })
     }
 }
 
@@ -41,8 +41,7 @@ fn beside(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Returns the most connections: half of the files that the process may open; the others are for all else that it does.
-pub(crate) fn connections() -> Limits {
-    let mut limits = Limits::default();
+pub(crate) fn connections(mut limits: Limits) -> Limits {
     limits.node = limits.node.min(usize::try_from(raise_file_limit() / 2).unwrap_or(usize::MAX));
     limits
 }
