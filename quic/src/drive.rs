@@ -46,6 +46,12 @@ impl Transit for Quic<'_> {
         Some(self.link.transport().quic().rtt())
     }
 
+    fn allow_streams(&self, bidirectional: u32, unidirectional: u32) {
+        let connection = self.link.transport().quic();
+        connection.set_max_concurrent_bi_streams(bidirectional.into());
+        connection.set_max_concurrent_uni_streams(unidirectional.into());
+    }
+
     fn pause(&self, stream: StreamId) {
         if let Some(reading) = self.readings.get(&stream) {
             reading.pause(true);

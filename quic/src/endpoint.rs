@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
     sync::Arc,
     time::Duration,
 };
@@ -35,14 +35,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// there are not many of them.
 const UPSTREAM_IDLE: Duration = Duration::from_secs(3);
 const UPSTREAM_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// The address of a socket that does not say it.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Bytes that may wait to be read at a listening socket, if the system allows as many: a thousand fans answer at the
 /// same moment, and packets that do not fit are lost.
 const RECEIVE_BUFFER: usize = 8 << 20;
-/// Requests that a peer may have open at once: each keeps its bidirectional stream for as long as it lasts. An edge has
-/// one for every track that its fans watch. As many as a session serves.
+/// Requests that a server may have open to a client at once: each keeps its bidirectional stream for as long as it
+/// lasts.
 const MAX_REQUESTS: u32 = 4096;
-/// Unidirectional streams that a peer may have open to this endpoint at once.
+/// Unidirectional streams that a server may have open to a client at once.
 pub const MAX_STREAMS: u32 = 1024;
+/// The same two of a client to a server, until it has proven to be more than a fan: a connection's memory is mostly
+/// its streams', whether they are open or not.
+const REQUESTS_OF_STRANGERS: u32 = 128;
+const STREAMS_OF_STRANGERS: u32 = 32;
 /// The round trip that a connection assumes before it has measured one. A first packet that is lost, because a server
 /// is just starting for one, is sent again after three of these. RFC 9002 recommends 333 ms, a whole second of waiting.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
@@ -139,7 +145,7 @@ impl Endpoint {
         if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER) {
             tracing::debug!(%error, "the receive buffer stays as it is");
         }
-        let addr = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let addr = socket.local_addr().unwrap_or(UNKNOWN);
         let endpoint = quinn::EndpointConfig::default();
         let quic = quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
             .map_err(|source| Error::Bind { addr, source })?;
@@ -185,7 +191,10 @@ impl Endpoint {
     /// Connects to `ws://…` or `wss://…` over a WebSocket, or as [`connect`](Self::connect) does.
     pub async fn dial(&self, url: &Url) -> Result<Box<dyn Connected>, Error> {
         Ok(match url.scheme() {
-            "ws" | "wss" => Box::new(Client::connect(url, self.client.clone()).await?),
+            "ws" | "wss" => {
+                let local = self.local_addr().map_err(|source| Error::Bind { addr: UNKNOWN, source })?;
+                Box::new(Client::connect(local.ip(), url, self.client.clone()).await?)
+            }
             _ => Box::new(self.connect(url).await?),
         })
     }
@@ -297,7 +306,10 @@ pub(crate) fn alpn(connection: &quinn::Connection) -> Vec<u8> {
 
 fn server_transport() -> TransportConfig {
     let mut config = base_transport(IDLE, KEEP_ALIVE);
-    config.receive_window(RECEIVE_WINDOW.into());
+    config
+        .receive_window(RECEIVE_WINDOW.into())
+        .max_concurrent_bidi_streams(REQUESTS_OF_STRANGERS.into())
+        .max_concurrent_uni_streams(STREAMS_OF_STRANGERS.into());
     config
 }
 

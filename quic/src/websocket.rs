@@ -3,6 +3,7 @@
 use std::{
     future::{Future as _, poll_fn},
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,7 +20,7 @@ use moqt::{
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, Sleep},
 };
 use tokio_rustls::TlsConnector;
@@ -132,26 +133,26 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects to a `ws://…` URL, or with TLS to `wss://…`.
-    pub(crate) async fn connect(url: &Url, tls: Option<ClientConfig>) -> Result<Self, Error> {
+    /// Connects from an address to a `ws://…` URL, or with TLS to `wss://…`.
+    pub(crate) async fn connect(from: IpAddr, url: &Url, tls: Option<ClientConfig>) -> Result<Self, Error> {
         let failed =
             |reason: &dyn std::fmt::Display| Error::Connect { to: shown(url), reason: reason.to_string() };
         let mut request = url.as_str().into_client_request().map_err(|error| failed(&error))?;
         let version = Version::Draft18;
         let offer = HeaderValue::from_static(mux::subprotocol(version));
         request.headers_mut().insert("sec-websocket-protocol", offer);
-        let carrier = dial(url, tls).await.map_err(|error| failed(&error))?;
+        let carrier = dial(from, url, tls).await.map_err(|error| failed(&error))?;
         let connected = tokio_tungstenite::client_async(request, carrier).await;
         let (transport, _) = connected.map_err(|error| failed(&error))?;
         Ok(Self { transport, config: Config::new(Side::Client, Transport::WebTransport, version) })
     }
 }
 
-async fn dial(url: &Url, tls: Option<ClientConfig>) -> io::Result<Box<dyn Carrier>> {
+async fn dial(from: IpAddr, url: &Url, tls: Option<ClientConfig>) -> io::Result<Box<dyn Carrier>> {
     let no_host = || io::Error::from(io::ErrorKind::InvalidInput);
     let name = url.host_str().ok_or_else(no_host)?.trim_matches(['[', ']']);
     let port = url.port_or_known_default().ok_or_else(no_host)?;
-    let socket = TcpStream::connect((name, port)).await?;
+    let socket = connect(from, name, port).await?;
     socket.set_nodelay(true)?;
     if url.scheme() != "wss" {
         return Ok(Box::new(socket));
@@ -160,6 +161,23 @@ async fn dial(url: &Url, tls: Option<ClientConfig>) -> io::Result<Box<dyn Carrie
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     Ok(Box::new(TlsConnector::from(Arc::new(tls)).connect(name, socket).await?))
+}
+
+/// Connects from an address, if one was chosen, to the first address of a host that takes the connection.
+async fn connect(from: IpAddr, name: &str, port: u16) -> io::Result<TcpStream> {
+    if from.is_unspecified() {
+        return TcpStream::connect((name, port)).await;
+    }
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for addr in tokio::net::lookup_host((name, port)).await?.filter(|addr| addr.is_ipv4() == from.is_ipv4()) {
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind((from, 0).into())?;
+        match socket.connect(addr).await {
+            Ok(connected) => return Ok(connected),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 impl Connected for Client {

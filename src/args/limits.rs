@@ -134,8 +134,9 @@ macro_rules! change {
 }
 
 change! {
-    amounts: sessions, requests, held, tracks, fetches, publications, interests, open_bytes, fetch_bytes, unread_bytes;
-    rates: session_rate, request_rate, token_rate, stranger_rate
+    amounts: sessions, requests, held, tracks, fetches, publications, interests, open_bytes, fetch_bytes, unread_bytes,
+        behalf;
+    rates: session_rate, request_rate, token_rate, stranger_rate, behalf_rate
 }
 
 /// A number, or the word `unlimited`.

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::mpsc,
+    sync::{Arc, OnceLock, mpsc},
     time::Duration,
 };
 
@@ -12,7 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use fanfare_tests::room_component;
 use token::{Algorithm, Keys};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
     process::{Child, ChildStderr, Command},
 };
 use url::Url;
@@ -25,7 +26,19 @@ pub(crate) const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
 const OPEN: Duration = Duration::from_mins(1);
 /// The text before the address, in the line that a process prints once it listens.
 const LISTENS: [&str; 2] = ["origin: media on udp ", "edge: on "];
+const ADMIN: &str = ": admin side on ";
 const CERTIFICATE: &str = "origin: self-signed certificate ";
+
+/// Returns the body at a path of an HTTP server.
+pub(crate) async fn get(addr: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
+    ensure!(head.starts_with("HTTP/1.0 200"), "{answer}");
+    Ok(body.to_owned())
+}
 
 /// A process that can be started again, with all that it has on disk.
 pub(crate) struct Part {
@@ -37,6 +50,8 @@ pub(crate) struct Part {
     child: Option<Child>,
     /// The certificate's fingerprint, which an origin prints.
     fingerprint: Option<String>,
+    /// The address of the admin side, once the process has printed it.
+    admin: Arc<OnceLock<SocketAddr>>,
     /// Lines of stderr that report a panic.
     cries: (mpsc::Sender<String>, mpsc::Receiver<String>),
 }
@@ -51,18 +66,19 @@ pub(crate) struct Parts {
 impl Parts {
     /// Starts them, with a folder in `dir` for each.
     pub(crate) async fn open(dir: &Path, edges: usize) -> Result<Self> {
-        Self::open_with(Path::new(FANFARE), dir, edges).await
+        Self::open_with(Path::new(FANFARE), dir, edges, &[]).await
     }
 
-    /// Starts them from another build of the program.
-    pub(crate) async fn open_with(program: &Path, dir: &Path, edges: usize) -> Result<Self> {
+    /// Starts them from another build of the program, or with further arguments.
+    pub(crate) async fn open_with(program: &Path, dir: &Path, edges: usize, more: &[String]) -> Result<Self> {
         let keys = Keys::generate(Algorithm::EdDSA)?;
         let file = dir.join("keys.json");
         keys.save_private(&file)?;
         let (file, room) = (file.display().to_string(), room_component()?.display().to_string());
         let common = |name: &str, role: &str| {
             let data = dir.join(name).display().to_string();
-            [role, "--data", &data, "--keys", &file, "--worker", &room].map(str::to_owned).to_vec()
+            let args = [role, "--data", &data, "--keys", &file, "--worker", &room].map(str::to_owned);
+            args.into_iter().chain(more.iter().cloned()).collect::<Vec<_>>()
         };
         let mut origin = Part::new(program, "origin", common("origin", "origin"))?;
         origin.start().await?;
@@ -107,11 +123,33 @@ impl Part {
     fn new(program: &Path, name: &str, args: Vec<String>) -> Result<Self> {
         let (addr, cries) = ("127.0.0.1:0".parse()?, mpsc::channel());
         let program = program.to_owned();
-        Ok(Self { name: name.to_owned(), program, args, addr, child: None, fingerprint: None, cries })
+        Ok(Self {
+            name: name.to_owned(),
+            program,
+            args,
+            addr,
+            child: None,
+            fingerprint: None,
+            admin: Arc::default(),
+            cries,
+        })
     }
 
     pub(crate) fn url(&self) -> Result<Url> {
         Ok(Url::parse(&format!("moqt://127.0.0.1:{}/", self.addr.port()))?)
+    }
+
+    /// The memory of the process that is in RAM, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no figures")?;
+        Ok(1024 * rss.trim().trim_end_matches(" kB").parse::<u64>()?)
+    }
+
+    /// Reads `/metrics`.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        get(*self.admin.get().context("no admin side")?, "/metrics").await
     }
 
     /// The CPU time of the process since it was started.
@@ -164,10 +202,13 @@ impl Part {
                 self.fingerprint = Some(fingerprint.to_owned());
             }
         }
-        let (name, cries) = (self.name.clone(), self.cries.0.clone());
+        let (name, cries, admin) = (self.name.clone(), self.cries.0.clone(), Arc::clone(&self.admin));
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 eprintln!("{name}: {line}");
+                if let Some(addr) = line.split_once(ADMIN).and_then(|(_, addr)| addr.parse().ok()) {
+                    let _ = admin.set(addr);
+                }
                 if line.contains("panicked at") {
                     let _ = cries.send(line);
                 }

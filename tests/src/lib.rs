@@ -14,6 +14,12 @@ pub use browser::{Browser, Page};
 mod scripted_session;
 pub use scripted_session::{ScriptedSession, send_group};
 
+mod stranger;
+pub use stranger::{ATTACKS, Attack, Target, persist};
+
+mod watcher;
+pub use watcher::Watcher;
+
 mod stack;
 pub use stack::{Node, Setting, Stack};
 

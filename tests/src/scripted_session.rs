@@ -1,6 +1,6 @@
 //! A MoQ session, with any node of a stack, that runs the calls of a test.
 
-use std::{cell::Cell, future::poll_fn, net::Ipv4Addr, pin::pin, rc::Rc, task::Poll};
+use std::{cell::Cell, future::poll_fn, net::Ipv4Addr, rc::Rc, task::Poll};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use moqt::{
     data::{ObjectHeader, Status, SubgroupHeader, SubgroupId},
     session::RequestId,
 };
-use quic::{Clock, Connection, Endpoint, Trust, drive};
+use quic::{Endpoint, Trust};
+use rustls::ClientConfig;
 use testnet::{Probe, Word};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
@@ -52,17 +53,27 @@ impl ScriptedSession {
         implementation: Option<&'static str>,
     ) -> Result<Self> {
         let tls = Trust::Fingerprints(vec![stack.fingerprint().parse().map_err(anyhow::Error::msg)?]);
-        let endpoint = Endpoint::client((address, 0).into(), tls.client_config()?)?;
         let url = Url::parse(&format!("moqt://127.0.0.1:{}/", stack.addr_of(node).port()))?;
-        let mut connection = endpoint.connect(&url).await?;
-        connection.config.setup.tokens.extend(tokens.iter().cloned().map(Token::value));
-        connection.config.setup.implementation = implementation.map(Into::into);
+        Self::dial(&url, tls.client_config()?, address, tokens, implementation).await
+    }
+
+    /// Connects to a URL from an address of the loopback, over QUIC, WebTransport or a WebSocket.
+    pub async fn dial(
+        url: &Url,
+        tls: ClientConfig,
+        address: Ipv4Addr,
+        tokens: &[String],
+        implementation: Option<&'static str>,
+    ) -> Result<Self> {
+        let mut connected = Endpoint::client((address, 0).into(), tls)?.dial(url).await?;
+        let setup = &mut connected.config().setup;
+        setup.tokens.extend(tokens.iter().cloned().map(Token::value));
+        setup.implementation = implementation.map(Into::into);
         let (mut probe, words, events) = Probe::new();
         let frozen = Rc::new(Cell::new(false));
         let is_frozen = Rc::clone(&frozen);
         tokio::task::spawn_local(async move {
-            let Connection { transport, config, .. } = connection;
-            let mut session = pin!(drive(transport, config, Clock::default(), &mut probe));
+            let mut session = connected.run(&mut probe);
             let _ = poll_fn(|task| if is_frozen.get() { Poll::Pending } else { session.as_mut().poll(task) })
                 .await;
         });

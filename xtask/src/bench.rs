@@ -37,6 +37,8 @@ enum Name {
     /// Processes as they are run: chat to a thousand fans of an edge, an origin with fifty edges, media to a hundred
     /// subscribers of an edge and of an origin
     Room,
+    /// What fans notice of two hundred strangers who do all that they can to an edge, over QUIC and over WebSockets
+    Strangers,
     /// A room in a Durable Object, in workerd: chat and media, beside the least that a room there can be
     Cloudflare,
     /// A live stage in headless Chromium: first frame, latency, sound against picture, work
@@ -57,10 +59,14 @@ impl Bench {
                     .args(self.extra)
                     .current_dir(workspace.root()))
             }
-            Name::Room => {
+            Name::Room | Name::Strangers => {
+                let (tests, others) = match self.name {
+                    Name::Strangers => ("load_strangers", "--nocapture"),
+                    _ => ("load", "--skip=load_strangers"),
+                };
                 wasm::build_all(workspace)?;
                 run(cargo()
-                    .args(["test", "--workspace", "--test", "processes", "load", "--"])
+                    .args(["test", "--workspace", "--test", "processes", tests, "--", others])
                     .args(["--ignored", "--nocapture", "--test-threads=1"])
                     .args(self.extra)
                     .current_dir(workspace.root()))

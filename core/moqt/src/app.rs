@@ -52,6 +52,12 @@ pub trait Transit {
         let _ = stream;
     }
 
+    /// Lets the peer have so many bidirectional and unidirectional streams open, where the transport has a limit of its
+    /// own and that is lower.
+    fn allow_streams(&self, bidirectional: u32, unidirectional: u32) {
+        let _ = (bidirectional, unidirectional);
+    }
+
     /// Reads a paused stream again.
     fn resume(&self, stream: StreamId) {
         let _ = stream;
@@ -103,6 +109,11 @@ impl<'a> Cx<'a> {
     /// Reads no more of one of the peer's streams, where the transport can do that.
     pub fn pause(&self, stream: StreamId) {
         self.transit.pause(stream);
+    }
+
+    /// Lets the peer have so many bidirectional and unidirectional streams open.
+    pub fn allow_streams(&self, bidirectional: u32, unidirectional: u32) {
+        self.transit.allow_streams(bidirectional, unidirectional);
     }
 
     /// Reads a paused stream again.

@@ -82,6 +82,15 @@ impl Credentials {
         self.proofs.iter().filter_map(|proof| proof.outcome.as_ref().ok())
     }
 
+    /// Returns whether an upstream may take what these keys do not: without any keys here, or with a token of another key.
+    pub(crate) fn are_for_upstream(&self, has_keys: bool) -> bool {
+        let is_known_false = |proof: &Proof| match &proof.outcome {
+            Ok(_) | Err(token::Error::UnknownKey { .. }) => false,
+            Err(_) => true,
+        };
+        !has_keys || self.proofs.iter().any(|proof| !is_known_false(proof))
+    }
+
     /// Returns the first token that is valid, and still in its time.
     pub fn standing(&self, now: wire::Micros) -> Option<(&Verified, &str)> {
         let in_time = |token: &&Verified| token.claims.check_time(now).is_ok();

@@ -5,7 +5,7 @@
 use std::{
     cell::Cell,
     net::Ipv4Addr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -42,6 +42,28 @@ const GROUP_OBJECTS: u64 = 60;
 const WARM: Duration = Duration::from_secs(3);
 /// The times that each program is measured, unless `FANFARE_ROUNDS` sets it.
 const ROUNDS: u64 = 3;
+
+/// A program that is measured, and whether its clients are limited.
+struct Build {
+    program: PathBuf,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limits {
+    On,
+    Off,
+}
+
+/// Returns the file of limits that refuses nothing: the documented one without its numbers.
+fn unlimited() -> Result<String> {
+    let documented = std::fs::read_to_string(fanfare_tests::root()?.join("docs/limits.toml"))?;
+    let lift = |line: &str| match line.split_once(" = ") {
+        Some((name, _)) if !line.starts_with('#') => format!("{name} = \"unlimited\"\n"),
+        _ => format!("{line}\n"),
+    };
+    Ok(documented.lines().map(lift).collect())
+}
 
 /// A creator with one track, of objects at even intervals.
 struct Publisher {
@@ -133,9 +155,15 @@ async fn connect(url: &Url, token: Option<String>, mut app: impl App + 'static) 
 }
 
 /// The CPU time that the subscribers' node takes for each object that it delivers to one of them.
-async fn measure(program: &Path, subscribers_at: usize) -> Result<Duration> {
+async fn measure(build: &Build, subscribers_at: usize) -> Result<Duration> {
     let dir = tempfile::tempdir()?;
-    let parts = Parts::open_with(program, dir.path(), 1).await?;
+    let mut more = Vec::new();
+    if build.limits == Limits::Off {
+        let file = dir.path().join("unlimited.toml");
+        std::fs::write(&file, unlimited()?)?;
+        more.extend(["--limits".to_owned(), file.display().to_string()]);
+    }
+    let parts = Parts::open_with(&build.program, dir.path(), 1, &more).await?;
     let token = parts.keys.mint(&Claims::new(ROOM, Role::Creator, "a creator", LIFE))?;
     let next = Box::pin(tokio::time::sleep(Duration::ZERO));
     let publisher = Publisher { request: None, stream: None, sent: 0, next };
@@ -158,22 +186,25 @@ async fn measure(program: &Path, subscribers_at: usize) -> Result<Duration> {
 #[tokio::test]
 #[ignore = "a benchmark: `cargo xtask bench room`"]
 async fn load_media_at_an_edge_and_at_an_origin() -> Result<()> {
-    let mut programs = vec![PathBuf::from(FANFARE)];
-    programs.extend(std::env::var_os("FANFARE_AGAINST").map(PathBuf::from));
+    let own = |limits| Build { program: PathBuf::from(FANFARE), limits };
+    let other = |program| Build { program: PathBuf::from(program), limits: Limits::On };
+    let mut builds = vec![own(Limits::On), own(Limits::Off)];
+    builds.extend(std::env::var_os("FANFARE_AGAINST").map(other));
     for (at, node) in [(1, "edge"), (0, "origin")] {
-        let mut taken = vec![Vec::new(); programs.len()];
+        let mut taken = vec![Vec::new(); builds.len()];
         for _ in 0..number("FANFARE_ROUNDS").unwrap_or(ROUNDS) {
-            for (program, taken) in programs.iter().zip(&mut taken) {
-                taken.push(LocalSet::new().run_until(measure(program, at)).await?);
+            for (build, taken) in builds.iter().zip(&mut taken) {
+                taken.push(LocalSet::new().run_until(measure(build, at)).await?);
             }
         }
-        for (program, mut taken) in programs.iter().zip(taken) {
+        for (build, mut taken) in builds.iter().zip(taken) {
             taken.sort_unstable();
             let median = taken[taken.len() / 2].as_secs_f64() * 1e6;
             let (least, most) = (taken[0].as_secs_f64() * 1e6, taken[taken.len() - 1].as_secs_f64() * 1e6);
             println!(
-                "{node}: {median:.1} µs of CPU per object delivered ({least:.1} to {most:.1}): {}",
-                program.display()
+                "{node}: {median:.1} µs of CPU per object delivered ({least:.1} to {most:.1}), limits {:?}: {}",
+                build.limits,
+                build.program.display()
             );
         }
     }

@@ -3,6 +3,7 @@
 mod links;
 mod listeners;
 mod media;
+mod strangers;
 
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ const SECONDS: u64 = 20;
 
 /// Measured durations.
 #[derive(Debug, Default)]
-struct Times(Vec<Duration>);
+pub(crate) struct Times(pub(crate) Vec<Duration>);
 
 impl Times {
     /// The quantile `part` of the durations, in milliseconds.
-    fn at(&mut self, part: f64) -> f64 {
+    pub(crate) fn at(&mut self, part: f64) -> f64 {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);
         let found = self.0.get((last as f64 * part).round() as usize);
@@ -24,7 +25,7 @@ impl Times {
 }
 
 /// The quantiles, as they are printed.
-fn quantiles(times: &mut Times) -> String {
+pub(crate) fn quantiles(times: &mut Times) -> String {
     let [half, most, all] = [0.5, 0.99, 1.0].map(|part| times.at(part));
     format!("p50 {half:.1} ms, p99 {most:.1} ms, slowest {all:.1} ms, of {}", times.0.len())
 }

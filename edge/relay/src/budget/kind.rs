@@ -24,11 +24,13 @@ pub(crate) enum Kind {
     FetchBytes,
     /// Bytes of messages, such as answers to requests, that the client does not read.
     UnreadBytes,
+    /// Sessions upstream on behalf of a client that publishes.
+    Behalf,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Sessions,
         Self::Requests,
         Self::Held,
@@ -39,6 +41,7 @@ impl Kind {
         Self::OpenBytes,
         Self::FetchBytes,
         Self::UnreadBytes,
+        Self::Behalf,
     ];
 
     /// Returns the kind's name in metrics.
@@ -54,6 +57,7 @@ impl Kind {
             Self::OpenBytes => "open_bytes",
             Self::FetchBytes => "fetch_bytes",
             Self::UnreadBytes => "unread_bytes",
+            Self::Behalf => "behalf",
         }
     }
 
@@ -70,6 +74,7 @@ impl Kind {
             Self::OpenBytes => "bytes in groups that have not ended",
             Self::FetchBytes => "fetched bytes that wait",
             Self::UnreadBytes => "bytes of answers that are not read",
+            Self::Behalf => "sessions upstream",
         }
     }
 }
@@ -86,11 +91,14 @@ pub(crate) enum Pace {
     Tokens,
     /// Identities that are minted for strangers.
     Strangers,
+    /// Sessions that are opened upstream on behalf of a client that publishes.
+    Behalf,
 }
 
 impl Pace {
     /// All paces, in the order of their numbers.
-    pub(crate) const ALL: [Self; 4] = [Self::Sessions, Self::Requests, Self::Tokens, Self::Strangers];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Sessions, Self::Requests, Self::Tokens, Self::Strangers, Self::Behalf];
 
     /// Returns the pace's name in metrics.
     pub(crate) const fn label(self) -> &'static str {
@@ -99,6 +107,7 @@ impl Pace {
             Self::Requests => "requests_pace",
             Self::Tokens => "tokens_pace",
             Self::Strangers => "strangers_pace",
+            Self::Behalf => "behalf_pace",
         }
     }
 
@@ -109,6 +118,7 @@ impl Pace {
             Self::Requests => "new requests",
             Self::Tokens => "tokens to verify",
             Self::Strangers => "new strangers",
+            Self::Behalf => "new sessions upstream",
         }
     }
 }

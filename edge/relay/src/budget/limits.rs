@@ -53,6 +53,8 @@ pub struct Share {
     pub fetch_bytes: u64,
     /// Bytes of messages, such as answers to requests, that the client does not read. A session beyond it ends.
     pub unread_bytes: u64,
+    /// Sessions upstream on behalf of a client that publishes: a client has one.
+    pub behalf: u64,
     /// Sessions that are opened.
     pub session_rate: Rate,
     /// Requests that are made.
@@ -61,6 +63,8 @@ pub struct Share {
     pub token_rate: Rate,
     /// Identities that are minted for clients without a token.
     pub stranger_rate: Rate,
+    /// Sessions that are opened upstream on behalf of a client.
+    pub behalf_rate: Rate,
 }
 
 const MIB: u64 = 1 << 20;
@@ -78,10 +82,12 @@ impl Share {
         open_bytes: u64::MAX,
         fetch_bytes: u64::MAX,
         unread_bytes: u64::MAX,
+        behalf: u64::MAX,
         session_rate: Rate::UNLIMITED,
         request_rate: Rate::UNLIMITED,
         token_rate: Rate::UNLIMITED,
         stranger_rate: Rate::UNLIMITED,
+        behalf_rate: Rate::UNLIMITED,
     };
 
     /// A session of a fan: a page has about eight tracks for each room that it shows, and rewinds with one fetch.
@@ -146,10 +152,12 @@ impl Share {
         open_bytes: 32 * MIB,
         fetch_bytes: 32 * MIB,
         unread_bytes: 4 * MIB,
+        behalf: 16,
         session_rate: Rate::per_second(100, 2_048),
         request_rate: Rate::per_second(500, 8_192),
         token_rate: Rate::per_second(50, 2_048),
         stranger_rate: Rate::per_hour(1_000, 2_048),
+        behalf_rate: Rate::per_second(1, 16),
     };
 
     /// A network: IPv4 /24 or IPv6 /48, four addresses' worth.
@@ -164,10 +172,12 @@ impl Share {
         open_bytes: 64 * MIB,
         fetch_bytes: 48 * MIB,
         unread_bytes: 8 * MIB,
+        behalf: 64,
         session_rate: Rate::per_second(400, 8_192),
         request_rate: Rate::per_second(2_000, 32_768),
         token_rate: Rate::per_second(200, 8_192),
         stranger_rate: Rate::per_hour(4_000, 8_192),
+        behalf_rate: Rate::per_second(4, 64),
     };
 
     /// All sessions whose SETUP has not come.
@@ -185,6 +195,7 @@ impl Share {
         open_bytes: 128 * MIB,
         fetch_bytes: 64 * MIB,
         unread_bytes: 32 * MIB,
+        behalf: 256,
         ..Self::UNLIMITED
     };
 
@@ -211,6 +222,7 @@ impl Share {
             Kind::OpenBytes => self.open_bytes,
             Kind::FetchBytes => self.fetch_bytes,
             Kind::UnreadBytes => self.unread_bytes,
+            Kind::Behalf => self.behalf,
         }
     }
 
@@ -220,6 +232,7 @@ impl Share {
             Pace::Requests => self.request_rate,
             Pace::Tokens => self.token_rate,
             Pace::Strangers => self.stranger_rate,
+            Pace::Behalf => self.behalf_rate,
         }
     }
 }

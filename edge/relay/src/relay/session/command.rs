@@ -11,6 +11,7 @@ use moqt::{
 use super::{OwnRequest, Progress, Session, Waiting, misused};
 use crate::{
     PeerId,
+    budget::{Kind as Cost, Pace},
     relay::{
         fetch_proxy::ProxiedFetch,
         hub::{Command, Kind},
@@ -162,17 +163,33 @@ impl Session {
         publications
     }
 
-    /// Returns the session that publishes upstream on this client's behalf, opened if need be. `None` without an upstream.
-    pub(super) fn behalf(&mut self) -> Option<PeerId> {
-        let Kind::Client(credentials) = &self.kind else { return None };
-        if !self.relay.0.borrow().has_upstream {
-            return None;
+    /// Returns the session that publishes upstream on this client's behalf, opened if need be. `None` without an
+    /// upstream. A client whose tokens are none, or known to be false, gets none: each is a handshake for both nodes.
+    pub(super) fn behalf(&mut self) -> Result<Option<PeerId>, RequestError> {
+        let Kind::Client(credentials) = &self.kind else { return Ok(None) };
+        let has_keys = {
+            let hub = self.relay.0.borrow();
+            if !hub.has_upstream {
+                return Ok(None);
+            }
+            if let Some((id, _)) = self.behalf.as_ref().filter(|(id, _)| hub.peers.contains_key(id)) {
+                return Ok(Some(*id));
+            }
+            hub.keys.is_some()
+        };
+        if !credentials.are_for_upstream(has_keys) {
+            let reason = match credentials.proofs().iter().find_map(|proof| proof.outcome.as_ref().err()) {
+                Some(error) => error.to_string(),
+                None => "publishing needs a token".to_owned(),
+            };
+            return Err(RequestError::new(RequestCode::UNAUTHORIZED, &reason));
         }
-        if let Some(id) = self.behalf.filter(|id| self.relay.0.borrow().peers.contains_key(id)) {
-            return Some(id);
-        }
-        self.behalf = Some(self.relay.open_on_behalf(credentials.clone()));
-        self.behalf
+        let payer = &self.intake.payer;
+        payer.pace(self.now(), Pace::Behalf)?;
+        let charge = payer.charge(Cost::Behalf)?;
+        let id = self.relay.open_on_behalf(credentials.clone());
+        self.behalf = Some((id, charge));
+        Ok(Some(id))
     }
 
     /// Cancels the request by which this node takes a track from the peer.

@@ -120,18 +120,33 @@ impl Session {
             None if implementation.is_some_and(is_edge) => Role::Edge,
             None => Role::Fan,
         };
-        if let Err(excess) = payer.become_role(now, role) {
+        match payer.become_role(now, role) {
+            Ok(()) => allow_streams(cx, role),
             // The draft has no code for it among those of sessions.
-            cx.session.close(SessionCode::INTERNAL_ERROR, &excess.to_string());
+            Err(excess) => cx.session.close(SessionCode::INTERNAL_ERROR, &excess.to_string()),
         }
     }
 
     /// Takes the place of a creator: what the peer publishes was accepted.
-    pub(super) fn become_creator(&self) -> Result<(), Excess> {
+    pub(super) fn become_creator(&self, cx: &Cx<'_>) -> Result<(), Excess> {
         match self.intake.payer.role() {
-            Role::Fan => self.intake.payer.become_role(self.now(), Role::Creator),
+            Role::Fan => {
+                self.intake.payer.become_role(self.now(), Role::Creator)?;
+                allow_streams(cx, Role::Creator);
+                Ok(())
+            }
             Role::Arriving | Role::Creator | Role::Edge | Role::Upstream => Ok(()),
         }
+    }
+}
+
+/// Lets a peer have as many streams open as its role needs. They take memory from when they are allowed, so those of
+/// strangers are few.
+fn allow_streams(cx: &Cx<'_>, role: Role) {
+    match role {
+        Role::Arriving | Role::Fan => {}
+        Role::Creator => cx.allow_streams(1_024, 1_024),
+        Role::Edge | Role::Upstream => cx.allow_streams(4_096, 1_024),
     }
 }
 

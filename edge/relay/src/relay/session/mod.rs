@@ -35,7 +35,10 @@ use super::{
     subscription::Subscription,
     track::{State, Track, is_under},
 };
-use crate::{Admission, Guard, PeerId, Published, SessionService, budget::Payer};
+use crate::{
+    Admission, Guard, PeerId, Published, SessionService,
+    budget::{Charge, Payer},
+};
 
 /// The purpose of a request that this node has sent.
 enum OwnRequest {
@@ -87,7 +90,7 @@ pub(super) struct Session {
     id: PeerId,
     kind: Kind,
     /// The session that publishes upstream on this creator's behalf.
-    behalf: Option<PeerId>,
+    behalf: Option<(PeerId, Charge)>,
     /// Requests that this node has sent, until they are over.
     requests: BTreeMap<RequestId, OwnRequest>,
     /// Tracks that the peer offered (PUBLISH).
@@ -231,8 +234,8 @@ impl Session {
             self.withdraw(Published::Namespace(&namespace));
             let mut hub = self.relay.0.borrow_mut();
             hub.withdraw(&namespace, self.id);
-            if let Some(behalf) = self.behalf {
-                hub.send(behalf, Command::WithdrawNamespace(namespace));
+            if let Some((behalf, _)) = &self.behalf {
+                hub.send(*behalf, Command::WithdrawNamespace(namespace));
             }
             hub.notify_namespaces();
         }
@@ -470,7 +473,7 @@ impl App for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(behalf) = self.behalf {
+        if let Some((behalf, _)) = self.behalf.take() {
             self.relay.0.borrow_mut().end_session(behalf);
         }
     }

@@ -18,9 +18,16 @@ impl Session {
         if !self.may_publish(cx, request, Published::Namespace(&namespace)) {
             return;
         }
+        // The upstream decides whether the peer may publish.
+        let behalf = match self.behalf() {
+            Ok(behalf) => behalf,
+            Err(error) => {
+                let _ = cx.session.reject(request, error);
+                return;
+            }
+        };
         self.published.insert(request, namespace.clone());
-        match self.behalf() {
-            // The upstream decides whether the peer may publish.
+        match behalf {
             Some(behalf) => self.send(behalf, Command::PublishNamespace(namespace, (self.id, request))),
             None => self.accepted(cx, request),
         }
@@ -37,10 +44,19 @@ impl Session {
         if !self.may_publish(cx, request, Published::Track(name)) {
             return;
         }
+        let behalf = match self.behalf() {
+            Ok(behalf) => behalf,
+            Err(error) => {
+                let reason = error.reason_text().to_owned();
+                let _ = cx.session.reject(request, error);
+                cx.session.close(SessionCode::UNAUTHORIZED, &reason);
+                return;
+            }
+        };
         let track = Rc::new(RefCell::new(self.relay.0.borrow().new_track(name)));
         track.borrow_mut().offered_by(self.id, properties, params.largest);
         self.offered.insert(request, Rc::clone(&track));
-        match self.behalf() {
+        match behalf {
             Some(behalf) => self.send(behalf, Command::Publish(track, Some((self.id, request)))),
             None => self.accepted(cx, request),
         }
@@ -79,7 +95,7 @@ impl Session {
 
     /// Accepts a request to publish: installs the track or namespace.
     pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, request: RequestId) {
-        if let Err(excess) = self.become_creator() {
+        if let Err(excess) = self.become_creator(cx) {
             let _ = cx.session.reject(request, excess.into());
             self.ended(request);
             return;

@@ -30,7 +30,13 @@ impl Session {
         }
         self.confirm_namespaces(&track);
         // The uplink of an edge that follows this node: only the session on its behalf presents its token.
-        let linked = is_under(track.namespace(), names::EDGE).then(|| self.behalf()).flatten();
+        let linked = match is_under(track.namespace(), names::EDGE).then(|| self.behalf()).transpose() {
+            Ok(linked) => linked.flatten(),
+            Err(error) => {
+                let _ = cx.session.reject(request, error);
+                return;
+            }
+        };
         let from_upstream = self.is_upstream();
         let patience = params.rendezvous_timeout.filter(|ms| *ms > 0);
         let requested = {
