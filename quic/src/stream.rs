@@ -284,20 +284,12 @@ impl Pipe {
         .await
     }
 
-    /// Resolves at a reset or a change of order, while a write is blocked.
-    async fn interrupted(&self) {
-        poll_fn(|cx| {
-            let reset = self.reset.take();
-            self.reset.set(reset);
-            let order = self.order.take();
-            self.order.set(order);
-            if reset.is_some() || order.is_some() {
-                return Poll::Ready(());
-            }
-            self.waker.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await;
+    /// Returns whether a reset or a change of order waits, which goes before what is written.
+    fn is_interrupted(&self) -> bool {
+        let (reset, order) = (self.reset.take(), self.order.take());
+        self.reset.set(reset);
+        self.order.set(order);
+        reset.is_some() || order.is_some()
     }
 }
 
@@ -343,37 +335,37 @@ pub(crate) async fn send(
     }
 }
 
-/// Writes the first chunks of a pipe, as far as the transport takes them.
+/// Writes the first chunks of a pipe, as far as the transport takes them, unless something goes before them.
+///
+/// The chunks are on the stack while they are offered, not in the future: there is one for every stream.
 async fn write(stream: &mut SendHalf, pipe: &Pipe) -> Result<(), Refused> {
-    let mut batch: [Bytes; MAX_CHUNKS] = Default::default();
-    let count = {
-        let chunks = pipe.chunks.borrow();
+    poll_fn(|cx| {
+        if pipe.is_interrupted() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut batch: [Bytes; MAX_CHUNKS] = Default::default();
+        let mut chunks = pipe.chunks.borrow_mut();
         let count = chunks.len().min(MAX_CHUNKS);
         for (slot, chunk) in batch.iter_mut().zip(chunks.iter()) {
             *slot = chunk.clone();
         }
-        count
-    };
-    // An interrupted write has written nothing. The caller tries it again.
-    let written = {
-        let write = pin!(stream.write(&mut batch[..count]));
-        let interrupted = pin!(pipe.interrupted());
-        match select(write, interrupted).await {
-            Either::Left((written, _)) => written?,
-            Either::Right(_) => return Ok(()),
-        }
-    };
-    let mut chunks = pipe.chunks.borrow_mut();
-    let whole = written.chunks.min(chunks.len());
-    chunks.drain(..whole);
-    if whole < count {
-        // The transport took part of it: go on with the rest.
-        if let Some(first) = chunks.front_mut() {
+        // A write that the transport does not take has no state: it is tried anew.
+        let Poll::Ready(written) = pin!(stream.write(&mut batch[..count])).poll(cx)? else {
+            pipe.waker.set(Some(cx.waker().clone()));
+            return Poll::Pending;
+        };
+        let whole = written.chunks.min(count);
+        chunks.drain(..whole);
+        if whole < count
+            && let Some(first) = chunks.front_mut()
+        {
+            // The transport took part of it: go on with the rest.
             *first = batch[whole].clone();
         }
-    }
-    pipe.set_bytes(chunks.iter().map(Bytes::len).sum());
-    Ok(())
+        pipe.set_bytes(chunks.iter().map(Bytes::len).sum());
+        Poll::Ready(Ok(()))
+    })
+    .await
 }
 
 /// Reports that the peer has stopped the stream, and waits until the session ends it.

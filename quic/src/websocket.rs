@@ -330,7 +330,11 @@ pub fn negotiate(
     upgrade: axum::extract::WebSocketUpgrade,
 ) -> Result<(axum::extract::WebSocketUpgrade, Version), (axum::http::StatusCode, String)> {
     let offered = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version));
-    let upgrade = upgrade.protocols(offered).max_message_size(mux::MAX_FRAME).max_frame_size(mux::MAX_FRAME);
+    let upgrade = upgrade
+        .protocols(offered)
+        .read_buffer_size(READ)
+        .max_message_size(mux::MAX_FRAME)
+        .max_frame_size(mux::MAX_FRAME);
     let chosen = upgrade.selected_protocol().and_then(|name| name.to_str().ok()).and_then(mux::version);
     let Some(version) = chosen else {
         let names: Vec<_> = Version::SUPPORTED.iter().map(|version| mux::subprotocol(*version)).collect();

@@ -43,6 +43,9 @@ const ADDRESSES: u8 = 8;
 const SECONDS: u64 = 15;
 /// The most by which the memory of the edge may grow.
 const GROWTH: u64 = 64 << 20;
+/// Waves of strangers, and the most memory that is kept after the last of them, beyond that kept after the first.
+const WAVES: u32 = 2;
+const KEPT: u64 = 8 << 20;
 /// The pace of chat messages, and that of looks at the edge.
 const TALK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -77,45 +80,63 @@ async fn run(carrier: Carrier, long: Duration) -> Result<Times> {
     let mut parts = Parts::open(dir.path(), 2).await?;
     let _show = begin_show(&parts)?;
     let mut fans = Fans::enter(&parts).await?;
-    let watcher = watcher(&parts.all[1]).await?;
     fans.talk(Instant::now() + Duration::from_secs(2)).await?;
+    let [origin, edge] = [&parts.all[0], &parts.all[1]].map(|part| target(part, &parts, carrier));
+    let (origin, edge) = (origin?, edge?);
+    let is_of_origin = |number: usize| (number / ATTACKS.len()).is_multiple_of(ORIGIN_EVERY);
+    let target_of = |number| if is_of_origin(number) { origin.clone() } else { edge.clone() };
+    let targets: Vec<_> = (0..STRANGERS).map(target_of).collect();
 
     let before = parts.all[1].memory()?;
-    let is_over = Arc::new(AtomicBool::new(false));
-    let targets = [&parts.all[0], &parts.all[1]].map(|part| target(part, &parts, carrier));
-    let [origin, edge] = targets;
-    let strangers = begin(origin?, edge?, Arc::clone(&is_over));
-    let until = Instant::now() + long;
-    let living = async {
-        let lived = tokio::try_join!(fans.talk(until), look(&parts.all[1], until));
-        is_over.store(true, Relaxed);
-        lived
-    };
-    let (lived, watched) = tokio::join!(living, watcher.misses_nothing(&is_over));
-    let joined = tokio::task::spawn_blocking(move || strangers.join()).await?;
-    joined.ok().context("the strangers have panicked")??;
-    let (mut acks, most) = lived?;
+    let (mut acks, mut objects, mut memory) = (Times::default(), 0, Vec::new());
+    for _ in 0..WAVES {
+        let wave = wave(&parts.all[1], &mut fans, targets.clone(), long / WAVES).await?;
+        acks.0.extend(wave.acks.0);
+        objects += wave.objects;
+        memory.push(wave.memory);
+    }
     println!("{carrier:?}: from saying to the ack {}", quantiles(&mut acks));
-    let objects = watched?;
-    ensure!(objects > 0, "nothing was seen");
     println!("{carrier:?}: {objects} objects of the picture, none missing");
-
-    alone_again(&parts.all[1]).await?;
-    let after = parts.all[1].memory()?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!(
-        "{carrier:?}: memory of the edge {:.1} MiB, at most {:.1}, after {:.1}",
-        mib(before),
-        mib(most),
-        mib(after)
-    );
+    let waves = memory.iter().map(|wave| wave.map(|bytes| format!("{:.1}", mib(bytes)))).collect::<Vec<_>>();
+    println!("{carrier:?}: MiB of memory of the edge {:.1}; most and after each wave {waves:?}", mib(before));
+    let most = memory.iter().map(|[most, _]| *most).max().unwrap_or_default();
     ensure!(most <= before + GROWTH, "the edge's memory grew by {:.1} MiB", mib(most - before));
+    let kept = memory[memory.len() - 1][1].saturating_sub(memory[0][1]);
+    ensure!(kept <= KEPT, "each wave leaves {:.1} MiB more", mib(kept));
     parts.are_well()?;
     Ok(acks)
 }
 
-/// Two fans of two edges, who talk.
-struct Fans {
+/// The outcome of one wave.
+struct Wave {
+    acks: Times,
+    /// Objects of the picture that the fan has seen.
+    objects: usize,
+    /// The most memory of the edge, and that after all strangers have left.
+    memory: [u64; 2],
+}
+
+/// Lets strangers loose for a while, and waits until the edge has let go of all of them.
+async fn wave(edge: &Part, fans: &mut Fans, targets: Vec<Target>, long: Duration) -> Result<Wave> {
+    let (is_over, watcher) = (Arc::new(AtomicBool::new(false)), watcher(edge).await?);
+    let strangers = begin(targets, Arc::clone(&is_over));
+    let until = Instant::now() + long;
+    let living = async {
+        let lived = tokio::try_join!(fans.talk(until), look(edge, until));
+        is_over.store(true, Relaxed);
+        lived
+    };
+    let (lived, watched) = tokio::join!(living, watcher.misses_nothing(&is_over));
+    end(strangers).await?;
+    let ((acks, most), objects) = (lived?, watched?);
+    ensure!(objects > 0, "nothing was seen");
+    alone_again(edge).await?;
+    Ok(Wave { acks, objects, memory: [most, edge.memory()?] })
+}
+
+/// Two fans who talk, perhaps at two edges.
+pub(crate) struct Fans {
     one: Talker,
     other: Talker,
     said: u32,
@@ -123,18 +144,23 @@ struct Fans {
 
 impl Fans {
     async fn enter(parts: &Parts) -> Result<Self> {
-        // A moderator has no limit of messages.
         let token = parts.keys.mint(&Claims::new(ROOM, Role::Moderator, "mo", LIFE))?;
-        let edges = parts.edges()?;
-        let mut one = Talker::enter_at(edges[0].clone(), ROOM, Some(token))?;
-        let mut other = Talker::enter_at(edges[1].clone(), ROOM, None)?;
+        let [one, other] = [&parts.all[1], &parts.all[2]].map(Part::url);
+        Self::enter_at([one?, other?], ROOM, token).await
+    }
+
+    /// Enters a room at two addresses, the first fan as a moderator, who has no limit of messages.
+    pub(crate) async fn enter_at(at: [Url; 2], room: &str, moderator: String) -> Result<Self> {
+        let [one, other] = at;
+        let mut one = Talker::enter_at(one, room, Some(moderator))?;
+        let mut other = Talker::enter_at(other, room, None)?;
         one.joined().await?;
         other.joined().await?;
         Ok(Self { one, other, said: 0 })
     }
 
     /// Talks, each message after the one before was acked and seen at the other edge.
-    async fn talk(&mut self, until: Instant) -> Result<Times> {
+    pub(crate) async fn talk(&mut self, until: Instant) -> Result<Times> {
         let mut acks = Times::default();
         let mut pace = interval(TALK_EVERY);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,25 +193,29 @@ fn target(part: &Part, parts: &Parts, carrier: Carrier) -> Result<Target> {
     Target::new(url, Trust::Anyone.client_config()?, part.addr, ROOM, &token)
 }
 
-/// Lets all strangers loose, on a thread of their own.
-fn begin(origin: Target, edge: Target, is_over: Arc<AtomicBool>) -> JoinHandle<Result<()>> {
+/// Lets strangers loose, each on its target, on a thread of their own.
+pub(crate) fn begin(targets: Vec<Target>, is_over: Arc<AtomicBool>) -> JoinHandle<Result<()>> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let only = std::env::var("FANFARE_ATTACK").ok();
+        let is_wanted = |attack: &Attack| only.as_ref().is_none_or(|only| *only == format!("{attack:?}"));
+        let attacks = ATTACKS.into_iter().filter(is_wanted).cycle();
         let all = async {
             let mut strangers = FuturesUnordered::new();
-            let only = std::env::var("FANFARE_ATTACK").ok();
-            let is_wanted = |attack: &Attack| only.as_ref().is_none_or(|only| *only == format!("{attack:?}"));
-            let attacks = ATTACKS.into_iter().filter(is_wanted).cycle().take(STRANGERS);
-            for (number, attack) in attacks.enumerate() {
+            for (number, (attack, target)) in attacks.zip(&targets).enumerate() {
                 let address = Ipv4Addr::new(127, 0, 1 + (number % usize::from(ADDRESSES)) as u8, 1);
-                let of_origin = (number / ATTACKS.len()).is_multiple_of(ORIGIN_EVERY);
-                strangers.push(persist(if of_origin { &origin } else { &edge }, attack, address, &is_over));
+                strangers.push(persist(target, attack, address, &is_over));
             }
             while strangers.next().await.is_some() {}
         };
         LocalSet::new().block_on(&runtime, all);
         Ok(())
     })
+}
+
+/// Waits until all strangers have left.
+pub(crate) async fn end(strangers: JoinHandle<Result<()>>) -> Result<()> {
+    tokio::task::spawn_blocking(move || strangers.join()).await?.ok().context("the strangers panicked")?
 }
 
 /// Looks at the edge under attack: it is alive and has its upstream. Returns the most memory that it had.

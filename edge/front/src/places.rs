@@ -21,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { node: 16_384, network: 2_048, address: 512 }
+        Self { node: 16_384, network: 1_024, address: 256 }
     }
 }
 

@@ -29,6 +29,8 @@ use crate::{
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The longest that a peer may take for the head of a request, and that a connection may be idle.
 const HEAD: Duration = Duration::from_secs(15);
+/// The most bytes of the head of a request.
+const MAX_HEAD: usize = 16 * 1024;
 /// The pause after the system refused to accept a connection, as it does when no more files may be opened.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The first byte of a TLS handshake.
@@ -115,20 +117,21 @@ impl Server {
     ) -> Result<(), &'static str> {
         let _ = socket.set_nodelay(true);
         let Some(tls) = self.tls.clone() else {
-            return self.requests(socket, Peer { is_tls: true, ..peer }, stop).await;
+            return Box::pin(self.requests(socket, Peer { is_tls: true, ..peer }, stop)).await;
         };
         let mut first = [0];
         let peeked = timeout(HANDSHAKE, socket.peek(&mut first)).await.map_err(|_| "it said nothing")?;
         if !matches!(peeked, Ok(1)) {
             return Ok(());
         }
+        // What comes next takes much memory: a peer that says nothing has none of it.
         if first != [TLS_HANDSHAKE] {
-            return self.requests(socket, peer, stop).await;
+            return Box::pin(self.requests(socket, peer, stop)).await;
         }
-        let socket =
-            timeout(HANDSHAKE, tls.accept(socket)).await.map_err(|_| "its TLS handshake was too slow")?;
-        let socket = socket.map_err(|_| "its TLS handshake failed")?;
-        self.requests(socket, Peer { is_tls: true, ..peer }, stop).await
+        let accepted = timeout(HANDSHAKE, Box::pin(tls.accept(socket))).await;
+        let socket = accepted.map_err(|_| "its TLS handshake was too slow")?;
+        let socket = Box::new(socket.map_err(|_| "its TLS handshake failed")?);
+        Box::pin(self.requests(socket, Peer { is_tls: true, ..peer }, stop)).await
     }
 
     async fn requests(
@@ -141,10 +144,10 @@ impl Server {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
+            .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
-        let mut connection = pin!(connection);
-        let mut stop = pin!(stop);
+        let (mut connection, mut stop) = (pin!(connection), pin!(stop));
         tokio::select! {
             served = &mut connection => return served.map_err(|_| "it broke off"),
             () = &mut stop => connection.as_mut().graceful_shutdown(),
