@@ -23,10 +23,6 @@ mod up;
 
 use failure::Failure;
 
-/// The allocator. That of the C library keeps what thousands of strangers took, after they have left.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A live stage at the edge: Media over QUIC in, a browser tab out.
 ///
 /// A creator publishes over Media over QUIC Transport (draft 18); fans watch in a browser.

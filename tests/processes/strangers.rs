@@ -1,7 +1,7 @@
 //! Two hundred strangers do all that they can to an edge and its origin, from eight addresses: fans of that edge and of
 //! another notice nothing, and the edge's memory comes back.
 //!
-//! `FANFARE_SECONDS` sets for how long; `FANFARE_ATTACK=Fetches` has all of them do that alone.
+//! `FANFARE_SECONDS` sets for how long, `FANFARE_WAVES` in how many waves; `FANFARE_ATTACK=Fetches` has all of them do that alone.
 
 use std::{
     net::Ipv4Addr,
@@ -43,8 +43,9 @@ const ADDRESSES: u8 = 8;
 const SECONDS: u64 = 15;
 /// The most by which the memory of the edge may grow.
 const GROWTH: u64 = 64 << 20;
-/// Waves of strangers, and the most memory that is kept after the last of them, beyond that kept after the first.
-const WAVES: u32 = 2;
+/// Waves of strangers, and the most memory that the last may keep beyond what those before it kept: the first ones fill what the allocator
+/// has for all that follow.
+const WAVES: u32 = 3;
 const KEPT: u64 = 8 << 20;
 /// The pace of chat messages, and that of looks at the edge.
 const TALK_EVERY: Duration = Duration::from_millis(100);
@@ -89,8 +90,9 @@ async fn run(carrier: Carrier, long: Duration) -> Result<Times> {
 
     let before = parts.all[1].memory()?;
     let (mut acks, mut objects, mut memory) = (Times::default(), 0, Vec::new());
-    for _ in 0..WAVES {
-        let wave = wave(&parts.all[1], &mut fans, targets.clone(), long / WAVES).await?;
+    let waves = number("FANFARE_WAVES").and_then(|waves| waves.try_into().ok()).unwrap_or(WAVES);
+    for _ in 0..waves {
+        let wave = wave(&parts.all[1], &mut fans, targets.clone(), long / waves).await?;
         acks.0.extend(wave.acks.0);
         objects += wave.objects;
         memory.push(wave.memory);
@@ -98,11 +100,12 @@ async fn run(carrier: Carrier, long: Duration) -> Result<Times> {
     println!("{carrier:?}: from saying to the ack {}", quantiles(&mut acks));
     println!("{carrier:?}: {objects} objects of the picture, none missing");
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let waves = memory.iter().map(|wave| wave.map(|bytes| format!("{:.1}", mib(bytes)))).collect::<Vec<_>>();
-    println!("{carrier:?}: MiB of memory of the edge {:.1}; most and after each wave {waves:?}", mib(before));
+    let each = memory.iter().map(|wave| wave.map(|bytes| format!("{:.1}", mib(bytes)))).collect::<Vec<_>>();
+    println!("{carrier:?}: MiB of memory of the edge {:.1}; most and after each wave {each:?}", mib(before));
     let most = memory.iter().map(|[most, _]| *most).max().unwrap_or_default();
     ensure!(most <= before + GROWTH, "the edge's memory grew by {:.1} MiB", mib(most - before));
-    let kept = memory[memory.len() - 1][1].saturating_sub(memory[0][1]);
+    let [.., [_, before], [_, after]] = memory[..] else { anyhow::bail!("two waves at least") };
+    let kept = after.saturating_sub(before);
     ensure!(kept <= KEPT, "each wave leaves {:.1} MiB more", mib(kept));
     parts.are_well()?;
     Ok(acks)
