@@ -103,7 +103,7 @@ impl Reader {
         let stated = Header::read_in(properties, self.timescale)?.timestamp;
         let captured = stated.filter(|time| self.timescale.is_none() && *time >= WALL_CLOCK);
         let media = |media: Micros| match captured {
-            Some(captured) => Micros((captured.0 + media.0).saturating_sub(own.0)),
+            Some(captured) => captured + media - own,
             None => media,
         };
         let framed = |frame: cmaf::Frame| {
@@ -142,6 +142,21 @@ mod tests {
     fn the_end_of_a_hang_group_is_no_frame() {
         let end = Bytes::from_static(b"\x05");
         assert_eq!(read(Format::HangLegacy, &Properties::NONE, &end), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_fragment_that_is_stated_to_be_of_the_end_of_time_is_read() {
+        let file = Bytes::from_static(include_bytes!("../../media/tests/fixtures/h264-aac.frag.mp4"));
+        let track = cmaf::tracks(&file).unwrap().remove(0);
+        let at = file.windows(4).position(|name| name == b"moof").unwrap() - 4;
+        let stated = |time| {
+            let format = Format::Cmaf(Rc::new(track.clone()));
+            read(format, &Header::at(time).to_properties(), &file.slice(at..)).unwrap()
+        };
+        let [now, end] = [stated(WALL_CLOCK), stated(Micros(u64::MAX))];
+        assert_eq!(now[0].media, WALL_CLOCK);
+        assert_eq!(now.len(), end.len());
+        assert!(end.iter().all(|frame| frame.media > now[0].media));
     }
 
     #[test]

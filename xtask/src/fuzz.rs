@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 /// Run every fuzz target for a moment; a finding lands in fuzz/artifacts and is an error
 ///
-/// The targets are those of core/*/fuzz, laid out for cargo-fuzz, which works on them as usual.
+/// The targets are those of the packages' folders fuzz/, laid out for cargo-fuzz, which works on them as usual.
 /// This command needs neither it nor a nightly compiler: it leaves out the sanitizers,
 /// which code that forbids `unsafe` has no use for. New inputs stay in target/fuzz/corpus.
 #[derive(clap::Args)]
@@ -95,13 +95,15 @@ impl Fuzz {
 /// Returns the cargo-fuzz folders and the names of their targets.
 fn folders(root: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
     let mut folders = Vec::new();
-    for entry in fs::read_dir(root.join("core"))? {
-        let folder = entry?.path().join("fuzz");
-        let path = folder.join("Cargo.toml");
-        if path.is_file() {
-            let manifest: Manifest =
-                toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
-            folders.push((folder, manifest.bin.into_iter().map(|target| target.name).collect()));
+    for parent in [root.to_path_buf(), root.join("core")] {
+        for entry in fs::read_dir(parent)? {
+            let folder = entry?.path().join("fuzz");
+            let path = folder.join("Cargo.toml");
+            if path.is_file() {
+                let manifest: Manifest = toml::from_str(&fs::read_to_string(&path)?)
+                    .with_context(|| path.display().to_string())?;
+                folders.push((folder, manifest.bin.into_iter().map(|target| target.name).collect()));
+            }
         }
     }
     folders.sort();
