@@ -97,7 +97,8 @@ impl Kind {
     /// Returns the profile in Cargo.toml that it is built with.
     fn profile(self) -> &'static str {
         match self {
-            Self::Browser | Self::Isolate => "wasm",
+            Self::Browser => "wasm",
+            Self::Isolate => "isolate",
             Self::Component => "worker",
         }
     }
