@@ -107,7 +107,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         )));
     }
     let limits = args.limits.load()?;
-    let dir = args.data.dir()?;
+    let (dir, _lock) = args.data.of_edge()?;
     let trust = match (args.fingerprint, args.insecure) {
         (_, true) => Trust::Anyone,
         (prints, false) if prints.is_empty() => Trust::System,

@@ -59,7 +59,7 @@ pub(crate) struct Args {
 
 /// Runs until Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let dir = args.data.dir()?;
+    let (dir, _lock) = args.data.of_edge()?;
     let keys = if let Some(keys) = keys::watch(&dir, None)? {
         keys
     } else {

@@ -1,7 +1,7 @@
 //! The data directory and the certificate: flags that several commands share.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -9,6 +9,9 @@ use clap::Args as ClapArgs;
 use quic::CertificateSource;
 
 use crate::Failure;
+
+/// The file in the data directory that an edge has locked for as long as it runs.
+const LOCK_FILE: &str = "edge.lock";
 
 /// The flag for the data directory.
 #[derive(Debug, ClapArgs)]
@@ -27,6 +30,23 @@ impl DataDir {
         ::token::private_folder(&self.data).map_err(failed)?;
         fs::read_dir(&self.data).map_err(failed)?;
         Ok(self.data.clone())
+    }
+
+    /// Returns the directory, and its lock: no other edge runs with its number and keys while that file is open.
+    pub(crate) fn of_edge(&self) -> Result<(PathBuf, File), Failure> {
+        let dir = self.dir()?;
+        let path = dir.join(LOCK_FILE);
+        let failed = |error| Failure::run(format!("{}: {error}; choose another directory", path.display()));
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok((dir, file)),
+            Err(TryLockError::WouldBlock) => Err(Failure::run(format!(
+                "--data {}: another node runs with this directory; give each node its own, because it has the number \
+                 and the keys of one edge",
+                dir.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 }
 
@@ -61,4 +81,21 @@ pub(crate) fn self_signed(dir: &Path) -> CertificateSource {
 pub(crate) fn single_thread_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::run(format!("cannot start: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_for_one_edge_at_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataDir { data: folder.path().join("edge") };
+        let (_, lock) = data.of_edge().expect("free");
+        let refused = format!("{:?}", data.of_edge().expect_err("in use"));
+        assert!(refused.contains(&data.data.display().to_string()), "{refused}");
+        assert!(refused.contains("another node"), "{refused}");
+        drop(lock);
+        data.of_edge().expect("free again");
+    }
 }

@@ -6,6 +6,7 @@ mod count;
 mod crowd;
 mod load;
 mod parts;
+mod rivals;
 mod strangers;
 
 use std::time::Duration;

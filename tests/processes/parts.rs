@@ -4,7 +4,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, OnceLock, mpsc},
     time::Duration,
 };
 
@@ -15,6 +14,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, ChildStderr, Command},
+    sync::watch,
 };
 use url::Url;
 
@@ -40,6 +40,13 @@ pub(crate) async fn get(addr: SocketAddr, path: &str) -> Result<String> {
     Ok(body.to_owned())
 }
 
+/// The memory of a process that is in RAM, in KiB.
+pub(crate) fn memory_of(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has ended")?;
+    Ok(rss.trim().trim_end_matches(" kB").parse()?)
+}
+
 /// A process that can be started again, with all that it has on disk.
 pub(crate) struct Part {
     pub(crate) name: String,
@@ -50,10 +57,8 @@ pub(crate) struct Part {
     child: Option<Child>,
     /// The certificate's fingerprint, which an origin prints.
     fingerprint: Option<String>,
-    /// The address of the admin side, once the process has printed it.
-    admin: Arc<OnceLock<SocketAddr>>,
-    /// Lines of stderr that report a panic.
-    cries: (mpsc::Sender<String>, mpsc::Receiver<String>),
+    /// The lines of its stderr, of all its starts.
+    pub(crate) said: watch::Sender<Vec<String>>,
 }
 
 /// The origin and its edges.
@@ -96,6 +101,15 @@ impl Parts {
         Ok(Self { keys, all })
     }
 
+    /// Creates an edge with the flags of the last one, but another data directory. It is not started.
+    pub(crate) fn edge_in(&self, name: &str, data: &Path) -> Result<Part> {
+        let like = self.all.last().context("no edge")?;
+        let mut args = like.args.clone();
+        let at = args.iter().position(|arg| arg == "--data").context("no data directory")?;
+        args[at + 1] = data.display().to_string();
+        Part::new(&like.program, name, args)
+    }
+
     /// The edges' URLs, for fans and creators.
     pub(crate) fn edges(&self) -> Result<Vec<Url>> {
         self.all[1..].iter().map(Part::url).collect()
@@ -109,7 +123,7 @@ impl Parts {
     /// Checks that all processes run and that none has panicked.
     pub(crate) fn are_well(&mut self) -> Result<()> {
         for part in &mut self.all {
-            if let Ok(cry) = part.cries.1.try_recv() {
+            if let Some(cry) = part.said.borrow().iter().find(|line| line.contains("panicked at")) {
                 bail!("{}: {cry}", part.name);
             }
             let ended = part.child.as_mut().context("it does not run")?.try_wait()?;
@@ -121,42 +135,33 @@ impl Parts {
 
 impl Part {
     fn new(program: &Path, name: &str, args: Vec<String>) -> Result<Self> {
-        let (addr, cries) = ("127.0.0.1:0".parse()?, mpsc::channel());
+        let (addr, said) = ("127.0.0.1:0".parse()?, watch::Sender::default());
         let program = program.to_owned();
-        Ok(Self {
-            name: name.to_owned(),
-            program,
-            args,
-            addr,
-            child: None,
-            fingerprint: None,
-            admin: Arc::default(),
-            cries,
-        })
+        Ok(Self { name: name.to_owned(), program, args, addr, child: None, fingerprint: None, said })
     }
 
     pub(crate) fn url(&self) -> Result<Url> {
         Ok(Url::parse(&format!("moqt://127.0.0.1:{}/", self.addr.port()))?)
     }
 
-    /// The memory of the process that is in RAM, in bytes.
-    pub(crate) fn memory(&self) -> Result<u64> {
-        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no figures")?;
-        Ok(1024 * rss.trim().trim_end_matches(" kB").parse::<u64>()?)
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.child.as_ref().and_then(Child::id).context("it does not run")
     }
 
-    /// Reads `/metrics`.
-    pub(crate) async fn metrics(&self) -> Result<String> {
-        get(*self.admin.get().context("no admin side")?, "/metrics").await
+    /// Waits for the address of the admin side, which a node prints once it listens.
+    pub(crate) async fn admin(&self) -> Result<SocketAddr> {
+        let mut said = self.said.subscribe();
+        let has_address = |lines: &Vec<String>| lines.iter().any(|line| line.contains(ADMIN));
+        let lines = tokio::time::timeout(OPEN, said.wait_for(has_address)).await.context("no admin side")??;
+        let admin = lines.iter().rev().find_map(|line| line.split_once(ADMIN)?.1.parse().ok());
+        admin.context("no address")
     }
 
     /// The CPU time of the process since it was started.
     pub(crate) fn work(&self) -> Result<Duration> {
         /// The unit of `/proc/PID/stat`, which Linux fixes at 100 Hz for user space.
         const TICK: Duration = Duration::from_millis(10);
-        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
+        let pid = self.pid()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let (_, fields) = stat.rsplit_once(") ").context("no figures")?;
         let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
@@ -169,6 +174,15 @@ impl Part {
         let ended = child.try_wait()?;
         ensure!(ended.is_none(), "{} has ended by itself: {ended:?}", self.name);
         Ok(child.kill().await?)
+    }
+
+    /// Runs the process, which is to end by itself. Returns its exit code and its stderr.
+    pub(crate) async fn fail(&self) -> Result<(Option<i32>, String)> {
+        let mut program = Command::new(&self.program);
+        program.args(&self.args).args(["--listen", &self.addr.to_string()]).kill_on_drop(true);
+        let ended = tokio::time::timeout(OPEN, program.output()).await;
+        let ended = ended.with_context(|| format!("{} goes on", self.name))??;
+        Ok((ended.status.code(), String::from_utf8(ended.stderr)?))
     }
 
     /// Starts the process, and returns once it listens.
@@ -195,6 +209,7 @@ impl Part {
         while !listens || (wants_certificate && self.fingerprint.is_none()) {
             let line = lines.next_line().await?.with_context(|| format!("{} has ended", self.name))?;
             eprintln!("{}: {line}", self.name);
+            self.said.send_modify(|lines| lines.push(line.clone()));
             if let Some(rest) = LISTENS.iter().find_map(|begins| line.strip_prefix(begins)) {
                 self.addr = rest.split(',').next().unwrap_or_default().parse()?;
                 listens = true;
@@ -202,16 +217,11 @@ impl Part {
                 self.fingerprint = Some(fingerprint.to_owned());
             }
         }
-        let (name, cries, admin) = (self.name.clone(), self.cries.0.clone(), Arc::clone(&self.admin));
+        let (name, said) = (self.name.clone(), self.said.clone());
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 eprintln!("{name}: {line}");
-                if let Some(addr) = line.split_once(ADMIN).and_then(|(_, addr)| addr.parse().ok()) {
-                    let _ = admin.set(addr);
-                }
-                if line.contains("panicked at") {
-                    let _ = cries.send(line);
-                }
+                said.send_modify(|lines| lines.push(line));
             }
         });
         Ok(())

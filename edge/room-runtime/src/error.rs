@@ -27,6 +27,11 @@ pub enum Error {
     /// The origin refused one of the two tracks of a room's link.
     #[error("the origin refuses the link: {0}")]
     Refused(&'static str),
+    /// Another node with this edge's number, started later, has a link to the room.
+    #[error(
+        "another node links to the origin with this edge's number: give each node a data directory of its own"
+    )]
+    Rival,
     /// Packets from the origin are not in order, or too long.
     #[error("packets from the origin: {0}")]
     Packets(#[from] moqt::packet_track::Broken),

@@ -23,7 +23,7 @@ use token::Keys;
 use tokio::sync::Notify;
 use wire::{EdgeId, Micros, limits, names};
 
-use crate::{patterns::RoomPatterns, vouching::Vouching};
+use crate::{patterns::RoomPatterns, rivals::Rivals, vouching::Vouching};
 
 /// Packets in a group of `downs`.
 const GROUP_PACKETS: u64 = 256;
@@ -78,6 +78,7 @@ pub enum HubEvent {
 #[derive(Default)]
 struct Downlink {
     link: u64,
+    incarnation: u64,
     packets: RefCell<VecDeque<Bytes>>,
     waker: Cell<Option<Waker>>,
     is_cut: Cell<bool>,
@@ -180,9 +181,15 @@ impl Hub {
         }
     }
 
+    /// Returns whether a node that was started later has a link with this edge's number. An edge that was started again
+    /// has a higher incarnation than before, so an earlier one is of another node, which still runs.
+    fn has_rival(&self, edge: EdgeId, incarnation: u64) -> bool {
+        self.0.links.borrow().get(&edge).is_some_and(|link| link.incarnation > incarnation)
+    }
+
     fn join(&self, edge: EdgeId, incarnation: u64) -> Rc<Downlink> {
         let link = self.0.next_link.replace(self.0.next_link.get() + 1);
-        let downlink = Rc::new(Downlink { link, ..Downlink::default() });
+        let downlink = Rc::new(Downlink { link, incarnation, ..Downlink::default() });
         let previous = self.0.links.borrow_mut().insert(edge, Rc::clone(&downlink));
         if let Some(previous) = previous {
             previous.cut();
@@ -226,12 +233,13 @@ pub struct HubService {
     keys: Option<Keys>,
     platform: Rc<dyn Platform>,
     private: RoomPatterns,
+    rivals: Rc<Rivals>,
 }
 
 impl HubService {
     /// Creates the service. Edges present a token that `keys` verify; without keys none can.
     pub fn new(hubs: Rc<dyn Hubs>, keys: Option<Keys>, platform: Rc<dyn Platform>) -> Self {
-        Self { hubs, keys, platform, private: RoomPatterns::default() }
+        Self { hubs, keys, platform, private: RoomPatterns::default(), rivals: Rc::default() }
     }
 
     /// Sets the private rooms: an edge may link to them only if it asks its fans for a token.
@@ -249,6 +257,7 @@ impl Service for HubService {
             keys: self.keys.clone(),
             platform: Rc::clone(&self.platform),
             private: self.private.clone(),
+            rivals: Rc::clone(&self.rivals),
             links: Vec::new(),
             held: Vec::new(),
         })
@@ -261,6 +270,7 @@ struct HubSession {
     keys: Option<Keys>,
     platform: Rc<dyn Platform>,
     private: RoomPatterns,
+    rivals: Rc<Rivals>,
     links: Vec<Link>,
     /// Links to rooms that do not exist yet.
     held: Vec<(RequestId, Address)>,
@@ -376,6 +386,13 @@ impl HubSession {
     }
 
     fn link(&mut self, cx: &mut Cx<'_>, downs: RequestId, address: Address, hub: Hub) {
+        if hub.has_rival(address.edge, address.incarnation) {
+            self.rivals.warn(self.platform.now(), address.edge, hub.room());
+            let why = "another node, started later, is linked with this edge's number";
+            let error = RequestError::new(RequestCode::DUPLICATE_SUBSCRIPTION, why);
+            let _ = cx.session.reject(downs, error);
+            return;
+        }
         if cx.session.accept_subscribe(downs, Params::default(), Properties::NONE).is_err() {
             return;
         }

@@ -30,6 +30,8 @@ pub use patterns::RoomPatterns;
 
 mod proof;
 
+mod rivals;
+
 mod rooms;
 pub use rooms::{MAX_ROOMS, Rooms};
 

@@ -27,6 +27,8 @@ use crate::{
 
 /// The pause before a room's uplink that the origin broke off is opened again.
 const REOPEN_AFTER: Micros = Micros::from_millis(500);
+/// The pause before the next try, while another node has the link.
+const RIVAL_PAUSE: Micros = Micros::from_secs(10);
 /// The rendezvous timeout of a room's uplink: an origin that has just started waits so long for its creators.
 const RENDEZVOUS_MS: u64 = 3000;
 /// Packets in a group of deltas.
@@ -109,8 +111,8 @@ struct Uplink {
     rooms: Rooms,
     /// The rooms' parts of it, by the incarnation of the leaf.
     rooms_up: BTreeMap<u64, RoomUplink>,
-    /// Runs out when the next room's part is to be opened again.
-    reopen_at: Option<Later<'static, ()>>,
+    /// The time to open the next room's part again, and the sleep until then.
+    reopen_at: Option<(Micros, Later<'static, ()>)>,
     /// Set once the origin has sent GOAWAY.
     going_away: GoingAway,
 }
@@ -199,7 +201,8 @@ impl App for Uplink {
             Event::GoAway { .. } => return self.going_away.set(),
             _ => None,
         };
-        if let Some(room_uplink) = room_uplink
+        // What still comes of one that was broken off is the end of its tracks.
+        if let Some(room_uplink) = room_uplink.filter(|room_uplink| room_uplink.reopen_at.is_none())
             && let Err(error) = room_uplink.event(cx, &event)
         {
             // Anyone can ask for any room name, so a missing room is no warning. Wrong keys are one.
@@ -209,7 +212,7 @@ impl App for Uplink {
             } else {
                 tracing::warn!(room = %room_uplink.leaf.room, %error, "a room's uplink is broken");
             }
-            room_uplink.break_off(cx);
+            room_uplink.break_off(cx, &error);
         }
     }
 
@@ -222,15 +225,16 @@ impl App for Uplink {
         for room_uplink in self.rooms_up.values_mut() {
             if let Err(error) = room_uplink.send(cx) {
                 tracing::warn!(room = %room_uplink.leaf.room, %error, "a room's uplink is broken");
-                room_uplink.break_off(cx);
+                room_uplink.break_off(cx, &error);
             }
         }
         if let Some(at) = self.rooms_up.values().filter_map(|room_uplink| room_uplink.reopen_at).min() {
-            let platform = &self.rooms.0.shared.platform;
-            let reopen_at = self
-                .reopen_at
-                .get_or_insert_with(|| platform.sleep(Duration::from_micros((at - platform.now()).0)));
-            if reopen_at.as_mut().poll(task).is_ready() {
+            if self.reopen_at.as_ref().is_none_or(|(due, _)| at < *due) {
+                let platform = &self.rooms.0.shared.platform;
+                self.reopen_at = Some((at, platform.sleep(Duration::from_micros((at - platform.now()).0))));
+            }
+            let is_due = |(_, sleep): &mut (Micros, Later<'static, ()>)| sleep.as_mut().poll(task).is_ready();
+            if self.reopen_at.as_mut().is_some_and(is_due) {
                 self.reopen_at = None;
                 task.waker().wake_by_ref();
             }
@@ -281,6 +285,7 @@ impl RoomUplink {
         let (why, for_good) = match error.code {
             RequestCode::DOES_NOT_EXIST | RequestCode::TIMEOUT => ("there is no such room", true),
             RequestCode::UNAUTHORIZED => ("the origin does not know this edge's keys", true),
+            RequestCode::DUPLICATE_SUBSCRIPTION => return Err(Error::Rival),
             _ => ("it does not accept the link", false),
         };
         if for_good && matches!(self.leaf.status(), Status::Opening) {
@@ -303,11 +308,12 @@ impl RoomUplink {
     }
 
     /// Cancels both tracks until it is opened again.
-    fn break_off(&mut self, cx: &mut Cx<'_>) {
+    fn break_off(&mut self, cx: &mut Cx<'_>, error: &Error) {
         self.cancel(cx);
         self.outflow = None;
         self.leaf.connect(false);
-        self.reopen_at = Some(self.leaf.shared().platform.now() + REOPEN_AFTER);
+        let pause = if matches!(error, Error::Rival) { RIVAL_PAUSE } else { REOPEN_AFTER };
+        self.reopen_at = Some(self.leaf.shared().platform.now() + pause);
     }
 
     /// Ends both tracks for good. The deltas sent last still arrive.
