@@ -3,6 +3,7 @@ import { button, make, secondsTo } from './dom.js';
 import { errorText } from './error_text.js';
 import { Announcer } from './announcer.js';
 import { t, time } from './i18n.js';
+import { keep, recall } from './kept.js';
 
 const LINES = 500;
 // Distance from the end within which the list keeps scrolling to new lines.
@@ -269,7 +270,7 @@ export class Chat {
   }
 
   get #own() {
-    return this.#called ?? localStorage.getItem('name');
+    return this.#called ?? recall('name');
   }
 
   #name() {
@@ -295,14 +296,14 @@ export class Chat {
     const taken = await this.#room.attempt(this.#room.player.rename(name), t('name.taken', { name }));
     if (!taken) return;
     this.#introduced = true;
-    localStorage.setItem('name', name);
+    keep('name', name);
     this.#knownAs(name);
     this.#rename(false);
   }
 
   // Sends the name that was chosen here before, in case the room has forgotten it.
   #reintroduce() {
-    const name = localStorage.getItem('name');
+    const name = recall('name');
     if (this.#introduced || !name) return;
     this.#introduced = true;
     this.#room.player.rename(name).catch(() => {});
@@ -344,7 +345,7 @@ export class Chat {
   // Lists the lines that are held for a moderator.
   waiting(lines) {
     const element = find('.held');
-    element.hidden = lines.length === 0;
+    element.hidden = lines.length === 0 || !this.#room.keepsOrder;
     element.replaceChildren(...lines.map(({ id, name, fan, text }) => make('li', {}, [
       make('span', { className: 'who', text: called(name, fan) }), ' ', make('span', { className: 'text', text }),
       button(t('held.approve'), () => this.#room.attempt(this.#room.player.moderate({ approve: id }))),

@@ -1,5 +1,6 @@
 // Danmaku: chat lines that cross the picture.
 import { make } from './dom.js';
+import { keep, recall } from './kept.js';
 
 const LANES = 12;
 // Lines on the picture at once; further ones are only in the chat.
@@ -18,11 +19,11 @@ export class Danmaku {
   constructor(room) {
     room.overlay(this.#layer);
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    const wanted = localStorage.getItem('danmaku');
+    const wanted = recall('danmaku');
     this.#set(wanted === null ? !still : wanted === 'on');
     document.querySelector('.fly').addEventListener('click', () => {
       this.#set(!this.#on);
-      localStorage.setItem('danmaku', this.#on ? 'on' : 'off');
+      keep('danmaku', this.#on ? 'on' : 'off');
     });
   }
 

@@ -11,6 +11,7 @@ const find = (selector) => document.querySelector(selector);
 
 export class Room {
   #element;
+  #embedded;
   #parts;
   #saying;
 
@@ -19,10 +20,12 @@ export class Room {
   stage = null;
   pulse = null;
 
-  constructor(element) {
+  // In a frame of another site, the room is its chat: gifts and votes are for the page whose address the fan sees.
+  constructor(element, { embedded = false } = {}) {
     this.#element = element;
-    const chat = new Chat(this);
-    this.#parts = [chat, new Danmaku(this), new Gifts(this), new Poll(this), new Questions(this)];
+    this.#embedded = embedded;
+    const parts = embedded ? [Chat, Danmaku] : [Chat, Danmaku, Gifts, Poll, Questions];
+    this.#parts = parts.map((Part) => new Part(this));
     for (const name of ['identity', 'chat', 'echo', 'pulse', 'stage', 'waiting']) {
       element.addEventListener(name, ({ detail }) => {
         if (name in this) this[name] = detail;
@@ -34,6 +37,7 @@ export class Room {
       find('.viewers').hidden = false;
       find('.viewers').textContent = t('viewers', { count: detail.viewers });
     });
+    if (embedded) find('#tab-questions').remove();
     // Countdowns are updated every second.
     setInterval(() => this.#parts.forEach((part) => part.second?.()), 1_000);
     this.#tabs();
@@ -50,7 +54,7 @@ export class Room {
   }
 
   get keepsOrder() {
-    return ['moderator', 'creator'].includes(this.identity?.role);
+    return !this.#embedded && ['moderator', 'creator'].includes(this.identity?.role);
   }
 
   get isOpen() {
@@ -87,7 +91,7 @@ export class Room {
 
   #open(open) {
     find('.side').hidden = !open;
-    find('.give').hidden = !open;
+    find('.give').hidden = !open || this.#embedded;
     document.body.classList.toggle('with-room', open);
     if (!open) find('.viewers').hidden = true;
   }

@@ -1,7 +1,13 @@
-// The watch page: chooses the room, and shows its player and state.
+// The watch page: chooses the room, and shows its player and state. Under `/embed/` it is for frames of other sites: the
+// player and the chat, without any token that somebody has handed over, and without what moderators do.
 import '/client/index.js';
 import { Room } from './room.js';
 import { t } from './i18n.js';
+import { keep, recall } from './kept.js';
+
+// Paths that may be framed by other sites: `_headers` names them too.
+const EMBED = '/embed/';
+const embedded = location.pathname.startsWith(EMBED);
 
 const find = (selector) => document.querySelector(selector);
 
@@ -18,7 +24,8 @@ const STATES = {
 function room() {
   const asked = new URLSearchParams(location.search).get('room');
   if (asked) return asked;
-  let path = location.pathname.replace(/^\/+|\/+$/g, '');
+  let path = embedded ? location.pathname.slice(EMBED.length) : location.pathname;
+  path = path.replace(/^\/+|\/+$/g, '');
   // A path that decodes to nothing stays what it is: the name of a room that nobody has.
   try { path = decodeURIComponent(path); } catch { /* as it is */ }
   return path === 'watch.html' || path === 'watch' ? '' : path;
@@ -42,7 +49,8 @@ function watch(name) {
   const latency = new URLSearchParams(location.search).get('latency');
   if (latency) player.setAttribute('latency', latency);
 
-  const token = handed();
+  // A frame's site may trick a click out of whoever looks at it, so nobody is a moderator there.
+  const token = embedded ? null : handed();
   if (token) player.setAttribute('token', token);
 
   let title = name.split('/').at(-1);
@@ -60,8 +68,8 @@ function watch(name) {
   });
   show();
   find('.stage').append(player);
-  const room = new Room(player);
-  for (const part of ['.stage', '.about', 'footer']) find(part).hidden = false;
+  const room = new Room(player, { embedded });
+  for (const part of ['.stage', '.about', ...(embedded ? [] : ['footer'])]) find(part).hidden = false;
   // The player's keys work anywhere on the page, except in fields and on buttons.
   addEventListener('keydown', (event) => {
     const writing = event.target.closest?.('input, textarea, select, button, a, summary, fanfare-player');
@@ -87,11 +95,12 @@ find('.theme').addEventListener('click', () => {
   const root = document.documentElement;
   const dark = getComputedStyle(root).colorScheme === 'dark';
   root.dataset.theme = dark ? 'light' : 'dark';
-  localStorage.setItem('theme', root.dataset.theme);
+  keep('theme', root.dataset.theme);
 });
-const theme = localStorage.getItem('theme');
+const theme = recall('theme');
 if (theme) document.documentElement.dataset.theme = theme;
 
+document.body.classList.toggle('embedded', embedded);
 const name = room();
 if (name) {
   watch(name);

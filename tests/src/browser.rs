@@ -59,6 +59,14 @@ pub struct Page {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// A frame in a [`Page`].
+#[derive(Clone, Debug)]
+pub struct Frame {
+    id: String,
+    /// Set if its content may not be framed here, or cannot be had.
+    pub is_refused: bool,
+}
+
 /// The error of a call to a page whose process in the browser crashed.
 const CRASHED: &str = "the browser's process of the page crashed";
 
@@ -147,15 +155,34 @@ impl Page {
 
     /// Runs an expression, awaits its promise and returns the value.
     pub async fn eval(&self, expression: &str) -> Result<Value> {
-        let params = json!({
-            "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true,
-        });
+        self.eval_with(expression, json!({})).await
+    }
+
+    async fn eval_with(&self, expression: &str, mut params: Value) -> Result<Value> {
+        params["expression"] = expression.into();
+        for option in ["awaitPromise", "returnByValue", "userGesture"] {
+            params[option] = true.into();
+        }
         let mut result = self.call("Runtime.evaluate", params).await?;
         if let Some(exception) = result.get("exceptionDetails") {
             let text = exception["exception"]["description"].as_str().unwrap_or_default();
             bail!("{text} in {expression}");
         }
         Ok(result["result"]["value"].take())
+    }
+
+    /// Returns the first frame in the page, once it has loaded something: its URL, or the one that it was refused.
+    pub async fn frame(&self) -> Result<Frame> {
+        let tree = self.call("Page.getFrameTree", json!({})).await?;
+        let frame = &tree["frameTree"]["childFrames"][0]["frame"];
+        let text = |name: &str| frame[name].as_str().map(str::to_owned);
+        Ok(Frame { id: text("id").context("no frame")?, is_refused: text("unreachableUrl").is_some() })
+    }
+
+    /// Runs an expression, as [`eval`](Self::eval), in a frame. It sees the frame's elements, and not what scripts made.
+    pub async fn eval_in(&self, frame: &Frame, expression: &str) -> Result<Value> {
+        let world = self.call("Page.createIsolatedWorld", json!({ "frameId": frame.id })).await?;
+        self.eval_with(expression, json!({ "contextId": world["executionContextId"] })).await
     }
 
     /// Writes a screenshot of the page to a file, as PNG.

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod browser;
-pub use browser::{Browser, Page};
+pub use browser::{Browser, Frame, Page};
 
 mod scripted_session;
 pub use scripted_session::{ScriptedSession, send_group};

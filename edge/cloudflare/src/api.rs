@@ -44,7 +44,9 @@ pub(crate) fn json(text: String) -> Result<Response> {
     let response = Response::ok(text)?;
     let headers = response.headers();
     headers.set("content-type", "application/json")?;
-    for line in HEADERS.lines().filter(|line| line.starts_with(' ')) {
+    // The rule for all paths comes first, and none of the others is for the API.
+    let lines = HEADERS.lines().skip_while(|line| *line != "/*").skip(1);
+    for line in lines.take_while(|line| line.starts_with(' ')) {
         if let Some((name, value)) = line.trim().split_once(": ") {
             headers.set(name, value)?;
         }

@@ -16,6 +16,7 @@ use axum::{
     Extension, Json, Router,
     extract::{RawQuery, State, WebSocketUpgrade, ws::WebSocket},
     http::{StatusCode, header},
+    middleware,
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -28,16 +29,13 @@ use quic::{Clock, Connection, Endpoint, drive, websocket};
 use relay::{Credentials, Dial, Figures, Guard, Platform, Relay, Service};
 use room_runtime::{Rooms, Trust};
 use tokio::sync::{mpsc, watch};
-use tower_http::{
-    services::{ServeDir, ServeFile},
-    set_header::SetResponseHeaderLayer,
-};
+use tower_http::services::{ServeDir, ServeFile};
 use url::Url;
 
 use crate::{
     Error,
     config::{Config, Pages, RoomsConfig},
-    headers::headers,
+    headers::Rules,
     platform::{Thread, Upstream, WasmWorkers},
 };
 
@@ -268,9 +266,8 @@ fn router(front: Front, pages: Option<Pages>) -> Router {
         }
         None => app.fallback(|| async { (StatusCode::NOT_FOUND, Html(NO_PAGES)) }),
     };
-    headers().fold(app.with_state(front), |app, (name, value)| {
-        app.layer(SetResponseHeaderLayer::if_not_present(name, value))
-    })
+    let rules = Rules::of_pages();
+    app.with_state(front).layer(middleware::from_fn(move |request, next| rules.clone().add(request, next)))
 }
 
 /// Routes what operators and their probes ask for.

@@ -7,6 +7,7 @@
 mod cloudflare;
 mod cmaf;
 mod determinism;
+mod embed;
 mod fallback;
 mod figures;
 mod playing;

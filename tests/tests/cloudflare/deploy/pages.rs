@@ -49,6 +49,8 @@ async fn pages_are_those_of_an_edge() -> Result<()> {
         ("GET", "/"),
         ("GET", "/some-room"),
         ("GET", "/friday/night/"),
+        ("GET", "/embed/some-room"),
+        ("GET", "/embed/friday/night"),
         ("GET", "/watch.html"),
         ("GET", "/watch.js"),
         ("GET", "/room.css"),
