@@ -58,6 +58,8 @@ enum As {
     Fan,
     /// An edge, which passes its fans' acts on to the origin
     Edge,
+    /// An operator, who exports and erases what is archived; the token opens no room
+    Operator,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -73,6 +75,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         As::Moderator => Role::Moderator,
         As::Fan => Role::Fan,
         As::Edge => Role::Edge,
+        As::Operator => Role::Operator,
     };
     let claims = Claims::new(&args.room, role, &args.name, Duration::from_hours(args.hours));
     let claims = Claims { sub: args.id, follower: args.follower, edge: args.edge, ..claims };

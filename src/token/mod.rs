@@ -17,6 +17,9 @@ Examples:
     fanfare token keys
     fanfare token mint --room my-show --name ada
 
+  An operator's token, for the archive on the admin side of the origin:
+    fanfare token mint --room '*' --role operator --name grace
+
   Keys of an edge, made on its machine; copy the public file into keys.d of the origin:
     fanfare token keys --kind edge --data edge-data
 

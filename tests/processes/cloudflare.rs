@@ -71,7 +71,7 @@ async fn chaos(mut roll: SplitMix64, long: Duration) -> Result<()> {
         left = crowd.until(|_| false) => bail!("{left:?}"),
     };
     settle(&mut crowd, playing).await?;
-    let token = access.keys.mint(&Claims::new(ROOM, Role::Creator, "fan 0", LIFE))?;
+    let token = access.keys.mint(&Claims::new(ROOM, Role::Operator, "an operator", LIFE))?;
     let kept = Kept::parse(&isolate.get(&format!("/api/archive?room={ROOM}"), &token).await?)?;
     seen_by_all(&mut crowd, &kept).await?;
     let counted = count::all_is_counted(&crowd, &kept)?;

@@ -25,6 +25,8 @@ pub enum Role {
     /// Links one of the operator's edges to the origin: watches for its fans, and forwards their messages.
     /// Publishes nothing.
     Edge,
+    /// Exports and erases what is archived of people and rooms, over HTTP. Opens no room.
+    Operator,
 }
 
 impl fmt::Display for Role {
@@ -34,6 +36,7 @@ impl fmt::Display for Role {
             Self::Moderator => "moderator",
             Self::Fan => "fan",
             Self::Edge => "edge",
+            Self::Operator => "operator",
         })
     }
 }
@@ -116,9 +119,15 @@ impl Claims {
         (self.role == Role::Edge).then(|| self.edge.or_else(named)).flatten()
     }
 
-    /// Returns whether the token is for this room or for one above it. An anonymous fan's token is for none.
+    /// Returns whether the token is for this room or for one above it. The tokens of anonymous fans and of operators open
+    /// none.
     pub fn covers(&self, room: &str) -> bool {
-        !self.anonymous && (self.room == EVERY_ROOM || covers(&self.room, room))
+        !self.anonymous && self.role != Role::Operator && self.names(room)
+    }
+
+    /// Returns whether the room claim is this room, one above it or every room.
+    fn names(&self, room: &str) -> bool {
+        self.room == EVERY_ROOM || covers(&self.room, room)
     }
 
     /// Checks that the token is for this room, or for one above it, and has not expired.
@@ -127,7 +136,24 @@ impl Claims {
         if self.anonymous {
             return Err(Error::Anonymous { wanted: room.into() });
         }
+        if self.role == Role::Operator {
+            return Err(Error::Operator { wanted: room.into() });
+        }
         if !self.covers(room) {
+            let (has, wanted) = (self.room.clone(), room.into());
+            return Err(Error::WrongRoom { has, wanted });
+        }
+        Ok(())
+    }
+
+    /// Checks that the token is an operator's, for what is archived of this room, or of people in every room, and has not
+    /// expired. A creator's token does not do: it travels to wherever a show is published from.
+    pub fn check_operator(&self, room: &str, now: Micros) -> Result<(), Error> {
+        self.check_time(now)?;
+        if self.role != Role::Operator || self.anonymous {
+            return Err(Error::NotAnOperator { role: self.role, wanted: room.into() });
+        }
+        if !self.names(room) {
             let (has, wanted) = (self.room.clone(), room.into());
             return Err(Error::WrongRoom { has, wanted });
         }

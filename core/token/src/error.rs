@@ -124,6 +124,22 @@ pub enum Error {
         /// The requested room.
         wanted: String,
     },
+    /// The token is an operator's and opens no room.
+    #[error("an operator's token opens no room; mint one of another role for room {wanted:?}")]
+    Operator {
+        /// The requested room.
+        wanted: String,
+    },
+    /// The token's role does not allow reading or erasing an archive.
+    #[error(
+        "role {role} may not export or erase; mint a token with `fanfare token mint --role operator --room '{wanted}'`"
+    )]
+    NotAnOperator {
+        /// The role in the token.
+        role: Role,
+        /// The room whose archive was requested; `*` for what is archived of a person.
+        wanted: String,
+    },
     /// The token's role does not allow linking an edge.
     #[error("role {role} may not link an edge; mint a token with `fanfare token mint --role edge`")]
     NotAnEdge {

@@ -21,6 +21,8 @@ pub enum Kind {
     Fan,
     /// An edge's token.
     Edge,
+    /// An operator's token.
+    Operator,
     /// The token of a fan without a name, whatever its role claim.
     Anonymous,
 }
@@ -34,6 +36,7 @@ impl Kind {
             Role::Moderator => Self::Moderator,
             Role::Fan => Self::Fan,
             Role::Edge => Self::Edge,
+            Role::Operator => Self::Operator,
         }
     }
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Kind {
             Self::Moderator => "moderator",
             Self::Fan => "fan",
             Self::Edge => "edge",
+            Self::Operator => "operator",
             Self::Anonymous => "anonymous",
         })
     }

@@ -42,6 +42,30 @@ fn a_room_covers_itself_and_what_is_below() {
     assert!(Claims { room: token::EVERY_ROOM.into(), ..claims() }.covers("any"));
 }
 
+#[test]
+fn an_operators_token_is_for_archives_and_opens_no_room() {
+    let operator = |room: &str| Claims { role: Role::Operator, room: room.into(), ..claims() };
+    for (room, below) in [("*", "*"), ("*", "demo"), ("demo", "demo"), ("demo", "demo/cam")] {
+        assert!(operator(room).check_operator(below, NOW).is_ok(), "{room} of {below}");
+        let refused = operator(room).check(below, NOW);
+        assert!(matches!(refused, Err(token::Error::Operator { .. })), "{refused:?}");
+        assert!(!operator(room).covers(below));
+        assert_eq!(token::role_in(&operator(room), below), wire::Role::Fan);
+    }
+    for (room, other) in [("demo", "*"), ("demo", "demos"), ("demo/cam", "demo")] {
+        let refused = operator(room).check_operator(other, NOW);
+        assert!(matches!(refused, Err(token::Error::WrongRoom { .. })), "{refused:?}");
+    }
+    for role in [Role::Creator, Role::Moderator, Role::Fan, Role::Edge] {
+        let refused = Claims { role, ..operator("*") }.check_operator("*", NOW).expect_err("no operator");
+        assert!(refused.to_string().contains("--role operator --room '*'"), "{refused}");
+    }
+    let anonymous = Claims { anonymous: true, ..operator("*") };
+    assert!(anonymous.check_operator("*", NOW).is_err());
+    let late = NOW + HOUR + HOUR;
+    assert!(matches!(operator("*").check_operator("*", late), Err(token::Error::Expired { .. })));
+}
+
 /// An edge may link under its own number only, which edges of earlier versions have as the name in their token.
 #[test]
 fn an_edges_token_is_for_its_own_number() {

@@ -148,3 +148,19 @@ fn only_keys_of_edges_are_adopted() {
     assert_eq!(edges["keys"].as_array().map(Vec::len), Some(1), "no more is told to edges");
     assert!(!all.edges_json().contains("\"d\""));
 }
+
+#[test]
+fn a_key_may_be_for_operators_of_some_rooms_alone() {
+    let scope =
+        Scope { roles: Some(vec![Kind::Operator]), rooms: Some(vec!["demo".to_owned()]), ..Scope::default() };
+    let written = serde_json::to_value(&scope).expect("JSON");
+    assert_eq!(written["roles"], json!(["operator"]));
+    let keys = scoped(scope);
+    let operator = Claims { role: Role::Operator, ..claims() };
+    within(&keys, &operator);
+    beyond(&keys, &Claims { room: EVERY_ROOM.into(), ..operator.clone() }, "room \"*\"");
+    beyond(&keys, &Claims { role: Role::Creator, ..operator }, "tokens of kind creator");
+    // Nor does a key of a room's creators sign for operators.
+    let creators = scoped(Scope { roles: Some(vec![Kind::Creator]), ..Scope::default() });
+    beyond(&creators, &Claims { role: Role::Operator, ..claims() }, "tokens of kind operator");
+}

@@ -14,7 +14,9 @@ async fn a_person_is_exported_and_forgotten_whether_the_room_is_awake_or_not() -
         |_| {},
         async |mut isolate, keys| {
             let bob = keys.mint(&Claims::new(ROOM, Role::Fan, "bob", LIFE))?;
-            let operator = keys.mint(&Claims::new("*", Role::Creator, "operator", LIFE))?;
+            let operator = keys.mint(&Claims::new("*", Role::Operator, "operator", LIFE))?;
+            let of_room = keys.mint(&Claims::new(ROOM, Role::Operator, "operator of a room", LIFE))?;
+            let creator = keys.mint(&Claims::new("*", Role::Creator, "creator", LIFE))?;
             for asleep in [false, true] {
                 let mut talker = Talker::enter_at(isolate.url()?, ROOM, Some(bob.clone()))?;
                 talker.joined().await?;
@@ -29,10 +31,16 @@ async fn a_person_is_exported_and_forgotten_whether_the_room_is_awake_or_not() -
                 let path = format!("/api/fans/{fan}");
                 let export: Value = serde_json::from_str(&isolate.get(&path, &operator).await?)?;
                 ensure!(export["lines"][0]["text"] == "remember me", "{export}");
-                let room = isolate.get(&format!("/api/archive?room={ROOM}"), &owner(&keys)?).await?;
+                let room = isolate.get(&format!("/api/archive?room={ROOM}"), &of_room).await?;
                 ensure!(room.contains("remember me"), "{room}");
 
-                for (token, wanted) in [(None, "401"), (Some(bob.as_str()), "403"), (Some("x.y.z"), "401")] {
+                let refused = [
+                    (None, "401"),
+                    (Some(bob.as_str()), "403"),
+                    (Some(creator.as_str()), "403"),
+                    (Some("x.y.z"), "401"),
+                ];
+                for (token, wanted) in refused {
                     for (method, path) in
                         [("GET", &path), ("DELETE", &path), ("GET", &format!("/api/archive?room={ROOM}"))]
                     {
@@ -52,7 +60,7 @@ async fn a_person_is_exported_and_forgotten_whether_the_room_is_awake_or_not() -
                 late.joined().await?;
                 let said = late.order(json!({ "say": { "text": "who was here?" } })).await?;
                 ensure!(matches!(said, Outcome::Taken { .. }), "{said:?}");
-                let room = isolate.get(&format!("/api/archive?room={ROOM}"), &owner(&keys)?).await?;
+                let room = isolate.get(&format!("/api/archive?room={ROOM}"), &of_room).await?;
                 ensure!(!room.contains("remember me") && room.contains("who was here?"), "{room}");
             }
             Ok(())

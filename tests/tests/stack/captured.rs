@@ -167,7 +167,7 @@ async fn a_captured_edge_speaks_for_its_own_strangers_only() -> Result<()> {
 
         // Its keys sign for nobody else, and what they sign beyond their scope is refused.
         let keys = stack.keys_of(CAPTURED);
-        let operator = Claims::new(EVERY_ROOM, Role::Creator, "operator", LIFE);
+        let operator = Claims::new(EVERY_ROOM, Role::Operator, "operator", LIFE);
         ensure!(keys.mint(&operator).is_err());
         for at in 0..2 {
             let forged = unscoped(&keys, at, &operator)?;

@@ -8,6 +8,7 @@ use outbox::Outcome;
 use quic::Trust;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
+use token::{Claims, EVERY_ROOM, Role};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -65,6 +66,34 @@ async fn what_is_for_operators_is_on_no_public_port() -> Result<()> {
     for method in ["GET", "DELETE"] {
         let public = stack.ask(Node::Origin, method, path).await?;
         assert!(public.starts_with("HTTP/1.0 404"), "{public}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operators_token_opens_the_archive_and_a_creators_does_not() -> Result<()> {
+    const LIFE: std::time::Duration = std::time::Duration::from_hours(1);
+    let stack = Stack::empty().await?;
+    let path = "/api/fans/00c0ffee00c0ffee";
+    for (role, room, status) in [
+        (Role::Operator, EVERY_ROOM, "200"),
+        (Role::Operator, ROOM, "403"),
+        (Role::Creator, EVERY_ROOM, "403"),
+        (Role::Moderator, EVERY_ROOM, "403"),
+        (Role::Edge, EVERY_ROOM, "403"),
+    ] {
+        let token = stack.keys().mint(&Claims::new(room, role, "somebody", LIFE))?;
+        for method in ["GET", "DELETE"] {
+            let answer = stack.ask_admin_with(Node::Origin, method, path, &token).await?;
+            let wanted = if (method, status) == ("DELETE", "200") { "204" } else { status };
+            assert!(
+                answer.starts_with(&format!("HTTP/1.0 {wanted}")),
+                "{method}, {role} of {room}: {answer}"
+            );
+            // The refusal says what to do.
+            let says = "fanfare token mint --role operator --room '*'";
+            assert_eq!(answer.contains(says), status == "403" && role != Role::Operator, "{answer}");
+        }
     }
     Ok(())
 }
