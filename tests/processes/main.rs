@@ -7,6 +7,7 @@ mod crowd;
 mod load;
 mod parts;
 mod rivals;
+mod soak;
 mod strangers;
 
 use std::time::Duration;

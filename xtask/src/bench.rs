@@ -21,6 +21,10 @@ const MEMORY: &str = "/dev/shm";
 pub(crate) struct Bench {
     name: Name,
 
+    /// Minutes that a soak takes
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
+
     /// Further arguments for `cargo bench`, or for the test
     #[arg(last = true)]
     extra: Vec<String>,
@@ -41,6 +45,8 @@ enum Name {
     Strangers,
     /// A room in a Durable Object, in workerd: chat and media, beside the least that a room there can be
     Cloudflare,
+    /// Processes as they are run, while fans come and go: memory stays flat, and nothing of theirs is left
+    Soak,
     /// A live stage in headless Chromium: first frame, latency, sound against picture, work
     Browser,
 }
@@ -83,6 +89,15 @@ impl Bench {
                     .args(["test", "--workspace", "--test", "load", "--"])
                     .args(["--ignored", "--nocapture", "--test-threads=1"])
                     .args(self.extra)
+                    .current_dir(workspace.root()))
+            }
+            Name::Soak => {
+                wasm::build_all(workspace)?;
+                run(cargo()
+                    .args(["test", "--workspace", "--test", "processes", "soak_for_long", "--"])
+                    .args(["--ignored", "--nocapture"])
+                    .args(self.extra)
+                    .env("FANFARE_MINUTES", self.minutes.to_string())
                     .current_dir(workspace.root()))
             }
             Name::Browser => {
