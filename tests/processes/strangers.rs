@@ -31,7 +31,7 @@ use crate::{
     LIFE, ROOM, begin_show,
     load::{Times, quantiles},
     number,
-    parts::{Part, Parts, get},
+    parts::{Part, Parts, get, memory_of},
 };
 
 const STRANGERS: usize = 200;
@@ -88,7 +88,7 @@ async fn run(carrier: Carrier, long: Duration) -> Result<Times> {
     let target_of = |number| if is_of_origin(number) { origin.clone() } else { edge.clone() };
     let targets: Vec<_> = (0..STRANGERS).map(target_of).collect();
 
-    let before = parts.all[1].memory()?;
+    let before = 1024 * memory_of(parts.all[1].pid()?)?;
     let (mut acks, mut objects, mut memory) = (Times::default(), 0, Vec::new());
     let waves = number("FANFARE_WAVES").and_then(|waves| waves.try_into().ok()).unwrap_or(WAVES);
     for _ in 0..waves {
@@ -135,7 +135,7 @@ async fn wave(edge: &Part, fans: &mut Fans, targets: Vec<Target>, long: Duration
     let ((acks, most), objects) = (lived?, watched?);
     ensure!(objects > 0, "nothing was seen");
     alone_again(edge).await?;
-    Ok(Wave { acks, objects, memory: [most, edge.memory()?] })
+    Ok(Wave { acks, objects, memory: [most, 1024 * memory_of(edge.pid()?)?] })
 }
 
 /// Two fans who talk, perhaps at two edges.
@@ -223,13 +223,13 @@ pub(crate) async fn end(strangers: JoinHandle<Result<()>>) -> Result<()> {
 
 /// Looks at the edge under attack: it is alive and has its upstream. Returns the most memory that it had.
 async fn look(edge: &Part, until: Instant) -> Result<u64> {
-    let (mut most, mut every) = (0, interval(LOOK_EVERY));
+    let (admin, mut most, mut every) = (edge.admin().await?, 0, interval(LOOK_EVERY));
     while Instant::now() < until {
         every.tick().await;
         get(edge.addr, "/healthz").await.context("/healthz")?;
-        let metrics = edge.metrics().await?;
+        let metrics = get(admin, "/metrics").await?;
         ensure!(metrics.contains("fanfare_edge_upstream 1\n"), "the upstream is gone");
-        most = most.max(edge.memory()?);
+        most = most.max(1024 * memory_of(edge.pid()?)?);
     }
     Ok(most)
 }
@@ -246,10 +246,10 @@ async fn alone_again(edge: &Part) -> Result<()> {
         held.filter(|(is_sessions, _)| *is_sessions).map(|(_, used)| used).sum::<u64>() <= 1
     };
     let gone = async {
-        let mut every = interval(LOOK_EVERY);
+        let (admin, mut every) = (edge.admin().await?, interval(LOOK_EVERY));
         loop {
             every.tick().await;
-            if is_alone(&edge.metrics().await?) {
+            if is_alone(&get(admin, "/metrics").await?) {
                 return Ok(());
             }
         }

@@ -3,12 +3,7 @@
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
-
-use crate::parts::Part;
+use crate::parts::{Part, get, memory_of};
 
 /// The part of the samples, from the beginning, in which processes warm up: one of so many.
 const WARM_UP: usize = 5;
@@ -18,12 +13,8 @@ const TOLERANCE_PERCENT: u64 = 15;
 const TOLERANCE_KIB: u64 = 12 << 10;
 /// Open files that a process may have more at the end than at the beginning.
 const MORE_FILES: u64 = 8;
-/// The longest until a node has printed the address of its admin side.
-const OPEN: Duration = Duration::from_secs(10);
 /// The pause between two looks at what is still in use.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// The line with the address of the admin side.
-const ADMIN: &str = ": admin side on ";
 
 /// A process that is sampled.
 pub(super) struct Node {
@@ -57,13 +48,8 @@ pub(super) struct Course {
 }
 
 impl Node {
-    /// Waits for the address of the admin side, which a node prints once it listens.
     pub(super) async fn new(part: &Part) -> Result<Self> {
-        let mut said = part.said.subscribe();
-        let lines = said.wait_for(|lines| lines.iter().any(|line| line.contains(ADMIN)));
-        let lines = tokio::time::timeout(OPEN, lines).await.context("no admin side")??;
-        let admin = lines.iter().find_map(|line| line.split_once(ADMIN)?.1.parse().ok());
-        let admin = Some(admin.context("no address")?);
+        let admin = Some(part.admin().await?);
         Ok(Self { name: part.name.clone(), pid: part.pid()?, admin })
     }
 
@@ -72,13 +58,11 @@ impl Node {
     }
 
     async fn sample(&self) -> Result<Sample> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        let kib = kib.with_context(|| format!("{} has ended", self.name))?.parse()?;
+        let kib = memory_of(self.pid).with_context(|| self.name.clone())?;
         let files = fs::read_dir(format!("/proc/{}/fd", self.pid))?.count() as u64;
         let sample = Sample { kib, files, ..Sample::default() };
         match self.admin {
-            Some(admin) => Ok(sample.with_figures(&figures(admin).await?)),
+            Some(admin) => Ok(sample.with_figures(&get(admin, "/metrics").await?)),
             None => Ok(sample),
         }
     }
@@ -116,16 +100,6 @@ impl Sample {
 
 fn is_of_fans(name: &str) -> bool {
     [r#"role="fan""#, r#"role="arriving""#].iter().any(|role| name.contains(role))
-}
-
-/// Asks the admin side for the figures.
-async fn figures(admin: SocketAddr) -> Result<String> {
-    let mut stream = TcpStream::connect(admin).await?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    ensure!(answer.contains("budget_used"), "no figures: {answer}");
-    Ok(answer)
 }
 
 impl Course {
