@@ -176,12 +176,19 @@ export interface Stage {
     closes: number;
     /** True if a vote can be changed. */
     changeable: boolean;
+    who: Who;
     open: boolean;
   } | null;
   modes: Modes;
   gifts: Gift[];
   questions: { question: number; fan: FanId; name: string; text: string }[];
 }
+
+/**
+ * The fans who may vote in a poll: all; of fans without a token one of each address at each edge, and all others; or fans with
+ * a token only.
+ */
+export type Who = 'everyone' | 'address' | 'named';
 
 /** The subject of a moderator's act: a fan, or the author of a line. */
 export type Subject = { fan: FanId } | { author: number };
@@ -197,7 +204,7 @@ export type Moderation =
   | { pardon: Subject }
   | { approve: number }
   | { refuse: number }
-  | { openPoll: { question: string; options: string[]; seconds: number; changeable?: boolean } }
+  | { openPoll: { question: string; options: string[]; seconds: number; changeable?: boolean; who?: Who } }
   | { closePoll: number }
   | { answer: number }
   | { dismiss: number }
@@ -225,7 +232,7 @@ export type RoomErrorCode =
   /* The room refused it. */
   | 'unsupported' | 'empty' | 'too-long' | 'characters' | 'out-of-range' | 'too-fast' | 'slow-mode' | 'followers-only'
   | 'emoji-only' | 'repeated' | 'blocked' | 'links' | 'timed-out' | 'banned' | 'not-allowed' | 'not-found' | 'poll-closed'
-  | 'already-voted' | 'already-counted' | 'busy'
+  | 'already-voted' | 'address-voted' | 'already-counted' | 'busy'
   /* It never left this page. */
   | 'full' | 'too-large' | 'not-sent' | 'closed' | 'invalid'
   /* It was sent, and no answer came within ten minutes: it may have been counted. */

@@ -68,12 +68,19 @@ impl Command {
             "slow" => moderate(json!({ "setModes": { "slowSeconds": number("a number of seconds")? } })),
             "poll" => {
                 let seconds = number("a number of seconds")?;
-                let asked = rest.split_once(char::is_whitespace).map_or("", |(_, asked)| asked);
+                let asked = rest.split_once(char::is_whitespace).map_or("", |(_, asked)| asked.trim_start());
+                let (who, asked) = match asked.strip_prefix("who=") {
+                    Some(rest) => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
+                    None => ("everyone", asked),
+                };
+                if !["everyone", "address", "named"].contains(&who) {
+                    return Err(format!("/poll: who={who} is not known: give everyone, address or named"));
+                }
                 let mut parts = asked.split('|').map(str::trim).filter(|part| !part.is_empty());
                 let question = text(parts.next().unwrap_or_default(), name, "a question")?;
                 let options: Vec<_> = parts.collect();
                 moderate(json!({ "openPoll":
-                    { "question": question, "options": options, "seconds": seconds, "changeable": true } }))
+                    { "question": question, "options": options, "seconds": seconds, "changeable": true, "who": who } }))
             }
             other => return Err(format!("/{other}: unknown command; see fanfare chat --help")),
         };
@@ -122,6 +129,7 @@ mod tests {
             "/mute 7",
             "/pardon 7",
             "/poll 60 Encore? | yes | no",
+            "/poll 60 who=address Encore? | yes | no",
             "/close 1",
             "/title A night",
             "/slow 5",
@@ -131,7 +139,16 @@ mod tests {
             let act = outbox::act_json::ActJson::parse(&act.to_string()).expect("JSON");
             assert!(act.act().is_ok(), "{line}: {:?}", act.act());
         }
-        for line in ["/vote 0", "/vote", "/cheer x", "/dance", "/ask", "/reply 7", "/gift"] {
+        for line in [
+            "/vote 0",
+            "/vote",
+            "/cheer x",
+            "/dance",
+            "/ask",
+            "/reply 7",
+            "/gift",
+            "/poll 60 who=me Encore? | yes | no",
+        ] {
             assert!(Command::parse(line, Some(1)).is_err(), "{line}");
         }
         assert!(Command::parse("/vote 1", None).is_err());

@@ -33,7 +33,8 @@ A typed line is sent to the chat. Lines that begin with a slash are commands:
 Moderators and the creator:
   /delete ID  /pin ID  /unpin  /approve ID  /refuse ID
   /timeout ID SECONDS  /ban ID  /mute ID  /pardon ID     the author of that line
-  /poll SECONDS QUESTION | OPTION | OPTION …             /close ID
+  /poll SECONDS [who=WHO] QUESTION | OPTION | OPTION …   /close ID
+      WHO may vote: everyone, address (of fans without a token one of each address) or named (fans with a token)
   /title TEXT  /slow SECONDS  /answered ID";
 
 /// Take part in a room from a terminal, or a script: chat, cheers, gifts, votes and questions.

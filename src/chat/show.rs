@@ -1,7 +1,7 @@
 //! The terminal's view of a room.
 
 use fan::Update;
-use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem};
+use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem, Who};
 
 /// The shown part of the room, so that nothing is printed twice.
 #[derive(Debug, Default)]
@@ -101,7 +101,12 @@ impl Screen {
 }
 
 fn print_poll(poll: &PollView<'_>) {
-    println!("poll #{}: {}", poll.poll.0, plain(poll.question));
+    let who = match poll.choice.who() {
+        Who::Everyone => "",
+        Who::Address => " (one vote of each address, beside those of fans with a token)",
+        Who::Named => " (for fans with a token)",
+    };
+    println!("poll #{}: {}{who}", poll.poll.0, plain(poll.question));
     for (at, option) in poll.options.0.iter().enumerate() {
         println!("  {}  {}", at + 1, plain(option));
     }

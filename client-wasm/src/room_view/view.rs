@@ -1,7 +1,7 @@
 //! Messages in the pages' form: milliseconds, fan IDs as hexadecimal text, and names as JavaScript has them.
 
 use serde::{Serialize, Serializer};
-use wire::{DanmakuSize, FanId, Lane, Links, Role, Standing};
+use wire::{DanmakuSize, FanId, Lane, Links, Role, Standing, Who};
 
 /// Returns the JSON of a value.
 pub(super) fn json(value: &impl Serialize) -> String {
@@ -216,7 +216,7 @@ struct Poll<'a> {
     options: &'a [&'a str],
     closes: u64,
     changeable: bool,
-    named: bool,
+    who: &'static str,
     open: bool,
 }
 
@@ -255,7 +255,11 @@ impl<'a> From<&'a wire::Stage<'a>> for Stage<'a> {
             options: &poll.options,
             closes: poll.closes.as_millis(),
             changeable: !poll.choice.is_final(),
-            named: poll.choice.is_for_named(),
+            who: match poll.choice.who() {
+                Who::Everyone => "everyone",
+                Who::Address => "address",
+                Who::Named => "named",
+            },
             open: poll.open,
         };
         let gift = |gift: &'a wire::Gift<'a>| {

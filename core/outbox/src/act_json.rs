@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 use wire::{
     Act, ChatId, Choice, Danmaku, DanmakuSize, FanId, Gift, GiftId, Lane, Links, List, Moderation, Modes,
-    OnMatch, Pattern, PollId, QuestionId, Role, Say, Subject,
+    OnMatch, Pattern, PollId, QuestionId, Role, Say, Subject, Who,
 };
 
 /// A reason why JSON is not an act.
@@ -77,7 +77,7 @@ fn moderation(of: &Value) -> Result<Moderation<'_>, Error> {
             question: text(of, "question")?,
             options: each(of, "options", |option| option.as_str().ok_or(Error::Field("options")))?,
             seconds: small(of, "seconds")?,
-            choice: Choice::new(is(of, "changeable")?, is(of, "named")?),
+            choice: Choice::new(is(of, "changeable")?, who(of)?),
         },
         "closePoll" => Moderation::ClosePoll(PollId(fitting(of, "closePoll")?)),
         "answer" => Moderation::Answer(QuestionId(fitting(of, "answer")?)),
@@ -102,6 +102,15 @@ fn moderation(of: &Value) -> Result<Moderation<'_>, Error> {
         },
         _ => return Err(Error::Unknown),
     })
+}
+
+fn who(poll: &Value) -> Result<Who, Error> {
+    match maybe(poll, "who").map(|_| text(poll, "who")).transpose()? {
+        None | Some("everyone") => Ok(Who::Everyone),
+        Some("address") => Ok(Who::Address),
+        Some("named") => Ok(Who::Named),
+        Some(_) => Err(Error::Field("who")),
+    }
 }
 
 fn danmaku(of: &Value) -> Result<Danmaku, Error> {
@@ -270,6 +279,10 @@ mod tests {
             (r#"{"cheer":{"kind":999,"count":1}}"#, "kind"),
             (r#"{"cheer":{"kind":1,"count":-1}}"#, "count"),
             (r#"{"vote":"yes"}"#, "poll"),
+            (
+                r#"{"moderate":{"openPoll":{"question":"?","options":["a","b"],"seconds":9,"who":"me"}}}"#,
+                "who",
+            ),
             (r#"{"moderate":{"ban":{}}}"#, "author"),
             (r#"{"moderate":{"setGifts":[{"id":1}]}}"#, "name"),
         ] {

@@ -127,6 +127,7 @@ impl Failure {
                 Reason::NotFound => "not-found",
                 Reason::PollClosed => "poll-closed",
                 Reason::AlreadyVoted => "already-voted",
+                Reason::AddressVoted => "address-voted",
                 Reason::AlreadyCounted => "already-counted",
                 Reason::Busy { retry_ms } => {
                     wait_ms = Some(retry_ms);

@@ -146,7 +146,7 @@ impl<F: FnMut(Batch)> Crowd<F> {
         self.owner(Moderation::SetPatterns(texts.iter().map(|text| pattern(text)).collect()));
         let options = List(vec!["an option of a poll"; limits::POLL_OPTIONS]);
         let question = "a question of a poll";
-        self.owner(Moderation::OpenPoll { question, options, seconds: 86_400, choice: Choice::Final });
+        self.owner(Moderation::OpenPoll { question, options, seconds: 86_400, choice: Choice::AddressFinal });
         let buckets: List<LatencyBucket> =
             (0..200).map(|bucket| LatencyBucket { bucket, count: 9 }).collect();
         for edge in 0..EDGES {
@@ -162,6 +162,7 @@ impl<F: FnMut(Batch)> Crowd<F> {
     fn acts(&mut self, at: (u64, SessionId), fan: u64) {
         let text = "t".repeat(limits::TEXT);
         let pass = Screen::Pass;
+        self.put(at.0, &[Up::Address { session: at.1, address: fan }]);
         self.act(at, 1, pass, Act::Vote { poll: PollId(1), option: 1 });
         self.act(at, 2, pass, Act::Gift { gift: GiftId(1), count: 1, key: fan });
         self.act(at, 3, pass, Act::Gift { gift: GiftId(1), count: 1, key: fan + 1 });

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 
+use serde::Deserialize;
 use wire::worker::{Input, Seat};
 use wire::{Frame, Frames, Micros};
 
 use crate::effects::Effects;
 use crate::error::SNAPSHOT_VERSION;
 use crate::leaf::Leaf;
-use crate::root::{Added, Root};
+use crate::root::{Rest, Root};
 use crate::{Config, Error};
 
 /// Snapshot kinds: a seat in its present layout. A new layout gets a new number; snapshots of the other seat
@@ -99,8 +100,8 @@ impl Room {
         let mut out = Vec::with_capacity(before + before / 8 + 1);
         out.push(SNAPSHOT_VERSION);
         let written = match &self.state {
-            State::Leaf(leaf) => postcard::to_extend(&(LEAF, self.now, leaf), out),
-            State::Root(root) => postcard::to_extend(&(ROOT, self.now, root, root.added()), out),
+            State::Leaf(leaf) => postcard::to_extend(&(LEAF, self.now, leaf, leaf.addresses()), out),
+            State::Root(root) => postcard::to_extend(&(ROOT, self.now, root, root.rest()), out),
         };
         let snapshot = written.expect("a state that can be written: all of it is ours");
         self.snapshot_bytes.set(snapshot.len());
@@ -136,18 +137,28 @@ impl Room {
             postcard::take_from_bytes(state).map_err(|_| Error::Snapshot)?;
         let state = match (config.seat, seat) {
             (Seat::Leaf { edge, incarnation }, LEAF) => {
-                let leaf: Leaf = postcard::from_bytes(state).map_err(|_| Error::Snapshot)?;
-                State::Leaf(Box::new(leaf.restored(edge, incarnation, config.limits)?))
+                let (leaf, rest): (Leaf, _) = part(state)?;
+                let (addresses, _) = next(rest)?;
+                State::Leaf(Box::new(leaf.restored((edge, incarnation), addresses, config.limits)?))
             }
             (Seat::Root, ROOT) => {
-                let (root, added): (Root, _) =
-                    postcard::take_from_bytes(state).map_err(|_| Error::Snapshot)?;
-                // A snapshot of the first layout ends with the root.
-                let added = if added.is_empty() { Ok(Added::default()) } else { postcard::from_bytes(added) };
-                State::Root(Box::new(root.restored(added.map_err(|_| Error::Snapshot)?, config.limits)?))
+                let (root, rest): (Root, _) = part(state)?;
+                let (added, rest) = next(rest)?;
+                let (strangers, _) = next(rest)?;
+                State::Root(Box::new(root.restored(Rest { added, strangers }, config.limits)?))
             }
             _ => return Err(Error::Seat),
         };
         Ok(Self { state, now, packet: Vec::new(), snapshot_bytes: Cell::new(snapshot.len()) })
     }
+}
+
+/// Decodes a part of a snapshot. Returns what follows it, too.
+fn part<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
+    postcard::take_from_bytes(bytes).map_err(|_| Error::Snapshot)
+}
+
+/// Decodes a part that snapshots of earlier layouts end before. Those of later layouts go on after the last.
+fn next<'a, T: Deserialize<'a> + Default>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
+    if bytes.is_empty() { Ok((T::default(), bytes)) } else { part(bytes) }
 }

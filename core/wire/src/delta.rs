@@ -88,6 +88,13 @@ pub enum Up<'a> {
         /// The signed token, as text.
         token: &'a str,
     },
+    /// The address of a fan without a name of their own, before a vote of theirs.
+    Address {
+        /// The fan's session at the edge.
+        session: SessionId,
+        /// A number that stands for the address at this edge, and discloses nothing of it.
+        address: u64,
+    },
 }
 
 impl Up<'_> {

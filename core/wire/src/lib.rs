@@ -48,7 +48,9 @@ mod list;
 pub use list::List;
 
 mod moderation;
-pub use moderation::{Choice, Gift, Links, Moderation, Modes, OnMatch, Pattern, Role, Standing, Subject};
+pub use moderation::{
+    Choice, Gift, Links, Moderation, Modes, OnMatch, Pattern, Role, Standing, Subject, Who,
+};
 
 pub mod names;
 

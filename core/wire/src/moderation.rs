@@ -60,7 +60,7 @@ pub enum Moderation<'a> {
         options: List<&'a str>,
         /// Seconds until the poll closes.
         seconds: u32,
-        /// The rule for a second vote of one fan.
+        /// The rule for voters, and for a second vote of one fan.
         choice: Choice,
     },
     /// Close the poll before its time.
@@ -86,7 +86,20 @@ pub enum Moderation<'a> {
     },
 }
 
-/// Rule of a poll: who may vote, and what a fan's second vote does.
+/// Fans who may vote in a poll. Fans with a name of their own always may. To be a stranger costs nothing, so that one
+/// person can be many of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody.
+    #[default]
+    Everyone,
+    /// Of strangers, one for each address at each edge.
+    Address,
+    /// No strangers.
+    Named,
+}
+
+/// Rule of a poll: the fans who may vote, and the effect of a fan's second vote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Choice {
     /// The first vote stands.
@@ -98,28 +111,37 @@ pub enum Choice {
     NamedFinal,
     /// Only fans with a name of their own may vote, and the last vote before the close counts.
     NamedChangeable,
+    /// One stranger for each address may vote, and the first vote stands.
+    AddressFinal,
+    /// One stranger for each address may vote, and the last vote before the close counts.
+    AddressChangeable,
 }
 
 impl Choice {
     /// Returns the rule with those two properties.
-    pub fn new(is_changeable: bool, is_for_named: bool) -> Self {
-        match (is_changeable, is_for_named) {
-            (false, false) => Self::Final,
-            (true, false) => Self::Changeable,
-            (false, true) => Self::NamedFinal,
-            (true, true) => Self::NamedChangeable,
+    pub fn new(is_changeable: bool, who: Who) -> Self {
+        match (is_changeable, who) {
+            (false, Who::Everyone) => Self::Final,
+            (true, Who::Everyone) => Self::Changeable,
+            (false, Who::Named) => Self::NamedFinal,
+            (true, Who::Named) => Self::NamedChangeable,
+            (false, Who::Address) => Self::AddressFinal,
+            (true, Who::Address) => Self::AddressChangeable,
         }
     }
 
     /// Returns whether the first vote of a fan stands.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Final | Self::NamedFinal)
+        matches!(self, Self::Final | Self::NamedFinal | Self::AddressFinal)
     }
 
-    /// Returns whether only fans with a name of their own are counted: to be a stranger costs nothing, so that
-    /// one person can be many.
-    pub fn is_for_named(self) -> bool {
-        matches!(self, Self::NamedFinal | Self::NamedChangeable)
+    /// Returns the fans who may vote.
+    pub fn who(self) -> Who {
+        match self {
+            Self::Final | Self::Changeable => Who::Everyone,
+            Self::NamedFinal | Self::NamedChangeable => Who::Named,
+            Self::AddressFinal | Self::AddressChangeable => Who::Address,
+        }
     }
 }
 

@@ -81,4 +81,9 @@ pub enum Reason {
         /// Milliseconds until the client should try again.
         retry_ms: u32,
     },
+    /// Another fan without a name of their own has voted from the same address, and the poll takes one such vote of it.
+    #[error(
+        "somebody else has voted from your address, and this poll takes one vote of each; sign in to vote"
+    )]
+    AddressVoted,
 }

@@ -195,7 +195,7 @@ pub struct PollView<'a> {
     pub options: List<&'a str>,
     /// Closing time, planned or past.
     pub closes: Micros,
-    /// The rule for a second vote of one fan.
+    /// The rule for voters, and for a second vote of one fan.
     pub choice: Choice,
     /// True while the poll takes votes.
     pub open: bool,

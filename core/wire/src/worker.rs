@@ -74,6 +74,13 @@ pub enum Input<'a> {
         /// Identity of the fan, the same on every edge.
         fan: FanId,
     },
+    /// Leaf: the address of an anonymous fan who has just joined.
+    FanAddress {
+        /// The fan's session.
+        session: SessionId,
+        /// A number that stands for the address as long as the node runs, and discloses nothing of it.
+        address: u64,
+    },
 }
 
 /// A fan as the node has verified them.

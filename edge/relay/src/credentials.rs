@@ -1,6 +1,6 @@
 //! Credentials: what a client presents, and what it proves.
 
-use std::{borrow::Cow, fmt, rc::Rc};
+use std::{borrow::Cow, fmt, net::IpAddr, rc::Rc};
 
 use moqt::{Micros, Token, message::RequestError};
 use token::{Claims, Verified};
@@ -108,6 +108,11 @@ impl Credentials {
     pub(crate) fn passed_on(&self) -> Option<Token> {
         let valid = self.proofs.iter().find(|proof| proof.outcome.is_ok()).map(|proof| proof.jwt.clone());
         valid.or_else(|| Some(self.jwts().into_iter().next()?.into_owned())).map(Token::value)
+    }
+
+    /// Returns the client's address, if the platform knows one.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.payer.as_ref()?.0.address()
     }
 
     /// Charges the client's address for an identity that is minted for it.

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeSet, VecDeque},
+    net::IpAddr,
     pin::pin,
     rc::Rc,
     task::Waker,
@@ -178,8 +179,14 @@ impl Leaf {
         wire::put(&mut batch, input);
     }
 
-    /// Adds a fan, with the token that proves who they are.
-    pub(crate) fn enter(&self, fan: Identity<'_>, token: &str) -> (SessionId, Rc<Mailbox>) {
+    /// Adds a fan, with the token that proves who they are. A fan without a name of their own has an address, if it is
+    /// known.
+    pub(crate) fn enter(
+        &self,
+        fan: Identity<'_>,
+        token: &str,
+        address: Option<IpAddr>,
+    ) -> (SessionId, Rc<Mailbox>) {
         if self.shared.proves() {
             self.proofs.borrow_mut().joined(fan.id, token.into());
         }
@@ -196,6 +203,9 @@ impl Leaf {
             session
         };
         self.input(&Input::FanJoined { session, fan });
+        if let Some(address) = address.and_then(|address| self.shared.addresses.number(address)) {
+            self.input(&Input::FanAddress { session, address });
+        }
         (session, mailbox)
     }
 

@@ -5,6 +5,8 @@
 //! they lead to, on a [`Journal`].
 #![forbid(unsafe_code)]
 
+mod addresses;
+
 mod batch;
 
 mod clock;

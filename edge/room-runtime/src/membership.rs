@@ -170,7 +170,8 @@ impl Memberships {
         let path = room.path().ok_or_else(no_text)?;
         let leaf = rooms.leaf(&room)?;
         let (token, jwt, anonymous_token) = rooms.identify(credentials, &mut self.anonymous_token)?;
-        let (session, mailbox) = leaf.enter(token::holder(&token, &path).identity(), &jwt);
+        let address = credentials.address().filter(|_| token.claims.anonymous);
+        let (session, mailbox) = leaf.enter(token::holder(&token, &path).identity(), &jwt, address);
         let fan = token.fan_id();
         if let Some(token) = anonymous_token {
             mailbox.put(&wire::packet(&EdgeMessage::Token { token: &token }));

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Trust, Workers,
+    addresses::AddressNumbers,
     figures::Figures,
     leaf::Leaf,
     shared::{RoomsConfig, Shared},
@@ -46,8 +47,9 @@ impl Rooms {
     ) -> Self {
         let figures = Figures::new(figures);
         let incarnation = Cell::new(config.incarnation);
-        let shared =
-            Shared { platform, workers, config, figures, uplink: Cell::new(None), trust: OnceCell::new() };
+        let addresses = AddressNumbers::new(platform.random().ok());
+        let (uplink, trust) = (Cell::new(None), OnceCell::new());
+        let shared = Shared { platform, workers, config, figures, addresses, uplink, trust };
         Self(Rc::new(Inner {
             shared: Rc::new(shared),
             leaves: RefCell::default(),

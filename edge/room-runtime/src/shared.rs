@@ -11,7 +11,7 @@ use relay::Platform;
 use token::Claims;
 use wire::{EdgeId, worker::Seat};
 
-use crate::{Error, Trust, Worker, Workers, figures::Figures};
+use crate::{Error, Trust, Worker, Workers, addresses::AddressNumbers, figures::Figures};
 
 /// The configuration of a node's rooms.
 #[derive(Clone, Debug)]
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Rc<dyn Workers>,
     pub(crate) config: RoomsConfig,
     pub(crate) figures: Figures,
+    pub(crate) addresses: AddressNumbers,
     /// The uplink's task.
     pub(crate) uplink: Cell<Option<Waker>>,
     /// The guard of private rooms; without it, fans may take part in every room.

@@ -4,6 +4,7 @@ mod captured;
 mod chain;
 mod front;
 mod hostile;
+mod polls;
 mod private;
 mod room;
 mod upstream;

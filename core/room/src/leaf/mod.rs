@@ -5,7 +5,7 @@ mod check;
 mod outbox;
 mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wire::worker::{Close, Effect, Identity, Input};
@@ -49,6 +49,9 @@ pub(crate) struct Leaf {
     rules: Rules,
     outbox: Outbox,
     measured: Measured,
+    /// Numbers of anonymous fans' addresses. The first layout of a leaf's snapshot lacks them: they follow it.
+    #[serde(skip)]
+    addresses: BTreeMap<SessionId, u64>,
     /// Scratch memory for folding lines.
     #[serde(skip)]
     folded: Vec<u8>,
@@ -94,21 +97,33 @@ impl Leaf {
             rules: Rules::default(),
             outbox: Outbox::default(),
             measured: Measured::default(),
+            addresses: BTreeMap::new(),
             folded: Vec::new(),
         }
     }
 
     /// Completes a decoded snapshot with the fields that it lacks, and checks that it fits.
-    pub(crate) fn restored(mut self, edge: EdgeId, incarnation: u64, limits: Limits) -> Result<Self, Error> {
-        if (self.edge, self.incarnation) != (edge, incarnation) {
+    pub(crate) fn restored(
+        mut self,
+        seat: (EdgeId, u64),
+        addresses: BTreeMap<SessionId, u64>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        if (self.edge, self.incarnation) != seat {
             return Err(Error::Seat);
         }
         if self.vacated.len() != self.sessions.len() {
             return Err(Error::Snapshot);
         }
         self.limits = limits;
+        self.addresses = addresses;
         self.rules.compile();
         Ok(self)
+    }
+
+    /// Returns the part of the state that follows the leaf in a snapshot.
+    pub(crate) fn addresses(&self) -> &BTreeMap<SessionId, u64> {
+        &self.addresses
     }
 
     pub(crate) fn input(&mut self, now: Micros, input: Input<'_>, fx: &mut Effects<'_>) {
@@ -116,6 +131,11 @@ impl Leaf {
         match input {
             Input::Tick => self.tick(fx),
             Input::FanJoined { session, fan } => self.joined(session, &fan, fx),
+            Input::FanAddress { session, address } => {
+                if self.session(session).is_some() {
+                    self.addresses.insert(session, address);
+                }
+            }
             Input::FanPacket { session, packet } => self.packet(session, packet, fx),
             Input::FanLeft { session } => self.left(session),
             Input::RootConnected => self.connected(fx),
@@ -167,6 +187,7 @@ impl Leaf {
         let Some(mut session) = self.sessions.get_mut(id.0 as usize).and_then(Option::take) else { return };
         self.present -= 1;
         self.moderators.remove(&id);
+        self.addresses.remove(&id);
         if session.is_attached() {
             self.vacate(id, session.take_visit(self.now));
         }
@@ -300,7 +321,12 @@ impl Leaf {
             None => Err(Reason::Unsupported),
         };
         match (checked, act) {
-            (Ok((screen, text)), Some(act)) => self.outbox.put_act(id, number, screen, act, text.as_deref()),
+            (Ok((screen, text)), Some(act)) => {
+                if let (Act::Vote { .. }, Some(address)) = (&act, self.addresses.get(&id)) {
+                    self.outbox.put(&Up::Address { session: id, address: *address });
+                }
+                self.outbox.put_act(id, number, screen, act, text.as_deref());
+            }
             (Err(reason), _) => self.outbox.put(&Up::Settle { session: id, number, reason }),
             (Ok(_), None) => {}
         }

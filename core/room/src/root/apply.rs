@@ -6,23 +6,26 @@ use wire::{Act, Micros, Reason, Role, Say, Screen, Standing, limits};
 use super::Root;
 use super::chat::Author;
 use super::outcomes::Outcome;
+use super::poll::Address;
 use crate::effects::Effects;
 use crate::tally::Counted;
 
 /// Tolerance for the difference between two edges' clocks, where slow mode compares them.
 const CLOCKS: Micros = Micros::from_secs(1);
 
+/// An edge's part in an act.
+pub(super) struct Made {
+    /// Time of the act, by the edge's clock.
+    pub(super) at: Micros,
+    pub(super) screen: Screen,
+    /// The address of a stranger who votes.
+    pub(super) address: Option<Address>,
+}
+
 impl Root {
-    /// Applies one act of a fan, made at `made` by the edge's clock.
+    /// Applies one act of a fan.
     #[inline]
-    pub(super) fn act(
-        &mut self,
-        at: u32,
-        made: Micros,
-        screen: Screen,
-        act: &Act<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Outcome {
+    pub(super) fn act(&mut self, at: u32, made: &Made, act: &Act<'_>, fx: &mut Effects<'_>) -> Outcome {
         let fan = &mut self.people.fans[at];
         fan.last = self.now;
         if fan.standing != Standing::Clear {
@@ -36,9 +39,9 @@ impl Root {
         }
         let done = match act {
             Act::Cheer { kind, count } => self.cheer(at, *kind, *count),
-            Act::Say(say) => return self.say(at, made, screen, say, fx).unwrap_or_else(Outcome::Rejected),
+            Act::Say(say) => return self.say(at, made, say, fx).unwrap_or_else(Outcome::Rejected),
             Act::Gift { gift, count, key } => self.gift(at, *gift, *count, *key, fx),
-            Act::Vote { poll, option } => self.vote(at, *poll, *option, fx),
+            Act::Vote { poll, option } => self.vote((at, made.address), (*poll, *option), fx),
             Act::Ask { text } => self.ask(at, text, fx),
             Act::Upvote { question } => self.upvote(at, *question),
             Act::Moderate(act) => self.moderate(Some(at), act, fx),
@@ -64,14 +67,7 @@ impl Root {
         Ok(())
     }
 
-    fn say(
-        &mut self,
-        at: u32,
-        made: Micros,
-        screen: Screen,
-        say: &Say<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Result<Outcome, Reason> {
+    fn say(&mut self, at: u32, made: &Made, say: &Say<'_>, fx: &mut Effects<'_>) -> Result<Outcome, Reason> {
         let fan = &mut self.people.fans[at];
         if say.text.len() > limits::TEXT || say.mentions.len() > limits::MENTIONS {
             return Err(Reason::OutOfRange);
@@ -79,13 +75,13 @@ impl Root {
         // Two leaves that serve the same fan can each take a line for the first in a long time: check again
         // here.
         let slow = Micros::from_secs(self.stage.modes().slow_seconds.into());
-        let since = made - fan.said_at;
+        let since = made.at - fan.said_at;
         if fan.role() == Role::Fan && since + CLOCKS < slow {
             return Err(Reason::SlowMode { retry_ms: (slow - since).wait_ms() });
         }
         let strangers = fan.anonymous.then_some(&mut self.added.stranger_says);
         self.chat.take_rate(self.now, self.limits.room_says, strangers)?;
-        fan.said_at = made;
+        fan.said_at = made.at;
         let fan = &self.people.fans[at];
         let author = Author { fan: fan.id, name: &fan.name, role: fan.role() };
         let danmaku =
@@ -95,7 +91,7 @@ impl Root {
             fx.archive(row(&line, wire::worker::Seen::Author));
             return Ok(Outcome::Said(line.id));
         }
-        if screen == Screen::Hold {
+        if made.screen == Screen::Hold {
             let review = self.chat.hold(&line, |fan| self.people.is_stranger(fan))?;
             wire::put(&mut self.announced, &wire::Down::Moderators(review));
             fx.archive(row(&line, wire::worker::Seen::Held));

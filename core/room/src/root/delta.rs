@@ -7,8 +7,10 @@ use wire::{
 };
 
 use super::Root;
+use super::apply::Made;
 use super::edge_state::{EdgeState, NONE, Slot};
 use super::outcomes::Outcome;
+use super::poll::Address;
 use crate::effects::Effects;
 use crate::leaf::MAX_SESSIONS;
 use crate::tally::Sketch;
@@ -23,6 +25,8 @@ struct Head {
 /// The edge that a delta came from, the answer to the delta, and the batch's effects.
 struct Reply<'r, 'fx> {
     edge: &'r mut EdgeState,
+    /// The address of a session whose vote follows.
+    address: Option<(SessionId, Address)>,
     answer: &'r mut Vec<u8>,
     fx: &'r mut Effects<'fx>,
 }
@@ -79,7 +83,7 @@ impl Root {
             return Err(error);
         }
         let mut answer = packet_to(edge, &Down::Answer { sequence: head.sequence });
-        let reply = &mut Reply { edge, answer: &mut answer, fx };
+        let reply = &mut Reply { edge, address: None, answer: &mut answer, fx };
         for entry in entries {
             match entry? {
                 Frame::Known(entry) if is_again => self.answer_again(&head, &entry, reply),
@@ -135,6 +139,7 @@ impl Root {
                     wire::put(reply.answer, &Down::Refused { session });
                 }
             }
+            Up::Address { session, address } => reply.address = Some((session, (id, address))),
             Up::Stayed { session, visit } => {
                 if let Some(slot) = reply.edge.slot(session) {
                     slot.stayed(visit);
@@ -277,7 +282,10 @@ impl Root {
             return wire::put(reply.answer, &Down::Resend { session, from: stream.mark() + 1 });
         } else {
             let outcome = match act {
-                Ok((screen, act)) => self.act(stream.fan, at, screen, act, reply.fx),
+                Ok((screen, act)) => {
+                    let address = reply.address.filter(|(of, _)| *of == session).map(|(_, address)| address);
+                    self.act(stream.fan, &Made { at, screen, address }, act, reply.fx)
+                }
                 Err(reason) => Outcome::Rejected(reason),
             };
             // The fan's own act cannot have removed the stream: only the owner forgets fans.

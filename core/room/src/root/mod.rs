@@ -30,7 +30,7 @@ use chat::{Chat, Renewal};
 use edge_state::{EdgeState, Slot};
 use gift::Gifts;
 use people::People;
-use poll::Polls;
+use poll::{Polls, Strangers};
 use pulse::Pulses;
 use question::Questions;
 use stage::Stage;
@@ -63,10 +63,18 @@ pub(crate) struct Root {
     announced: Vec<u8>,
     #[serde(skip)]
     added: Added,
+    #[serde(skip)]
+    strangers: Strangers,
 }
 
-/// State that the first layout of a root's snapshot lacks: it follows the root, so that snapshots of either
-/// layout can be read.
+/// State that follows the root in a snapshot, part by part. Snapshots of earlier layouts end before a part.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    pub(crate) added: Added,
+    pub(crate) strangers: Strangers,
+}
+
+/// State that the first layout of a root's snapshot lacks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Added {
     /// Fans of edges that are gone, who are still to be released.
@@ -107,12 +115,13 @@ impl Root {
             pulses: Pulses::default(),
             announced: Vec::new(),
             added: Added::default(),
+            strangers: Strangers::default(),
         }
     }
 
-    /// Returns the part of the state that follows the root in a snapshot.
-    pub(crate) fn added(&self) -> &Added {
-        &self.added
+    /// Returns the parts of the state that follow the root in a snapshot.
+    pub(crate) fn rest(&self) -> impl Serialize + '_ {
+        (&self.added, &self.strangers)
     }
 
     /// Returns about as many bytes as a snapshot of a large room has.
@@ -121,10 +130,11 @@ impl Root {
     }
 
     /// Completes a decoded snapshot with the fields that it lacks, and checks that it is consistent.
-    pub(crate) fn restored(mut self, added: Added, limits: Limits) -> Result<Self, Error> {
+    pub(crate) fn restored(mut self, rest: Rest, limits: Limits) -> Result<Self, Error> {
         self.limits = limits;
-        self.added = added;
+        (self.added, self.strangers) = (rest.added, rest.strangers);
         self.people.restored();
+        self.polls.count_strangers(&self.people, &mut self.strangers);
         let streams = &self.people.streams;
         let slots = self.edges.values_mut().flat_map(EdgeState::slots).chain(&mut self.added.leaving);
         let slots_are = { slots }.all(|slot| slot.is_sound(streams));
@@ -160,6 +170,7 @@ impl Root {
             }
             Input::Forget { fan } => self.forget(fan, fx),
             Input::FanJoined { .. }
+            | Input::FanAddress { .. }
             | Input::FanPacket { .. }
             | Input::FanLeft { .. }
             | Input::RootConnected

@@ -1,11 +1,14 @@
 //! Polls: one vote per fan identity, whatever the device or edge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wire::{Choice, FanId, Micros, PollId, PollResult, PollView, Reason, limits, worker::Row};
+use wire::{Choice, EdgeId, FanId, Micros, PollId, PollResult, PollView, Reason, Who, limits, worker::Row};
 
-use super::{Root, people::Fan};
+use super::{
+    Root,
+    people::{Fan, People},
+};
 use crate::content::clean;
 use crate::effects::Effects;
 use crate::tally::Counted;
@@ -38,6 +41,24 @@ struct Poll {
     voters: BTreeMap<FanId, u8>,
 }
 
+/// Votes of strangers in the poll.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Strangers {
+    /// Their votes by option.
+    pub(super) votes: Vec<u32>,
+    /// Addresses that one of them has voted from, each with its edge, in an open poll that takes one vote of each.
+    addresses: BTreeSet<Address>,
+}
+
+/// An edge's number of an address, with the edge.
+pub(super) type Address = (EdgeId, u64);
+
+impl Strangers {
+    fn new(options: usize) -> Self {
+        Self { votes: vec![0; options], addresses: BTreeSet::new() }
+    }
+}
+
 /// The poll that a moderator asks to open.
 pub(super) struct Asking<'a> {
     pub(super) question: &'a str,
@@ -66,6 +87,19 @@ impl Polls {
     pub(super) fn result(&self) -> Option<PollResult> {
         let poll = self.poll.as_ref()?;
         Some(PollResult { poll: poll.id, votes: poll.votes.iter().copied().collect(), open: poll.open })
+    }
+
+    /// Counts the votes of strangers, for a snapshot that lacks them. The addresses that they came from are unknown.
+    pub(super) fn count_strangers(&self, people: &People, strangers: &mut Strangers) {
+        let Some(poll) = self.poll.as_ref().filter(|poll| poll.votes.len() != strangers.votes.len()) else {
+            return;
+        };
+        *strangers = Strangers::new(poll.votes.len());
+        for (_, option) in poll.voters.iter().filter(|(fan, _)| people.is_stranger(**fan)) {
+            if let Some(votes) = strangers.votes.get_mut(usize::from(*option)) {
+                *votes += 1;
+            }
+        }
     }
 
     /// Lets an open poll close at `latest`.
@@ -102,6 +136,7 @@ impl Root {
         for (option, text) in (0..).zip(&options) {
             fx.archive(Row::PollOption { poll: id, option, text });
         }
+        self.strangers = Strangers::new(options.len());
         self.polls.poll = Some(Poll {
             id,
             question,
@@ -123,6 +158,7 @@ impl Root {
         }
         poll.open = false;
         poll.closes = poll.closes.min(self.now);
+        self.strangers.addresses = BTreeSet::new();
         fx.archive(Row::PollClosed { poll: id, at: poll.closes });
         self.stage.changed();
         Ok(())
@@ -138,11 +174,11 @@ impl Root {
         }
     }
 
+    /// Counts a vote of a fan who, as a stranger, may have an address.
     pub(super) fn vote(
         &mut self,
-        at: u32,
-        id: PollId,
-        option: u8,
+        (at, address): (u32, Option<Address>),
+        (id, option): (PollId, u8),
         fx: &mut Effects<'_>,
     ) -> Result<(), Reason> {
         self.close_poll_in_time(fx);
@@ -155,10 +191,16 @@ impl Root {
         if chosen >= poll.votes.len() {
             return Err(Reason::OutOfRange);
         }
-        if anonymous && poll.choice.is_for_named() {
-            return Err(Reason::NotAllowed);
-        }
         let before = poll.voters.get(&fan);
+        let address = match poll.choice.who() {
+            Who::Named if anonymous => return Err(Reason::NotAllowed),
+            // An edge that knows no address could count one person many times.
+            Who::Address if anonymous && before.is_none() => Some(address.ok_or(Reason::NotAllowed)?),
+            _ => None,
+        };
+        if address.is_some_and(|address| self.strangers.addresses.contains(&address)) {
+            return Err(Reason::AddressVoted);
+        }
         if before.is_none() && poll.voters.len() >= if anonymous { MAX_STRANGERS } else { MAX_VOTERS } {
             return Err(Reason::Busy { retry_ms: 60_000 });
         }
@@ -167,7 +209,15 @@ impl Root {
                 return Err(Reason::AlreadyVoted);
             }
             poll.votes[usize::from(*before)] -= 1;
+            if anonymous {
+                let votes = &mut self.strangers.votes[usize::from(*before)];
+                *votes = votes.saturating_sub(1);
+            }
         }
+        if anonymous {
+            self.strangers.votes[chosen] += 1;
+        }
+        self.strangers.addresses.extend(address);
         poll.voters.insert(fan, option);
         poll.votes[chosen] += 1;
         fx.archive(Row::Voted { poll: id, fan, option });

@@ -106,6 +106,13 @@ impl Harness {
         at
     }
 
+    /// Connects a fan without a name of their own, from an address.
+    pub(crate) fn stranger(&mut self, edge: usize, id: u64, address: u64) -> At {
+        let at = self.join(edge, Identity { anonymous: true, name: "", ..identity(id) });
+        self.leaf(edge, &[Input::FanAddress { session: at.session, address }]);
+        at
+    }
+
     /// Connects a fan without a hello.
     pub(crate) fn connect(&mut self, edge: usize, fan: Identity<'_>) -> At {
         let at = At { edge, session: SessionId(self.free[edge]) };
@@ -151,6 +158,11 @@ impl Harness {
         self.outcome(at, number)
     }
 
+    /// Continues after the numbers that a restored fan has used.
+    pub(crate) fn begun(&mut self, at: At, used: u64) {
+        self.numbers.insert(at, used);
+    }
+
     pub(crate) fn say(&mut self, at: At, text: &str) -> Outcome {
         self.act(at, Act::Say(Say { text, ..Say::default() }))
     }
@@ -181,6 +193,16 @@ impl Harness {
         self.cut[edge] = false;
         self.root(&[Input::EdgeJoined { edge: EdgeId(edge as u64), incarnation: 1 }]);
         self.leaf(edge, &[Input::RootConnected]);
+    }
+
+    /// Replaces root and leaves by what their snapshots restore.
+    pub(crate) fn restore(&mut self) {
+        let restored = |room: &Room, seat| Room::restore(Config::new(seat), &room.snapshot());
+        self.root = restored(&self.root, Seat::Root).expect("our own snapshot");
+        for (at, leaf) in (0..).zip(&mut self.leaves) {
+            let seat = Seat::Leaf { edge: EdgeId(at), incarnation: 1 };
+            *leaf = restored(leaf, seat).expect("our own snapshot");
+        }
     }
 
     pub(crate) fn owner(&mut self, act: Moderation<'_>) {

@@ -1,9 +1,10 @@
 //! Polls: one vote per fan identity.
 
-use wire::worker::Row;
-use wire::{Act, Choice, EdgeMessage, List, Moderation, PollId, Reason, Vote};
+use room::{Config, Room};
+use wire::worker::{Identity, Row, Seat};
+use wire::{Act, Choice, EdgeId, EdgeMessage, List, Moderation, PollId, Reason, SessionId, Vote};
 
-use crate::harness::{Harness, Rejected, Taken, identity};
+use crate::harness::{At, Harness, Rejected, Taken, identity};
 
 fn open(options: Vec<&str>, seconds: u32, choice: Choice) -> Moderation<'_> {
     Moderation::OpenPoll { question: "Encore?", options: List(options), seconds, choice }
@@ -92,4 +93,90 @@ fn polls_that_are_none() {
     }
     assert_eq!(harness.moderate(moderator, open(vec!["a", " "], 9, Choice::Final)), Rejected(Reason::Empty));
     assert_eq!(harness.stage().poll, None);
+}
+
+#[test]
+fn polls_count_one_stranger_of_an_address_at_each_edge() {
+    let mut harness = Harness::new();
+    harness.owner(open(vec!["yes", "no"], 60, Choice::AddressFinal));
+    let (first, second) = (harness.stranger(0, 1, 77), harness.stranger(0, 2, 77));
+    assert_eq!(harness.act(first, vote(1, 0)), Taken);
+    assert_eq!(harness.act(first, vote(1, 1)), Rejected(Reason::AlreadyVoted));
+    assert_eq!(harness.act(second, vote(1, 1)), Rejected(Reason::AddressVoted));
+    // Root and leaves know the addresses after a restart, too.
+    harness.restore();
+    assert_eq!(harness.act(second, vote(1, 1)), Rejected(Reason::AddressVoted));
+    let neighbour = harness.stranger(0, 3, 78);
+    assert_eq!(harness.act(neighbour, vote(1, 1)), Taken);
+    // Another edge has its own numbers: the same one means another address there.
+    let elsewhere = harness.stranger(1, 4, 77);
+    assert_eq!(harness.act(elsewhere, vote(1, 1)), Taken);
+    assert_eq!(votes(&mut harness), (vec![1, 2], true));
+    // A fan with a name votes from an address that has voted, and from one that is not known.
+    let named = harness.fan(6);
+    harness.leaf(named.edge, &[wire::worker::Input::FanAddress { session: named.session, address: 77 }]);
+    let other = harness.fan(8);
+    assert_eq!(harness.act(named, vote(1, 0)), Taken);
+    assert_eq!(harness.act(other, vote(1, 0)), Taken);
+    assert_eq!(votes(&mut harness), (vec![3, 2], true));
+}
+
+#[test]
+fn polls_by_address_count_no_stranger_without_one() {
+    let mut harness = Harness::new();
+    harness.owner(open(vec!["yes", "no"], 60, Choice::AddressFinal));
+    let stranger = harness.join(0, Identity { anonymous: true, ..identity(1) });
+    assert_eq!(harness.act(stranger, vote(1, 0)), Rejected(Reason::NotAllowed));
+    assert_eq!(votes(&mut harness), (vec![0, 0], true));
+}
+
+#[test]
+fn polls_by_address_let_a_stranger_change_a_vote_from_elsewhere() {
+    let mut harness = Harness::new();
+    harness.owner(open(vec!["yes", "no"], 60, Choice::AddressChangeable));
+    let (here, neighbour) = (harness.stranger(0, 1, 77), harness.stranger(0, 2, 78));
+    assert_eq!(harness.act(here, vote(1, 0)), Taken);
+    harness.leave(here);
+    let moved = harness.stranger(1, 1, 78);
+    assert_eq!(harness.act(moved, vote(1, 1)), Taken);
+    assert_eq!(harness.act(neighbour, vote(1, 0)), Taken);
+    assert_eq!(votes(&mut harness), (vec![1, 1], true));
+}
+
+#[test]
+fn polls_forget_addresses_with_their_end() {
+    let mut harness = Harness::new();
+    let stranger = harness.stranger(0, 1, 77);
+    harness.owner(open(vec!["yes", "no"], 600, Choice::AddressFinal));
+    let before = harness.root.snapshot().len();
+    for id in 1000..1500 {
+        let voter = harness.stranger(0, id, u64::MAX - id);
+        assert_eq!(harness.act(voter, vote(1, 0)), Taken);
+        harness.leave(voter);
+    }
+    let open_poll = harness.root.snapshot().len();
+    harness.owner(Moderation::ClosePoll(PollId(1)));
+    let closed = harness.root.snapshot().len();
+    assert!(open_poll - before > 500 * 9 && open_poll - closed > 500 * 9, "{before} {open_poll} {closed}");
+    assert_eq!(harness.act(stranger, vote(1, 0)), Rejected(Reason::PollClosed));
+    harness.owner(open(vec!["yes", "no"], 60, Choice::AddressFinal));
+    assert_eq!(harness.act(stranger, vote(2, 0)), Taken);
+}
+
+/// The fixtures are of a room with an open poll, in which a fan with a name has voted for the first option and a
+/// stranger, at the first edge, for the second.
+#[test]
+fn polls_of_snapshots_without_strangers_and_addresses_go_on() {
+    let mut harness = Harness::new();
+    harness.now += 1000;
+    let root = include_bytes!("second_layout.snapshot");
+    harness.root = Room::restore(Config::new(Seat::Root), root).expect("a snapshot of the second layout");
+    let leaf = include_bytes!("second_layout_leaf.snapshot");
+    let seat = Seat::Leaf { edge: EdgeId(0), incarnation: 1 };
+    harness.leaves[0] = Room::restore(Config::new(seat), leaf).expect("a snapshot of the first layout");
+    harness.restore();
+    let stranger = At { edge: 0, session: SessionId(0) };
+    harness.begun(stranger, 1);
+    assert_eq!(harness.act(stranger, vote(1, 0)), Taken);
+    assert_eq!(votes(&mut harness), (vec![2, 0], true));
 }

@@ -88,6 +88,11 @@ pub(crate) fn fan() -> Vec<FanMessage<'static>> {
         FanMessage::Beat(Beat { active_ms: 0, playing: Playing::Playing, latency_ms: None }),
     ];
     all.extend((1..).zip(acts()).map(|(number, act)| FanMessage::Act { number, act }));
+    all.extend([Choice::AddressFinal, Choice::AddressChangeable].map(|choice| {
+        let (question, options) = ("Encore?", list(["yes", "no"]));
+        let poll = Moderation::OpenPoll { question, options, seconds: 60, choice };
+        FanMessage::Act { number: 99, act: Act::Moderate(poll) }
+    }));
     all
 }
 
@@ -113,6 +118,7 @@ pub(crate) fn reasons() -> Vec<Reason> {
         Reason::AlreadyVoted,
         Reason::AlreadyCounted,
         Reason::Busy { retry_ms: 1000 },
+        Reason::AddressVoted,
     ]
 }
 
@@ -161,6 +167,7 @@ pub(crate) fn up() -> Vec<Up<'static>> {
     ];
     all.extend(acts().into_iter().map(|act| Up::Act { session, number: 5, screen: Screen::Hold, act }));
     all.push(Up::Proof { token: "a.b.c" });
+    all.push(Up::Address { session, address: 0xfeed_0123_4567_89ab });
     all
 }
 
@@ -273,6 +280,7 @@ pub(crate) fn input() -> Vec<Input<'static>> {
         Input::Forget { fan: FAN },
     ];
     all.extend(moderation().into_iter().map(|act| Input::Owner { act }));
+    all.push(Input::FanAddress { session, address: 0xfeed_0123_4567_89ab });
     all
 }
 

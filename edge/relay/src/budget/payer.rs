@@ -81,6 +81,11 @@ impl Payer {
         self.role.get()
     }
 
+    /// Returns the address of the client, if it is known.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Moves the session with all that it has in use to the place of another role, if there is one free.
     pub(crate) fn become_role(&self, now: Micros, role: Role) -> Result<(), Excess> {
         let budget = &self.account.budget;
