@@ -38,7 +38,7 @@ export class Poll {
   #render() {
     this.#region.hidden = !this.#poll;
     if (!this.#poll) return this.#region.replaceChildren();
-    const { poll, question, options, open, changeable } = this.#poll;
+    const { poll, question, options, open, changeable, who } = this.#poll;
     this.#options = options.map((option, at) => {
       const element = button('', () => this.#room.attempt(this.#room.player.vote(poll, at)), { className: 'option' });
       element.append(
@@ -56,7 +56,18 @@ export class Poll {
         make('span', { className: 'total' }), make('span', { className: 'ends' }),
         make('span', { text: changeable ? t('poll.changeable') : t('poll.final') }), ...close,
       ]),
+      make('p', { className: 'who', text: this.#who(who) }), make('p', { className: 'strangers', hidden: true }),
     );
+  }
+
+  // The fans who may vote, and what a reader who may not can do about it.
+  #who(who) {
+    if (who === 'named') return this.#isLeftOut ? t('poll.named.token') : t('poll.named');
+    return who === 'address' ? t('poll.address') : '';
+  }
+
+  get #isLeftOut() {
+    return this.#poll.who === 'named' && this.#room.isStranger;
   }
 
   #update() {
@@ -72,10 +83,21 @@ export class Poll {
       element.querySelector('b').textContent = `${number(count)} · ${percent} %`;
       element.setAttribute('aria-label', t('poll.option', { option: options[at], votes: count, percent }));
       element.setAttribute('aria-pressed', own === at);
-      element.disabled = !open || (own !== null && !changeable);
+      element.disabled = !open || this.#isLeftOut || (own !== null && !changeable);
     }
     this.#region.querySelector('.total').textContent = t('poll.votes', { count: all });
+    this.#strangers(all);
     this.second();
+  }
+
+  // Whoever opened the poll sees the part of fans who may be one person many times.
+  #strangers(all) {
+    const line = this.#region.querySelector('.strangers');
+    const votes = this.#votes?.poll === this.#poll.poll ? (this.#votes.strangers ?? []) : [];
+    const count = votes.reduce((sum, votes) => sum + votes, 0);
+    line.hidden = !this.#room.keepsOrder || !count;
+    const each = votes.map((votes, at) => `${this.#poll.options[at]}: ${number(votes)}`).join(' · ');
+    line.textContent = t('poll.strangers', { count, percent: all ? Math.round((count / all) * 100) : 0, each });
   }
 
   second() {

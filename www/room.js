@@ -57,6 +57,11 @@ export class Room {
     return !this.#embedded && ['moderator', 'creator'].includes(this.identity?.role);
   }
 
+  // A fan without a token: to be one costs nothing, so that polls may leave them out.
+  get isStranger() {
+    return !this.#element.getAttribute('token');
+  }
+
   get isOpen() {
     return !find('.side').hidden;
   }

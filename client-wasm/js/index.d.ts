@@ -133,7 +133,8 @@ export interface Pulse {
   gifts: { gift: number; count: number }[];
   /** Counts of the last ten seconds. */
   rates: { says: number; cheers: number; gifts: number; votes: number };
-  poll: { poll: number; votes: number[]; open: boolean } | null;
+  /** `strangers`: the votes of fans without a token, among the votes; empty if the room does not count them apart. */
+  poll: { poll: number; votes: number[]; strangers: number[]; open: boolean } | null;
   questions: { question: number; votes: number }[];
   topCheerers: { fan: FanId; name: string; amount: number }[];
   topGifters: { fan: FanId; name: string; amount: number }[];

@@ -1,7 +1,7 @@
 //! The terminal's view of a room.
 
 use fan::Update;
-use wire::{ChatId, Frame, Frames, Line, PollView, Role, TrackItem, Who};
+use wire::{ChatId, Frame, Frames, Line, PollStrangers, PollView, Role, TrackItem, Who};
 
 /// The shown part of the room, so that nothing is printed twice.
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub(super) struct Screen {
     poll: Option<u32>,
     pinned: Option<ChatId>,
     questions: Vec<u32>,
+    /// Votes of fans without a token in the poll.
+    strangers: PollStrangers,
+    /// Number of the poll that has closed and whose result is not printed yet.
+    closed: Option<u32>,
 }
 
 impl Screen {
@@ -58,7 +62,9 @@ impl Screen {
             TrackItem::Deleted(chat) => println!("deleted #{}", chat.0),
             TrackItem::Purged(fan) => println!("all lines of {fan} are deleted"),
             TrackItem::Stage(stage) => self.stage(&stage),
-            TrackItem::Said(_) | TrackItem::Gifted { .. } | TrackItem::Pulse(_) => {}
+            TrackItem::Strangers(strangers) => self.strangers = strangers,
+            TrackItem::Pulse(pulse) => self.pulse(&pulse),
+            TrackItem::Said(_) | TrackItem::Gifted { .. } => {}
         }
     }
 
@@ -78,7 +84,7 @@ impl Screen {
         let open = stage.poll.as_ref().filter(|poll| poll.open);
         let poll = open.map(|poll| poll.poll.0);
         if poll != self.poll {
-            self.poll = poll;
+            self.closed = std::mem::replace(&mut self.poll, poll);
             match open {
                 Some(poll) => print_poll(poll),
                 None => println!("the poll is closed"),
@@ -91,6 +97,19 @@ impl Screen {
             }
         }
         self.questions = stage.questions.0.iter().map(|question| question.question.0).collect();
+    }
+
+    /// Prints the result of the poll that has just closed.
+    fn pulse(&mut self, pulse: &wire::Pulse<'_>) {
+        let Some(result) = pulse.poll.as_ref().filter(|result| Some(result.poll.0) == self.closed) else {
+            return;
+        };
+        self.closed = None;
+        println!("result of poll #{}:", result.poll.0);
+        for (at, votes) in result.votes.0.iter().enumerate() {
+            let strangers = self.strangers.votes.0.get(at).copied().unwrap_or(0);
+            println!("  {}  {votes}, of them {strangers} of fans without a token", at + 1);
+        }
     }
 
     fn is_new(&mut self, id: ChatId) -> bool {

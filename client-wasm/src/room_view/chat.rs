@@ -90,7 +90,7 @@ impl Chat {
             }
             TrackItem::Deleted(deleted) => self.take_back(change, &|id, _| id == *deleted),
             TrackItem::Purged(fan) => self.take_back(change, &|_, known| known == Known::Line(*fan)),
-            TrackItem::Pulse(_) | TrackItem::Stage(_) => {}
+            TrackItem::Pulse(_) | TrackItem::Stage(_) | TrackItem::Strangers(_) => {}
         }
     }
 

@@ -5,16 +5,19 @@ pub use chat::Chat;
 
 mod view;
 
-use wire::{Error, Frame, Frames, TrackItem};
+use wire::{Error, Frame, Frames, PollStrangers, TrackItem};
 
 use outbox::{HeldLine, Identity};
 
 /// Returns the JSON of the last pulse or stage in an object.
 pub fn whole(payload: &[u8]) -> Result<Option<String>, Error> {
-    let mut json = None;
+    let (mut json, mut strangers) = (None, PollStrangers::default());
     for item in Frames::<TrackItem<'_>>::new(payload)? {
         match item? {
-            Frame::Known(TrackItem::Pulse(pulse)) => json = Some(view::json(&view::Pulse::from(&pulse))),
+            Frame::Known(TrackItem::Pulse(pulse)) => {
+                json = Some(view::json(&view::Pulse::new(&pulse, &strangers)))
+            }
+            Frame::Known(TrackItem::Strangers(votes)) => strangers = votes,
             Frame::Known(TrackItem::Stage(stage)) => json = Some(view::json(&view::Stage::from(&stage))),
             _ => {}
         }

@@ -142,6 +142,7 @@ struct Rates {
 struct PollResult<'a> {
     poll: u64,
     votes: &'a [u32],
+    strangers: &'a [u32],
     open: bool,
 }
 
@@ -158,13 +159,15 @@ struct Top<'a> {
     amount: u64,
 }
 
-impl<'a> From<&'a wire::Pulse<'a>> for Pulse<'a> {
-    fn from(pulse: &'a wire::Pulse<'a>) -> Self {
+impl<'a> Pulse<'a> {
+    /// Creates the view of the numbers, with the votes of strangers from the same object.
+    pub(super) fn new(pulse: &'a wire::Pulse<'a>, strangers: &'a wire::PollStrangers) -> Self {
         let top = |top: &'a wire::Top<'a>| Top { fan: Hex(top.fan.0), name: top.name, amount: top.amount };
         let wire::Rates { says, cheers, gifts, votes } = pulse.rates;
         let result = |poll: &'a wire::PollResult| PollResult {
             poll: poll.poll.0.into(),
             votes: &poll.votes,
+            strangers: &strangers.votes,
             open: poll.open,
         };
         let votes_of = |votes: &'a wire::QuestionVotes| QuestionVotes {

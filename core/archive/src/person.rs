@@ -21,7 +21,7 @@ pub struct Table {
 const FANS: Option<&str> = Some("fan = ?1");
 
 /// All tables of the archive.
-pub const TABLES: [Table; 8] = [
+pub const TABLES: [Table; 9] = [
     Table {
         name: "lines",
         columns: "'id', id, 'at', at, 'fan', fan, 'name', name, 'text', text, 'reply', reply, 'seen', seen",
@@ -39,6 +39,11 @@ pub const TABLES: [Table; 8] = [
         whose: None,
     },
     Table { name: "poll_options", columns: "'poll', poll, 'option', option, 'text', text", whose: None },
+    Table {
+        name: "poll_results",
+        columns: "'poll', poll, 'option', option, 'votes', votes, 'strangers', strangers",
+        whose: None,
+    },
     Table { name: "votes", columns: "'poll', poll, 'fan', fan, 'option', option", whose: FANS },
     Table {
         name: "questions",
@@ -90,11 +95,12 @@ const FORGET: [&str; 7] = [
 ];
 
 /// Statements that erase all that is archived of a room.
-const FORGET_ROOM: [&str; 8] = [
+const FORGET_ROOM: [&str; 9] = [
     "DELETE FROM lines WHERE room = ?",
     "DELETE FROM gifts WHERE room = ?",
     "DELETE FROM polls WHERE room = ?",
     "DELETE FROM poll_options WHERE room = ?",
+    "DELETE FROM poll_results WHERE room = ?",
     "DELETE FROM votes WHERE room = ?",
     "DELETE FROM questions WHERE room = ?",
     "DELETE FROM visits WHERE room = ?",

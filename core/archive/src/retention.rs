@@ -41,8 +41,8 @@ impl Retention {
     pub const STEP: u64 = 500;
 
     /// Returns statements that each delete some rows older than a moment, `?`, with the age for each. The
-    /// votes and options of a poll go before the poll.
-    pub fn steps(&self) -> [(Duration, &'static str); 8] {
+    /// votes, results and options of a poll go before the poll.
+    pub fn steps(&self) -> [(Duration, &'static str); 9] {
         [
             (self.lines, "DELETE FROM lines WHERE row IN (SELECT row FROM lines WHERE at < ? LIMIT 500)"),
             (self.gifts, "DELETE FROM gifts WHERE row IN (SELECT row FROM gifts WHERE at < ? LIMIT 500)"),
@@ -55,6 +55,11 @@ impl Retention {
                 self.polls,
                 "DELETE FROM poll_options WHERE row IN (SELECT poll_options.row FROM polls \
                  JOIN poll_options USING (room, poll) WHERE coalesce(polls.closed, polls.at) < ? LIMIT 500)",
+            ),
+            (
+                self.polls,
+                "DELETE FROM poll_results WHERE row IN (SELECT poll_results.row FROM polls \
+                 JOIN poll_results USING (room, poll) WHERE coalesce(polls.closed, polls.at) < ? LIMIT 500)",
             ),
             (
                 self.polls,

@@ -67,6 +67,10 @@ pub fn keep<'a>(room: &'a str, row: &Row<'a>) -> Vec<Statement<'a>> {
             "UPDATE polls SET closed = ?3 WHERE room = ?1 AND poll = ?2",
             vec![room.into(), poll.0.into(), at.0.into()],
         ),
+        Row::PollCounted { poll, option, votes, strangers } => (
+            "INSERT OR REPLACE INTO poll_results VALUES (NULL, ?, ?, ?, ?, ?)",
+            vec![room.into(), poll.0.into(), u32::from(option).into(), votes.into(), strangers.into()],
+        ),
         Row::Asked { question, at, fan, name, text } => (
             "INSERT OR REPLACE INTO questions VALUES (NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
             vec![room.into(), question.0.into(), at.0.into(), fan.into(), name.into(), text.into()],

@@ -59,7 +59,8 @@ pub use reason::Reason;
 
 mod track;
 pub use track::{
-    Line, PollResult, PollView, Pulse, QuestionView, QuestionVotes, Rates, Stage, Top, Track, TrackItem,
+    Line, PollResult, PollStrangers, PollView, Pulse, QuestionView, QuestionVotes, Rates, Stage, Top, Track,
+    TrackItem,
 };
 
 mod units;

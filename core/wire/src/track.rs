@@ -57,6 +57,8 @@ pub enum TrackItem<'a> {
     Pulse(Pulse<'a>),
     /// On `stage`: the room's programme.
     Stage(Stage<'a>),
+    /// On `pulse`, before the numbers: the votes of fans without a name of their own.
+    Strangers(PollStrangers),
 }
 
 /// A chat line as everyone gets it.
@@ -144,6 +146,15 @@ pub struct PollResult {
     pub votes: List<u32>,
     /// True while the poll takes votes.
     pub open: bool,
+}
+
+/// The votes of fans without a name of their own, among those of one poll.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollStrangers {
+    /// The poll's number in the room.
+    pub poll: PollId,
+    /// Votes per option, by its index.
+    pub votes: List<u32>,
 }
 
 /// The votes of one question.

@@ -328,6 +328,17 @@ pub enum Row<'a> {
         /// Identity of the person as a fan.
         fan: FanId,
     },
+    /// The votes that one option of a poll had when it was closed.
+    PollCounted {
+        /// The poll's number in the room.
+        poll: PollId,
+        /// The option's index, counted from 0.
+        option: u8,
+        /// All votes.
+        votes: u32,
+        /// Votes of fans without a name of their own.
+        strangers: u32,
+    },
 }
 
 /// Audience of a chat line.

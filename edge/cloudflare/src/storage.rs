@@ -4,7 +4,7 @@
 
 use std::{cell::Cell, fmt::Write as _, rc::Rc};
 
-use archive::{SCHEMA as ARCHIVE, Statement, TABLES};
+use archive::{RESULTS, SCHEMA as ARCHIVE, Statement, TABLES};
 use bytes::Bytes;
 use moqt::Later;
 use room_runtime::{Batch, Journal, Kept};
@@ -17,7 +17,7 @@ use worker::{
 /// Bytes of a snapshot in one row: SQLite values on the platform hold at most two megabytes.
 const PIECE_BYTES: usize = 1 << 20;
 /// The version of the tables that this code writes.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, now INTEGER NOT NULL, inputs BLOB NOT NULL);
@@ -51,7 +51,8 @@ impl RoomStorage {
         Ok(())
     }
 
-    /// Returns whether the room has been opened. Fails if a newer version has written its tables.
+    /// Returns whether the room has been opened, and migrates tables of the first format. Fails if a newer version has
+    /// written them.
     pub(crate) fn is_open(&self) -> Result<bool> {
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'format'";
         if self.number(tables)? == 0 {
@@ -59,6 +60,12 @@ impl RoomStorage {
         }
         match self.number("SELECT version FROM format")? {
             FORMAT => Ok(true),
+            1 => {
+                // The platform writes both or none: nothing is awaited in between.
+                self.sql.exec(RESULTS, None)?;
+                self.sql.exec("UPDATE format SET version = ?", vec![Value::Integer(FORMAT)])?;
+                Ok(true)
+            }
             newer => {
                 Err(format!("the tables have format {newer}; this version reads formats up to {FORMAT}")
                     .into())
@@ -71,6 +78,7 @@ impl RoomStorage {
         self.sql.exec("CREATE TABLE format (version INTEGER NOT NULL)", None)?;
         self.sql.exec(SCHEMA, None)?;
         self.sql.exec(ARCHIVE, None)?;
+        self.sql.exec(RESULTS, None)?;
         self.sql.exec("INSERT INTO format VALUES (?)", vec![Value::Integer(FORMAT)]).map(drop)
     }
 

@@ -14,8 +14,11 @@ use sqlx::{
 use super::Error;
 
 /// The SQL that makes each format from the one before.
-const MIGRATIONS: [[&str; 2]; 2] =
-    [[include_str!("schema1.sql"), archive::SCHEMA], [include_str!("schema2.sql"), ""]];
+const MIGRATIONS: [[&str; 2]; 3] = [
+    [include_str!("schema1.sql"), archive::SCHEMA],
+    [include_str!("schema2.sql"), ""],
+    [archive::RESULTS, ""],
+];
 /// The format that this version writes.
 pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
 /// `Fanf`: distinguishes the file from another program's (<https://www.sqlite.org/pragma.html#pragma_application_id>).

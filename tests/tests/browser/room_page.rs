@@ -84,7 +84,7 @@ fn stage() -> Value {
     json!({
         "title": "Friday night", "pinned": pinned,
         "poll": { "poll": 1, "question": "Which one next?", "options": ["The slow one", "The loud one", "Neither"],
-                  "closes": 4_000_000_000_000_u64, "changeable": true, "open": true },
+                  "closes": 4_000_000_000_000_u64, "changeable": true, "who": "address", "open": true },
         "modes": { "slowSeconds": 0, "followersOnly": false, "emojiOnly": false, "holdAll": false, "links": "hold" },
         "gifts": [{ "id": 1, "name": "rose", "icon": "🌹", "value": 10 }, { "id": 2, "name": "rocket", "icon": "🚀", "value": 500 }],
         "questions": [{ "question": 1, "fan": "0000000000000001", "name": "Ada", "text": "Who wrote the last one?" },
@@ -95,7 +95,7 @@ fn stage() -> Value {
 fn pulse() -> Value {
     json!({
         "at": NOW, "viewers": 1234, "uniques": 5678, "says": 42, "cheers": [1_234_567, 89, 3], "gifts": [{ "gift": 1, "count": 17 }],
-        "rates": { "says": 1, "cheers": 1, "gifts": 0, "votes": 0 }, "poll": { "poll": 1, "votes": [30, 60, 10], "open": true },
+        "rates": { "says": 1, "cheers": 1, "gifts": 0, "votes": 0 }, "poll": { "poll": 1, "votes": [30, 60, 10], "strangers": [5, 20, 0], "open": true },
         "questions": [{ "question": 1, "votes": 2 }, { "question": 2, "votes": 9 }], "topCheerers": [], "topGifters": [],
         "totalSeconds": 0, "watchedSeconds": 0, "activityPermille": 0, "interactionsPer1000Minutes": 0,
         "latencyP50Ms": 0, "latencyP99Ms": 0,
@@ -146,6 +146,38 @@ async fn it_fits_at_every_size_and_in_both_themes() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_poll_shows_who_may_vote_and_moderators_the_votes_of_strangers() -> Result<()> {
+    let room = RoomPage::new("").await?;
+    room.all().await?;
+    let page = &room.page;
+    assert_eq!(
+        text(&page.eval("document.querySelector('.poll .strangers').textContent").await?),
+        "Without a token: 25 (25 %) — The slow one: 5 · The loud one: 20 · Neither: 0"
+    );
+    assert_eq!(page.eval("document.querySelector('.poll .strangers').hidden").await?, false);
+    room.dispatch("identity", identity("fan")).await?;
+    room.dispatch("pulse", pulse()).await?;
+    assert_eq!(page.eval("document.querySelector('.poll .strangers').hidden").await?, true);
+    // A poll of fans with a token: this page has none.
+    let mut named = stage();
+    named["poll"]["who"] = "named".into();
+    named["poll"]["poll"] = 2.into();
+    room.dispatch("stage", named.clone()).await?;
+    let says = "document.querySelector('.poll .who').textContent";
+    assert_eq!(
+        text(&page.eval(says).await?),
+        "Only fans with a token may vote. Open the link that the creator gave you."
+    );
+    assert_eq!(page.eval("document.querySelector('.option').disabled").await?, true);
+    page.eval("document.querySelector('fanfare-player').setAttribute('token', 'x')").await?;
+    named["poll"]["poll"] = 3.into();
+    room.dispatch("stage", named).await?;
+    assert_eq!(text(&page.eval(says).await?), "Fans with a token may vote");
+    assert_eq!(page.eval("document.querySelector('.option').disabled").await?, false);
+    Ok(())
+}
+
+#[tokio::test]
 async fn it_shows_what_the_player_reports() -> Result<()> {
     let room = RoomPage::new("").await?;
     room.all().await?;
@@ -159,6 +191,10 @@ async fn it_shows_what_the_player_reports() -> Result<()> {
     assert_eq!(
         page.eval("document.querySelectorAll('.option')[1].getAttribute('aria-pressed')").await?,
         "true"
+    );
+    assert_eq!(
+        says("document.querySelector('.poll .who')").await?,
+        "Without a token: one vote per connection"
     );
     assert_eq!(
         says("document.querySelector('.questions li p')").await?,

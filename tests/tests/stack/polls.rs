@@ -89,15 +89,17 @@ async fn a_poll_by_address_counts_one_stranger_of_each_and_every_named_fan() -> 
             let outcome = talker.order(vote.clone()).await?;
             ensure!(matches!(outcome, Outcome::Taken { .. }), "{outcome:?}");
         }
-        creator
-            .until(|item| {
-                matches!(item, TrackItem::Pulse(pulse)
-                if pulse.poll.as_ref().is_some_and(|result| result.votes.0 == [3, 0]))
-            })
-            .await
+        let strangers =
+            |item: &TrackItem<'_>| matches!(item, TrackItem::Strangers(votes) if votes.votes.0 == [2, 0]);
+        creator.until(strangers).await?;
+        let all = |item: &TrackItem<'_>| {
+            let TrackItem::Pulse(pulse) = item else { return false };
+            pulse.poll.as_ref().is_some_and(|result| result.votes.0 == [3, 0])
+        };
+        creator.until(all).await
     };
-    let voting = LocalSet::new().run_until(Box::pin(voting));
-    tokio::time::timeout(PATIENCE, voting).await.context("too slow")?
+    let local = LocalSet::new();
+    tokio::time::timeout(PATIENCE, local.run_until(Box::pin(voting))).await.context("too slow")?
 }
 
 #[tokio::test]
@@ -117,6 +119,6 @@ async fn a_poll_of_named_fans_refuses_strangers() -> Result<()> {
         ensure!(matches!(outcome, Outcome::Taken { .. }), "{outcome:?}");
         Ok(())
     };
-    let voting = LocalSet::new().run_until(Box::pin(voting));
-    tokio::time::timeout(PATIENCE, voting).await.context("too slow")?
+    let local = LocalSet::new();
+    tokio::time::timeout(PATIENCE, local.run_until(Box::pin(voting))).await.context("too slow")?
 }

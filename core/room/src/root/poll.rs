@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wire::{Choice, EdgeId, FanId, Micros, PollId, PollResult, PollView, Reason, Who, limits, worker::Row};
+use wire::{
+    Choice, EdgeId, FanId, Micros, PollId, PollResult, PollStrangers, PollView, Reason, Who, limits,
+    worker::Row,
+};
 
 use super::{
     Root,
@@ -89,6 +92,12 @@ impl Polls {
         Some(PollResult { poll: poll.id, votes: poll.votes.iter().copied().collect(), open: poll.open })
     }
 
+    /// Returns the part of strangers in the result.
+    pub(super) fn of_strangers(&self, strangers: &Strangers) -> Option<PollStrangers> {
+        let poll = self.poll.as_ref()?.id;
+        Some(PollStrangers { poll, votes: strangers.votes.iter().copied().collect() })
+    }
+
     /// Counts the votes of strangers, for a snapshot that lacks them. The addresses that they came from are unknown.
     pub(super) fn count_strangers(&self, people: &People, strangers: &mut Strangers) {
         let Some(poll) = self.poll.as_ref().filter(|poll| poll.votes.len() != strangers.votes.len()) else {
@@ -160,6 +169,9 @@ impl Root {
         poll.closes = poll.closes.min(self.now);
         self.strangers.addresses = BTreeSet::new();
         fx.archive(Row::PollClosed { poll: id, at: poll.closes });
+        for (option, (votes, strangers)) in (0..).zip(poll.votes.iter().zip(&self.strangers.votes)) {
+            fx.archive(Row::PollCounted { poll: id, option, votes: *votes, strangers: *strangers });
+        }
         self.stage.changed();
         Ok(())
     }

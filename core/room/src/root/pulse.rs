@@ -53,7 +53,12 @@ impl Root {
         let is_due = since.is_none_or(|since| since >= wait);
         let is_news = counts != self.pulses.counts;
         pulse.at = self.now;
-        let object = wire::packet(&TrackItem::Pulse(pulse));
+        let mut object = Vec::new();
+        wire::start(&mut object);
+        if let Some(strangers) = self.polls.of_strangers(&self.strangers) {
+            wire::put(&mut object, &TrackItem::Strangers(strangers));
+        }
+        wire::put(&mut object, &TrackItem::Pulse(pulse));
         let goes_out = is_due || is_news && self.pulses.bucket.take(self.now, 1, COUNTS).is_ok();
         if !goes_out {
             return;

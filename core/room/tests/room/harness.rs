@@ -6,7 +6,7 @@ use room::{Config, Room};
 use wire::worker::{Close, Effect, Group, Identity, Input, Row, Seat};
 use wire::{
     Act, ChatId, EdgeId, EdgeMessage, FanId, FanMessage, Frame, Frames, Hello, Line, Micros, Moderation,
-    Pulse, Reason, Role, Say, SessionId, Stage, StreamId, Track, TrackItem,
+    PollStrangers, Pulse, Reason, Role, Say, SessionId, Stage, StreamId, Track, TrackItem,
 };
 
 use crate::net::packed;
@@ -320,9 +320,18 @@ impl Harness {
     /// Returns the current pulse.
     pub(crate) fn pulse(&mut self) -> Pulse<'_> {
         self.wait(1500);
-        match known(&self.pulse).next() {
+        match known(&self.pulse).last() {
             Some(TrackItem::Pulse(pulse)) => pulse,
             other => panic!("{other:?} on the pulse track"),
+        }
+    }
+
+    /// Returns the votes of strangers in the current pulse.
+    pub(crate) fn strangers(&mut self) -> PollStrangers {
+        self.wait(1500);
+        match known(&self.pulse).next() {
+            Some(TrackItem::Strangers(strangers)) => strangers,
+            other => panic!("{other:?} before the pulse"),
         }
     }
 

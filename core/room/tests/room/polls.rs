@@ -19,6 +19,10 @@ fn votes(harness: &mut Harness) -> (Vec<u32>, bool) {
     (poll.votes.0, poll.open)
 }
 
+fn strangers(harness: &mut Harness) -> Vec<u32> {
+    harness.strangers().votes.0
+}
+
 #[test]
 fn polls_one_vote_for_good() {
     let mut harness = Harness::new();
@@ -177,6 +181,37 @@ fn polls_of_snapshots_without_strangers_and_addresses_go_on() {
     harness.restore();
     let stranger = At { edge: 0, session: SessionId(0) };
     harness.begun(stranger, 1);
+    assert_eq!(strangers(&mut harness), [0, 1]);
     assert_eq!(harness.act(stranger, vote(1, 0)), Taken);
     assert_eq!(votes(&mut harness), (vec![2, 0], true));
+    assert_eq!(strangers(&mut harness), [1, 0]);
+}
+
+#[test]
+fn polls_count_the_votes_of_strangers_apart() {
+    let mut harness = Harness::new();
+    harness.owner(open(vec!["yes", "no"], 60, Choice::Changeable));
+    assert_eq!(strangers(&mut harness), [0, 0]);
+    let (named, stranger) = (harness.fan(1), harness.stranger(0, 2, 77));
+    let other = harness.join(0, Identity { anonymous: true, ..identity(3) });
+    for (voter, option) in [(named, 1), (stranger, 1), (other, 0), (other, 1), (stranger, 0)] {
+        assert_eq!(harness.act(voter, vote(1, option)), Taken);
+    }
+    assert_eq!(votes(&mut harness), (vec![1, 2], true));
+    assert_eq!(strangers(&mut harness), [1, 1]);
+    harness.restore();
+    harness.owner(Moderation::ClosePoll(PollId(1)));
+    assert_eq!(strangers(&mut harness), [1, 1]);
+    let counted: Vec<_> =
+        harness.rows().into_iter().filter(|row| matches!(row, Row::PollCounted { .. })).collect();
+    let poll = PollId(1);
+    assert_eq!(
+        counted,
+        [
+            Row::PollCounted { poll, option: 0, votes: 1, strangers: 1 },
+            Row::PollCounted { poll, option: 1, votes: 2, strangers: 1 },
+        ]
+    );
+    harness.owner(open(vec!["a", "b", "c"], 60, Choice::Final));
+    assert_eq!(strangers(&mut harness), [0, 0, 0]);
 }

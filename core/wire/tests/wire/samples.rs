@@ -3,9 +3,9 @@
 use wire::{
     Act, Beat, ChatId, Choice, Danmaku, DanmakuSize, Down, EdgeId, EdgeMessage, FanId, FanMessage, Gift,
     GiftId, Hello, Lane, LatencyBucket, Line, Links, List, Micros, Moderation, Modes, OnMatch, Pattern,
-    Playing, PollId, PollResult, PollView, Pulse, QuestionId, QuestionView, QuestionVotes, Rates, Reason,
-    Report, Review, Role, Say, Screen, SessionId, Settings, Stage, Standing, StreamId, Subject, Top,
-    TrackItem, Up, Visit, Vote,
+    Playing, PollId, PollResult, PollStrangers, PollView, Pulse, QuestionId, QuestionView, QuestionVotes,
+    Rates, Reason, Report, Review, Role, Say, Screen, SessionId, Settings, Stage, Standing, StreamId,
+    Subject, Top, TrackItem, Up, Visit, Vote,
 };
 use wire::{
     Track,
@@ -260,6 +260,7 @@ pub(crate) fn track() -> Vec<TrackItem<'static>> {
         TrackItem::Purged(FAN),
         TrackItem::Pulse(pulse()),
         TrackItem::Stage(stage()),
+        TrackItem::Strangers(PollStrangers { poll: PollId(3), votes: list([9, 1]) }),
     ]
 }
 
@@ -321,5 +322,7 @@ pub(crate) fn effect() -> Vec<Effect<'static>> {
     }
     all.extend(rows().into_iter().map(Effect::Archive));
     all.extend([Level::Info, Level::Warn].map(|level| Effect::Log { level, text: "so and so" }));
+    let counted = Row::PollCounted { poll: PollId(3), option: 1, votes: 300, strangers: 17 };
+    all.push(Effect::Archive(counted));
     all
 }

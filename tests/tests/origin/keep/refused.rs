@@ -46,7 +46,7 @@ async fn a_newer_file_and_another_programs_are_left_alone() {
     dir.keep().await.close().await;
     let mut sql = dir.sql().await;
     sqlx::raw_sql("PRAGMA user_version = 77").execute(&mut sql).await.expect("written");
-    assert!(matches!(refused(&dir).await, Error::Newer { has: 77, knows: 2, .. }));
+    assert!(matches!(refused(&dir).await, Error::Newer { has: 77, knows: 3, .. }));
     let error = Archive::open(&dir.path()).await.expect_err("newer");
     assert!(matches!(error, Error::Newer { .. }), "{error}");
     sqlx::raw_sql("PRAGMA user_version = 0").execute(&mut sql).await.expect("written");

@@ -60,6 +60,8 @@ async fn each_kind_of_row_is_in_its_table() {
         Row::Voted { poll, fan: BOB, option: 0 },
         Row::Voted { poll, fan: ADA, option: 1 },
         Row::PollClosed { poll, at: NOW + wire::Micros(5) },
+        Row::PollCounted { poll, option: 0, votes: 1, strangers: 1 },
+        Row::PollCounted { poll, option: 1, votes: 1, strangers: 0 },
         asked(question, BOB),
         asked(QuestionId(2), BOB),
         Row::QuestionDone { question, at: NOW + wire::Micros(6), answered: true, votes: 4 },
@@ -95,6 +97,8 @@ async fn each_kind_of_row_is_in_its_table() {
     assert_eq!(polls, json!([[1, now, "Encore?", now + 5]]));
     let options = all(&mut sql, "poll, option, text FROM poll_options").await;
     assert_eq!(options, json!([[1, 0, "yes"], [1, 1, "no"]]));
+    let results = all(&mut sql, "poll, option, votes, strangers FROM poll_results").await;
+    assert_eq!(results, json!([[1, 0, 1, 1], [1, 1, 1, 0]]));
     let votes = all(&mut sql, "poll, option, fan FROM votes WHERE fan > '' ").await;
     let mut votes: Vec<Value> = serde_json::from_value(votes).expect("rows");
     votes.sort_by_key(ToString::to_string);
