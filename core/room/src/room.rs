@@ -144,8 +144,13 @@ impl Room {
             (Seat::Root, ROOT) => {
                 let (root, rest): (Root, _) = part(state)?;
                 let (added, rest) = next(rest)?;
-                let (strangers, _) = next(rest)?;
-                State::Root(Box::new(root.restored(Rest { added, strangers }, config.limits)?))
+                let is_earlier = rest.is_empty();
+                let (strangers, paces) = next(rest)?;
+                if !is_earlier && paces.is_empty() {
+                    return Err(Error::Snapshot);
+                }
+                let rest = Rest { added, strangers, paces };
+                State::Root(Box::new(root.restored(rest, config.limits)?))
             }
             _ => return Err(Error::Seat),
         };
@@ -154,11 +159,11 @@ impl Room {
 }
 
 /// Decodes a part of a snapshot. Returns what follows it, too.
-fn part<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
+pub(crate) fn part<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
     postcard::take_from_bytes(bytes).map_err(|_| Error::Snapshot)
 }
 
 /// Decodes a part that snapshots of earlier layouts end before. Those of later layouts go on after the last.
-fn next<'a, T: Deserialize<'a> + Default>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
+pub(crate) fn next<'a, T: Deserialize<'a> + Default>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
     if bytes.is_empty() { Ok((T::default(), bytes)) } else { part(bytes) }
 }

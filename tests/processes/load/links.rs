@@ -70,7 +70,8 @@ impl Edge {
                 wire::put(&mut packet, &Up::Attach { session, fan, stream, next: 1, role });
                 wire::put(&mut packet, &Up::Known { session, name: "a fan", anonymous: false });
             }
-            let act = Act::Cheer { kind: 0, count: 3 };
+            // Within the rate of a fan.
+            let act = Act::Cheer { kind: 0, count: 2 };
             wire::put(&mut packet, &Up::Act { session, number: sequence, screen: Screen::Pass, act });
         }
         packet

@@ -126,6 +126,7 @@ impl Leaf {
         if !self.is_meant(id, answered) {
             return;
         }
+        self.introduce(id, role);
         let Some(session) = self.session(id) else { return };
         session.acked = session.acked.max(mark);
         if session.phase == Phase::Welcomed {
@@ -138,6 +139,15 @@ impl Leaf {
             self.moderators.insert(id);
         }
         send(id, EdgeMessage::Welcome { fan, role, mark, vote, standing }, fx);
+    }
+
+    /// Reports the name of a fan who keeps order at once, and not with their first act, so that nobody else takes it.
+    fn introduce(&mut self, id: SessionId, role: Role) {
+        let Some(session) = self.sessions.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        if role >= Role::Moderator && !session.known {
+            session.known = true;
+            self.outbox.put(&session.known(id));
+        }
     }
 
     fn set_standing(&mut self, id: SessionId, role: Role, standing: Standing, fx: &mut Effects<'_>) {

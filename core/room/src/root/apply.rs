@@ -37,6 +37,13 @@ impl Root {
                 Standing::Banned => return Outcome::Rejected(Reason::Banned),
             }
         }
+        let role = fan.role();
+        if let Err(reason) = fan.pace.take((self.now, made.at), act, role, &self.limits) {
+            return Outcome::Rejected(reason);
+        }
+        if fan.named_here && matches!(act, Act::Say(_) | Act::Ask { .. } | Act::Gift { .. }) {
+            self.people.free_reserved_name(at);
+        }
         let done = match act {
             Act::Cheer { kind, count } => self.cheer(at, *kind, *count),
             Act::Say(say) => return self.say(at, made, say, fx).unwrap_or_else(Outcome::Rejected),

@@ -2,7 +2,7 @@
 
 use wire::{Micros, Standing};
 
-use super::{Root, moderate::LONGEST_TIMEOUT, poll::LONGEST};
+use super::{Root, moderate::LONGEST_TIMEOUT, pace::Pace, poll::LONGEST};
 use crate::tally::Rates;
 
 impl Root {
@@ -26,6 +26,7 @@ impl Root {
             |fan| {
                 back(&mut fan.said_at);
                 back(&mut fan.last);
+                fan.pace = Pace::default();
                 if let Standing::TimedOut { until } = &mut fan.standing {
                     *until = (*until).min(longest);
                 }

@@ -9,6 +9,7 @@ mod forget;
 mod gift;
 mod moderate;
 mod outcomes;
+mod pace;
 mod people;
 mod poll;
 mod pulse;
@@ -29,6 +30,7 @@ use crate::{Error, Limits};
 use chat::{Chat, Renewal};
 use edge_state::{EdgeState, Slot};
 use gift::Gifts;
+use pace::Paces;
 use people::People;
 use poll::{Polls, Strangers};
 use pulse::Pulses;
@@ -69,9 +71,11 @@ pub(crate) struct Root {
 
 /// State that follows the root in a snapshot, part by part. Snapshots of earlier layouts end before a part.
 #[derive(Debug, Default)]
-pub(crate) struct Rest {
+pub(crate) struct Rest<'a> {
     pub(crate) added: Added,
     pub(crate) strangers: Strangers,
+    /// Paces of fans, encoded.
+    pub(crate) paces: &'a [u8],
 }
 
 /// State that the first layout of a root's snapshot lacks.
@@ -121,7 +125,7 @@ impl Root {
 
     /// Returns the parts of the state that follow the root in a snapshot.
     pub(crate) fn rest(&self) -> impl Serialize + '_ {
-        (&self.added, &self.strangers)
+        (&self.added, (&self.strangers, Paces(&self.people, self.now)))
     }
 
     /// Returns about as many bytes as a snapshot of a large room has.
@@ -130,10 +134,11 @@ impl Root {
     }
 
     /// Completes a decoded snapshot with the fields that it lacks, and checks that it is consistent.
-    pub(crate) fn restored(mut self, rest: Rest, limits: Limits) -> Result<Self, Error> {
+    pub(crate) fn restored(mut self, rest: Rest<'_>, limits: Limits) -> Result<Self, Error> {
         self.limits = limits;
         (self.added, self.strangers) = (rest.added, rest.strangers);
         self.people.restored();
+        self.people.read_paces(rest.paces)?;
         self.polls.count_strangers(&self.people, &mut self.strangers);
         let streams = &self.people.streams;
         let slots = self.edges.values_mut().flat_map(EdgeState::slots).chain(&mut self.added.leaving);

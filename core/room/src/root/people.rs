@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{FanId, Micros, Role, Standing, StreamId, limits};
 
 use super::outcomes::{Outcome, Outcomes};
+use super::pace::Pace;
 use super::slab::Slab;
 use crate::content::folded_name;
 
@@ -19,13 +20,12 @@ const PRESSED: usize = BUDGET / 2;
 const STRANGERS: usize = BUDGET / 4 * 3;
 /// Costs of a fan, without the name, and of a stream and an outcome, with what the collections around them take
 /// in Wasm.
-const FAN_BYTES: usize = 168;
+const FAN_BYTES: usize = 200;
 const STREAM_BYTES: usize = 80;
 const OUTCOME_BYTES: usize = 3;
 /// Streams that a fan has, at most: one for each recently loaded page.
 const MAX_STREAMS_OF_A_FAN: usize = 128;
-/// Connections at once of a fan who acts, at most: rates are of a connection, so that a fan has no more than
-/// these together.
+/// Connections at once of a fan who acts, at most.
 const MAX_CONNECTIONS: u32 = 8;
 /// Time for which an unused stream is kept: longer than any client resends. Its outcomes go sooner, as soon as no client
 /// can ask for them: what is forgotten counts as taken.
@@ -78,6 +78,9 @@ pub(super) struct Fan {
     /// Time of the last act.
     pub(super) last: Micros,
     streams: Vec<u32>,
+    /// A snapshot has it apart: its first layout lacks it.
+    #[serde(skip)]
+    pub(super) pace: Pace,
 }
 
 /// One run of message numbers.
@@ -181,6 +184,14 @@ impl People {
     pub(super) fn is_reserved(&self, name: &str, by: FanId) -> bool {
         let folded = folded_name(name);
         self.reserved.iter().any(|(fan, name)| *fan != by && *name == folded)
+    }
+
+    /// Takes a name from a fan who chose it before somebody who moderates came with it.
+    pub(super) fn free_reserved_name(&mut self, at: u32) {
+        let fan = &self.fans[at];
+        if fan.role() < Role::Moderator && self.is_reserved(&fan.name, fan.id) {
+            self.rename(at, "");
+        }
     }
 
     fn remove_stream(&mut self, stream: u32) {

@@ -41,6 +41,10 @@ impl<T> Slab<T> {
         self.items.get(index as usize)?.as_ref()
     }
 
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.items.get_mut(index as usize)?.as_mut()
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> + '_ {
         self.items.iter_mut().flatten()
     }

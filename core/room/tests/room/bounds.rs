@@ -209,6 +209,21 @@ fn names_of_moderators_are_reserved() {
 }
 
 #[test]
+fn names_of_moderators_who_only_watch_are_reserved() {
+    let mut harness = Harness::new();
+    let fan = harness.join(0, stranger(2));
+    assert_eq!(harness.act(fan, Act::Rename { name: "Ada!" }), Taken);
+    assert_eq!(harness.say(fan, "I am Ada"), Taken);
+    harness.join(1, Identity { role: Role::Creator, name: "Ada", ..identity(1) });
+    harness.wait(100);
+    // The fan who has the name already loses it, and gets it back by no means.
+    assert_eq!(harness.say(fan, "and still am"), Taken);
+    let names: Vec<_> = harness.lines().iter().map(|line| line.name.to_owned()).collect();
+    assert_eq!(names, ["Ada!", ""]);
+    assert_eq!(harness.act(fan, Act::Rename { name: "ada" }), Rejected(Reason::NotAllowed));
+}
+
+#[test]
 fn a_fan_acts_in_few_connections_at_once() {
     let mut harness = Harness::new();
     let cheer = Act::Cheer { kind: 0, count: 1 };

@@ -16,6 +16,7 @@ mod exactly_once;
 mod gifts;
 mod hostile;
 mod moderation;
+mod paces;
 mod polls;
 mod questions;
 mod tally;

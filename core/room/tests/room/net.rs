@@ -692,7 +692,7 @@ impl Net {
     }
 
     pub(crate) fn with_pulse<T>(&self, read: impl FnOnce(&Pulse<'_>) -> T) -> T {
-        match Frames::<TrackItem<'_>>::new(&self.pulse).expect("a pulse").next() {
+        match Frames::<TrackItem<'_>>::new(&self.pulse).expect("a pulse").last() {
             Some(Ok(Frame::Known(TrackItem::Pulse(pulse)))) => read(&pulse),
             other => panic!("{other:?} on the pulse track"),
         }
