@@ -2,7 +2,8 @@
 
 use std::{
     fs::{File, TryLockError},
-    path::Path,
+    io::ErrorKind,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -78,6 +79,9 @@ pub(super) async fn writing(path: &Path) -> Result<SqliteConnection, Error> {
 
 async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     let has = check(db, path).await?;
+    if (1..FORMAT).contains(&has) {
+        copy(db, path, has).await?;
+    }
     for (format, step) in (1..).zip(MIGRATIONS).skip(usize::try_from(has).unwrap_or(0)) {
         let step = step.concat();
         let step = format!(
@@ -94,6 +98,45 @@ async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
         rewritten.map_err(|error| Error::new(path, &error))?;
     }
     Ok(())
+}
+
+/// Copies the file before it is migrated, so that the earlier version can go on from there.
+async fn copy(db: &mut SqliteConnection, path: &Path, has: i64) -> Result<(), Error> {
+    let copy = copy_path(path, has);
+    let mut partial = copy.clone().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let denied = |reason: std::io::Error| Error::Denied { path: copy.clone(), reason: reason.to_string() };
+    // A copy that was interrupted begins again. SQLite writes into an empty file only.
+    remove(&partial).map_err(denied)?;
+    private(&partial).map_err(denied)?;
+    let copied = sqlx::query("VACUUM INTO ?").bind(partial.to_string_lossy()).execute(db).await;
+    copied.map_err(|error| Error::new(&copy, &error))?;
+    File::open(&partial).and_then(|file| file.sync_all()).map_err(denied)?;
+    std::fs::rename(&partial, &copy).map_err(denied)
+}
+
+/// Removes the copies of earlier formats: they still have what was erased since.
+pub(super) fn remove_copies(path: &Path) -> Result<(), Error> {
+    for format in 1..FORMAT {
+        let copy = copy_path(path, format);
+        remove(&copy).map_err(|reason| Error::Denied { path: copy, reason: reason.to_string() })?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the path of the copy of a file of an earlier format.
+fn copy_path(path: &Path, format: i64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".format-{format}"));
+    name.into()
 }
 
 /// Returns the format of the file, 0 for an empty one. Fails on files of other programs or newer versions.

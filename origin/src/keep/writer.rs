@@ -14,7 +14,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use wire::FanId;
 
-use super::{Batch, Error, Kept, rows};
+use super::{Batch, Error, Kept, rows, schema};
 
 /// The most jobs in one transaction: each of them waits for the whole.
 const MAX_GROUP: usize = 1024;
@@ -300,10 +300,11 @@ impl Writer {
     }
 
     /// Rewrites the file, and empties the write-ahead log. `secure_delete` overwrites deleted data, but not the copies
-    /// left behind where rows were moved when pages were split and merged.
+    /// left behind where rows were moved when pages were split and merged. Copies of earlier formats go.
     async fn scrub(&mut self) -> Result<(), Error> {
         let failed = |error| Error::new(&self.path, &error);
         sqlx::query("VACUUM").execute(&mut self.db).await.map_err(failed)?;
+        schema::remove_copies(&self.path)?;
         self.checkpoint().await
     }
 

@@ -2,6 +2,7 @@
 
 mod captured;
 mod chain;
+mod deleted;
 mod front;
 mod hostile;
 mod polls;

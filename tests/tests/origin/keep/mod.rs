@@ -4,6 +4,7 @@ mod altered;
 mod forget;
 mod group;
 mod kill;
+mod migrated;
 mod refused;
 mod restart;
 mod retention;
