@@ -1,6 +1,8 @@
-//! Runs a room's rehearsal in a browser, and natively for comparison. It is a test tool: no build ships it.
+//! Runs a room's rehearsal in a browser or workerd, and natively for comparison, and fills a room to its bounds there. It
+//! is a test tool: no build ships it.
 #![forbid(unsafe_code)]
 
+use room::crowd::Crowd;
 use room::rehearsal::{Batch, Script, leaf_config, perform, root_config};
 use room::{Config, Room};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -25,4 +27,33 @@ fn digest(config: Config, log: &[Batch]) -> u64 {
         }
     };
     perform(log, &mut Room::new(config), handle, |room| room.snapshot())
+}
+
+/// A root that a crowd has filled to all its bounds.
+#[wasm_bindgen]
+pub struct FullRoom(Room);
+
+#[wasm_bindgen]
+impl FullRoom {
+    /// Opens a room and fills it.
+    pub fn fill() -> Self {
+        let mut room = Room::new(root_config());
+        let mut effects = Vec::new();
+        Crowd::new(|batch: Batch| {
+            effects.clear();
+            room.handle(batch.now, &batch.inputs, &mut effects).expect("a batch of the crowd");
+        })
+        .fill();
+        Self(room)
+    }
+
+    /// Returns the room's snapshot.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.0.snapshot()
+    }
+
+    /// Restores a room from its snapshot.
+    pub fn restore(snapshot: &[u8]) -> Self {
+        Self(Room::restore(root_config(), snapshot).expect("our own snapshot"))
+    }
 }

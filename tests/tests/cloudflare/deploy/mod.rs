@@ -1,5 +1,6 @@
-//! Deployment to Cloudflare: wrangler's checks, the pages, and a room's determinism there.
+//! Deployment to Cloudflare: wrangler's checks, the pages, and a room's determinism and memory there.
 
+mod bounds;
 mod determinism;
 mod dry_run;
 mod pages;
