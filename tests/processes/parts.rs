@@ -152,7 +152,8 @@ impl Part {
     pub(crate) async fn admin(&self) -> Result<SocketAddr> {
         let mut said = self.said.subscribe();
         let has_address = |lines: &Vec<String>| lines.iter().any(|line| line.contains(ADMIN));
-        let lines = tokio::time::timeout(OPEN, said.wait_for(has_address)).await.context("no admin side")??;
+        let lines =
+            tokio::time::timeout(OPEN, said.wait_for(has_address)).await.context("no admin side")??;
         let admin = lines.iter().rev().find_map(|line| line.split_once(ADMIN)?.1.parse().ok());
         admin.context("no address")
     }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
 use crate::parts::{Part, get, memory_of};
+use anyhow::{Context as _, Result, ensure};
 
 /// The part of the samples, from the beginning, in which processes warm up: one of so many.
 const WARM_UP: usize = 5;
