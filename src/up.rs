@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
@@ -60,13 +61,7 @@ pub(crate) struct Args {
 /// Runs until Ctrl-C.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let (dir, _lock) = args.data.of_edge()?;
-    let keys = if let Some(keys) = keys::watch(&dir, None)? {
-        keys
-    } else {
-        let made = Keys::generate(Algorithm::EdDSA).map_err(Failure::run)?;
-        made.save_private(&dir.join(keys::KEYS_FILE)).map_err(Failure::run)?;
-        keys::watch(&dir, None)?.unwrap_or(made)
-    };
+    let keys = keys_of(&dir)?;
     let workers = args.worker.load(&dir)?;
     let edge_id = worker::edge_id(&dir)?;
     let incarnation = worker::incarnation(&dir)?;
@@ -164,6 +159,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// Returns the keys of the data directory, made now if there are none.
+fn keys_of(dir: &Path) -> Result<Keys, Failure> {
+    if let Some(keys) = keys::watch(dir, None)? {
+        return Ok(keys);
+    }
+    let made = Keys::generate(Algorithm::EdDSA).map_err(Failure::run)?;
+    made.save_private(&dir.join(keys::KEYS_FILE)).map_err(Failure::run)?;
+    Ok(keys::watch(dir, None)?.unwrap_or(made))
 }
 
 /// Publishes the test card to the origin.

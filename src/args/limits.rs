@@ -21,16 +21,10 @@ pub(crate) struct LimitsArgs {
 }
 
 /// The limits of sessions, and those of TCP connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct All {
     pub(crate) sessions: Limits,
     pub(crate) connections: front::Limits,
-}
-
-impl Default for All {
-    fn default() -> Self {
-        Self { sessions: Limits::default(), connections: front::Limits::default() }
-    }
 }
 
 impl LimitsArgs {

@@ -15,7 +15,7 @@ pub fn whole(payload: &[u8]) -> Result<Option<String>, Error> {
     for item in Frames::<TrackItem<'_>>::new(payload)? {
         match item? {
             Frame::Known(TrackItem::Pulse(pulse)) => {
-                json = Some(view::json(&view::Pulse::new(&pulse, &strangers)))
+                json = Some(view::json(&view::Pulse::new(&pulse, &strangers)));
             }
             Frame::Known(TrackItem::Strangers(votes)) => strangers = votes,
             Frame::Known(TrackItem::Stage(stage)) => json = Some(view::json(&view::Stage::from(&stage))),
