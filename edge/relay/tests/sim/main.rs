@@ -12,6 +12,7 @@ mod scripted;
 mod subscriber;
 mod topology;
 
+mod behalf;
 mod budget;
 mod discovery;
 mod drain;
