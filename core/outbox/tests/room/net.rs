@@ -536,10 +536,11 @@ impl Net {
     }
 
     pub(crate) fn with_pulse<T>(&self, read: impl FnOnce(&Pulse<'_>) -> T) -> T {
-        match known::<TrackItem<'_>>(&self.pulse).next() {
-            Some(TrackItem::Pulse(pulse)) => read(&pulse),
-            other => panic!("{other:?} on the pulse track"),
-        }
+        let pulse = |item| match item {
+            TrackItem::Pulse(pulse) => Some(pulse),
+            _ => None,
+        };
+        read(&known(&self.pulse).find_map(pulse).expect("a pulse on its track"))
     }
 
     /// Returns each deed with its fan and its outcome.

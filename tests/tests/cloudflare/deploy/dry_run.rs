@@ -9,7 +9,7 @@ use tokio::{process::Command, time::timeout};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The most that the upload may weigh, compressed. The platform's own limit is 3 MB on its smallest plan.
-const MAX_KIB: f64 = 530.0;
+const MAX_KIB: f64 = 540.0;
 
 /// Runs `wrangler deploy --dry-run` on a copy of `wrangler.toml`, beside a link to cargo's target folder. Returns the
 /// output; the upload is in the folder `out`.
