@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use fanfare_tests::{ATTACKS, Attack, ScriptedSession, Talker, Target, Watcher, persist};
+use fanfare_tests::{ATTACKS, Attack, ScriptedSession, Talker, Target, Watcher, go_last, persist};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox::Outcome;
 use quic::Trust;
@@ -199,6 +199,7 @@ fn target(part: &Part, parts: &Parts, carrier: Carrier) -> Result<Target> {
 /// Lets strangers loose, each on its target, on a thread of their own.
 pub(crate) fn begin(targets: Vec<Target>, is_over: Arc<AtomicBool>) -> JoinHandle<Result<()>> {
     std::thread::spawn(move || {
+        go_last()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let only = std::env::var("FANFARE_ATTACK").ok();
         let is_wanted = |attack: &Attack| only.as_ref().is_none_or(|only| *only == format!("{attack:?}"));

@@ -15,7 +15,7 @@ mod scripted_session;
 pub use scripted_session::{ScriptedSession, send_group};
 
 mod stranger;
-pub use stranger::{ATTACKS, Attack, Target, persist};
+pub use stranger::{ATTACKS, Attack, Target, go_last, persist};
 
 mod watcher;
 pub use watcher::Watcher;

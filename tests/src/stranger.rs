@@ -23,6 +23,8 @@ use crate::{ScriptedSession, send_group};
 const REQUESTS: usize = 130;
 /// Objects without a byte in one group.
 const EMPTY_OBJECTS: u64 = 1_000;
+/// The steps of priority that strangers leave to others.
+const GO_LAST: i32 = 10;
 /// The longest that a stranger keeps one connection.
 const ROUND: Duration = Duration::from_secs(2);
 
@@ -92,6 +94,11 @@ pub const ATTACKS: [Attack; 10] = [
     Attack::Fetches,
     Attack::Slow,
 ];
+
+/// Lets everything else on this machine go before the calling thread: strangers have machines of their own.
+pub fn go_last() -> Result<()> {
+    Ok(rustix::process::nice(GO_LAST).map(drop)?)
+}
 
 /// Attacks until the test is over. What an attack ends with is the edge's business: most are turned away.
 pub async fn persist(target: &Target, attack: Attack, address: Ipv4Addr, is_over: &AtomicBool) {
