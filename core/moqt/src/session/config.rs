@@ -75,7 +75,7 @@ pub struct Limits {
 }
 
 /// Open requests of a peer.
-const DEFAULT_REQUESTS: usize = 4096;
+const DEFAULT_REQUESTS: usize = 8192;
 /// Bytes of streams that belong to nothing yet.
 const DEFAULT_HELD_BYTES: usize = 1 << 20;
 /// Datagrams that belong to nothing yet.

@@ -125,11 +125,11 @@ impl Share {
     /// A session of an edge, which asks for what all its fans want.
     pub const EDGE: Self = Self {
         sessions: 1,
-        requests: 4_096,
+        requests: 8_192,
         held: 1_024,
-        tracks: 4_096,
+        tracks: 8_192,
         fetches: 256,
-        publications: 4_096,
+        publications: 8_192,
         interests: 1_024,
         open_bytes: 512 * MIB,
         fetch_bytes: 256 * MIB,

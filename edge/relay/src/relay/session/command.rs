@@ -20,8 +20,9 @@ use crate::{
     },
 };
 
-/// Requests that this node has open on one session, below the 4,096 that a peer of this make allows.
-const OWN_REQUESTS: usize = 3_500;
+/// Requests that this node has open on one session, below the 8,192 that a peer of this make allows an edge: as many as
+/// an edge's 1,024 rooms with seven tracks each need.
+const OWN_REQUESTS: usize = 7_500;
 
 impl Session {
     pub(super) fn command(&mut self, cx: &mut Cx<'_>, command: Command) {

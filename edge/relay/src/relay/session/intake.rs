@@ -146,7 +146,7 @@ fn allow_streams(cx: &Cx<'_>, role: Role) {
     match role {
         Role::Arriving | Role::Fan => {}
         Role::Creator => cx.allow_streams(1_024, 1_024),
-        Role::Edge | Role::Upstream => cx.allow_streams(4_096, 1_024),
+        Role::Edge | Role::Upstream => cx.allow_streams(8_192, 1_024),
     }
 }
 
