@@ -4,12 +4,15 @@ use std::cell::RefCell;
 
 use token::Keys;
 use wire::Micros;
-use worker::{Env, Fetch, Result, Url};
+use worker::{Env, Fetch, Result};
 
 use crate::{JWKS, KEYS, platform::wall};
 
 /// The age up to which keys that were fetched are used again. Without it, each request with any token would fetch them.
 const FRESH: Micros = Micros::from_secs(300);
+
+/// The beginnings of URLs of this machine.
+const LOOPBACK: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
 
 /// Keys that this isolate has fetched, with the address and the time.
 struct Fetched {
@@ -51,8 +54,9 @@ async fn more_keys(url: &str) -> Result<Keys> {
     Ok(keys)
 }
 
-/// Returns whether nobody on the way can change what is fetched from there: over HTTPS, or from this machine.
+/// Returns whether nobody on the way can change what is fetched from there: over HTTPS, or from this machine. It looks
+/// at the beginning alone: a parser of URLs adds 70 KB to the compressed upload.
 fn is_safe(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    url.scheme() == "https" || matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+    let is_here = |host: &&str| url.strip_prefix(*host).is_some_and(|rest| rest.starts_with([':', '/']));
+    url.starts_with("https://") || LOOPBACK.iter().any(|host| is_here(&host))
 }
