@@ -56,7 +56,9 @@ fn an_edge_opens_no_session_upstream_for_who_has_no_token_or_a_false_one() {
             let edge = edge(&mut world, upstream, token);
             world.run(seconds(1));
             let stranger = world.scripted_client(edge);
-            (0..10).for_each(|_| publish(&stranger));
+            for _ in 0..10 {
+                publish(&stranger);
+            }
             world.run(seconds(5));
             assert_eq!(arrived.get(), 0);
             let refusals = stranger.refusals();
@@ -74,7 +76,9 @@ fn tokens_that_only_the_upstream_can_judge_get_so_many_sessions_for_an_address()
         let edge = edge(&mut world, upstream, Some(creators_token(2)));
         world.run(seconds(1));
         let crowd: Vec<_> = (0..40).map(|_| world.scripted_client_at(edge, "127.0.1.1")).collect();
-        crowd.iter().for_each(|client| publish(client));
+        for client in &crowd {
+            publish(client);
+        }
         world.run(seconds(5));
         let sessions = Share::ADDRESS.behalf as usize;
         assert_eq!(arrived.get(), sessions);
