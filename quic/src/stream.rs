@@ -23,7 +23,7 @@ const TURN: Turn = Turn { bytes: 64 * 1024, inputs: 256 };
 /// The most chunks written to the transport at once.
 const MAX_CHUNKS: usize = 32;
 
-/// What has been read in one turn.
+/// Bytes and inputs that were read in one turn.
 #[derive(Clone, Copy, Default)]
 struct Turn {
     bytes: usize,

@@ -56,7 +56,7 @@ impl Target {
     }
 }
 
-/// What one stranger does, again and again.
+/// The attack that one stranger repeats.
 #[derive(Clone, Copy, Debug)]
 pub enum Attack {
     /// Asks for tracks in namespaces without a field, which end the sessions of some relays.

@@ -1,4 +1,4 @@
-//! What the processes of a soak use: memory, open files, and what their figures count.
+//! Samples of the processes of a soak: their memory, open files and figures.
 
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, time::Duration};
 
@@ -35,7 +35,7 @@ struct Sample {
     subscriptions: u64,
     /// Fans who take part in rooms.
     fans: u64,
-    /// What fans and those who arrive have in use, by kind.
+    /// Amounts that fans and arriving sessions have in use, by kind.
     budget: BTreeMap<String, u64>,
 }
 

@@ -76,7 +76,7 @@ impl Visit {
     }
 }
 
-/// What fans have done and seen, in all.
+/// Counts of all that fans have done and seen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     joined: u64,

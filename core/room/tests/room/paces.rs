@@ -64,7 +64,7 @@ fn paces_do_not_bind_moderators_but_for_cheers() {
     assert_eq!(cheered, 3);
 }
 
-/// What an edge let pass while its link was down comes at once, and is refused no more than on a link that was up.
+/// Acts that an edge let pass while its link was down come at once, and are refused no more than on a link that was up.
 #[test]
 fn paces_count_acts_when_the_edge_took_them() {
     let mut harness = Harness::new();

@@ -98,7 +98,7 @@ fn strangers_who_are_refused_do_not_end_a_room() {
     again.instance.restore(&snapshot).expect("no fault").expect("our own snapshot");
 }
 
-/// What edges have collected in twelve seconds of silence comes at once, in batches as a root cuts them: each is handled
+/// Deltas that edges have collected in twelve seconds of silence come at once, in batches as a root cuts them: each is handled
 /// within the time of a call.
 #[test]
 fn a_flood_after_an_outage_is_handled_in_time() {

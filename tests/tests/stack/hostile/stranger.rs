@@ -1,4 +1,4 @@
-//! What a stranger can do, all of it at once and from eight addresses, while a fan watches and two talk.
+//! Strangers do all that they can at once, from eight addresses, while a fan watches and two talk.
 
 use std::{
     net::Ipv4Addr,
